@@ -1,0 +1,122 @@
+"""Fields: the attributes of a batch that diffuse."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from graphscore import ops
+
+Level = Literal["node", "edge", "graph"]
+
+
+def replace(batch: Batch, values: Mapping[str, Tensor]) -> Batch:
+    """Copy a batch shallowly with some attributes replaced; the caller's batch stays as it is.
+
+    Args:
+        batch: Any PyG batch.
+        values: New attributes by name.
+
+    Returns:
+        A batch that shares all other tensors with the given one.
+    """
+    out = copy.copy(batch)
+    for name, value in values.items():
+        out[name] = value
+    return out
+
+
+def check_batch(batch: Batch) -> Batch:
+    """Check that an object is a PyG batch that knows its number of graphs.
+
+    Args:
+        batch: What a PyG ``DataLoader`` or ``Batch.from_data_list`` gives.
+
+    Returns:
+        The same batch.
+
+    Raises:
+        ValueError: If it has no ``batch`` vector, or neither ``ptr`` nor a stored number of graphs.
+    """
+    if getattr(batch, "batch", None) is None:
+        raise ValueError(
+            f"Expected a PyG Batch with a `batch` vector, but got {type(batch).__name__}; "
+            "wrap single graphs by Batch.from_data_list([data])"
+        )
+    if getattr(batch, "ptr", None) is None and not hasattr(batch, "_num_graphs"):
+        raise ValueError("The batch does not say how many graphs it has; build it by Batch.from_data_list or set `ptr`")
+    return batch
+
+
+@dataclass(frozen=True)
+class Field:
+    r"""One diffusing attribute of a batch.
+
+    Values are divided by ``scale`` on the way in and multiplied on the way out, so that processes and networks see data
+    of unit standard deviation.
+
+    Args:
+        name: Attribute of the batch, e.g. ``"pos"`` or ``"x"``, of shape ``[rows, width]``.
+        level: ``"node"``, ``"edge"`` or ``"graph"``: what a row belongs to. Declared, never guessed from sizes.
+        scale: Standard deviation of the data, in its own units.
+        zero_mean: Whether each graph's rows are taken relative to their mean, as for coordinates where translation
+            means nothing. Data, noise, prior and steps then live in the subspace of zero mean.
+        width: Number of columns; needed only to sample for graphs that lack the attribute.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    name: str
+    level: Level = "node"
+    scale: float = 1.0
+    zero_mean: bool = False
+    width: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.level not in ("node", "edge", "graph"):
+            raise ValueError(f"Field {self.name!r}: level must be 'node', 'edge' or 'graph', but is {self.level!r}")
+        if not (self.scale > 0 and math.isfinite(self.scale)):
+            raise ValueError(f"Field {self.name!r}: scale must be positive and finite, but is {self.scale}")
+        if self.zero_mean and self.level == "graph":
+            raise ValueError(f"Field {self.name!r}: a graph-level field has one row per graph and cannot be zero-mean")
+
+    def index(self, batch: Batch) -> Tensor:
+        """Name the graph of each row: shape ``[rows]``, int64."""
+        if self.level == "node":
+            return batch.batch
+        if self.level == "edge":
+            return batch.batch[batch.edge_index[0]]
+        return torch.arange(batch.num_graphs, device=batch.batch.device)
+
+    def project(self, x: Tensor, index: Tensor, num_graphs: int) -> Tensor:
+        """Project rows ``[rows, width]`` onto the field's space: zero mean per graph if ``zero_mean``, else all of it."""
+        return ops.center(x, index, num_graphs) if self.zero_mean else x
+
+    def read(self, batch: Batch) -> Tensor:
+        """Read the field from a batch in its own units: scaled, projected ``x0``, shape ``[rows, width]``.
+
+        Raises:
+            ValueError: If the attribute is missing, not a floating matrix, or has the wrong number of rows or columns.
+        """
+        check_batch(batch)
+        x = batch[self.name] if self.name in batch else None
+        index = self.index(batch)
+        if x is None:
+            raise ValueError(f"The batch has no attribute {self.name!r}; it has {sorted(batch.keys())}")
+        if not isinstance(x, Tensor) or not x.is_floating_point() or x.dim() != 2:
+            got = f"{x.dtype} of shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise ValueError(f"Field {self.name!r} must be a floating-point tensor [rows, width], but is {got}")
+        if x.shape[0] != index.shape[0] or x.shape[1] != (self.width or x.shape[1]):
+            raise ValueError(
+                f"Field {self.name!r} ({self.level} level) must have shape "
+                f"[{index.shape[0]}, {self.width or 'width'}], but has {list(x.shape)}"
+            )
+        return self.project(x / self.scale, index, batch.num_graphs)

@@ -1,0 +1,116 @@
+r"""Random numbers that belong to a graph, not to its place in a batch.
+
+:class:`GraphGenerator` is a counter-based generator: the k-th draw for row i of a graph is a pure function of
+``(seed of the graph, k, i)``. A sample therefore does not depend on the other graphs of its batch, on their order or on
+how a job was split for memory, the same numbers come out on every device, and no loop over graphs is needed.
+
+References:
+    Salmon, Moraes, Dror and Shaw (2011), Parallel random numbers: as easy as 1, 2, 3 (Threefry-2x32, 20 rounds).
+    Box and Muller (1958), A note on the generation of random normal deviates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+_MASK = 0xFFFFFFFF
+_PARITY = 0x1BD11BDA
+_ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
+
+
+def threefry2x32(key: tuple[Tensor, Tensor], counter: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Encrypt a counter with a key: 20 rounds of Threefry-2x32.
+
+    Args:
+        key: Two int64 tensors that hold 32-bit words.
+        counter: Two int64 tensors that hold 32-bit words, of a shape that broadcasts with the key's.
+
+    Returns:
+        Two int64 tensors that hold uniform 32-bit words.
+    """
+    schedule = (key[0], key[1], key[0] ^ key[1] ^ _PARITY)
+    left = (counter[0] + schedule[0]) & _MASK
+    right = (counter[1] + schedule[1]) & _MASK
+    for round_number in range(20):
+        rotation = _ROTATIONS[round_number % 8]
+        left = (left + right) & _MASK
+        right = (((right << rotation) & _MASK) | (right >> (32 - rotation))) ^ left
+        if round_number % 4 == 3:
+            step = round_number // 4 + 1
+            left = (left + schedule[step % 3]) & _MASK
+            right = (right + schedule[(step + 1) % 3] + step) & _MASK
+    return left, right
+
+
+class GraphGenerator:
+    """One independent random stream per graph.
+
+    Each call of :meth:`randn` advances all streams by one draw. To get the same sample again, make a new generator with
+    the same seeds.
+
+    Args:
+        seeds: One non-negative integer per graph, shape ``[B]``: a tensor, or a sequence of ints below 2**63.
+        stream: Which of 2**16 independent streams of each seed to use.
+
+    Raises:
+        ValueError: If the seeds are not a one-dimensional list of non-negative integers.
+    """
+
+    def __init__(self, seeds: Tensor | Sequence[int], stream: int = 0) -> None:
+        seeds = torch.as_tensor(seeds)
+        if seeds.dim() != 1 or (seeds.numel() > 0 and (seeds.is_floating_point() or bool((seeds < 0).any()))):
+            raise ValueError(f"seeds must be a list of non-negative integers, one per graph, but got {seeds}")
+        if not 0 <= stream < 2**16:
+            raise ValueError(f"stream must be between 0 and 65535, but is {stream}")
+        self.seeds = seeds.long()
+        self.stream = stream
+        self.num_draws = 0
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(num_graphs={len(self.seeds)}, stream={self.stream}, num_draws={self.num_draws})"
+
+    def randn(self, index: Tensor, num_graphs: int, width: int, dtype: torch.dtype) -> Tensor:
+        """Draw standard normal rows, one stream per graph.
+
+        Args:
+            index: Graph of each row, shape ``[N]``, sorted.
+            num_graphs: Number of graphs B, empty ones included.
+            width: Number of columns D.
+            dtype: Floating type of the result; the numbers are computed in float64.
+
+        Returns:
+            Shape ``[N, D]``.
+
+        Raises:
+            ValueError: If there are not as many seeds as graphs.
+        """
+        if len(self.seeds) != num_graphs:
+            raise ValueError(f"The generator has {len(self.seeds)} seeds, but the batch has {num_graphs} graphs")
+        self.seeds = self.seeds.to(index.device)
+        starts = torch.searchsorted(index, torch.arange(num_graphs, device=index.device))
+        local = torch.arange(index.shape[0], device=index.device) - starts[index]
+        pairs = (width + 1) // 2
+        element = local[:, None] * pairs + torch.arange(pairs, device=index.device)
+        seeds = self.seeds[index, None]
+        words = threefry2x32(
+            (seeds >> 32, seeds & _MASK), (element, torch.full_like(element, self.stream << 16 | self.num_draws))
+        )
+        self.num_draws += 1
+        uniform = [(word.double() + 0.5) / 2**32 for word in words]
+        radius, angle = (-2 * uniform[0].log()).sqrt(), 2 * math.pi * uniform[1]
+        normal = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=-1).flatten(1)
+        return normal[:, :width].to(dtype)
+
+
+Generator = torch.Generator | GraphGenerator | None
+
+
+def randn_rows(index: Tensor, num_graphs: int, width: int, dtype: torch.dtype, generator: Generator) -> Tensor:
+    """Draw standard normal rows from any kind of generator; see :func:`graphscore.ops.randn`."""
+    if isinstance(generator, GraphGenerator):
+        return generator.randn(index, num_graphs, width, dtype)
+    return torch.randn(index.shape[0], width, dtype=dtype, device=index.device, generator=generator)

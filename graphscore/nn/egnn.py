@@ -1,0 +1,168 @@
+r"""The E(n)-equivariant graph network."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from graphscore import ops
+from graphscore.nn.embeddings import GaussianBasis
+
+
+class EGNNLayer(nn.Module):
+    r"""One layer of :class:`EGNN`: messages from invariants, then updates of scalars and positions.
+
+    Args:
+        hidden_channels: Width F of node scalars and messages.
+        edge_channels: Width of edge attributes, 0 for none.
+        cond_channels: Width C of the per-graph condition, 0 for none.
+        vector_channels: Number V of vectors this layer gives per node.
+        basis: Embeds distances.
+    """
+
+    def __init__(
+        self, hidden_channels: int, edge_channels: int, cond_channels: int, vector_channels: int, basis: GaussianBasis
+    ) -> None:
+        super().__init__()
+        self.basis = basis
+        self.norm = nn.LayerNorm(hidden_channels, elementwise_affine=cond_channels == 0)
+        self.modulate = nn.Linear(cond_channels, 2 * hidden_channels) if cond_channels else None
+        # The first linear map over (target, source, edge) is a sum of maps: those of nodes are applied before gathering.
+        self.target = nn.Linear(hidden_channels, hidden_channels)
+        self.source = nn.Linear(hidden_channels, hidden_channels, bias=False)
+        self.edge = nn.Linear(edge_channels + len(basis.centers), hidden_channels, bias=False)
+        self.message = nn.Sequential(nn.SiLU(), nn.Linear(hidden_channels, hidden_channels), nn.SiLU())
+        self.gate = nn.Linear(hidden_channels, 1)
+        self.update = nn.Sequential(
+            nn.Linear(2 * hidden_channels, hidden_channels), nn.SiLU(), nn.Linear(hidden_channels, hidden_channels)
+        )
+        self.vector = nn.Linear(hidden_channels, vector_channels, bias=False)
+        # Positions start still: the first output of the network is zero.
+        nn.init.zeros_(self.vector.weight)
+
+    def forward(
+        self, h: Tensor, pos: Tensor, edge_index: Tensor, batch: Tensor, cond: Tensor, edge_attr: Tensor | None, degree: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Apply the layer.
+
+        Args:
+            h: Node scalars, shape ``[N, F]``.
+            pos: Positions, shape ``[N, D]``.
+            edge_index: Source and target of each edge, shape ``[2, E]``.
+            batch: Graph of each node, shape ``[N]``.
+            cond: Condition of each graph, shape ``[B, C]``.
+            edge_attr: Edge attributes, shape ``[E, edge_channels]``.
+            degree: Number of edges into each node, at least 1, shape ``[N, 1]``, in the type of ``h``.
+
+        Returns:
+            New scalars ``[N, F]`` and the vectors ``[N, V, D]``.
+        """
+        source, target = edge_index
+        normed = self.norm(h)
+        if self.modulate is not None:
+            scale, shift = ops.broadcast(self.modulate(cond), batch).chunk(2, dim=-1)
+            normed = normed * (1 + scale) + shift
+        difference = pos.index_select(0, target) - pos.index_select(0, source)
+        # The small constant keeps the gradient of the root finite where two nodes meet.
+        distance = (difference.square().sum(-1, keepdim=True) + 1e-12).sqrt()
+        features = self.basis(distance)
+        if edge_attr is not None:
+            features = torch.cat([edge_attr, features], dim=-1)
+        pair = self.target(normed).index_select(0, target) + self.source(normed).index_select(0, source)
+        message = self.message(pair + self.edge(features))
+        received = ops.sum(message * self.gate(message).sigmoid(), target, h.shape[0]) / degree.sqrt()
+        h = h + self.update(torch.cat([normed, received], dim=-1))
+        # Bounded directions, averaged: displacements do not grow with the number of nodes.
+        pull = self.vector(message)[:, :, None] * (difference / (1 + distance))[:, None, :]
+        return h, ops.sum(pull, target, h.shape[0]) / degree.sqrt()[:, :, None]
+
+
+class EGNN(nn.Module):
+    r"""E(n)-equivariant graph network for scalars and vectors on nodes.
+
+    Each layer sends messages made of invariants (scalars of both ends, distance, edge attributes), updates the scalars
+    and shifts the positions along the edges. Rotations, reflections and permutations of the input do the same to the
+    output; translations leave it alone. Works in any dimension D, also D = 0, where it is a plain message-passing
+    network.
+
+    Changes to the published network, for stability at any graph size: layer norm modulated by the graph's condition,
+    sums divided by the root of the degree, and bounded directions ``(x_i - x_j) / (1 + d_ij)``.
+
+    Args:
+        hidden_channels: Width F of node scalars.
+        num_layers: Number of layers.
+        edge_channels: Width of edge attributes, 0 for none.
+        cond_channels: Width C of the per-graph condition, 0 for none.
+        vector_channels: Number V of output vectors per node.
+        num_basis: Number of Gaussians that embed a distance.
+        cutoff: Center of the last Gaussian, in units of the positions; edges beyond still count.
+
+    Raises:
+        ValueError: If there is no layer, channel or vector.
+
+    References:
+        Satorras, Hoogeboom and Welling (2021), E(n) equivariant graph neural networks, equations 3 to 6.
+    """
+
+    def __init__(
+        self,
+        hidden_channels: int = 128,
+        num_layers: int = 5,
+        edge_channels: int = 0,
+        cond_channels: int = 0,
+        vector_channels: int = 1,
+        num_basis: int = 16,
+        cutoff: float = 5.0,
+    ) -> None:
+        super().__init__()
+        if min(hidden_channels, num_layers, vector_channels) < 1 or min(edge_channels, cond_channels) < 0:
+            raise ValueError(
+                "EGNN: hidden_channels, num_layers and vector_channels must be at least 1, but are "
+                f"{hidden_channels}, {num_layers}, {vector_channels}"
+            )
+        self.hidden_channels = hidden_channels
+        self.edge_channels = edge_channels
+        self.cond_channels = cond_channels
+        self.vector_channels = vector_channels
+        basis = GaussianBasis(num_basis, cutoff)
+        self.layers = nn.ModuleList(
+            EGNNLayer(
+                hidden_channels, edge_channels, cond_channels, vector_channels if number == num_layers - 1 else 1, basis
+            )
+            for number in range(num_layers)
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.hidden_channels}, num_layers={len(self.layers)})"
+
+    def forward(
+        self,
+        h: Tensor,
+        pos: Tensor,
+        edge_index: Tensor,
+        batch: Tensor,
+        cond: Tensor,
+        edge_attr: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Apply all layers.
+
+        Args:
+            h: Node scalars, shape ``[N, F]``.
+            pos: Positions, shape ``[N, D]``.
+            edge_index: Source and target of each edge, both directions listed, shape ``[2, E]``.
+            batch: Graph of each node, shape ``[N]``.
+            cond: Condition of each graph, shape ``[B, C]`` (``[B, 0]`` for none).
+            edge_attr: Edge attributes, shape ``[E, edge_channels]``.
+
+        Returns:
+            Scalars ``[N, F]``, and vectors ``[N, V, D]``: the displacement of the positions, plus the last layer's own.
+        """
+        ones = torch.ones(edge_index.shape[1], 1, dtype=h.dtype, device=h.device)
+        degree = ops.sum(ones, edge_index[1], h.shape[0]).clamp(min=1)
+        current, vectors = pos, pos.new_zeros(pos.shape[0], 1, pos.shape[1])
+        for layer in self.layers:
+            h, vectors = layer(h, current, edge_index, batch, cond, edge_attr, degree)
+            if vectors.shape[1] == 1:
+                current = current + vectors[:, 0]
+        displacement = (current - pos)[:, None]
+        return h, displacement if self.vector_channels == 1 else displacement + vectors

@@ -1,0 +1,42 @@
+"""Explicit score matching: where the true score is known, as in tests and teaching."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from graphscore.denoiser import ScoreModel
+from graphscore.objectives.reduction import Reduce, reduce_graphs
+from graphscore.process import check_times
+
+
+def explicit_score_matching(
+    model: ScoreModel, batch: Batch, t: Tensor, target: Mapping[str, Tensor], *, reduce: Reduce
+) -> dict[str, Tensor]:
+    r"""Regress the score on the true one: ``1/2 || score(xt, t) - grad log p_t(xt) ||^2``.
+
+    Args:
+        model: The score model.
+        batch: Samples of ``p_t``, as :meth:`ForwardProcess.perturb` gives them, in units of the fields' scales.
+        t: One time per graph, shape ``[B]``.
+        target: True score of each field, ``[rows, width]``.
+        reduce: ``"sum"`` or ``"mean"`` over the rows and columns of a graph.
+
+    Returns:
+        One loss per graph for each field, shape ``[B]``.
+
+    Raises:
+        ValueError: If there is not one time per graph.
+
+    References:
+        Hyvarinen (2005), Estimation of non-normalized statistical models by score matching, equation 2.
+    """
+    check_times(batch, t)
+    scores = model.score(batch, t)
+    return {
+        name: reduce_graphs(torch.square(scores[name] - target[name]) / 2, field.index(batch), batch.num_graphs, reduce)
+        for name, field in model.process.fields.items()
+    }

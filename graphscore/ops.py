@@ -1,0 +1,147 @@
+r"""Tensor operations per graph of a ragged batch.
+
+A batch of ``num_graphs`` graphs stores the rows (nodes, edges) of all graphs one after another; ``index`` [N] names the
+graph of each row. ``num_graphs`` is always explicit: guessing it as ``index.max() + 1`` costs a device synchronisation
+and is wrong when the last graphs are empty.
+
+Reductions run on one of two back ends with the same results: ``"native"`` (PyTorch's own ``index_add``, the default)
+and ``"scatter"`` (the optional torch-scatter package), chosen by :func:`use_backend`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from graphscore.generators import Generator, randn_rows
+
+Reduction = Callable[[Tensor, Tensor, int], Tensor]
+
+
+def _sum_native(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
+    return values.new_zeros(num_graphs, *values.shape[1:]).index_add(0, index, values)
+
+
+def _sum_scatter(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
+    try:
+        from torch_scatter import scatter_sum
+    except ImportError as error:
+        raise ImportError(
+            'The "scatter" back end needs torch-scatter: pip install --no-build-isolation "graphscore[scatter]"'
+        ) from error
+    return scatter_sum(values, index, dim=0, dim_size=num_graphs)
+
+
+BACKENDS: dict[str, Reduction] = {"native": _sum_native, "scatter": _sum_scatter}
+_active = "native"
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Compute all per-graph sums inside the ``with`` block by the named back end.
+
+    Args:
+        name: ``"native"`` or ``"scatter"``.
+
+    Raises:
+        ValueError: If there is no back end of that name.
+    """
+    global _active
+    if name not in BACKENDS:
+        raise ValueError(f"Unknown back end {name!r}; expected one of {sorted(BACKENDS)}")
+    previous, _active = _active, name
+    try:
+        yield
+    finally:
+        _active = previous
+
+
+def broadcast(values: Tensor, index: Tensor) -> Tensor:
+    """Give each row its graph's value.
+
+    Args:
+        values: One entry per graph, shape ``[B, *]``.
+        index: Graph of each row, shape ``[N]``.
+
+    Returns:
+        Shape ``[N, *]``: ``values[index]``, for graphs of any size (tiling would mix the graphs up).
+    """
+    return values.index_select(0, index)
+
+
+def sum(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
+    """Sum the rows of each graph.
+
+    Args:
+        values: Shape ``[N, *]``.
+        index: Graph of each row, shape ``[N]``.
+        num_graphs: Number of graphs B, empty ones included.
+
+    Returns:
+        Shape ``[B, *]``; zero for an empty graph.
+    """
+    return BACKENDS[_active](values, index, num_graphs)
+
+
+def count(index: Tensor, num_graphs: int, dtype: torch.dtype | None = None) -> Tensor:
+    """Count the rows of each graph.
+
+    Args:
+        index: Graph of each row, shape ``[N]``.
+        num_graphs: Number of graphs B, empty ones included.
+        dtype: Type of the result, ``torch.long`` by default.
+
+    Returns:
+        Shape ``[B]``.
+    """
+    ones = torch.ones(index.shape[0], dtype=dtype or torch.long, device=index.device)
+    return _sum_native(ones, index, num_graphs)
+
+
+def mean(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
+    """Average the rows of each graph.
+
+    Args:
+        values: Shape ``[N, *]``.
+        index: Graph of each row, shape ``[N]``.
+        num_graphs: Number of graphs B, empty ones included.
+
+    Returns:
+        Shape ``[B, *]``; zero for an empty graph.
+    """
+    rows = count(index, num_graphs, values.dtype).clamp(min=1)
+    return sum(values, index, num_graphs) / rows.view(-1, *[1] * (values.dim() - 1))
+
+
+def center(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
+    """Subtract each graph's mean from its rows: the projection onto the centre-free subspace.
+
+    Args:
+        values: Shape ``[N, *]``.
+        index: Graph of each row, shape ``[N]``.
+        num_graphs: Number of graphs B, empty ones included.
+
+    Returns:
+        Shape ``[N, *]``, with zero mean in every graph.
+    """
+    return values - broadcast(mean(values, index, num_graphs), index)
+
+
+def randn(index: Tensor, num_graphs: int, width: int, *, dtype: torch.dtype, generator: Generator = None) -> Tensor:
+    """Draw standard normal rows.
+
+    Args:
+        index: Graph of each row, shape ``[N]``, sorted if ``generator`` is a per-graph one.
+        num_graphs: Number of graphs B, empty ones included.
+        width: Number of columns D.
+        dtype: Floating type of the result.
+        generator: ``None`` (PyTorch's global generator), a ``torch.Generator``, or a
+            :class:`~graphscore.generators.GraphGenerator`, with which a graph's noise does not depend on the others.
+
+    Returns:
+        Shape ``[N, D]`` on the device of ``index``.
+    """
+    return randn_rows(index, num_graphs, width, dtype, generator)

@@ -1,0 +1,94 @@
+"""The loop that all samplers share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from graphscore.denoiser import ScoreModel
+from graphscore.fields import replace
+from graphscore.generators import Generator
+
+Callback = Callable[[int, float, Batch], None]
+
+
+class Sampler(ABC):
+    """Integrate the reverse process along a grid of times.
+
+    A method gives :meth:`step` and declares its :attr:`order`. All graphs of a batch share the grid, and nothing else:
+    with a :class:`~graphscore.generators.GraphGenerator` a graph's sample does not depend on its batch mates.
+
+    Args:
+        model: The score model; put it into evaluation mode first if it behaves otherwise in training.
+        grid: Falling times in (0, 1], shape ``[S + 1]``; see :mod:`graphscore.times`.
+        denoise_last: Whether to end with the posterior mean at the last time, which removes the noise left there.
+
+    Raises:
+        ValueError: If the grid is not a falling sequence of times in (0, 1].
+    """
+
+    order: ClassVar[float]
+    """Order of convergence in the step size: of single paths (deterministic) or of moments (stochastic)."""
+
+    def __init__(self, model: ScoreModel, grid: Tensor, denoise_last: bool = True) -> None:
+        grid = torch.as_tensor(grid, dtype=torch.float64, device="cpu")
+        if grid.dim() != 1 or len(grid) < 2 or not bool((grid.diff() < 0).all()) or not 0 < grid[-1] < grid[0] <= 1:
+            raise ValueError(f"A sampling grid must fall strictly, from at most 1 to above 0, but is {grid.tolist()}")
+        self.model = model
+        self.grid = grid
+        self.denoise_last = denoise_last
+
+    @abstractmethod
+    def step(self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator) -> tuple[Batch, Any]:
+        """Go from time ``t`` to the earlier time ``s``.
+
+        Args:
+            batch: A batch at time ``t``.
+            t: This time, the same for all graphs, shape ``[B]``, float64.
+            s: Next time, shape ``[B]``, float64.
+            memory: What the previous step returned, ``None`` at first; for multistep methods.
+            generator: Source of noise.
+
+        Returns:
+            The batch at time ``s``, and the memory for the next step.
+        """
+
+    @torch.no_grad()
+    def __call__(self, template: Batch, generator: Generator = None, callback: Callback | None = None) -> Batch:
+        """Sample the fields of the given graphs.
+
+        Args:
+            template: The graphs; their fields may be missing if they have a ``width``, and are ignored otherwise.
+            generator: Source of all randomness; a :class:`~graphscore.generators.GraphGenerator` for one seed per graph.
+            callback: Called as ``callback(step, t, batch)`` before the first and after each step, with a batch in units
+                of the fields' scales.
+
+        Returns:
+            A copy of the template with the fields sampled, in data units.
+        """
+        parameter = next(self.model.parameters(), None)
+        batch = self.model.process.prior(template, generator, dtype=None if parameter is None else parameter.dtype)
+        batch = self.integrate(batch, generator, callback)
+        if self.denoise_last:
+            last = self.grid[-1].to(batch.batch.device).expand(batch.num_graphs)
+            batch = replace(batch, self.model(batch, last))
+        return self.model.process.to_data(batch)
+
+    @torch.no_grad()
+    def integrate(self, batch: Batch, generator: Generator = None, callback: Callback | None = None) -> Batch:
+        """Carry a batch at the first time of the grid to the last, in units of the fields' scales."""
+        grid, memory = self.grid.to(batch.batch.device), None
+        times = self.grid.tolist()
+        if callback is not None:
+            callback(0, times[0], batch)
+        for number in range(1, len(times)):
+            t, s = (grid[i].expand(batch.num_graphs) for i in (number - 1, number))
+            batch, memory = self.step(batch, t, s, memory, generator)
+            if callback is not None:
+                callback(number, times[number], batch)
+        return batch

@@ -1,0 +1,62 @@
+r"""What every noise process is: a linear SDE given by two functions of time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+from torch.func import jvp
+
+
+class SDE(ABC):
+    r"""A linear diffusion ``dx = f(t) x dt + g(t) dw`` with the kernel ``N(alpha(t) x0, std(t)^2 I)``.
+
+    A new process gives :meth:`alpha` and :meth:`std`; everything else follows. All functions take times of any shape,
+    with ``0 < t <= 1``, and compute in float64 whatever the network's type, because differences such as
+    ``std(t)^2`` at small t have no digits left in float32.
+
+    References:
+        Song et al. (2021), Score-based generative modeling through stochastic differential equations, section 3.
+        Karras et al. (2022), Elucidating the design space of diffusion-based generative models, equations 47 to 51.
+    """
+
+    @abstractmethod
+    def alpha(self, t: Tensor) -> Tensor:
+        """Scale of the data at time ``t``: float64, shape of ``t``."""
+
+    @abstractmethod
+    def std(self, t: Tensor) -> Tensor:
+        """Standard deviation of the noise at time ``t``: float64, shape of ``t``."""
+
+    def level(self, t: Tensor) -> Tensor:
+        """Noise level ``std(t) / alpha(t)``, rising with ``t``: float64, shape of ``t``."""
+        return self.std(t) / self.alpha(t)
+
+    def time(self, level: Tensor) -> Tensor:
+        """Time of a noise level, the inverse of :meth:`level`, by bisection on [0, 1]: float64, shape of ``level``."""
+        low, high = torch.zeros_like(level, dtype=torch.float64), torch.ones_like(level, dtype=torch.float64)
+        for _ in range(60):
+            middle = (low + high) / 2
+            below = self.level(middle) < level
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        return (low + high) / 2
+
+    def drift_rate(self, t: Tensor) -> Tensor:
+        """Rate ``f(t) = d log alpha / dt`` of the linear drift: float64, shape of ``t``."""
+        t = t.double()
+        return jvp(lambda s: self.alpha(s).log(), (t,), (torch.ones_like(t),))[1]
+
+    def drift(self, x: Tensor, t: Tensor) -> Tensor:
+        """Drift ``f(t) x`` of rows ``x`` [N, D] whose times are ``t`` [N]: shape and type of ``x``."""
+        return self.drift_rate(t).to(x.dtype)[:, None] * x
+
+    def diffusion(self, t: Tensor) -> Tensor:
+        """Diffusion ``g(t)``, from ``g^2 = d std^2 / dt - 2 f std^2``: float64, shape of ``t``."""
+        t = t.double()
+        variance, slope = jvp(lambda s: self.std(s) ** 2, (t,), (torch.ones_like(t),))
+        return (slope - 2 * self.drift_rate(t) * variance).clamp(min=0).sqrt()
+
+    def prior_std(self) -> float:
+        """Standard deviation of the prior ``N(0, std(1)^2 I)`` from which sampling starts."""
+        return float(self.std(torch.ones((), dtype=torch.float64)))

@@ -1,0 +1,123 @@
+r"""Diffusion times: densities to train with and grids to sample on.
+
+Time ``t`` in [0, 1] runs from data (0) to noise (1), always in float64. Training times come as one per graph, ``[B]``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from graphscore.generators import Generator, GraphGenerator
+
+TimeOfLevel = Callable[[Tensor], Tensor]
+
+
+def stratified(num_graphs: int, *, generator: Generator = None, device: torch.device | str | None = None) -> Tensor:
+    r"""Draw one uniform number per graph, spread evenly over the batch: ``(i + u_i) / B``, in random order.
+
+    Each number alone is uniform on [0, 1); together they cover the interval, which lowers the variance of the loss.
+
+    Args:
+        num_graphs: Number of graphs B.
+        generator: Source of randomness; ``None`` is PyTorch's global one.
+        device: Where the numbers go.
+
+    Returns:
+        Shape ``[B]``, float64.
+    """
+    if isinstance(generator, GraphGenerator):
+        raise ValueError("Stratified times couple the graphs of a batch; pass a torch.Generator, not a GraphGenerator")
+    device = generator.device if generator is not None and device is None else device
+    offsets = torch.rand(num_graphs, dtype=torch.float64, device=device, generator=generator)
+    strata = torch.randperm(num_graphs, device=device, generator=generator)
+    return (strata + offsets) / max(num_graphs, 1)
+
+
+def uniform(u: Tensor, eps: float = 1e-5) -> Tensor:
+    r"""Map uniform numbers to times ``t ~ U(eps, 1)``, the density of Song et al. (2021).
+
+    Args:
+        u: Uniform numbers in [0, 1), any shape.
+        eps: Smallest time; above 0, so that the noise never vanishes.
+
+    Returns:
+        Times of the shape of ``u``.
+    """
+    if not 0 < eps < 1:
+        raise ValueError(f"eps must lie between 0 and 1, but is {eps}")
+    return eps + (1 - eps) * u
+
+
+def log_normal(
+    u: Tensor, time_of_level: TimeOfLevel, mean: float = -1.2, std: float = 1.2, eps: float = 1e-5
+) -> Tensor:
+    r"""Map uniform numbers to times whose noise level ``std / alpha`` is log-normal.
+
+    Args:
+        u: Uniform numbers in [0, 1), any shape.
+        time_of_level: ``SDE.time``: the time of a noise level.
+        mean: Mean of the natural logarithm of the level.
+        std: Standard deviation of the natural logarithm of the level.
+        eps: Smallest time.
+
+    Returns:
+        Times of the shape of ``u``, clipped to ``[eps, 1]``.
+
+    References:
+        Karras et al. (2022), Elucidating the design space of diffusion-based generative models, table 1.
+    """
+    normal = math.sqrt(2) * torch.erfinv((2 * u - 1).clamp(-1 + 1e-12, 1 - 1e-12))
+    return time_of_level((mean + std * normal).exp()).clamp(eps, 1)
+
+
+def linear_grid(num_steps: int, *, start: float = 1.0, end: float = 1e-5) -> Tensor:
+    """Space sampling times evenly.
+
+    Args:
+        num_steps: Number of steps S.
+        start: First, largest time.
+        end: Last, smallest time.
+
+    Returns:
+        Shape ``[S + 1]``, float64, strictly falling.
+    """
+    _check_grid(num_steps, start, end)
+    return torch.linspace(start, end, num_steps + 1, dtype=torch.float64)
+
+
+def karras_grid(
+    num_steps: int, time_of_level: TimeOfLevel, level_of_time: TimeOfLevel, *, start: float = 1.0, end: float = 1e-5, rho: float = 7.0
+) -> Tensor:
+    r"""Space sampling times so that ``(std / alpha)^(1/rho)`` falls evenly.
+
+    Args:
+        num_steps: Number of steps S.
+        time_of_level: ``SDE.time``.
+        level_of_time: ``SDE.level``.
+        start: First, largest time.
+        end: Last, smallest time.
+        rho: Larger values put more steps at low noise.
+
+    Returns:
+        Shape ``[S + 1]``, float64, strictly falling.
+
+    References:
+        Karras et al. (2022), Elucidating the design space of diffusion-based generative models, equation 5.
+    """
+    _check_grid(num_steps, start, end)
+    ends = torch.tensor([start, end], dtype=torch.float64)
+    high, low = level_of_time(ends) ** (1 / rho)
+    grid = time_of_level(torch.linspace(float(high), float(low), num_steps + 1, dtype=torch.float64) ** rho)
+    grid[0], grid[-1] = start, end
+    return grid
+
+
+def _check_grid(num_steps: int, start: float, end: float) -> None:
+    if num_steps < 1:
+        raise ValueError(f"A time grid needs at least 1 step, but num_steps is {num_steps}")
+    if not 0 < end < start <= 1:
+        raise ValueError(f"A time grid runs from `start` down to `end` with 0 < end < start <= 1, but got {start}, {end}")
