@@ -102,6 +102,9 @@ class ScoreAdapter(ScoreModel):
         function: Called as ``function(batch, t)`` with a batch at time ``t`` [B]; returns the score ``[rows, width]``, or
             ``{field: score}`` if there are several fields. Modules are registered, so that their parameters are found.
         process: The forward process.
+
+    Raises:
+        ValueError: At a call, if the function gives one tensor but there are several fields.
     """
 
     def __init__(self, function: ScoreFunction, process: ForwardProcess) -> None:
@@ -111,8 +114,12 @@ class ScoreAdapter(ScoreModel):
     def score(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102
         scores = self.function(batch, t)
         if isinstance(scores, Tensor):
-            (name,) = self.process.fields
-            scores = {name: scores}
+            if len(self.process.fields) > 1:
+                raise ValueError(
+                    f"The score function gave one tensor, but the process has the fields {sorted(self.process.fields)}; "
+                    "return {field: score}"
+                )
+            scores = dict.fromkeys(self.process.fields, scores)
         return {
             field.name: field.project(scores[field.name], field.index(batch), batch.num_graphs)
             for field, _ in self.process

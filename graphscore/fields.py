@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch
+from torch_geometric.data import Batch, Data
 
 from graphscore import ops
 
@@ -45,7 +45,7 @@ def check_batch(batch: Batch) -> Batch:
     Raises:
         ValueError: If it has no ``batch`` vector, or neither ``ptr`` nor a stored number of graphs.
     """
-    if getattr(batch, "batch", None) is None:
+    if not isinstance(batch, Batch) or getattr(batch, "batch", None) is None:
         raise ValueError(
             f"Expected a PyG Batch with a `batch` vector, but got {type(batch).__name__}; "
             "wrap single graphs by Batch.from_data_list([data])"
@@ -120,3 +120,46 @@ class Field:
                 f"[{index.shape[0]}, {self.width or 'width'}], but has {list(x.shape)}"
             )
         return self.project(x / self.scale, index, batch.num_graphs)
+
+    def write(self, batch: Batch, x: Tensor) -> Batch:
+        """Copy a batch shallowly with the field set, such that the copy can be taken apart into graphs again.
+
+        Args:
+            batch: A batch, with or without the field.
+            x: Values, shape ``[rows, width]``.
+        """
+        out = replace(batch, {self.name: x})
+        slices = getattr(batch, "_slice_dict", None)
+        if slices is not None and self.name not in slices:
+            # Attributes that PyG did not collate itself, `to_data_list` leaves out without a word.
+            ends = ops.count(self.index(batch), batch.num_graphs).cumsum(0).cpu()
+            out._slice_dict = {**slices, self.name: torch.cat([ends.new_zeros(1), ends])}
+            out._inc_dict = {**batch._inc_dict, self.name: torch.zeros_like(ends)}
+        return out
+
+
+def measure_scale(items: Sequence[Data], name: str, zero_mean: bool = False) -> float:
+    """Measure the root mean square of an attribute over all rows and columns of the given graphs.
+
+    Args:
+        items: Clean graphs.
+        name: Attribute ``[rows, width]``.
+        zero_mean: Whether rows are taken relative to their graph's mean.
+
+    Returns:
+        The root mean square, in data units: the ``scale`` of a :class:`Field`; the standard deviation if the mean is zero.
+
+    Raises:
+        ValueError: If the attribute is missing somewhere, or does not vary.
+    """
+    total, entries = 0.0, 0
+    for number, item in enumerate(items):
+        if name not in item:
+            raise ValueError(f"Graph {number} has no attribute {name!r}; it has {sorted(item.keys())}")
+        values = item[name].double()
+        if zero_mean and len(values):
+            values = values - values.mean(0)
+        total, entries = total + float(values.square().sum()), entries + values.numel()
+    if not total > 0:
+        raise ValueError(f"The scale of {name!r} cannot be measured: it does not vary over the {len(items)} graphs given")
+    return math.sqrt(total / entries)

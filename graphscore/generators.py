@@ -14,12 +14,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 _MASK = 0xFFFFFFFF
 _PARITY = 0x1BD11BDA
 _ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
+
+
+def mix_seed(*parts: int) -> int:
+    """Mix non-negative integers, such as a seed and a step, into one seed below 2**63 for a ``torch.Generator``."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0]) >> 1
 
 
 def threefry2x32(key: tuple[Tensor, Tensor], counter: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -86,10 +92,12 @@ class GraphGenerator:
             Shape ``[N, D]``.
 
         Raises:
-            ValueError: If there are not as many seeds as graphs.
+            ValueError: If there are not as many seeds as graphs, or after 2**16 draws, which is all that a stream has.
         """
         if len(self.seeds) != num_graphs:
             raise ValueError(f"The generator has {len(self.seeds)} seeds, but the batch has {num_graphs} graphs")
+        if self.num_draws >= 2**16:
+            raise ValueError("The generator is used up after 65536 draws; go on with another stream")
         self.seeds = self.seeds.to(index.device)
         starts = torch.searchsorted(index, torch.arange(num_graphs, device=index.device))
         local = torch.arange(index.shape[0], device=index.device) - starts[index]

@@ -73,7 +73,7 @@ class ForwardProcess:
             The noisy batch, the clean values and the noise.
 
         Raises:
-            ValueError: If the times, a field or a noise have another shape than expected.
+            ValueError: If the times, a field or a noise have another shape than expected, or a noise is missing.
         """
         check_times(batch, t)
         noisy, clean, noise = {}, {}, {}
@@ -81,6 +81,8 @@ class ForwardProcess:
             x0, index = field.read(batch), field.index(batch)
             if eps is None:
                 z = ops.randn(index, batch.num_graphs, x0.shape[1], dtype=x0.dtype, generator=generator)
+            elif field.name not in eps:
+                raise ValueError(f"Noise of field {field.name!r} is missing; there is {sorted(eps)}")
             else:
                 z = eps[field.name]
                 if z.shape != x0.shape:
@@ -91,22 +93,24 @@ class ForwardProcess:
             noisy[field.name], clean[field.name], noise[field.name] = alpha * x0 + std * z, x0, z
         return Perturbed(replace(batch, noisy), clean, noise)
 
-    def prior(self, template: Batch, generator: Generator = None, dtype: torch.dtype | None = None) -> Batch:
-        """Draw each field from its prior ``N(0, std(1)^2 I)``.
+    def prior(
+        self, template: Batch, generator: Generator = None, dtype: torch.dtype | None = None, t: float = 1.0
+    ) -> Batch:
+        """Draw each field from its prior ``N(0, std(t)^2 I)``.
 
         Args:
             template: The graphs to draw for; the fields themselves may be missing if they have a ``width``.
             generator: Source of the noise.
             dtype: Floating type of the fields; PyTorch's default type if ``None``.
+            t: Time at which sampling starts; below 1, the data's own spread is missing all the more.
 
         Returns:
-            A batch at time 1.
+            A batch at time ``t``.
 
         Raises:
             ValueError: If a field is missing and its width is not known.
         """
-        check_batch(template)
-        values = {}
+        batch = check_batch(template)
         for field, sde in self._sdes.items():
             width = field.width or (template[field.name].shape[-1] if field.name in template else None)
             if width is None:
@@ -117,8 +121,8 @@ class ForwardProcess:
             noise = ops.randn(
                 index, template.num_graphs, width, dtype=dtype or torch.get_default_dtype(), generator=generator
             )
-            values[field.name] = sde.prior_std() * field.project(noise, index, template.num_graphs)
-        return replace(template, values)
+            batch = field.write(batch, sde.prior_std(t) * field.project(noise, index, template.num_graphs))
+        return batch
 
     def to_data(self, batch: Batch) -> Batch:
         """Bring the fields of a batch from units of their scale to data units."""

@@ -67,11 +67,15 @@ def score_divergence(model: ScoreModel, batch: Batch, t: Tensor, field: Field) -
         inside = field.project(x, index, batch.num_graphs)
         score = model.score(replace(batch, {field.name: inside}), t)[field.name]
         diagonal = torch.zeros_like(score)
+        if not score.requires_grad:
+            return score, diagonal
         for row in range(int(rows.max()) if len(rows) else 0):
             here = (local == row).to(score.dtype)[:, None]
             for column in range(score.shape[1]):
                 one_hot = torch.zeros_like(score)
                 one_hot[:, column : column + 1] = here
-                (gradient,) = torch.autograd.grad(score, x, one_hot, create_graph=True, retain_graph=True)
+                (gradient,) = torch.autograd.grad(
+                    score, x, one_hot, create_graph=True, allow_unused=True, materialize_grads=True
+                )
                 diagonal = diagonal + one_hot * gradient
     return score, diagonal

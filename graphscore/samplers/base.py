@@ -25,7 +25,7 @@ class Sampler(ABC):
 
     Args:
         model: The score model; put it into evaluation mode first if it behaves otherwise in training.
-        grid: Falling times in (0, 1], shape ``[S + 1]``; see :mod:`graphscore.times`.
+        grid: Falling times in (0, 1], shape ``[S + 1]``, from that of the prior on; see :mod:`graphscore.times`.
         denoise_last: Whether to end with the posterior mean at the last time, which removes the noise left there.
 
     Raises:
@@ -72,7 +72,8 @@ class Sampler(ABC):
             A copy of the template with the fields sampled, in data units.
         """
         parameter = next(self.model.parameters(), None)
-        batch = self.model.process.prior(template, generator, dtype=None if parameter is None else parameter.dtype)
+        dtype = None if parameter is None else parameter.dtype
+        batch = self.model.process.prior(template, generator, dtype, t=float(self.grid[0]))
         batch = self.integrate(batch, generator, callback)
         if self.denoise_last:
             last = self.grid[-1].to(batch.batch.device).expand(batch.num_graphs)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
@@ -19,21 +18,24 @@ from graphscore.samplers.euler_maruyama import EulerMaruyamaSampler
 class PredictorCorrectorSampler(Sampler):
     r"""Euler-Maruyama predictor, then Langevin steps at the new time.
 
-    A corrector step is ``x + a score + sqrt(2 a) z`` with ``a = 2 (snr ||z|| / ||score||)^2``, the norms taken over each
-    graph alone: averaged over the batch, as is common, they would make a sample depend on its batch mates.
+    A corrector step is ``x + a score + sqrt(2 a) z`` with ``a = 2 (snr std)^2``, so that its drift is about ``snr`` times
+    as long as its noise. Published code takes ``||z|| / ||score||`` of the sample for ``std``: averaged over the batch, a
+    sample depends on its batch mates; of each graph alone, small graphs take huge steps whenever their score passes near
+    zero, and samples of an exact score come out too wide (without bound for a single number).
 
     Args:
         model: The score model.
         grid: Falling times in (0, 1], shape ``[S + 1]``.
         denoise_last: Whether to end with the posterior mean at the last time.
-        snr: Signal-to-noise ratio r of the corrector.
+        snr: Signal-to-noise ratio of the corrector.
         num_corrections: Langevin steps after each predictor step.
 
     Raises:
         ValueError: If ``snr`` or ``num_corrections`` is not positive.
 
     References:
-        Song et al. (2021), Score-based generative modeling through stochastic differential equations, algorithms 2 and 4.
+        Song and Ermon (2019), Generative modeling by estimating gradients of the data distribution, algorithm 1 (steps).
+        Song et al. (2021), Score-based generative modeling through stochastic differential equations, algorithms 1 to 4.
     """
 
     order = 1
@@ -57,14 +59,12 @@ class PredictorCorrectorSampler(Sampler):
         return batch, memory
 
     def _correct(self, batch: Batch, t: Tensor, generator: Generator) -> Batch:
-        scores, values, num_graphs = self.model.score(batch, t), {}, batch.num_graphs
-        for field, _ in self.model.process:
-            x, index, score = batch[field.name], field.index(batch), scores[field.name]
-            noise = ops.randn(index, num_graphs, x.shape[1], dtype=x.dtype, generator=generator)
-            noise = field.project(noise, index, num_graphs)
-            noise_norm, score_norm = (ops.sum(v.square().sum(-1), index, num_graphs) for v in (noise, score))
-            # A vanishing score (a single centred node) leaves nothing to correct.
-            size = torch.where(score_norm > 0, 2 * self.snr**2 * noise_norm / score_norm, torch.zeros_like(score_norm))
-            size = ops.broadcast(size, index)[:, None]
-            values[field.name] = x + size * score + (2 * size).sqrt() * noise
+        scores, values = self.model.score(batch, t), {}
+        for field, sde in self.model.process:
+            x, index = batch[field.name], field.index(batch)
+            size = 2 * (self.snr * sde.std(t)) ** 2
+            pull, kick = (ops.broadcast(c.to(x), index)[:, None] for c in (size, (2 * size).sqrt()))
+            noise = ops.randn(index, batch.num_graphs, x.shape[1], dtype=x.dtype, generator=generator)
+            noise = field.project(noise, index, batch.num_graphs)
+            values[field.name] = x + pull * scores[field.name] + kick * noise
         return replace(batch, values)

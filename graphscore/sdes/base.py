@@ -57,6 +57,6 @@ class SDE(ABC):
         variance, slope = jvp(lambda s: self.std(s) ** 2, (t,), (torch.ones_like(t),))
         return (slope - 2 * self.drift_rate(t) * variance).clamp(min=0).sqrt()
 
-    def prior_std(self) -> float:
-        """Standard deviation of the prior ``N(0, std(1)^2 I)`` from which sampling starts."""
-        return float(self.std(torch.ones((), dtype=torch.float64)))
+    def prior_std(self, t: float = 1.0) -> float:
+        """Standard deviation of the prior ``N(0, std(t)^2 I)`` from which sampling starts at time ``t``."""
+        return float(self.std(torch.tensor(t, dtype=torch.float64)))

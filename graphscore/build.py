@@ -1,0 +1,178 @@
+"""From a configuration to objects."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphscore import times
+from graphscore.config import Component, Config, check_config
+from graphscore.data import DATASETS, Dataset
+from graphscore.data.transforms import TRANSFORMS
+from graphscore.denoiser import Denoiser, ScoreModel
+from graphscore.fields import Field, measure_scale
+from graphscore.nn import BACKBONES, ScoreNetwork
+from graphscore.objectives import WEIGHTS
+from graphscore.process import ForwardProcess
+from graphscore.samplers import SAMPLERS, Sampler
+from graphscore.sdes import SDE, SDES
+from graphscore.train.checkpoint import Checkpoint, load_checkpoint
+from graphscore.train.task import ScoreMatchingTask
+
+
+def _uniform(u: Tensor, sde: SDE, eps: float = 1e-5) -> Tensor:
+    return times.uniform(u, eps)
+
+
+def _log_normal(u: Tensor, sde: SDE, mean: float = -1.2, std: float = 1.2, eps: float = 1e-5) -> Tensor:
+    return times.log_normal(u, sde.time, mean, std, eps)
+
+
+def _linear(num_steps: int, sde: SDE, start: float = 1.0, end: float = 1e-5) -> Tensor:
+    return times.linear_grid(num_steps, start=start, end=end)
+
+
+def _karras(num_steps: int, sde: SDE, start: float = 1.0, end: float = 1e-5, rho: float = 7.0) -> Tensor:
+    return times.karras_grid(num_steps, sde.time, sde.level, start=start, end=end, rho=rho)
+
+
+DENSITIES: dict[str, Callable[..., Tensor]] = {"uniform": _uniform, "log-normal": _log_normal}
+GRIDS: dict[str, Callable[..., Tensor]] = {"linear": _linear, "karras": _karras}
+
+
+def find(name: str, registry: Mapping[str, Any], kind: str) -> Any:
+    """Look a component up.
+
+    Args:
+        name: Key of the registry, or ``package.module:Name`` for one of your own.
+        registry: Components, or their import paths, by name.
+        kind: What it is, for the error.
+
+    Raises:
+        ValueError: If there is no such component.
+    """
+    found = registry.get(name, name)
+    if not isinstance(found, str):
+        return found
+    module, colon, attribute = found.partition(":")
+    if not colon:
+        raise ValueError(f"Unknown {kind} {name!r}; expected one of {sorted(registry)} or 'package.module:Name'")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ModuleNotFoundError, AttributeError) as error:
+        if isinstance(error, ModuleNotFoundError) and not module.startswith(error.name or "?"):
+            raise
+        raise ValueError(f"Cannot import the {kind} {name!r}: {error}") from error
+
+
+def create(component: Component, registry: Mapping[str, Any], kind: str, *args: Any, **kwargs: Any) -> Any:
+    """Call a component's constructor with its options.
+
+    Raises:
+        ValueError: If there is no such component, or it does not take these options.
+    """
+    target = find(component.name, registry, kind)
+    try:
+        return target(*args, **kwargs, **component.options)
+    except TypeError as error:
+        raise ValueError(f"The {kind} {component.name!r} does not take these options: {error}") from error
+
+
+def build_dataset(config: Config) -> Dataset:
+    """Load the data set of a configuration, its graphs transformed."""
+    return create(config.data.dataset, DATASETS, "data set", transform=build_transform(config))
+
+
+def build_transform(config: Config) -> Callable[[Data], Data]:
+    """Chain the transforms of a configuration."""
+    transforms = [create(component, TRANSFORMS, "transform") for component in config.data.transforms]
+
+    def apply(data: Data) -> Data:
+        for transform in transforms:
+            data = transform(data)
+        return data
+
+    return apply
+
+
+def measure_scales(config: Config, items: list[Data]) -> Config:
+    """Replace each ``scale: auto`` by the standard deviation of the field over the given clean graphs."""
+    fields = tuple(
+        field.model_copy(
+            update={"scale": measure_scale(items, field.name, field.zero_mean) if field.scale == "auto" else field.scale}
+        )
+        for field in config.fields
+    )
+    return config.model_copy(update={"fields": fields})
+
+
+def build_process(config: Config) -> ForwardProcess:
+    """Build the forward process; scales must be numbers (see :func:`measure_scales`)."""
+    return ForwardProcess(
+        {
+            Field(field.name, field.level, float(field.scale), field.zero_mean, field.width): create(
+                field.sde, SDES, "SDE"
+            )
+            for field in config.fields
+        }
+    )
+
+
+def build_model(config: Config) -> Denoiser:
+    """Build the denoiser with fresh weights from PyTorch's global generator."""
+    backbone = create(config.network.backbone, BACKBONES, "backbone")
+    network = ScoreNetwork(
+        backbone,
+        {field.name: field.width for field in config.fields},
+        config.network.positions,
+        {name: nn.Embedding(size, backbone.hidden_channels) for name, size in config.network.node_inputs.items()},
+        {name: nn.Embedding(size, backbone.edge_channels) for name, size in config.network.edge_inputs.items()},
+    )
+    return Denoiser(network, build_process(config))
+
+
+def build_task(config: Config, model: ScoreModel) -> ScoreMatchingTask:
+    """Build what a training step computes."""
+    training = config.training
+    density = partial(find(training.times.name, DENSITIES, "time density"), **training.times.options)
+    weight = find(training.weight, WEIGHTS, "weight")
+    return ScoreMatchingTask(model, density, weight, training.reduce, training.seed)
+
+
+def build_sampler(config: Config, model: ScoreModel, num_steps: int | None = None) -> Sampler:
+    """Build the sampler, with another number of steps if given."""
+    sampling = config.sampling
+    _, sde = next(iter(model.process))
+    grid = create(sampling.grid, GRIDS, "time grid", num_steps or sampling.num_steps, sde)
+    return create(sampling.sampler, SAMPLERS, "sampler", model, grid)
+
+
+def load_model(path: str | Path) -> tuple[Denoiser, Config, dict[str, Any]]:
+    """Load a trained model.
+
+    Args:
+        path: A ``model.safetensors``, or the folder of a run.
+
+    Returns:
+        The denoiser in evaluation mode, its configuration, and what is known of its training.
+
+    Raises:
+        FileNotFoundError: If there is no checkpoint.
+        ValueError: If it cannot be read, or its tensors do not fit its configuration.
+    """
+    checkpoint: Checkpoint = load_checkpoint(path)
+    config = check_config(checkpoint.config, str(path))
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(config)
+    try:
+        model.load_state_dict(checkpoint.state)
+    except RuntimeError as error:
+        raise ValueError(f"The tensors in {path} do not fit its configuration: {error}") from error
+    return model.eval(), config, checkpoint.info

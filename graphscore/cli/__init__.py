@@ -1,0 +1,36 @@
+"""The command line: ``graphscore demo | train | sample | evaluate | data``."""
+
+from __future__ import annotations
+
+import sys
+
+USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
+
+
+def main() -> None:
+    """Run the command line; errors are one sentence on stderr and exit code 2, with a traceback only on ``--debug``."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        from graphscore.cli.app import app
+
+        sys.exit(app(arguments, standalone_mode=False) or 0)
+    except Exception as error:
+        if debug:
+            raise
+        sys.exit(_explain(error))
+
+
+def _explain(error: Exception) -> int:
+    if hasattr(error, "format_message"):  # usage errors; which class they have depends on Typer's version
+        text, code = error.format_message(), 2
+    elif isinstance(error, ImportError) and error.name in ("typer", "rich", "pydantic", "yaml"):
+        text, code = f'the command line needs more packages ({error.name} is missing): pip install "graphscore[all]"', 2
+    elif type(error).__name__ == "Abort":
+        text, code = "stopped", 130
+    elif isinstance(error, USER_ERRORS):
+        text, code = str(error), 2
+    else:
+        text, code = f"unexpected {type(error).__name__}: {error} (a bug; --debug shows where)", 1
+    print(f"graphscore: error: {' '.join(text.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,99 @@
+"""What the command line prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from graphscore.demo import Demo
+
+ROWS = {"model": "trained model", "etkdg": "RDKit ETKDGv3", "untrained": "untrained noise", "generated": "generated"}
+
+
+class Counter:
+    """A progress bar that is called with (done, all)."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=console)
+        self._line = self._progress.add_task(title, total=None)
+
+    def __call__(self, done: int, total: int) -> None:
+        self._progress.update(self._line, completed=done, total=total)
+
+    def __enter__(self) -> Counter:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+
+def show_conformers(console: Console, reports: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print a table of conformer reports, recall beside precision."""
+    first = next(iter(reports.values()))
+    thresholds = [key for key in ("0.5",) if key in first["cov_r"]]
+    table = Table(
+        title=f"{first['num_molecules']} molecules, {first['num_references']} reference conformers; "
+        "heavy-atom RMSD in Å, mean over molecules"
+    )
+    table.add_column("")
+    for heading in ("AMR recall", "AMR precision", *(f"COV {kind} < {t} Å" for t in thresholds for kind in ("recall", "precision")), "failed"):
+        table.add_column(heading, justify="right")
+    for name, report in reports.items():
+        cells = [_number(report[key]["mean"], 3) for key in ("amr_r", "amr_p")]
+        cells += [_percent(report[key][t]["mean"]) for t in thresholds for key in ("cov_r", "cov_p")]
+        table.add_row(ROWS.get(name, name), *cells, str(report["num_failed_conformers"]))
+    console.print(table)
+
+
+def show_clouds(console: Console, reports: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print a table of point-cloud reports."""
+    table = Table(title="Chamfer distance to the nearest of the other set, mean over groups, in units of the data")
+    for heading in ("", "recall", "precision"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, report in reports.items():
+        table.add_row(ROWS.get(name, name), *(_number(report[key], 3) for key in ("recall", "precision")))
+    console.print(table)
+
+
+def show_demo(console: Console, demo: Demo, out: Path) -> None:
+    """Print what a demo measured and made, and what to do next."""
+    scores = demo.metrics["scores"]
+    (show_conformers if "amr_r" in scores["model"] else show_clouds)(console, scores)
+    seconds = demo.metrics["seconds"]
+    console.print(
+        f"Trained {seconds['train']:.0f} s, sampled {seconds['sample']:.0f} s, measured {seconds['measure']:.0f} s. Made:"
+    )
+    for what, path in demo.files.items():
+        console.print(f"  {what:11} {path}", highlight=False, soft_wrap=True)
+    if "page" in demo.files:
+        console.print(f"Next: open {demo.files['page']} in a browser, and generate conformers of your own molecules:")
+        command = f'graphscore sample --checkpoint {out} "CCO" "c1ccccc1O" --num 5 --out conformers.sdf'
+        console.print("  " + command, highlight=False, soft_wrap=True)
+    else:
+        console.print(f"Next: look at {demo.files['picture']}, and train on data of your own: graphscore train --help")
+
+
+def show_datasets(console: Console) -> None:
+    """Print the registry of data sets."""
+    from graphscore.data.dataset import DATASETS, describe
+
+    table = Table("name", "what it is", title="Data sets")
+    for name in DATASETS:
+        table.add_row(name, describe(name))
+    console.print(table)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"

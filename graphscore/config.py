@@ -1,0 +1,172 @@
+"""Configurations: what a training run is, as plain checked values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Component(BaseModel):
+    """Something from a registry, or ``package.module:Class``, with its constructor's options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The constructor's keyword arguments."""
+        return dict(self.model_extra or {})
+
+
+class DataConfig(_Strict):
+    """Where the graphs come from."""
+
+    dataset: Component
+    transforms: tuple[Component, ...] = ()
+
+
+class FieldConfig(_Strict):
+    """A diffusing field and its process; ``scale: auto`` is measured on the training part."""
+
+    name: str
+    level: Literal["node", "edge", "graph"] = "node"
+    width: int = Field(gt=0)
+    scale: float | Literal["auto"] = "auto"
+    zero_mean: bool = False
+    sde: Component
+
+
+class NetworkConfig(_Strict):
+    """The score network: integer attributes by name with their number of categories."""
+
+    backbone: Component
+    positions: str | None = "pos"
+    node_inputs: dict[str, int] = {}
+    edge_inputs: dict[str, int] = {}
+
+
+class TrainingConfig(_Strict):
+    """How the network is trained."""
+
+    max_steps: int = Field(gt=0)
+    batch_size: int = Field(64, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    warmup_steps: int = Field(100, ge=0)
+    gradient_clip: float = Field(1.0, gt=0)
+    ema_decay: float = Field(0.999, ge=0, lt=1)
+    weight: str = "edm"
+    reduce: Literal["sum", "mean"] = "mean"
+    times: Component = Component(name="uniform")
+    seed: int = Field(0, ge=0, lt=2**31)
+    validate_every: int = Field(200, gt=0)
+    checkpoint_every: int = Field(200, gt=0)
+
+
+class SamplingConfig(_Strict):
+    """How samples are drawn unless told otherwise."""
+
+    sampler: Component = Component(name="heun")
+    grid: Component = Component(name="karras")
+    num_steps: int = Field(20, gt=0)
+
+
+class Config(_Strict):
+    """A whole run."""
+
+    data: DataConfig
+    fields: tuple[FieldConfig, ...] = Field(min_length=1)
+    network: NetworkConfig
+    training: TrainingConfig
+    sampling: SamplingConfig = SamplingConfig()
+
+
+def named_configs() -> list[str]:
+    """Names of the configurations that come with the library."""
+    folder = resources.files("graphscore") / "configs"
+    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration by name or from a YAML file.
+
+    Args:
+        source: A name from :func:`named_configs`, or the path of a ``.yaml`` file.
+        overrides: Changes such as ``"training.max_steps=100"``; the value is read as YAML.
+
+    Returns:
+        The checked configuration.
+
+    Raises:
+        FileNotFoundError: If there is no such configuration.
+        ValueError: If it is not YAML, a key is unknown or missing, or a value is out of range.
+    """
+    if str(source) in named_configs():
+        text = (resources.files("graphscore") / "configs" / f"{source}.yaml").read_text()
+    elif Path(source).suffix in (".yaml", ".yml"):
+        if not Path(source).is_file():
+            raise FileNotFoundError(f"No configuration file {source}")
+        text = Path(source).read_text()
+    else:
+        raise ValueError(f"Unknown configuration {str(source)!r}; expected one of {named_configs()} or a .yaml file")
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{source} must hold a mapping with keys {list(Config.model_fields)}")
+    for override in overrides:
+        _override(values, override)
+    return check_config(values, str(source))
+
+
+def check_config(values: dict[str, Any], source: str) -> Config:
+    """Check plain values against the schema.
+
+    Args:
+        values: As read from YAML or a checkpoint.
+        source: Where they come from, for the error.
+
+    Raises:
+        ValueError: With one sentence that names the first wrong key.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        got = "" if first["type"] == "missing" else f", but got {first['input']!r}"
+        raise ValueError(f"Configuration {source}: {key}: {first['msg']}{got}") from error
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ValueError(f"--set takes key=value, such as training.max_steps=100, but got {override!r}")
+    *parents, last = key.strip().split(".")
+    place: Any = values
+    for depth, part in enumerate(parents):
+        place = place[int(part)] if isinstance(place, list) and part.isdecimal() and int(part) < len(place) else (
+            place.setdefault(part, {}) if isinstance(place, dict) else None
+        )
+        if not isinstance(place, dict | list):
+            raise ValueError(f"--set {key}: {'.'.join(parents[: depth + 1])} has no keys inside")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {key}: {text!r} is not a YAML value") from error
+    if isinstance(place, list):
+        if not last.isdecimal() or int(last) >= len(place):
+            raise ValueError(f"--set {key}: expected an index below {len(place)}, but got {last!r}")
+        place[int(last)] = value
+    else:
+        place[last] = value

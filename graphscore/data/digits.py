@@ -1,0 +1,72 @@
+"""Handwritten digits as clouds of points in the plane; the card is ``datasets/digits/README.md``."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch_geometric.data import Data
+
+from graphscore.data.dataset import Part, Transform, check_part, coordinate_scale, with_coordinates
+from graphscore.data.split import PARTS, part_of
+
+THRESHOLD = 8  # of 16: every image keeps 13 to 30 points
+
+
+class Digits:
+    """The 1,797 images of 8x8 pixels of scikit-learn: each pixel of at least half intensity is a point.
+
+    A graph has ``pos`` ``[N, 2]`` float32 in pixels (x to the right, y up, from 0 to 7), ``digit`` ``[N]``
+    int64, the class of the image repeated for each node, and no edges unless ``transform`` adds some.
+
+    Args:
+        seed: Seed of the split. Images with equal points come into the same part.
+        transform: Applied once to each graph, before it gets coordinates.
+
+    Attributes:
+        name: ``"digits"``.
+        scale: Standard deviation of the training part's centered coordinates, in pixels.
+    """
+
+    name = "digits"
+
+    def __init__(self, seed: int = 0, transform: Transform | None = None) -> None:
+        try:
+            from sklearn.datasets import load_digits
+        except ImportError as error:
+            raise ImportError(
+                'The digits come with scikit-learn: pip install "graphscore[clouds]"'
+            ) from error
+        images, digits = load_digits(return_X_y=True)
+        self._groups: dict[str, dict[int, list[Data]]] = {part: {} for part in PARTS}
+        for image, digit in zip(images.reshape(-1, 8, 8) >= THRESHOLD, digits.tolist(), strict=True):
+            part = PARTS[part_of(np.packbits(image).tobytes().hex(), seed=seed)]
+            self._groups[part].setdefault(digit, []).extend(_graph(image, digit, transform))
+        self.scale = coordinate_scale([item["pos"] for item in self.split("train")])
+
+    def split(self, part: Part) -> list[Data]:
+        """All images of a part, by digit.
+
+        Raises:
+            ValueError: If there is no such part.
+        """
+        return [item for group in self.groups(part) for item in group]
+
+    def groups(self, part: Part) -> list[list[Data]]:
+        """The images of each digit, 0 to 9, of a part.
+
+        Raises:
+            ValueError: If there is no such part.
+        """
+        check_part(part)
+        return [list(group) for _, group in sorted(self._groups[part].items())]
+
+
+def _graph(image: np.ndarray, digit: int, transform: Transform | None) -> list[Data]:
+    row, column = image.nonzero()
+    graph = Data(
+        digit=torch.full((len(row),), digit),
+        edge_index=torch.empty(2, 0, dtype=torch.long),
+        num_nodes=len(row),
+    )
+    pos = torch.from_numpy(np.stack([column, len(image) - 1 - row], axis=1)).float()
+    return with_coordinates(graph, [pos], transform)

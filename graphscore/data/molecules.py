@@ -1,0 +1,285 @@
+"""Molecules as PyG graphs, and back to RDKit.
+
+One :class:`~torch_geometric.data.Data` per molecule, hydrogens always explicit:
+
+=============  ==========================  ==============================================================
+``z``          ``[N]`` int64               atomic numbers
+``charge``     ``[N]`` int64               formal charges, in elementary charges
+``edge_index`` ``[2, E]`` int64            each bond in both directions, sorted
+``bond``       ``[E]`` int64               1 single, 2 double, 3 triple, 4 aromatic (0 is kept for "no bond")
+``pos``        ``[N, 3]`` float32          coordinates in Angstrom; absent where there are none
+``smiles``     str                         canonical isomeric SMILES without explicit hydrogens
+``name``       str                         whatever the source called it, or empty
+=============  ==========================  ==============================================================
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+try:
+    from rdkit import Chem, rdBase
+    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+except ImportError as error:  # pragma: no cover
+    raise ImportError('Molecules need RDKit: pip install "graphscore[mol]"') from error
+
+BONDS = {
+    Chem.BondType.SINGLE: 1,
+    Chem.BondType.DOUBLE: 2,
+    Chem.BondType.TRIPLE: 3,
+    Chem.BondType.AROMATIC: 4,
+}
+_BOND_TYPES = {number: bond_type for bond_type, number in BONDS.items()}
+
+
+def mol_from_smiles(smiles: str) -> Chem.Mol:
+    """Read a SMILES string; hydrogens are added as atoms.
+
+    Args:
+        smiles: Any SMILES that RDKit reads. Several components are allowed.
+
+    Returns:
+        The molecule, atoms in the order of the string, added hydrogens last.
+
+    Raises:
+        ValueError: If RDKit refuses it, with RDKit's reason.
+    """
+    # RDKit gives the reason for bad syntax only to its log, and only newer versions let us read it.
+    capture = getattr(rdBase, "CaptureErrorLog", rdBase.BlockLogs)
+    with rdBase.BlockLogs(), capture() as log:
+        mol = Chem.MolFromSmiles(smiles, sanitize=False)
+    if mol is None:
+        reason = re.search(r"Error: (.+?) (?:while parsing|for input)", getattr(log, "messages", ""))
+        detail = reason.group(1) if reason else "syntax error"
+        raise ValueError(f"{smiles!r} is not a SMILES string: {detail}")
+    if mol.GetNumAtoms() == 0:
+        raise ValueError(f"Expected a SMILES string, but got {smiles!r}, which has no atoms")
+    try:
+        with rdBase.BlockLogs():
+            Chem.SanitizeMol(mol)
+            Chem.AssignStereochemistry(mol, cleanIt=True)
+            return Chem.AddHs(mol)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{smiles!r} is not a possible molecule: {rdkit_reason(error)}") from error
+
+
+def data_from_smiles(smiles: str, name: str = "") -> Data:
+    """Read a SMILES string into a graph without coordinates; see :func:`mol_from_smiles`."""
+    return data_from_mol(mol_from_smiles(smiles), name=name)
+
+
+def data_from_mol(mol: Chem.Mol, conformer_id: int | None = None, name: str = "") -> Data:
+    """Convert an RDKit molecule; the molecule itself stays as it is.
+
+    Missing hydrogens are added, with coordinates where the molecule has some. A two-dimensional depiction is
+    not taken for coordinates. Where there are coordinates, the stereo marks of ``smiles`` are theirs.
+
+    Args:
+        mol: Molecule, with or without explicit hydrogens.
+        conformer_id: Which conformer gives ``pos``; by default the first, if there is any.
+        name: Stored as ``name``.
+
+    Returns:
+        The graph, in the layout given at the top of this module.
+
+    Raises:
+        ValueError: If the conformer does not exist, or the molecule has something that the graph cannot hold:
+            placeholder atoms, isotope labels, other bond types, an impossible valence.
+    """
+    mol = Chem.Mol(mol)
+    _check_representable(mol)
+    conformer = _conformer(mol, conformer_id)
+    try:
+        with rdBase.BlockLogs():
+            Chem.SanitizeMol(mol)
+            mol = Chem.AddHs(mol, addCoords=conformer is not None)
+            if conformer is not None:
+                Chem.AssignStereochemistryFrom3D(mol, conformer)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"Not a possible molecule: {rdkit_reason(error)}") from error
+    edge_index, bond = _bonds(mol)
+    atoms = [(atom.GetAtomicNum(), atom.GetFormalCharge()) for atom in mol.GetAtoms()]
+    z, charge = torch.tensor(atoms).t().contiguous()
+    data = Data(
+        z=z,
+        charge=charge,
+        edge_index=edge_index,
+        bond=bond,
+        smiles=canonical_smiles(mol),
+        name=name,
+        num_nodes=mol.GetNumAtoms(),
+    )
+    if conformer is not None:
+        data.pos = torch.from_numpy(mol.GetConformer(conformer).GetPositions()).float()
+    return data
+
+
+def mol_from_data(data: Data) -> Chem.Mol:
+    """Rebuild the RDKit molecule of a graph: the same atoms in the same order, charges and bonds.
+
+    All hydrogens are explicit.     Where the graph has coordinates they become a conformer, and stereo marks
+    are perceived from them; else there are none.
+
+    Args:
+        data: Graph in the layout given at the top of this module. Pairs with ``bond == 0`` are not bonds.
+
+    Returns:
+        A sanitized molecule.
+
+    Raises:
+        ValueError: If attributes are missing or do not make a molecule.
+    """
+    missing = [key for key in ("z", "charge", "edge_index", "bond") if key not in data]
+    if missing:
+        raise ValueError(f"A molecule needs z, charge, edge_index, bond; {missing} missing in {data.keys()}")
+    mol = Chem.RWMol()
+    for number, charge in zip(data["z"].tolist(), data.charge.tolist(), strict=True):
+        atom = Chem.Atom(number)
+        atom.SetFormalCharge(charge)
+        atom.SetNoImplicit(True)
+        mol.AddAtom(atom)
+    for i, j, bond in zip(*data["edge_index"].tolist(), data.bond.tolist(), strict=True):
+        if bond > 0 and i < j:
+            if bond not in _BOND_TYPES:
+                raise ValueError(f"Expected bond types 1, 2, 3 or 4, but atoms {i} and {j} have {bond}")
+            mol.AddBond(i, j, _BOND_TYPES[bond])
+            if bond == BONDS[Chem.BondType.AROMATIC]:
+                mol.GetAtomWithIdx(i).SetIsAromatic(True)
+                mol.GetAtomWithIdx(j).SetIsAromatic(True)
+    try:
+        with rdBase.BlockLogs():
+            Chem.SanitizeMol(mol)
+    except (ValueError, RuntimeError) as error:
+        name = data.get("smiles", "")
+        raise ValueError(f"The graph {name!r} is not a possible molecule: {rdkit_reason(error)}") from error
+    if data.get("pos") is not None:
+        mol.AddConformer(_conformer_from(data["pos"], mol.GetNumAtoms()))
+        Chem.AssignStereochemistryFrom3D(mol)
+    return mol.GetMol()
+
+
+def remove_hydrogens(mol: Chem.Mol) -> Chem.Mol:
+    """Copy a molecule without its hydrogen atoms (those without a heavy neighbor, as in ``[H][H]``, stay)."""
+    params = Chem.RemoveHsParameters()
+    # Else a hydrogen that carries the stereo mark of an imine stays, or not, depending on the conformer.
+    params.removeDefiningBondStereo = True
+    with rdBase.BlockLogs():
+        return Chem.RemoveHs(mol, params)
+
+
+def canonical_smiles(mol: Chem.Mol) -> str:
+    """Write canonical SMILES with stereo marks and without explicit hydrogens."""
+    return Chem.MolToSmiles(remove_hydrogens(mol))
+
+
+def flat_smiles(mol: Chem.Mol) -> str:
+    """Write canonical SMILES without stereo marks and explicit hydrogens: the key by which data are split."""
+    return Chem.MolToSmiles(remove_hydrogens(mol), isomericSmiles=False)
+
+
+def embed(mol: Chem.Mol, num: int, seed: int, optimize: bool = True) -> Chem.Mol:
+    """Compute conformers by ETKDGv3, by default relaxed in the MMFF94 force field.
+
+    Args:
+        mol: Molecule with explicit hydrogens; its own conformers are not used.
+        num: Number of conformers to try. Fewer may come back.
+        seed: Seed of the distance geometry.
+        optimize: Relax by MMFF94. Each conformer then has the properties ``energy`` (float, kcal/mol) and
+            ``converged`` (bool).
+
+    Returns:
+        A copy that has the conformers.
+
+    Raises:
+        ValueError: If no conformer can be made, or MMFF94 has no parameters for the molecule.
+
+    References:
+        S. Wang, J. Witek, G. A. Landrum, S. Riniker (2020), Improving conformer generation for small rings
+        and macrocycles based on distance geometry and experimental torsional-angle preferences. (ETKDGv3) T.
+        A. Halgren (1996), Merck molecular force field I. (MMFF94)
+    """
+    mol = Chem.Mol(mol)
+    mol.RemoveAllConformers()
+    params = rdDistGeom.ETKDGv3()
+    params.randomSeed = seed % (2**31)
+    name = canonical_smiles(mol)
+    try:
+        with rdBase.BlockLogs():
+            # Try one before asking for all: an impossible molecule takes minutes otherwise. Random starts are
+            # slower, and succeed for cages where the default fails.
+            if rdDistGeom.EmbedMolecule(mol, params) < 0:
+                params.useRandomCoords = True
+                if rdDistGeom.EmbedMolecule(mol, params) < 0:
+                    raise ValueError("no coordinates satisfy the distance bounds")
+            rdDistGeom.EmbedMultipleConfs(mol, num, params)
+            if optimize:
+                if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
+                    raise ValueError("MMFF94 lacks parameters for it")
+                results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=2000)
+                for conformer, (unfinished, energy) in zip(mol.GetConformers(), results, strict=True):
+                    conformer.SetDoubleProp("energy", energy)
+                    conformer.SetBoolProp("converged", unfinished == 0)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"RDKit cannot embed {name!r}: {rdkit_reason(error)}") from error
+    return mol
+
+
+def rdkit_reason(error: Exception) -> str:
+    """Take the first informative line of an RDKit error, whose messages may carry a C++ stack dump."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _check_representable(mol: Chem.Mol) -> None:
+    """Refuse what the graph cannot hold, and clear atom map numbers, which would end up in ``smiles``."""
+    if mol.GetNumAtoms() == 0:
+        raise ValueError("Expected a molecule, but it has no atoms")
+    for atom in mol.GetAtoms():
+        if atom.GetAtomicNum() == 0:
+            raise ValueError(f"Atom {atom.GetIdx()} ({atom.GetSymbol()}) is a placeholder, not an element")
+        if atom.GetIsotope():
+            raise ValueError(
+                f"Atom {atom.GetIdx()} is labeled as isotope {atom.GetIsotope()}, which is not supported"
+            )
+        atom.SetAtomMapNum(0)
+    for bond in mol.GetBonds():
+        if bond.GetBondType() not in BONDS:
+            i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+            raise ValueError(
+                "Bonds must be single, double, triple or aromatic, "
+                f"but atoms {i} and {j} have {bond.GetBondType()}"
+            )
+
+
+def _conformer(mol: Chem.Mol, conformer_id: int | None) -> int | None:
+    """Id of the conformer to use: the wanted one, else the first three-dimensional one, else None."""
+    ids = [conformer.GetId() for conformer in mol.GetConformers() if conformer.Is3D()]
+    if conformer_id is None:
+        return ids[0] if ids else None
+    if conformer_id not in ids:
+        raise ValueError(f"The molecule has no 3-D conformer {conformer_id}; its conformers are {ids}")
+    return conformer_id
+
+
+def _conformer_from(pos: Tensor, num_atoms: int) -> Chem.Conformer:
+    if pos.shape != (num_atoms, 3):
+        raise ValueError(f"Expected pos of shape [{num_atoms}, 3], but got {list(pos.shape)}")
+    values = pos.detach().cpu().double().numpy()
+    if not np.isfinite(values).all():
+        raise ValueError("pos has values that are not finite")
+    conformer = Chem.Conformer(num_atoms)
+    conformer.SetPositions(np.ascontiguousarray(values))
+    return conformer
+
+
+def _bonds(mol: Chem.Mol) -> tuple[Tensor, Tensor]:
+    rows = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx(), BONDS[b.GetBondType()]) for b in mol.GetBonds()]
+    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    both = np.concatenate([table, table[:, [1, 0, 2]]])
+    both = both[np.lexsort((both[:, 1], both[:, 0]))]
+    return torch.from_numpy(both[:, :2].T.copy()), torch.from_numpy(both[:, 2].copy())

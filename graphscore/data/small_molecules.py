@@ -1,0 +1,92 @@
+"""The embedded small molecules and their conformers; the card is ``datasets/small_molecules/README.md``."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch_geometric.data import Data
+
+from graphscore.data.dataset import Part, Transform, check_part, coordinate_scale, with_coordinates
+from graphscore.data.molecules import data_from_smiles
+from graphscore.data.small_molecules_recipe import UNIT
+from graphscore.data.split import PARTS
+
+FILE = "small_molecules.npz"
+
+
+def embedded_file() -> Path:
+    """Find the data file: inside the installed package, or in ``datasets/`` of a source checkout.
+
+    Raises:
+        FileNotFoundError: If it is in neither place.
+    """
+    package = Path(str(resources.files("graphscore")))
+    places = (package / "data" / "embedded" / FILE, package.parent / "datasets" / "small_molecules" / FILE)
+    for place in places:
+        if place.is_file():
+            return place
+    raise FileNotFoundError(
+        f"{FILE} is in none of {[str(p) for p in places]}; make it by `graphscore data build small-molecules`"
+    )
+
+
+class SmallMolecules:
+    """About 2,100 molecules of 4-9 heavy atoms (C, N, O, F), up to 10 conformers each (ETKDGv3, then MMFF94).
+
+    Each graph is laid out as :mod:`graphscore.data.molecules` says, plus ``molecule``, the integer index of
+    the molecule. Conformers of one molecule share all tensors but ``pos``.
+
+    Args:
+        path: Data file; by default the embedded one.
+        transform: Applied once to each molecule's graph, before it gets coordinates.
+
+    Attributes:
+        name: ``"small-molecules"``.
+        smiles: SMILES of all molecules; its index is ``molecule``.
+        scale: Standard deviation of the training part's centered coordinates, in Angstrom.
+    """
+
+    name = "small-molecules"
+
+    def __init__(self, path: str | Path | None = None, transform: Transform | None = None) -> None:
+        with np.load(path or embedded_file(), allow_pickle=False) as file:
+            self.smiles = [text.decode() for text in file["smiles"].tolist()]
+            self._part = file["part"].tolist()
+            blocks = list(zip(file["num_conformers"].tolist(), file["num_atoms"].tolist(), strict=True))
+            rows = torch.from_numpy(file["pos"].astype(np.float32) * np.float32(UNIT))
+        sizes = [num_conformers * num_atoms for num_conformers, num_atoms in blocks]
+        self._pos = [pos.view(*block, 3) for pos, block in zip(rows.split(sizes), blocks, strict=True)]
+        self.transform = transform
+        self._groups: dict[str, list[list[Data]]] = {}
+        train = zip(self._pos, self._part, strict=True)
+        self.scale = coordinate_scale(
+            [pos for conformers, part in train if PARTS[part] == "train" for pos in conformers]
+        )
+
+    def _conformers(self, molecule: int) -> list[Data]:
+        graph = data_from_smiles(self.smiles[molecule])
+        graph.molecule = molecule
+        return with_coordinates(graph, self._pos[molecule], self.transform)
+
+    def split(self, part: Part) -> list[Data]:
+        """All conformers of a part's molecules, one graph each.
+
+        Raises:
+            ValueError: If there is no such part.
+        """
+        return [item for group in self.groups(part) for item in group]
+
+    def groups(self, part: Part) -> list[list[Data]]:
+        """The conformers of each of a part's molecules, by ascending energy.
+
+        Raises:
+            ValueError: If there is no such part.
+        """
+        check_part(part)
+        if part not in self._groups:  # built when first asked for: few callers need all parts
+            molecules = [i for i, p in enumerate(self._part) if PARTS[p] == part]
+            self._groups[part] = [self._conformers(molecule) for molecule in molecules]
+        return [list(group) for group in self._groups[part]]

@@ -1,0 +1,88 @@
+"""Writing graphs into files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+
+def write(items: Sequence[Data], path: str | Path) -> None:
+    """Write graphs into a file, by its extension; an existing file is replaced, and no half file ever seen.
+
+    ``.sdf``: molecules with coordinates, bonds and charges as given, all hydrogens. ``.xyz``: atoms with
+    coordinates, one frame each. ``.pt``: any graphs, as a list of plain dicts of tensors, numbers and
+    strings, which loads with ``weights_only=True``.
+
+    Args:
+        items: Graphs.
+        path: File; its folder is made if need be.
+
+    Raises:
+        ValueError: If the extension is unknown, the path is a folder, or a graph does not fit the format;
+            nothing is written then.
+    """
+    path = Path(path)
+    make = WRITERS.get(path.suffix.lower())
+    if make is None:
+        raise ValueError(f"Cannot write {path}: expected one of the extensions {' '.join(sorted(WRITERS))}")
+    if path.is_dir():
+        raise ValueError(f"Expected a file to write, but {path} is a folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        make(items, temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_sdf(items: Sequence[Data], path: Path) -> None:
+    from graphscore.data.molfiles import sdf_record
+
+    _write_records(items, path, sdf_record)
+
+
+def _write_xyz(items: Sequence[Data], path: Path) -> None:
+    from graphscore.data.molfiles import xyz_record
+
+    _write_records(items, path, xyz_record)
+
+
+def _write_records(items: Sequence[Data], path: Path, record: Callable[[Data], str]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for i, item in enumerate(items):
+            try:
+                file.write(record(item))
+            except ValueError as error:
+                raise ValueError(f"Cannot write graph {i}: {error}") from error
+
+
+def _write_pt(items: Sequence[Data], path: Path) -> None:
+    torch.save([{key: _plain(key, value) for key, value in item.to_dict().items()} for item in items], path)
+
+
+def _plain(key: str, value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().cpu().clone()  # a view would take its whole storage along
+    if isinstance(value, dict):
+        return {name: _plain(f"{key}.{name}", part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_plain(key, part) for part in value)
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    raise ValueError(
+        f"Attribute {key!r} is a {type(value).__name__}; a .pt file holds tensors, numbers and strings"
+    )
+
+
+WRITERS: dict[str, Callable[[Sequence[Data], Path], None]] = {
+    ".sdf": _write_sdf,
+    ".xyz": _write_xyz,
+    ".pt": _write_pt,
+}

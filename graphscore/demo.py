@@ -1,0 +1,130 @@
+"""The main job on embedded real data: train, sample graphs never seen, measure, show."""
+
+from __future__ import annotations
+
+import json
+import platform
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch_geometric.data import Data
+
+from graphscore.build import build_model, build_sampler, load_model
+from graphscore.config import Config
+from graphscore.data.molecules import embed, is_molecule, mol_from_data, data_from_mol
+from graphscore.data.writers import write
+from graphscore.experiment import CONFIG_FILE, LOG_FILE, MODEL_FILE, train
+from graphscore.generate import generate
+from graphscore.metrics.clouds import cloud_report
+from graphscore.metrics.conformers import conformer_report
+from graphscore.train.engine import RESUME_FILE
+from graphscore.viz.clouds import cloud_picture
+from graphscore.viz.conformers import PageRow, conformer_page, conformer_picture
+from graphscore.viz.curves import loss_curve
+
+Say = Callable[[str], None]
+Samples = list[list[Data]]
+NUM_PICTURES = 12
+
+
+class Demo(NamedTuple):
+    """What a demo gives.
+
+    Attributes:
+        metrics: Content of ``metrics.json``.
+        files: What was written, by what it is.
+    """
+
+    metrics: dict[str, Any]
+    files: dict[str, Path]
+
+
+def run_demo(config: Config, out: Path, *, num_groups: int = 60, progress: bool = True, say: Say = print) -> Demo:
+    """Train on a data set's training part, sample its test part, compare, and write all of it to a folder.
+
+    Args:
+        config: What to train.
+        out: Folder; what an earlier demo left there is replaced.
+        num_groups: How many groups of test graphs (the conformers of a molecule, say) to sample, chosen by the seed.
+        progress: Whether to show live progress.
+        say: Told what happens.
+
+    Returns:
+        The metrics and the files written.
+    """
+    started = time.monotonic()
+    for name in (RESUME_FILE, CONFIG_FILE, MODEL_FILE, LOG_FILE):
+        (out / name).unlink(missing_ok=True)
+    model_path, dataset = train(config, out, progress=progress)
+    trained = time.monotonic()
+    model, config, info = load_model(model_path)
+    seed = config.training.seed
+    groups = dataset.groups("test")
+    groups = random.Random(seed).sample(groups, min(num_groups, len(groups)))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        untrained = build_model(config).eval()
+    nums = [2 * len(group) for group in groups]
+    say(f"Sampling {sum(nums)} graphs like {len(groups)} groups of the test part, by the model and by an untrained network")
+    # Data sets give their graphs transformed already.
+    samples = {
+        name: generate(build_sampler(config, which), [group[0] for group in groups], num=nums, seed=seed).samples
+        for name, which in (("model", model), ("untrained", untrained))
+    }
+    sampled = time.monotonic()
+    make_report = _report_molecules if is_molecule(groups[0][0]) else _report_clouds
+    scores, files = make_report(groups, samples, out, seed)
+    files |= {"loss curve": loss_curve(out / LOG_FILE, out / "loss.png"), "model": model_path}
+    metrics = {
+        "scores": scores,
+        "graphs": {part: len(dataset.split(part)) for part in ("train", "val", "test")},
+        "groups": len(groups),
+        "seconds": {"train": trained - started, "sample": sampled - trained, "measure": time.monotonic() - sampled},
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "config": config.model_dump(mode="json"),
+        "training": {key: value for key, value in info.items() if key != "known"},
+    }
+    (out / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n")
+    return Demo(metrics, files | {"metrics": out / "metrics.json"})
+
+
+def _report_molecules(
+    groups: Sequence[list[Data]], samples: dict[str, Samples], out: Path, seed: int
+) -> tuple[dict[str, Any], dict[str, Path]]:
+    samples = samples | {"etkdg": [_etkdg(group[0], 2 * len(group), seed) for group in groups]}
+    scores = {name: conformer_report(groups, drawn) for name, drawn in samples.items()}
+    write([item for drawn in samples["model"] for item in drawn], out / "conformers.sdf")
+    rows = [
+        PageRow(group[0].smiles, group[0].smiles, group[0], drawn[:4], f"{group[0].num_nodes} atoms")
+        for group, drawn in zip(groups[:NUM_PICTURES], samples["model"], strict=False)
+    ]
+    summary = {name: f"AMR-R {score['amr_r']['mean']:.3f} Å, AMR-P {score['amr_p']['mean']:.3f} Å" for name, score in scores.items()}
+    return scores, {
+        "structures": out / "conformers.sdf",
+        "page": conformer_page(rows, out / "index.html", "Generated conformers", summary),
+        "picture": conformer_picture(rows[:6], out / "conformers.png"),
+    }
+
+
+def _report_clouds(
+    groups: Sequence[list[Data]], samples: dict[str, Samples], out: Path, seed: int
+) -> tuple[dict[str, Any], dict[str, Path]]:
+    scores = {name: cloud_report(groups, drawn) for name, drawn in samples.items()}
+    write([item for drawn in samples["model"] for item in drawn], out / "clouds.pt")
+    reference = [group[0] for group in groups[:NUM_PICTURES]]
+    generated = [drawn[0] for drawn in samples["model"][:NUM_PICTURES]]
+    return scores, {
+        "clouds": out / "clouds.pt",
+        "picture": cloud_picture(generated, reference, out / "clouds.png"),
+    }
+
+
+def _etkdg(template: Data, num: int, seed: int) -> list[Data]:
+    """RDKit's own conformers of a molecule, as many as are asked for, without force field."""
+    mol = embed(mol_from_data(template), num, seed, optimize=False)
+    return [data_from_mol(mol, conformer.GetId()) for conformer in mol.GetConformers()]

@@ -1,0 +1,91 @@
+"""A training run in a folder: from a configuration to a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import yaml
+
+from graphscore.build import build_dataset, build_model, build_task, measure_scales
+from graphscore.config import Config, check_config
+from graphscore.data import Dataset
+from graphscore.generate import categories
+from graphscore.train.checkpoint import Checkpoint, save_checkpoint
+from graphscore.train.engine import RESUME_FILE, fit
+
+CONFIG_FILE = "config.yaml"
+MODEL_FILE = "model.safetensors"
+LOG_FILE = "logs/metrics.csv"
+NUM_VALIDATION_GRAPHS = 256
+
+# What may differ between a run and its resumption without changing what was computed so far.
+_RESUMABLE = ("max_steps", "validate_every", "checkpoint_every")
+
+
+def train(config: Config, out: Path, *, resume: bool = False, progress: bool = True) -> tuple[Path, Dataset]:
+    """Train a model in a folder, which gets ``config.yaml``, ``last.ckpt``, ``logs/`` and ``model.safetensors``.
+
+    Args:
+        config: The run.
+        out: Its folder.
+        resume: Whether to go on from ``last.ckpt``.
+        progress: Whether to show the progress line.
+
+    Returns:
+        The model file, and the data set that was used.
+
+    Raises:
+        ValueError: If the folder holds a run that is not to be resumed, or one of another configuration.
+        FileNotFoundError: If there is nothing to resume from.
+    """
+    if resume:
+        _check_resumed(config, out)
+    elif (out / RESUME_FILE).exists():
+        raise ValueError(f"{out} already holds a run; add --resume to go on with it, or choose another folder")
+    dataset = build_dataset(config)
+    graphs = dataset.split("train")
+    if not graphs:
+        raise ValueError(f"The training part of the data set {config.data.dataset.name!r} is empty")
+    config = measure_scales(config, graphs)
+    known = categories(graphs, [*config.network.node_inputs, *config.network.edge_inputs])
+    _check_categories(config, known)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.training.seed)
+        model = build_model(config)
+    task = build_task(config, model)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / CONFIG_FILE).write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    validation = dataset.split("val")[:NUM_VALIDATION_GRAPHS]
+    average = fit(task, config.training, graphs, validation, out, resume=resume, progress=progress)
+    info = {"known": known, "num_training_graphs": len(graphs), "steps": config.training.max_steps}
+    checkpoint = Checkpoint(dict(average.state_dict()), config.model_dump(mode="json"), info)
+    save_checkpoint(out / MODEL_FILE, checkpoint)
+    return out / MODEL_FILE, dataset
+
+
+def _check_resumed(config: Config, out: Path) -> None:
+    stored_path = out / CONFIG_FILE
+    if not stored_path.is_file():
+        raise FileNotFoundError(f"Nothing to resume: {stored_path} does not exist; start without --resume")
+    stored = check_config(yaml.safe_load(stored_path.read_text()), str(stored_path)).model_dump(mode="json")
+    wanted = config.model_dump(mode="json")
+    for field, before in zip(wanted["fields"], stored["fields"], strict=False):
+        if field["scale"] == "auto":
+            field["scale"] = before["scale"]
+    for key in _RESUMABLE:
+        wanted["training"].pop(key), stored["training"].pop(key)
+    for section, value in wanted.items():
+        if value != stored[section]:
+            raise ValueError(
+                f"Cannot resume {out} with another configuration: {section} was {stored[section]}, now {value}"
+            )
+
+
+def _check_categories(config: Config, known: dict[str, list[int]]) -> None:
+    sizes = config.network.node_inputs | config.network.edge_inputs
+    for name, values in known.items():
+        if values and not 0 <= values[0] <= values[-1] < sizes[name]:
+            raise ValueError(
+                f"The network takes {name} from 0 to {sizes[name] - 1}, but the data have {values[0]} to {values[-1]}"
+            )

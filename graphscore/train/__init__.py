@@ -1,0 +1,1 @@
+"""Training: what to optimise (torch only) and, in ``engine``, the loop around it."""

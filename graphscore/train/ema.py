@@ -1,0 +1,42 @@
+"""Exponential moving average of weights."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+
+class EMA(nn.Module):
+    r"""An exponential moving average of a module's parameters, and the module that has them.
+
+    The decay warms up, ``min(decay, (1 + n) / (10 + n))`` after n updates, so that the average forgets the start.
+
+    Args:
+        module: The module that is trained; buffers are copied at each update.
+        decay: Share of the average that an update keeps, in [0, 1).
+
+    Raises:
+        ValueError: If ``decay`` is outside [0, 1).
+    """
+
+    def __init__(self, module: nn.Module, decay: float = 0.999) -> None:
+        super().__init__()
+        if not 0 <= decay < 1:
+            raise ValueError(f"EMA: decay must lie in [0, 1), but is {decay}")
+        self.module = copy.deepcopy(module).requires_grad_(False).eval()
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, num_updates: int) -> None:
+        """Move the average towards the module.
+
+        Args:
+            module: The module that is trained.
+            num_updates: How many updates came before; a host number, so that no device is waited for.
+        """
+        decay = min(self.decay, (1 + num_updates) / (10 + num_updates))
+        torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), 1 - decay)
+        for average, buffer in zip(self.module.buffers(), module.buffers(), strict=True):
+            average.copy_(buffer)

@@ -1,0 +1,89 @@
+"""What one optimisation step computes; no training engine is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+
+from graphscore import times
+from graphscore.denoiser import ScoreModel
+from graphscore.generators import GraphGenerator, mix_seed
+from graphscore.objectives import Reduce, Weight, denoising_score_matching
+from graphscore.sdes import SDE
+
+TimeDensity = Callable[[Tensor, SDE], Tensor]
+
+
+class TaskOutput(NamedTuple):
+    """What :class:`ScoreMatchingTask` returns.
+
+    Attributes:
+        loss: Sum of the losses of all graphs and fields of the batch, scalar.
+        num_graphs: Number of graphs in the batch.
+        logs: Mean loss of each field, detached.
+    """
+
+    loss: Tensor
+    num_graphs: int
+    logs: dict[str, Tensor]
+
+
+class ScoreMatchingTask(nn.Module):
+    """Denoising score matching with randomness that is a function of seed, step and place in the global batch.
+
+    A run that stops and resumes, or that is spread over several ranks, therefore sees the same times and noise as an
+    uninterrupted run on one device.
+
+    Args:
+        model: The score model.
+        density: Maps uniform numbers and the first field's SDE to training times; see :mod:`graphscore.times`.
+        weight: Weight of the loss; see ``graphscore.objectives.WEIGHTS``.
+        reduce: ``"sum"`` or ``"mean"`` within a graph.
+        seed: Seed of times and noise, from 0 to 2**31 - 1.
+
+    Raises:
+        ValueError: If the seed is out of range.
+    """
+
+    def __init__(self, model: ScoreModel, density: TimeDensity, weight: Weight, reduce: Reduce, seed: int = 0) -> None:
+        super().__init__()
+        if not 0 <= seed < 2**31:
+            raise ValueError(f"seed must lie between 0 and 2**31 - 1, but is {seed}")
+        self.model = model
+        self.density = density
+        self.weight = weight
+        self.reduce: Reduce = reduce
+        self.seed = seed
+
+    def forward(
+        self, batch: Batch, step: int, *, rank: int = 0, num_ranks: int = 1, model: ScoreModel | None = None, stream: int = 0
+    ) -> TaskOutput:
+        """Compute the loss of this rank's share of a global batch: graphs ``rank, rank + num_ranks, ...`` of it.
+
+        Args:
+            batch: The share, clean data.
+            step: Number of the optimisation step.
+            rank: Rank of this process.
+            num_ranks: Number of processes.
+            model: Another model than the task's own, e.g. the averaged one.
+            stream: Which independent randomness to use: 0 for training, 1 for validation.
+
+        Returns:
+            The summed loss, the number of graphs in the share and the means to log.
+        """
+        model = self.model if model is None else model
+        local, total = batch.num_graphs, batch.num_graphs * num_ranks
+        places = rank + num_ranks * torch.arange(local)
+        source = torch.Generator().manual_seed(mix_seed(self.seed, step, stream))
+        _, sde = next(iter(model.process))
+        t = self.density(times.stratified(total, generator=source)[places], sde).to(batch.batch.device)
+        noise = GraphGenerator((self.seed << 32) + (step * total + places) % 2**32, stream)
+        losses = denoising_score_matching(
+            model, batch, t, weight=self.weight, reduce=self.reduce, generator=noise
+        )
+        loss = torch.stack(list(losses.values())).sum()
+        return TaskOutput(loss, local, {name: value.detach().mean() for name, value in losses.items()})
