@@ -134,6 +134,7 @@ def build_model(config: Config) -> Denoiser:
         config.network.positions,
         {name: nn.Embedding(size, backbone.hidden_channels) for name, size in config.network.node_inputs.items()},
         {name: nn.Embedding(size, backbone.edge_channels) for name, size in config.network.edge_inputs.items()},
+        config.network.oriented,
     )
     return Denoiser(network, build_process(config))
 

@@ -52,6 +52,7 @@ class NetworkConfig(_Strict):
     positions: str | None = "pos"
     node_inputs: dict[str, int] = {}
     edge_inputs: dict[str, int] = {}
+    oriented: bool = False
 
 
 class TrainingConfig(_Strict):

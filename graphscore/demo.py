@@ -19,8 +19,8 @@ from graphscore.data.molecules import embed, is_molecule, mol_from_data, data_fr
 from graphscore.data.writers import write
 from graphscore.experiment import CONFIG_FILE, LOG_FILE, MODEL_FILE, train
 from graphscore.generate import generate
-from graphscore.metrics.clouds import cloud_report
-from graphscore.metrics.conformers import conformer_report
+from graphscore.metrics.clouds import evaluate_clouds
+from graphscore.metrics.conformers import bond_length_deviation, evaluate_conformers
 from graphscore.train.engine import RESUME_FILE
 from graphscore.viz.clouds import cloud_picture
 from graphscore.viz.conformers import PageRow, conformer_page, conformer_picture
@@ -97,7 +97,12 @@ def _report_molecules(
     groups: Sequence[list[Data]], samples: dict[str, Samples], out: Path, seed: int
 ) -> tuple[dict[str, Any], dict[str, Path]]:
     samples = samples | {"etkdg": [_etkdg(group[0], 2 * len(group), seed) for group in groups]}
-    scores = {name: conformer_report(groups, drawn) for name, drawn in samples.items()}
+    scores = {}
+    for name, drawn in samples.items():
+        scores[name] = evaluate_conformers(zip(groups, drawn, strict=True))
+        deviations = [bond_length_deviation(*pair) for pair in zip(drawn, groups, strict=True)]
+        known = [deviation for deviation in deviations if deviation is not None]
+        scores[name]["bond_length_deviation"] = sum(known) / len(known) if known else None
     write([item for drawn in samples["model"] for item in drawn], out / "conformers.sdf")
     rows = [
         PageRow(group[0].smiles, group[0].smiles, group[0], drawn[:4], f"{group[0].num_nodes} atoms")
@@ -114,7 +119,7 @@ def _report_molecules(
 def _report_clouds(
     groups: Sequence[list[Data]], samples: dict[str, Samples], out: Path, seed: int
 ) -> tuple[dict[str, Any], dict[str, Path]]:
-    scores = {name: cloud_report(groups, drawn) for name, drawn in samples.items()}
+    scores = {name: evaluate_clouds(groups, drawn) for name, drawn in samples.items()}
     write([item for drawn in samples["model"] for item in drawn], out / "clouds.pt")
     reference = [group[0] for group in groups[:NUM_PICTURES]]
     generated = [drawn[0] for drawn in samples["model"][:NUM_PICTURES]]
@@ -124,7 +129,11 @@ def _report_clouds(
     }
 
 
-def _etkdg(template: Data, num: int, seed: int) -> list[Data]:
-    """RDKit's own conformers of a molecule, as many as are asked for, without force field."""
-    mol = embed(mol_from_data(template), num, seed, optimize=False)
-    return [data_from_mol(mol, conformer.GetId()) for conformer in mol.GetConformers()]
+def _etkdg(template: Data, num: int, seed: int) -> list[Data | None]:
+    """RDKit's own conformers of a molecule, not refined by a force field; None for each that it could not make."""
+    try:
+        mol = embed(mol_from_data(template), num, seed, optimize=False)
+    except ValueError:
+        return [None] * num
+    made = [data_from_mol(mol, conformer.GetId()) for conformer in mol.GetConformers()]
+    return [*made, *[None] * (num - len(made))]

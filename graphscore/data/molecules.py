@@ -28,13 +28,8 @@ try:
 except ImportError as error:  # pragma: no cover
     raise ImportError('Molecules need RDKit: pip install "graphscore[mol]"') from error
 
-BONDS = {
-    Chem.BondType.SINGLE: 1,
-    Chem.BondType.DOUBLE: 2,
-    Chem.BondType.TRIPLE: 3,
-    Chem.BondType.AROMATIC: 4,
-}
-_BOND_TYPES = {number: bond_type for bond_type, number in BONDS.items()}
+_KINDS = (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE, Chem.BondType.AROMATIC)
+BONDS = {kind: number for number, kind in enumerate(_KINDS, start=1)}
 
 
 def mol_from_smiles(smiles: str) -> Chem.Mol:
@@ -54,8 +49,12 @@ def mol_from_smiles(smiles: str) -> Chem.Mol:
     with rdBase.BlockLogs(), capture() as log:
         mol = Chem.MolFromSmiles(smiles, sanitize=False)
     if mol is None:
-        reason = re.search(r"Error: (.+?) (?:while parsing|for input)", getattr(log, "messages", ""))
-        detail = reason.group(1) if reason else "syntax error"
+        messages = getattr(log, "messages", "")
+        reason = re.search(r"Error: (.+?) (?:while parsing|for input)", messages)
+        place = re.search(r"around position (\d+)", messages)
+        detail = (reason.group(1) if reason else "syntax error") + (
+            f" at character {place[1]}" if place else ""
+        )
         raise ValueError(f"{smiles!r} is not a SMILES string: {detail}")
     if mol.GetNumAtoms() == 0:
         raise ValueError(f"Expected a SMILES string, but got {smiles!r}, which has no atoms")
@@ -69,8 +68,23 @@ def mol_from_smiles(smiles: str) -> Chem.Mol:
 
 
 def data_from_smiles(smiles: str, name: str = "") -> Data:
-    """Read a SMILES string into a graph without coordinates; see :func:`mol_from_smiles`."""
-    return data_from_mol(mol_from_smiles(smiles), name=name)
+    """Read a SMILES string into a graph without coordinates.
+
+    Args:
+        smiles: Any SMILES that RDKit reads.
+        name: Stored as ``name``.
+
+    Returns:
+        The graph, in the layout given at the top of this module.
+
+    Raises:
+        ValueError: If RDKit refuses it, or the graph cannot hold it; see :func:`data_from_mol`.
+    """
+    mol = mol_from_smiles(smiles)
+    try:
+        return data_from_mol(mol, name=name)
+    except ValueError as error:
+        raise ValueError(f"{smiles!r} is not supported: {error}") from error
 
 
 def data_from_mol(mol: Chem.Mol, conformer_id: int | None = None, name: str = "") -> Data:
@@ -145,9 +159,9 @@ def mol_from_data(data: Data) -> Chem.Mol:
         mol.AddAtom(atom)
     for i, j, bond in zip(*data["edge_index"].tolist(), data.bond.tolist(), strict=True):
         if bond > 0 and i < j:
-            if bond not in _BOND_TYPES:
+            if bond > len(_KINDS):
                 raise ValueError(f"Expected bond types 1, 2, 3 or 4, but atoms {i} and {j} have {bond}")
-            mol.AddBond(i, j, _BOND_TYPES[bond])
+            mol.AddBond(i, j, _KINDS[bond - 1])
             if bond == BONDS[Chem.BondType.AROMATIC]:
                 mol.GetAtomWithIdx(i).SetIsAromatic(True)
                 mol.GetAtomWithIdx(j).SetIsAromatic(True)
@@ -188,7 +202,7 @@ def embed(mol: Chem.Mol, num: int, seed: int, optimize: bool = True) -> Chem.Mol
     Args:
         mol: Molecule with explicit hydrogens; its own conformers are not used.
         num: Number of conformers to try. Fewer may come back.
-        seed: Seed of the distance geometry.
+        seed: Seed of the distance geometry, at least 0.
         optimize: Relax by MMFF94. Each conformer then has the properties ``energy`` (float, kcal/mol) and
             ``converged`` (bool).
 
@@ -206,7 +220,8 @@ def embed(mol: Chem.Mol, num: int, seed: int, optimize: bool = True) -> Chem.Mol
     mol = Chem.Mol(mol)
     mol.RemoveAllConformers()
     params = rdDistGeom.ETKDGv3()
-    params.randomSeed = seed % (2**31)
+    # RDKit multiplies it by the number of the conformer: 0 would make all equal, 1 and 2 would share half.
+    params.randomSeed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
     name = canonical_smiles(mol)
     try:
         with rdBase.BlockLogs():

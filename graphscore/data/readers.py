@@ -180,13 +180,20 @@ def _read_graphml(path: Path) -> Iterator[Record]:
         graph = nx.read_graphml(path)
     except (ParseError, nx.NetworkXError, ValueError, KeyError) as error:
         raise ValueError(f"Cannot read {path} as GraphML: {error}") from error
-    yield "graph 1", lambda: from_networkx(_with_positions(graph))
+    yield "graph 1", lambda: from_networkx(_completed(graph))
 
 
-def _with_positions(graph: nx.Graph) -> nx.Graph:
-    """GraphML knows no arrays: take coordinates from a string, or from one real number per axis."""
+def _completed(graph: nx.Graph) -> nx.Graph:
+    """Apply GraphML's defaults, which networkx only lists, and gather coordinates, as GraphML knows no arrays.
+
+    These are a string ``pos``, or one real number per axis.
+    """
     graph = graph.copy()
+    node_default, edge_default = graph.graph.pop("node_default", {}), graph.graph.pop("edge_default", {})
+    for _, _, values in graph.edges(data=True):
+        values.update({key: value for key, value in edge_default.items() if key not in values})
     for label, values in graph.nodes(data=True):
+        values.update({key: value for key, value in node_default.items() if key not in values})
         if isinstance(values.get("pos"), str):
             try:
                 values["pos"] = [float(word) for word in re.split(r"[,\s]+", values["pos"].strip("[]() "))]
@@ -240,8 +247,13 @@ def _checked(value: Any) -> Data:
         raise ValueError(f"Expected a dict of tensors or a PyG Data, but got {type(value).__name__}")
     if value.edge_index is None:
         value.edge_index = torch.empty(2, 0, dtype=torch.long)
-    if value.num_nodes is None:
-        raise ValueError(f"The graph does not say how many nodes it has; its attributes are {value.keys()}")
+    if "num_nodes" not in value:
+        sizes = [len(value[key]) for key in ("x", "pos", "z") if key in value]
+        if not sizes:
+            raise ValueError(
+                f"Expected num_nodes, x, pos or z to tell the number of nodes; got {value.keys()}"
+            )
+        value.num_nodes = sizes[0]
     value.validate(raise_on_error=True)
     return value
 

@@ -57,7 +57,7 @@ class CompleteGraph(BaseTransform):
         others = [key for key in edge_level if key not in (self.edge_type, "edge_index")]
         if others:
             raise ValueError(
-                f"CompleteGraph keeps {self.edge_type!r} alone, but the graph has the edge attributes {others}"
+                f"CompleteGraph keeps {self.edge_type!r} alone, but the graph has edge attributes {others}"
             )
         if self.edge_type is None:
             return None

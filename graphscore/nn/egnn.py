@@ -17,20 +17,27 @@ class EGNNLayer(nn.Module):
         edge_channels: Width of edge attributes, 0 for none.
         cond_channels: Width C of the per-graph condition, 0 for none.
         vector_channels: Number V of vectors this layer gives per node.
-        basis: Embeds distances.
+        num_basis: Number of Gaussians that embed a distance.
+        cutoff: Center of the last Gaussian.
     """
 
     def __init__(
-        self, hidden_channels: int, edge_channels: int, cond_channels: int, vector_channels: int, basis: GaussianBasis
+        self,
+        hidden_channels: int,
+        edge_channels: int,
+        cond_channels: int,
+        vector_channels: int,
+        num_basis: int,
+        cutoff: float,
     ) -> None:
         super().__init__()
-        self.basis = basis
+        self.basis = GaussianBasis(num_basis, cutoff)
         self.norm = nn.LayerNorm(hidden_channels, elementwise_affine=cond_channels == 0)
         self.modulate = nn.Linear(cond_channels, 2 * hidden_channels) if cond_channels else None
         # The first linear map over (target, source, edge) is a sum of maps: those of nodes are applied before gathering.
         self.target = nn.Linear(hidden_channels, hidden_channels)
         self.source = nn.Linear(hidden_channels, hidden_channels, bias=False)
-        self.edge = nn.Linear(edge_channels + len(basis.centers), hidden_channels, bias=False)
+        self.edge = nn.Linear(edge_channels + num_basis, hidden_channels, bias=False)
         self.message = nn.Sequential(nn.SiLU(), nn.Linear(hidden_channels, hidden_channels), nn.SiLU())
         self.gate = nn.Linear(hidden_channels, 1)
         self.update = nn.Sequential(
@@ -124,12 +131,12 @@ class EGNN(nn.Module):
         self.edge_channels = edge_channels
         self.cond_channels = cond_channels
         self.vector_channels = vector_channels
-        basis = GaussianBasis(num_basis, cutoff)
+        self.gain = nn.Linear(hidden_channels, vector_channels)
+        nn.init.zeros_(self.gain.weight)
+        nn.init.ones_(self.gain.bias)
+        widths = [1] * (num_layers - 1) + [vector_channels]
         self.layers = nn.ModuleList(
-            EGNNLayer(
-                hidden_channels, edge_channels, cond_channels, vector_channels if number == num_layers - 1 else 1, basis
-            )
-            for number in range(num_layers)
+            EGNNLayer(hidden_channels, edge_channels, cond_channels, width, num_basis, cutoff) for width in widths
         )
 
     def __repr__(self) -> str:
@@ -155,14 +162,13 @@ class EGNN(nn.Module):
             edge_attr: Edge attributes, shape ``[E, edge_channels]``.
 
         Returns:
-            Scalars ``[N, F]``, and vectors ``[N, V, D]``: the displacement of the positions, plus the last layer's own.
+            Scalars ``[N, F]``, and vectors ``[N, V, D]``: the displacement of the positions by all layers but the last, plus
+            the last layer's own vectors, each scaled by a function of the node's scalars.
         """
         ones = torch.ones(edge_index.shape[1], 1, dtype=h.dtype, device=h.device)
         degree = ops.sum(ones, edge_index[1], h.shape[0]).clamp(min=1)
         current, vectors = pos, pos.new_zeros(pos.shape[0], 1, pos.shape[1])
         for layer in self.layers:
+            current = current + vectors[:, 0]
             h, vectors = layer(h, current, edge_index, batch, cond, edge_attr, degree)
-            if vectors.shape[1] == 1:
-                current = current + vectors[:, 0]
-        displacement = (current - pos)[:, None]
-        return h, displacement if self.vector_channels == 1 else displacement + vectors
+        return h, ((current - pos)[:, None] + vectors) * self.gain(h)[:, :, None]

@@ -50,6 +50,8 @@ class ScoreNetwork(nn.Module):
         node_inputs: For each further node attribute a module that maps it to ``[N, F]``: ``nn.Embedding`` for integers,
             ``nn.Linear`` for ``[N, *]`` features.
         edge_inputs: The same for edge attributes, to ``[E, edge_channels]``.
+        oriented: Whether to read and write the positions as plain numbers too. That gives up equivariance under rotation
+            and reflection, for data with a right way up, such as handwriting.
 
     Raises:
         ValueError: If edge inputs are given but the backbone has no edge channels, or the reverse.
@@ -62,6 +64,7 @@ class ScoreNetwork(nn.Module):
         positions: str | None = "pos",
         node_inputs: Mapping[str, nn.Module] | None = None,
         edge_inputs: Mapping[str, nn.Module] | None = None,
+        oriented: bool = False,
     ) -> None:
         super().__init__()
         if bool(edge_inputs) != bool(backbone.edge_channels):
@@ -78,7 +81,7 @@ class ScoreNetwork(nn.Module):
         self.node_inputs = nn.ModuleDict(node_inputs or {})
         self.edge_inputs = nn.ModuleDict(edge_inputs or {})
         self.bias = nn.Parameter(torch.zeros(hidden))
-        scalars = {name: width for name, width in fields.items() if name != positions}
+        scalars = {name: width for name, width in fields.items() if oriented or name != positions}
         self.scalar_inputs = nn.ModuleDict({name: nn.Linear(width, hidden) for name, width in scalars.items()})
         self.scalar_heads = nn.ModuleDict({name: nn.Linear(hidden, width) for name, width in scalars.items()})
         for head in self.scalar_heads.values():
@@ -111,5 +114,5 @@ class ScoreNetwork(nn.Module):
         scalars, vectors = self.backbone(h, pos, batch.edge_index, batch.batch, cond, edge_attr)
         outputs = {name: head(scalars) for name, head in self.scalar_heads.items()}
         if self.positions in self.fields:
-            outputs[self.positions] = vectors[:, 0]
+            outputs[self.positions] = outputs.get(self.positions, 0) + vectors[:, 0]
         return outputs

@@ -44,7 +44,7 @@ class SDE(ABC):
 
     def drift_rate(self, t: Tensor) -> Tensor:
         """Rate ``f(t) = d log alpha / dt`` of the linear drift: float64, shape of ``t``."""
-        t = t.double()
+        t = t.double().contiguous()  # forward mode rejects expanded times
         return jvp(lambda s: self.alpha(s).log(), (t,), (torch.ones_like(t),))[1]
 
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ class SDE(ABC):
 
     def diffusion(self, t: Tensor) -> Tensor:
         """Diffusion ``g(t)``, from ``g^2 = d std^2 / dt - 2 f std^2``: float64, shape of ``t``."""
-        t = t.double()
+        t = t.double().contiguous()
         variance, slope = jvp(lambda s: self.std(s) ** 2, (t,), (torch.ones_like(t),))
         return (slope - 2 * self.drift_rate(t) * variance).clamp(min=0).sqrt()
 

@@ -62,7 +62,9 @@ class _Module(pl.LightningModule):
         )
         self.log("val_loss", out.loss / out.num_graphs, batch_size=out.num_graphs, sync_dist=True)
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        # Here and not at the end of the batch, where the checkpoint has already been written.
         self.ema.update(self.task.model, self.global_step - 1)
 
     def configure_optimizers(self) -> dict[str, Any]:
@@ -177,8 +179,8 @@ class _quiet_lightning(warnings.catch_warnings):  # noqa: N801 (used as a functi
         for logger in self.loggers:
             logger.setLevel(logging.WARNING)
         entered = super().__enter__()
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        for hint in ("does not have many workers", "exists and is not empty", "in eval mode", "LeafSpec", "not resumable"):
+            warnings.filterwarnings("ignore", message=f".*{hint}.*")
         return entered
 
     def __exit__(self, *details: Any) -> None:

@@ -1,0 +1,61 @@
+"""Point clouds: distances between sets of points, and between sets of clouds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+
+def chamfer_distance(first: Tensor, second: Tensor) -> float:
+    r"""Measure how far two clouds are apart: the mean distance to the nearest point of the other, averaged both ways.
+
+    Args:
+        first: Points ``[N, D]``.
+        second: Points ``[M, D]``.
+
+    Returns:
+        The distance, in the unit of the points (distances are not squared).
+
+    Raises:
+        ValueError: If a cloud is empty.
+
+    References:
+        Fan, Su and Guibas (2017), A point set generation network for 3D object reconstruction from a single image, here
+        with unsquared distances and means.
+    """
+    if not len(first) or not len(second):
+        raise ValueError(f"Expected two clouds of points, but got {len(first)} and {len(second)} points")
+    distances = torch.cdist(first.double(), second.double())
+    return float((distances.min(0).values.mean() + distances.min(1).values.mean()) / 2)
+
+
+def evaluate_clouds(groups: Sequence[Sequence[Data]], generated: Sequence[Sequence[Data]]) -> dict[str, Any]:
+    """Compare generated clouds with reference clouds, group by group; centers are removed first.
+
+    Args:
+        groups: Reference clouds of each group, with ``pos``.
+        generated: Generated clouds of each group.
+
+    Returns:
+        ``recall``, the mean over references of the Chamfer distance to the nearest generated cloud, ``precision``, the
+        reverse, both averaged over groups (None if nothing was generated), and the numbers of groups and clouds.
+    """
+    recalls, precisions = [], []
+    for references, drawn in zip(groups, generated, strict=True):
+        if not references or not drawn:
+            continue
+        first, second = ([item.pos - item.pos.mean(0) for item in items] for items in (references, drawn))
+        table = torch.tensor([[chamfer_distance(a, b) for b in second] for a in first])
+        recalls.append(float(table.min(1).values.mean()))
+        precisions.append(float(table.min(0).values.mean()))
+    return {
+        "num_groups": len(groups),
+        "num_references": sum(len(group) for group in groups),
+        "num_generated": sum(len(group) for group in generated),
+        "recall": sum(recalls) / len(recalls) if recalls else None,
+        "precision": sum(precisions) / len(precisions) if precisions else None,
+    }

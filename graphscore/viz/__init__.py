@@ -1,0 +1,1 @@
+"""Pictures and pages, one subject per module: loss curves, point clouds, conformers."""

@@ -1,0 +1,82 @@
+"""How every picture reaches the disk: whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Make a white figure that belongs to no window and changes no global state of Matplotlib.
+
+    Args:
+        width: In inches.
+        height: In inches.
+
+    Raises:
+        ImportError: If Matplotlib is missing.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError('Pictures need Matplotlib: pip install "graphscore[viz]"') from error
+    return Figure(figsize=(width, height), facecolor="white")
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> Path:
+    """Write a figure as PNG.
+
+    Args:
+        figure: What to write.
+        path: File ``*.png``; its folder is made if need be.
+        dpi: Pixels per inch.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If the path is a folder or has another extension.
+    """
+    with _replacing(path, ".png") as temporary:
+        figure.savefig(temporary, format="png", dpi=dpi)
+    return Path(path)
+
+
+def save_page(text: str, path: str | Path) -> Path:
+    """Write an HTML page.
+
+    Args:
+        text: The whole page.
+        path: File ``*.html``; its folder is made if need be.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If the path is a folder or has another extension.
+    """
+    with _replacing(path, ".html") as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+    return Path(path)
+
+
+@contextmanager
+def _replacing(path: str | Path, suffix: str) -> Iterator[Path]:
+    path = Path(path)
+    if path.suffix.lower() != suffix:
+        raise ValueError(f"Expected a {suffix} file, but got {path}")
+    if path.is_dir():
+        raise ValueError(f"Expected a file to write, but {path} is a folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
