@@ -1,0 +1,56 @@
+"""The registry and the interface that all data sets share."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch_geometric.data import Data
+
+from graphscore.data import DATASETS, CompleteGraph, Dataset, load_dataset
+from graphscore.data.dataset import coordinate_scale, with_coordinates
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_every_data_set_keeps_the_interface(name: str):
+    pytest.importorskip("rdkit")
+    pytest.importorskip("sklearn")
+    data = load_dataset(name)
+    assert isinstance(data, Dataset) and data.name == name and data.scale > 0
+    for part in ("train", "val", "test"):
+        items, groups = data.split(part), data.groups(part)
+        assert items and [id(i) for group in groups for i in group] == [id(i) for i in items]
+        assert all(item.num_nodes == len(item.pos) for item in items)
+    with pytest.raises(ValueError, match="'train', 'val' or 'test', but got 'dev'"):
+        data.split("dev")
+    data.split("test").clear()
+    data.groups("test")[0].clear()
+    assert data.split("test") and data.groups("test")[0]
+
+
+def test_load_dataset_takes_a_path_and_refuses_others():
+    assert load_dataset("collections:OrderedDict", a=1) == OrderedDict(a=1)
+    with pytest.raises(ValueError, match=r"'digit'; expected one of \['digits', 'small-molecules'\]"):
+        load_dataset("digit")
+
+
+def test_scale_is_that_of_centered_coordinates():
+    assert coordinate_scale([torch.tensor([[7.0], [9.0]]), torch.tensor([[0.0], [4.0]])]) == pytest.approx(
+        2.5**0.5
+    )
+    assert coordinate_scale([]) == coordinate_scale([torch.ones(1, 3)]) == 1.0
+
+
+def test_clouds_share_one_graph_that_is_transformed_once():
+    graph = Data(edge_index=torch.tensor([[0, 1], [1, 0]]), num_nodes=2)
+    calls = []
+
+    def transform(data: Data) -> Data:
+        calls.append(data)
+        return CompleteGraph()(data)
+
+    clouds = [torch.zeros(2, 3), torch.ones(2, 3)]
+    first, second = with_coordinates(graph, clouds, transform)
+    assert len(calls) == 1 and "pos" not in graph and "hops" not in graph
+    assert first.hops is second.hops and first.pos is clouds[0] and second.pos is clouds[1]

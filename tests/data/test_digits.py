@@ -1,0 +1,74 @@
+"""Digits as clouds of points."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch_geometric.data import Batch
+
+from graphscore.data import CompleteGraph, Dataset, load_dataset
+
+sklearn = pytest.importorskip("sklearn.datasets")
+PARTS = ("train", "val", "test")
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load_dataset("digits")
+
+
+def picture(pos: torch.Tensor) -> np.ndarray:
+    image = np.zeros((8, 8), dtype=bool)
+    for x, y in pos.long().tolist():
+        image[7 - y, x] = True
+    return image
+
+
+def test_every_image_is_there_once_as_it_is(digits: Dataset):
+    images, labels = sklearn.load_digits(return_X_y=True)
+    expected = sorted((label, (image >= 8).tobytes()) for image, label in zip(images, labels, strict=True))
+    items = [item for part in PARTS for item in digits.split(part)]
+    assert sorted((int(d.digit[0]), picture(d.pos).tobytes()) for d in items) == expected
+
+
+def test_counts_are_those_of_the_card(digits: Dataset):
+    assert [len(digits.split(part)) for part in PARTS] == [1427, 201, 169]
+    sizes = [d.num_nodes for part in PARTS for d in digits.split(part)]
+    assert (min(sizes), max(sizes), len(sizes)) == (13, 30, 1797)
+    assert digits.scale == pytest.approx(1.8044, abs=1e-4)
+
+
+def test_equal_clouds_are_never_in_two_parts(digits: Dataset):
+    clouds = [{picture(d.pos).tobytes() for d in digits.split(part)} for part in PARTS]
+    assert sum(len(c) for c in clouds) == len(set.union(*clouds)) == 1750
+
+
+def test_groups_are_the_ten_digits(digits: Dataset):
+    for part in PARTS:
+        groups = digits.groups(part)
+        assert [{int(d.digit[0]) for d in group} for group in groups] == [{i} for i in range(10)]
+        assert sum(map(len, groups)) == len(digits.split(part))
+
+
+def test_layout_and_scale(digits: Dataset):
+    item = digits.split("train")[0]
+    n = item.num_nodes
+    assert item.pos.dtype == torch.float32 and item.pos.shape == (n, 2)
+    assert item.digit.dtype == torch.long and item.digit.shape == (n,)
+    assert item.edge_index.shape == (2, 0)
+    centered = torch.cat([(d.pos - d.pos.mean(dim=0)).flatten() for d in digits.split("train")])
+    assert digits.scale == pytest.approx(centered.square().mean().sqrt().item(), rel=1e-5)
+
+
+def test_transform_and_batch():
+    items = load_dataset("digits", seed=1, transform=CompleteGraph()).split("val")
+    batch = Batch.from_data_list(items[:3])
+    assert batch.num_edges == sum(d.num_nodes * (d.num_nodes - 1) for d in items[:3])
+    assert set(batch.hops.tolist()) == {5}
+
+
+def test_another_seed_gives_another_split(digits: Dataset):
+    other = load_dataset("digits", seed=1)
+    assert len(other.split("train")) != len(digits.split("train"))
+    assert isinstance(other, Dataset)

@@ -1,0 +1,223 @@
+"""Reading files: what is in them, and what is said about those that are broken."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import networkx as nx
+import pytest
+import torch
+from torch_geometric.data import Batch, Data
+
+from graphscore.data import read, read_smiles
+
+pytest.importorskip("rdkit")
+
+from rdkit import Chem
+
+from graphscore.data.molecules import canonical_smiles, embed, mol_from_data, mol_from_smiles
+
+
+def save(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def molblock(smiles: str, name: str = "", with_hydrogens: bool = True) -> str:
+    mol = embed(mol_from_smiles(smiles), 1, seed=0)
+    mol = mol if with_hydrogens else Chem.RemoveHs(mol)
+    mol.SetProp("_Name", name)
+    return Chem.MolToMolBlock(mol)
+
+
+def test_smi(tmp_path: Path):
+    path = save(tmp_path / "a.smi", "# mine\nCCO ethyl alcohol\n\nC1CC\nC\tmethane\n  c1ccccc1  \n")
+    result = read(path)
+    assert [(d.smiles, d.name) for d in result.items] == [
+        ("CCO", "ethyl alcohol"),
+        ("C", "methane"),
+        ("c1ccccc1", ""),
+    ]
+    (failure,) = result.failures
+    assert (failure.source, failure.location) == (str(path), "line 4")
+    assert "C1CC" in failure.reason
+    assert str(failure) == f"{path}, line 4: {failure.reason}"
+
+
+def test_csv(tmp_path: Path):
+    path = save(tmp_path / "a.csv", '\ufeffid,SMILES,Name\n1,CCO,"eth,anol"\n2,oops,x\n\n3,,empty\n4,C,m\n')
+    result = read(path)
+    assert [(d.smiles, d.name) for d in result.items] == [("CCO", "eth,anol"), ("C", "m")]
+    assert [f.location for f in result.failures] == ["line 3", "line 5"]
+    path = save(tmp_path / "b.csv", "smile,name\nC,x\n")
+    with pytest.raises(
+        ValueError, match=r"column 'smiles' in line 1 .*b.csv, but found .*\['smile', 'name'\]"
+    ):
+        read(path)
+
+
+def test_sdf(tmp_path: Path):
+    flat = Chem.MolToMolBlock(Chem.MolFromSmiles("C[C@H](N)O"))
+    broken = molblock("C").replace("V2000", "V9")
+    records = [
+        molblock("C[C@H](N)O", "first"),
+        broken,
+        flat,
+        molblock("CC(=O)[O-]", "ion", with_hydrogens=False),
+    ]
+    path = save(tmp_path / "a.sdf", "".join(f"{record}>  <X>\n1\n\n$$$$\n" for record in records))
+    result = read(path)
+    assert [d.name for d in result.items] == ["first", "", "ion"]
+    first, second, third = result.items
+    assert first.smiles == second.smiles == "C[C@H](N)O"
+    assert "pos" in first and "pos" not in second
+    assert third.num_nodes == 7 and third.pos.shape == (7, 3) and third.charge.sum() == -1
+    (failure,) = result.failures
+    assert failure.location == "record 2"
+
+
+def test_sdf_with_an_impossible_molecule_gives_the_reason(tmp_path: Path):
+    path = save(
+        tmp_path / "a.mol",
+        Chem.MolToMolBlock(Chem.MolFromSmiles("CC(C)(C)(C)C", sanitize=False), kekulize=False),
+    )
+    (failure,) = read(path).failures
+    assert "valence" in failure.reason
+
+
+def test_windows_line_ends_and_version_3000(tmp_path: Path):
+    mol = embed(mol_from_smiles("CCO"), 1, seed=0)
+    path = tmp_path / "a.sdf"
+    path.write_bytes(
+        (Chem.MolToV3KMolBlock(mol) + "$$$$\n" + molblock("C") + "$$$$\n").replace("\n", "\r\n").encode()
+    )
+    assert [d.smiles for d in read(path).items] == ["CCO", "C"]
+
+
+def test_xyz_with_many_frames(tmp_path: Path):
+    frames = []
+    for seed in (0, 1):
+        frames.append(
+            Chem.MolToXYZBlock(embed(mol_from_smiles("OCC=O"), 1, seed)).replace(
+                "\n\n", f"\nframe {seed}\n", 1
+            )
+        )
+    frames.insert(1, "2\nfar apart\nC 0 0 0\nC 9 9 9\n\n")
+    frames.append("1\n\nC 0 zero 0\n")
+    result = read(save(tmp_path / "a.xyz", "".join(frames)))
+    assert [(d.smiles, d.name) for d in result.items] == [("O=CCO", "frame 0"), ("O=CCO", "frame 1")]
+    assert not torch.equal(result.items[0].pos, result.items[1].pos)
+    assert [f.location.split(" (")[0] for f in result.failures] == ["frame 2", "frame 4"]
+    with pytest.raises(ValueError, match="number of atoms in line 1 .*'nine'"):
+        read(save(tmp_path / "b.xyz", "nine\n\nC 0 0 0\n"))
+    with pytest.raises(ValueError, match="line 1 .*'3' and 2 more lines"):
+        read(save(tmp_path / "c.xyz", "3\n\nC 0 0 0\n"))
+
+
+def test_graphml(tmp_path: Path):
+    graph = nx.Graph()
+    graph.add_node("a", z=6, charge=0, pos="0.0 0.5, 1.0")
+    graph.add_node("b", z=8, charge=0, pos="(1, 2, 3)")
+    graph.add_edge("a", "b", bond=3)
+    nx.write_graphml(graph, tmp_path / "a.graphml")
+    (data,) = read(tmp_path / "a.graphml").items
+    assert data.z.tolist() == [6, 8] and data.bond.tolist() == [3, 3]
+    assert data.pos.tolist() == [[0, 0.5, 1], [1, 2, 3]]
+
+
+def test_graphml_defaults_are_applied(tmp_path: Path):
+    path = save(
+        tmp_path / "a.graphml",
+        """<graphml xmlns="http://graphml.graphdrawing.org/xmlns">
+        <key id="k" for="node" attr.name="size" attr.type="int"><default>7</default></key>
+        <key id="w" for="edge" attr.name="weight" attr.type="double"><default>0.5</default></key>
+        <graph edgedefault="undirected"><node id="a"><data key="k">1</data></node><node id="b"/>
+        <edge source="a" target="b"/></graph></graphml>""",
+    )
+    (data,) = read(path).items
+    assert data["size"].tolist() == [1, 7] and data.weight.tolist() == [0.5, 0.5]
+
+
+def test_graphml_with_one_number_per_axis(tmp_path: Path):
+    graph = nx.DiGraph([("a", "b")])
+    for x, label in enumerate(graph):
+        graph.nodes[label].update(x=float(x), y=0.5, z=6)
+    nx.write_graphml(graph, tmp_path / "a.graphml")
+    (data,) = read(tmp_path / "a.graphml").items
+    assert data.pos.tolist() == [[0, 0.5], [1, 0.5]] and data.z.tolist() == [6, 6]
+    assert data.edge_index.tolist() == [[0], [1]]
+    graph.nodes["b"]["y"] = "up"
+    nx.write_graphml(graph, tmp_path / "b.graphml")
+    (failure,) = read(tmp_path / "b.graphml").failures
+    assert "node 'b'" in failure.reason
+    with pytest.raises(ValueError, match="as GraphML"):
+        read(save(tmp_path / "c.graphml", "<graphml"))
+
+
+def test_pt_with_pyg_graphs_or_dicts(tmp_path: Path):
+    data = Data(x=torch.ones(2, 3), edge_index=torch.tensor([[0], [1]]))
+    for content in (data, [data], [data.to_dict()], {"x": data.x, "edge_index": data.edge_index}):
+        torch.save(content, tmp_path / "a.pt")
+        (back,) = read(tmp_path / "a.pt").items
+        assert torch.equal(back.x, data.x) and torch.equal(back.edge_index, data.edge_index)
+    torch.save([{"pos": torch.ones(3, 2)}], tmp_path / "cloud.pt")
+    assert read(tmp_path / "cloud.pt").items[0].edge_index.shape == (2, 0)
+
+
+def test_pt_reports_what_is_no_graph(tmp_path: Path):
+    bad_edge = {"x": torch.ones(2, 1), "edge_index": torch.tensor([[0], [5]])}
+    torch.save([torch.ones(3), {}, bad_edge, {"x": torch.ones(2, 1)}], tmp_path / "a.pt")
+    result = read(tmp_path / "a.pt")
+    assert [f.location for f in result.failures] == ["graph 0", "graph 1", "graph 2"]
+    assert "Tensor" in result.failures[0].reason and "number of nodes" in result.failures[1].reason
+    assert len(result.items) == 1
+
+
+class Harmful:
+    def __reduce__(self) -> tuple:
+        return os.system, ("touch harmful",)
+
+
+def test_pt_runs_no_code_and_leaves_no_permission_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save([Harmful()], "a.pt")
+    before = torch.serialization.get_safe_globals()
+    with pytest.raises(ValueError, match="plain dicts, or PyG Data"):
+        read("a.pt")
+    assert not Path("harmful").exists()
+    torch.save(Batch.from_data_list([Data(x=torch.ones(1, 1))]), "b.pt")
+    with pytest.raises(ValueError, match="plain dicts, or PyG Data"):
+        read("b.pt")
+    assert set(torch.serialization.get_safe_globals()) == set(before)
+
+
+def test_read_smiles_numbers_its_input():
+    result = read_smiles(["CCO", "bad", "[Na+].[Cl-]"])
+    assert [canonical_smiles(mol_from_data(d)) for d in result.items] == ["CCO", "[Cl-].[Na+]"]
+    assert [(f.source, f.location) for f in result.failures] == [("input", "SMILES 2")]
+
+
+@pytest.mark.parametrize("suffix", [".smi", ".csv", ".sdf", ".mol", ".xyz", ".graphml", ".pt"])
+def test_files_that_are_no_such_thing(tmp_path: Path, suffix: str):
+    empty, junk = tmp_path / f"empty{suffix}", tmp_path / f"junk{suffix}"
+    empty.touch()
+    with pytest.raises(ValueError, match="empty") as info:
+        read(empty)
+    assert str(empty) in str(info.value)
+    junk.write_bytes(b"\xff\xfe\x00\x80junk")
+    with pytest.raises(ValueError, match="junk") as info:
+        read(junk)
+    assert "\n" not in str(info.value)
+    blank = save(tmp_path / f"blank{suffix}", "\n\n")
+    with pytest.raises(ValueError, match="blank"):
+        read(blank)
+
+
+def test_paths_that_are_no_files(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="no file .*nowhere.smi"):
+        read(tmp_path / "nowhere.smi")
+    with pytest.raises(ValueError, match="is a folder"):
+        read(tmp_path)
+    with pytest.raises(ValueError, match=r"a.pdf: expected one of .*\.csv"):
+        read(save(tmp_path / "a.pdf", "x"))

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from graphscore import ops
+from graphscore.denoiser import Denoiser, ScoreAdapter
+from graphscore.fields import Field, replace
+from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.objectives import denoising_score_matching
+from graphscore.process import ForwardProcess
+from graphscore.sdes import VESDE
+from graphscore.testing import GaussianScore, ragged_batch
+
+SIZES = (0, 4, 1, 0, 5, 3, 0)
+T = torch.tensor([0.9, 0.01, 0.5, 0.2, 1.0, 0.3, 0.7], dtype=torch.float64)
+
+
+def perturbed(module: nn.Module) -> nn.Module:
+    """Heads start at zero, which hides what is behind them: move all parameters away from there."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+    return module.double()
+
+
+def two_fields(vp) -> ForwardProcess:
+    return ForwardProcess({Field("pos", zero_mean=True): VESDE(), Field("x"): vp})
+
+
+def make_denoiser(process: ForwardProcess) -> Denoiser:
+    backbone = EGNN(16, num_layers=2, edge_channels=4, cond_channels=8)
+    widths = {"pos": 3, "x": 2}
+    network = ScoreNetwork(
+        backbone,
+        {name: widths[name] for name in process.fields},
+        node_inputs={"z": nn.Embedding(4, 16)},
+        edge_inputs={"edge_attr": nn.Linear(2, 4)},
+    )
+    return perturbed(Denoiser(network, process))
+
+
+class Constant(nn.Module):
+    """A network that answers the same everywhere, and remembers what it was asked."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, batch, levels):
+        self.batch, self.levels = batch, levels
+        return {"pos": torch.full_like(batch.pos, self.value)}
+
+
+def test_score_and_posterior_mean_obey_tweedie(vp):
+    model = make_denoiser(two_fields(vp))
+    noisy = model.process.perturb(ragged_batch(SIZES), T).batch
+    x0_hat, scores = model(noisy, T), model.score(noisy, T)
+    for field, sde in model.process:
+        alpha, std = (c[noisy.batch, None] for c in (sde.alpha(T), sde.std(T)))
+        assert_close(alpha * x0_hat[field.name], noisy[field.name] + std**2 * scores[field.name])
+
+
+@pytest.mark.parametrize("level", [1e-3, 0.1, 1.0, 8.0])
+@pytest.mark.parametrize("name", ["ve", "vp"])
+def test_preconditioning_gives_inputs_and_targets_of_unit_variance(level, name, vp):
+    sde = vp if name == "vp" else VESDE()
+    zeros, ones = (Denoiser(Constant(value), ForwardProcess({Field("pos"): sde})) for value in (0.0, 1.0))
+    batch = ragged_batch([20] * 500)
+    t = sde.time(torch.full((500,), level).double())
+    noisy, x0, _ = zeros.process.perturb(batch, t, generator=torch.Generator().manual_seed(0))
+    skip, answer = zeros(noisy, t)["pos"], ones(noisy, t)["pos"]
+    scale = answer - skip
+    target = (x0["pos"] - skip) / scale
+    error = 4 * (2 / batch.pos.numel()) ** 0.5
+    assert float(zeros.network.batch.pos.var()) == pytest.approx(1, abs=error)
+    assert float(target.var()) == pytest.approx(1, abs=error)
+    # The error of the network enters least: the input tells nothing about the target.
+    assert abs(float((target * zeros.network.batch.pos).mean())) < error
+    assert_close(zeros.network.levels, torch.full((500, 1), level).double().log() / 4)
+
+
+@pytest.mark.parametrize("name", ["ve", "vp"])
+def test_the_process_can_be_exchanged_after_training(name, vp):
+    """At equal noise level ``x / alpha`` has the same law in every process, and so the model must answer the same."""
+    trained = VESDE(25.0)
+    other = vp if name == "vp" else VESDE(60.0)
+    model = make_denoiser(ForwardProcess({Field("pos", zero_mean=True): trained}))
+    exchanged = Denoiser(model.network, ForwardProcess({Field("pos", zero_mean=True): other}))
+    batch, level = ragged_batch(SIZES), torch.logspace(-2, 0.7, 7, dtype=torch.float64)
+    t, s = trained.time(level), other.time(level)
+    assert not torch.allclose(t, s)
+    noisy = model.process.perturb(batch, t).batch
+    same = replace(noisy, {"pos": other.alpha(s)[noisy.batch, None] * noisy.pos})
+    assert_close(exchanged(same, s)["pos"], model(noisy, t)["pos"], rtol=1e-9, atol=1e-9)
+
+
+def test_zero_mean_fields_stay_so(vp):
+    model = make_denoiser(two_fields(vp))
+    noisy = model.process.perturb(ragged_batch(SIZES), T).batch
+    for values in (model(noisy, T)["pos"], model.score(noisy, T)["pos"]):
+        assert float(ops.sum(values, noisy.batch, 7).detach().abs().max()) < 1e-10
+
+
+def test_every_parameter_gets_a_finite_gradient(vp):
+    model = make_denoiser(two_fields(vp))
+    losses = denoising_score_matching(model, ragged_batch(SIZES), T, reduce="sum")
+    sum(loss.sum() for loss in losses.values()).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all() and bool((parameter.grad != 0).any()), name
+
+
+def test_a_fresh_denoiser_starts_from_the_skip_connection():
+    """With a zero head, ``x0_hat = c_skip xt``: the exact answer for Gaussian data of unit variance."""
+    process = ForwardProcess({Field("pos", zero_mean=True): VESDE()})
+    model = Denoiser(ScoreNetwork(EGNN(8, 2, cond_channels=4), {"pos": 3}), process).double()
+    noisy = process.perturb(ragged_batch(SIZES), T).batch
+    assert_close(model(noisy, T), GaussianScore(process)(noisy, T))
+
+
+def test_state_dict_round_trip(vp, tmp_path):
+    model, fresh = make_denoiser(two_fields(vp)), make_denoiser(two_fields(vp))
+    noisy = model.process.perturb(ragged_batch(SIZES), T).batch
+    before = model(noisy, T)
+    assert not torch.equal(fresh(noisy, T)["pos"], before["pos"])
+    torch.save(model.state_dict(), tmp_path / "model.pt")
+    fresh.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
+    for name, value in fresh(noisy, T).items():
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("zero_mean", [False, True])
+def test_score_adapter_round_trip(zero_mean, vp):
+    process = ForwardProcess({Field("pos", zero_mean=zero_mean): vp})
+    model = GaussianScore(process, mean=0.3, std=0.8)
+    noisy = process.perturb(ragged_batch(SIZES), T).batch
+    for function in (model.score, lambda batch, t: model.score(batch, t)["pos"]):
+        adapter = ScoreAdapter(function, process)
+        assert_close(adapter.score(noisy, T), model.score(noisy, T))
+        assert_close(adapter(noisy, T), model(noisy, T))
+
+
+def test_score_adapter_projects_the_score_of_zero_mean_fields():
+    process = ForwardProcess({Field("pos", zero_mean=True): VESDE()})
+    adapter = ScoreAdapter(lambda batch, t: batch.pos + 5, process)
+    batch = process.perturb(ragged_batch(SIZES), T).batch
+    assert_close(adapter.score(batch, T)["pos"], batch.pos)
+
+
+def test_score_adapter_registers_modules():
+    network = nn.Linear(3, 3)
+    adapter = ScoreAdapter(network, ForwardProcess({Field("pos"): VESDE()}))
+    assert [p is q for p, q in zip(adapter.parameters(), network.parameters(), strict=True)] == [True, True]
+
+
+def test_score_adapter_needs_names_for_several_fields(vp):
+    adapter = ScoreAdapter(lambda batch, t: batch.pos, two_fields(vp))
+    with pytest.raises(ValueError, match=r"one tensor, but the process has the fields \['pos', 'x'\]"):
+        adapter.score(ragged_batch(SIZES), T)
+
+
+def test_float32_models_compute_levels_in_float64():
+    """At t = 1e-9 the std is 3e-5; float32 arithmetic of ``sigma^(2t) - 1`` would give zero."""
+    model = Denoiser(Constant(1.0), ForwardProcess({Field("pos"): VESDE()}))
+    batch = ragged_batch(SIZES, dtype=torch.float32)
+    model(batch, torch.full((7,), 1e-9))
+    assert model.network.levels.dtype == torch.float32
+    assert_close(model.network.levels, VESDE().level(torch.full((7, 1), 1e-9)).log().float() / 4)

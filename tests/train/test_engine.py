@@ -1,0 +1,153 @@
+"""Training on Lightning: resuming, several ranks, and what it leaves alone."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch_geometric.data import Data
+
+from graphscore.config import TrainingConfig
+from graphscore.denoiser import Denoiser
+from graphscore.fields import Field
+from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.objectives import WEIGHTS
+from graphscore.process import ForwardProcess
+from graphscore.sdes import VESDE
+from graphscore.train.engine import fit
+from graphscore.train.task import ScoreMatchingTask
+
+
+def uniform_density(u: torch.Tensor, sde: object) -> torch.Tensor:
+    """Module-level, so that spawned ranks can import it."""
+    return 1e-3 + 0.2 * u
+
+
+def make_graphs(num: int) -> list[Data]:
+    generator = torch.Generator().manual_seed(1)
+    graphs = []
+    for number in range(num):
+        size = 2 + number % 4
+        pairs = torch.cartesian_prod(torch.arange(size), torch.arange(size))
+        pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+        shape = torch.eye(5, 3)[:size] + 0.1 * torch.randn(size, 3, generator=generator)
+        graphs.append(Data(pos=2 * shape, edge_index=pairs.T, num_nodes=size))
+    return graphs
+
+
+def make_task() -> ScoreMatchingTask:
+    torch.manual_seed(0)
+    process = ForwardProcess({Field("pos", zero_mean=True, width=3): VESDE()})
+    network = ScoreNetwork(EGNN(16, 2, cond_channels=8), {"pos": 3})
+    return ScoreMatchingTask(Denoiser(network, process), uniform_density, WEIGHTS["edm"], "mean", seed=3)
+
+
+def config(**changes: object) -> TrainingConfig:
+    values = {"max_steps": 11, "batch_size": 6, "warmup_steps": 2, "checkpoint_every": 4, "validate_every": 5, "seed": 3}
+    return TrainingConfig.model_validate({**values, **changes})
+
+
+OPTIONS = {"accelerator": "cpu"}
+
+
+class Interrupt(Exception):
+    pass
+
+
+class InterruptedGraphs(list):
+    """Graphs that raise at the n-th access: a run that dies in the middle."""
+
+    def __init__(self, graphs: list[Data], after: int) -> None:
+        super().__init__(graphs)
+        self.left = after
+
+    def __getitem__(self, number):  # type: ignore[override]
+        self.left -= 1
+        if self.left < 0:
+            raise Interrupt
+        return super().__getitem__(number)
+
+
+def test_resuming_equals_an_uninterrupted_run_bit_for_bit(tmp_path):
+    graphs, val = make_graphs(10), make_graphs(4)
+    whole_task = make_task()
+    whole = fit(whole_task, config(), graphs, val, tmp_path / "whole", progress=False, trainer_options=OPTIONS)
+
+    first = make_task()
+    with pytest.raises(Interrupt):
+        fit(first, config(), InterruptedGraphs(graphs, 6 * 6 + 2), val, tmp_path / "cut", progress=False, trainer_options=OPTIONS)
+    assert not torch.equal(next(first.parameters()), next(whole_task.parameters()))
+    second = make_task()
+    torch.manual_seed(12345)  # the global generator must not matter
+    resumed = fit(second, config(), graphs, val, tmp_path / "cut", resume=True, progress=False, trainer_options=OPTIONS)
+    for (name, expected), value in zip(whole.named_parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(expected, value), name
+    for (name, expected), value in zip(whole_task.named_parameters(), second.parameters(), strict=True):
+        assert torch.equal(expected, value), name
+
+
+def test_training_lowers_the_loss_and_moves_the_average_behind_the_weights(tmp_path):
+    graphs = make_graphs(8)
+    task = make_task()
+    start = copy.deepcopy(task.model)
+    average = fit(task, config(max_steps=60, learning_rate=5e-3), graphs, [], tmp_path, progress=False, trainer_options=OPTIONS)
+    from torch_geometric.data import Batch
+
+    batch = Batch.from_data_list(graphs * 20)
+    losses = [float(task(batch, 0, model=model).loss.detach()) for model in (start, task.model, average)]
+    assert losses[1] < 0.9 * losses[0]
+    assert losses[2] < losses[0]
+    assert not torch.equal(next(average.parameters()), next(task.model.parameters()))
+
+
+def _train_rank(path: str) -> None:
+    fit(
+        make_task(), config(), make_graphs(10), make_graphs(4), __import__("pathlib").Path(path), progress=False,
+        trainer_options={"accelerator": "cpu", "devices": 2, "strategy": "ddp_spawn"},
+    )  # fmt: skip
+
+
+def test_two_ranks_equal_one_with_the_same_global_batch(tmp_path):
+    one = make_task()
+    fit(one, config(), make_graphs(10), make_graphs(4), tmp_path / "one", progress=False, trainer_options=OPTIONS)
+    _train_rank(str(tmp_path / "two"))
+    states = [
+        torch.load(tmp_path / name / "last.ckpt", weights_only=True)["state_dict"] for name in ("one", "two")
+    ]
+    assert states[0].keys() == states[1].keys()
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, rtol=2e-4, atol=2e-6, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_a_fit_leaves_global_state_alone(tmp_path):
+    logger = logging.getLogger("lightning.pytorch")
+    before = (logger.level, list(warnings.filters), torch.get_default_dtype(), torch.get_rng_state())
+    fit(make_task(), config(max_steps=2), make_graphs(6), [], tmp_path, progress=False, trainer_options=OPTIONS)
+    after = (logger.level, list(warnings.filters), torch.get_default_dtype())
+    assert before[:3] == after
+
+
+def test_nothing_to_resume_is_said_before_any_work(tmp_path):
+    with pytest.raises(FileNotFoundError, match="Nothing to resume"):
+        fit(make_task(), config(), make_graphs(3), [], tmp_path / "none", resume=True)
+    assert not (tmp_path / "none").exists()
+
+
+def test_divergence_is_an_error(tmp_path):
+    graphs = make_graphs(6)
+    graphs[0].pos = graphs[0].pos * float("nan")
+    with pytest.raises(FloatingPointError, match="diverged"):
+        fit(make_task(), config(), graphs, [], tmp_path, progress=False, trainer_options=OPTIONS)
+
+
+def test_every_rank_needs_a_share(tmp_path):
+    with pytest.raises(ValueError, match="empty"):
+        fit(make_task(), config(), [], [], tmp_path, progress=False, trainer_options=OPTIONS)
+
+
+def test_the_task_registers_its_model():
+    assert isinstance(make_task().model, nn.Module)
