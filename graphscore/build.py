@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from graphscore.fields import Field, measure_scale
 from graphscore.nn import BACKBONES, ScoreNetwork
 from graphscore.objectives import WEIGHTS
 from graphscore.process import ForwardProcess
+from graphscore.registry import find
 from graphscore.samplers import SAMPLERS, Sampler
 from graphscore.sdes import SDE, SDES
 from graphscore.train.checkpoint import Checkpoint, load_checkpoint
@@ -45,31 +45,6 @@ def _karras(num_steps: int, sde: SDE, start: float = 1.0, end: float = 1e-5, rho
 
 DENSITIES: dict[str, Callable[..., Tensor]] = {"uniform": _uniform, "log-normal": _log_normal}
 GRIDS: dict[str, Callable[..., Tensor]] = {"linear": _linear, "karras": _karras}
-
-
-def find(name: str, registry: Mapping[str, Any], kind: str) -> Any:
-    """Look a component up.
-
-    Args:
-        name: Key of the registry, or ``package.module:Name`` for one of your own.
-        registry: Components, or their import paths, by name.
-        kind: What it is, for the error.
-
-    Raises:
-        ValueError: If there is no such component.
-    """
-    found = registry.get(name, name)
-    if not isinstance(found, str):
-        return found
-    module, colon, attribute = found.partition(":")
-    if not colon:
-        raise ValueError(f"Unknown {kind} {name!r}; expected one of {sorted(registry)} or 'package.module:Name'")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ModuleNotFoundError, AttributeError) as error:
-        if isinstance(error, ModuleNotFoundError) and not module.startswith(error.name or "?"):
-            raise
-        raise ValueError(f"Cannot import the {kind} {name!r}: {error}") from error
 
 
 def create(component: Component, registry: Mapping[str, Any], kind: str, *args: Any, **kwargs: Any) -> Any:
@@ -151,7 +126,7 @@ def build_sampler(config: Config, model: ScoreModel, num_steps: int | None = Non
     """Build the sampler, with another number of steps if given."""
     sampling = config.sampling
     _, sde = next(iter(model.process))
-    grid = create(sampling.grid, GRIDS, "time grid", num_steps or sampling.num_steps, sde)
+    grid = create(sampling.grid, GRIDS, "time grid", sampling.num_steps if num_steps is None else num_steps, sde)
     return create(sampling.sampler, SAMPLERS, "sampler", model, grid)
 
 

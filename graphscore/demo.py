@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 
 from graphscore.build import build_model, build_sampler, load_model
 from graphscore.config import Config
-from graphscore.data.molecules import embed, is_molecule, mol_from_data, data_from_mol
+from graphscore.data.dataset import is_molecule
 from graphscore.data.writers import write
 from graphscore.experiment import CONFIG_FILE, LOG_FILE, MODEL_FILE, train
 from graphscore.generate import generate
@@ -23,7 +23,6 @@ from graphscore.metrics.clouds import evaluate_clouds
 from graphscore.metrics.conformers import bond_length_deviation, evaluate_conformers
 from graphscore.train.engine import RESUME_FILE
 from graphscore.viz.clouds import cloud_picture
-from graphscore.viz.conformers import PageRow, conformer_page, conformer_picture
 from graphscore.viz.curves import loss_curve
 
 Say = Callable[[str], None]
@@ -56,6 +55,8 @@ def run_demo(config: Config, out: Path, *, num_groups: int = 60, progress: bool 
     Returns:
         The metrics and the files written.
     """
+    if num_groups < 1:
+        raise ValueError(f"The number of groups to sample must be at least 1, but is {num_groups}")
     started = time.monotonic()
     for name in (RESUME_FILE, CONFIG_FILE, MODEL_FILE, LOG_FILE):
         (out / name).unlink(missing_ok=True)
@@ -96,6 +97,8 @@ def run_demo(config: Config, out: Path, *, num_groups: int = 60, progress: bool 
 def _report_molecules(
     groups: Sequence[list[Data]], samples: dict[str, Samples], out: Path, seed: int
 ) -> tuple[dict[str, Any], dict[str, Path]]:
+    from graphscore.viz.conformers import PageRow, conformer_page, conformer_picture
+
     samples = samples | {"etkdg": [_etkdg(group[0], 2 * len(group), seed) for group in groups]}
     scores = {}
     for name, drawn in samples.items():
@@ -131,6 +134,8 @@ def _report_clouds(
 
 def _etkdg(template: Data, num: int, seed: int) -> list[Data | None]:
     """RDKit's own conformers of a molecule, not refined by a force field; None for each that it could not make."""
+    from graphscore.data.molecules import data_from_mol, embed, mol_from_data
+
     try:
         mol = embed(mol_from_data(template), num, seed, optimize=False)
     except ValueError:

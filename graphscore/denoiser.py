@@ -51,7 +51,8 @@ class ScoreModel(nn.Module, ABC):
         for field, sde in self.process:
             xt, index = batch[field.name], field.index(batch)
             alpha, variance = (ops.broadcast(c.to(xt), index)[:, None] for c in (sde.alpha(t), sde.std(t) ** 2))
-            scores[field.name] = (alpha * x0_hat[field.name] - xt) / variance
+            score = (alpha * x0_hat[field.name] - xt) / variance
+            scores[field.name] = field.project(score, index, batch.num_graphs)
         return scores
 
 

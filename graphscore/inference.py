@@ -14,11 +14,10 @@ from torch_geometric.data import Data
 
 from graphscore import __version__
 from graphscore.build import build_sampler, build_transform, load_model
-from graphscore.data.molecules import flat_smiles, is_molecule, mol_from_data
+from graphscore.data.dataset import is_molecule
 from graphscore.data.readers import Failure, ReadResult, read, read_smiles
 from graphscore.data.writers import check_output, write
 from graphscore.generate import generate
-from graphscore.metrics.conformers import evaluate_conformers
 
 
 def read_inputs(smiles: Sequence[str], path: Path | None) -> ReadResult:
@@ -93,7 +92,7 @@ def sample_file(
         "num_sampled": sum(bool(group) for group in result.samples),
         "num_failed": sum(entry["failure"] is not None for entry in entries),
         "seed": seed,
-        "num_steps": num_steps or config.sampling.num_steps,
+        "num_steps": config.sampling.num_steps if num_steps is None else num_steps,
         "seconds": time.monotonic() - started,
         "version": __version__,
         "inputs": entries,
@@ -119,6 +118,8 @@ def evaluate_files(generated: Path, reference: Path, out: Path | None = None) ->
     Raises:
         ValueError: If a file cannot be read, or they have no molecule in common.
     """
+    from graphscore.metrics.conformers import evaluate_conformers
+
     if out is not None and out.suffix != ".json":
         raise ValueError(f"The report is JSON; expected a name that ends in .json, but got {out}")
     skipped: list[Failure] = []
@@ -142,6 +143,8 @@ def write_json(content: dict[str, Any], path: Path) -> None:
 
 
 def _by_molecule(path: Path, skipped: list[Failure]) -> dict[str, list[Data]]:
+    from graphscore.data.molecules import flat_smiles, mol_from_data
+
     result = read(path)
     skipped += result.failures
     molecules: dict[str, list[Data]] = {}

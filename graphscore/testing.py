@@ -62,7 +62,9 @@ class GaussianScore(ScoreModel):
         for field, sde in self.process:
             x, index, mean = batch[field.name], field.index(batch), self._mean(batch, field)
             ratio = _rows(self.marginal_std(field, s) / self.marginal_std(field, t), x, index)
-            values[field.name] = _rows(sde.alpha(s), x, index) * mean + ratio * (x - _rows(sde.alpha(t), x, index) * mean)
+            values[field.name] = _rows(sde.alpha(s), x, index) * mean + ratio * (
+                x - _rows(sde.alpha(t), x, index) * mean
+            )
         return replace(batch, values)
 
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
@@ -262,7 +264,11 @@ class _Symmetry:
         if index is not None:
             matrix, shift = matrix[index], shift[index]
         turned = torch.einsum("nij,n...j->n...i", matrix, values)
-        return turned + shift.reshape(len(shift), *[1] * (values.dim() - 2), shift.shape[-1]) if kind == "position" else turned
+        return (
+            turned + shift.reshape(len(shift), *[1] * (values.dim() - 2), shift.shape[-1])
+            if kind == "position"
+            else turned
+        )
 
     def batch(self, batch: Batch, inputs: Mapping[str, str]) -> Batch:
         """Transform a batch."""

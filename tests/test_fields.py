@@ -121,7 +121,9 @@ def test_measure_scale_is_the_root_mean_square_over_all_rows():
     pos = torch.cat([item.pos for item in items])
     assert measure_scale(items, "pos") == pytest.approx(float(pos.square().mean().sqrt()), rel=1e-12)
     centered = torch.cat([item.pos - item.pos.mean(0) for item in items if len(item.pos)])
-    assert measure_scale(items, "pos", zero_mean=True) == pytest.approx(float(centered.square().mean().sqrt()), rel=1e-12)
+    assert measure_scale(items, "pos", zero_mean=True) == pytest.approx(
+        float(centered.square().mean().sqrt()), rel=1e-12
+    )
 
 
 def test_measure_scale_rejects_what_has_none():

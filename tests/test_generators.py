@@ -30,9 +30,7 @@ def test_threefry_of_many_counters_equals_one_by_one():
     generator = torch.Generator().manual_seed(0)
     words = torch.randint(2**32, (4, 50), generator=generator)
     together = torch.stack(threefry2x32((words[0], words[1]), (words[2], words[3])))
-    alone = [
-        torch.stack(threefry2x32((column[0], column[1]), (column[2], column[3]))) for column in words.T[..., None]
-    ]
+    alone = [torch.stack(threefry2x32((column[0], column[1]), (column[2], column[3]))) for column in words.T[..., None]]
     assert torch.equal(together, torch.cat(alone, dim=1))
 
 

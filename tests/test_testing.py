@@ -120,12 +120,17 @@ def test_ragged_batch():
     assert batch.num_graphs == 4 and batch.ptr.tolist() == [0, 0, 4, 5, 8]
     assert batch.pos.shape == (8, 2) and batch.x.shape == (8, 5) and batch.x.dtype == torch.float32
     assert batch.edge_index.shape == (2, 12) and batch.edge_attr.shape == (12, 5) and batch.y.shape == (4, 5)
-    assert {tuple(edge) for edge in batch.edge_index.T.tolist()} == {(i, j) for i in range(4) for j in range(4) if i != j}
+    assert {tuple(edge) for edge in batch.edge_index.T.tolist()} == {
+        (i, j) for i in range(4) for j in range(4) if i != j
+    }
     assert torch.equal(ragged_batch((3,), seed=1).pos, ragged_batch((3,), seed=1).pos)
     assert not torch.equal(ragged_batch((3,), seed=1).pos, ragged_batch((3,), seed=2).pos)
 
 
-INPUTS, OUTPUTS = {"pos": "position"}, {"vector": "vector", "position": "position", "scalar": "scalar", "graph": "vector"}
+INPUTS, OUTPUTS = (
+    {"pos": "position"},
+    {"vector": "vector", "position": "position", "scalar": "scalar", "graph": "vector"},
+)
 
 
 def equivariant(batch):
@@ -173,9 +178,7 @@ def test_assert_equivariant_finds_each_broken_symmetry(broken):
     assert len(lines) == 1 and lines[0].endswith("<- too large")
     others = tuple(name for name in BROKEN if name != broken)
     if broken in ("translation", "permutation"):
-        assert_equivariant(
-            function, ragged_batch(SIZES), inputs=INPUTS, outputs={"out": "vector"}, transforms=others
-        )
+        assert_equivariant(function, ragged_batch(SIZES), inputs=INPUTS, outputs={"out": "vector"}, transforms=others)
 
 
 def test_a_chiral_function_passes_without_reflection():
@@ -187,9 +190,7 @@ def test_a_chiral_function_passes_without_reflection():
     arguments = {"inputs": INPUTS, "outputs": {"out": "vector"}}
     with pytest.raises(AssertionError, match=r"rotation .*e-1\d\nreflection .* too large\ntranslation .*e-1\d\n"):
         assert_equivariant(chiral, ragged_batch(SIZES), **arguments)
-    assert_equivariant(
-        chiral, ragged_batch(SIZES), **arguments, transforms=("rotation", "translation", "permutation")
-    )
+    assert_equivariant(chiral, ragged_batch(SIZES), **arguments, transforms=("rotation", "translation", "permutation"))
 
 
 def test_assert_equivariant_rejects_values_that_are_not_finite():
@@ -218,6 +219,4 @@ def test_assert_equivariant_needs_rows_that_it_can_tell_apart():
     with pytest.raises(ValueError, match="needs different numbers of nodes, edges and graphs, but has 2, 2 and 1"):
         assert_equivariant(equivariant, ragged_batch([2]), inputs=INPUTS, outputs=OUTPUTS)
     with pytest.raises(ValueError, match="Unknown transform 'scaling'"):
-        assert_equivariant(
-            equivariant, ragged_batch(SIZES), inputs=INPUTS, outputs=OUTPUTS, transforms=("scaling",)
-        )
+        assert_equivariant(equivariant, ragged_batch(SIZES), inputs=INPUTS, outputs=OUTPUTS, transforms=("scaling",))

@@ -20,6 +20,8 @@ data_app = typer.Typer(help="List the data sets, or build one.", no_args_is_help
 app.add_typer(data_app, name="data")
 console = Console()
 
+RECIPES = {"small-molecules": "graphscore.data.small_molecules_recipe:build"}
+
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the configuration.")
 ]
@@ -29,7 +31,7 @@ Overrides = Annotated[
 def demo(
     config: Annotated[str, typer.Option(help="Name of a configuration or a YAML file.")] = "small-molecules",
     out: Annotated[Path, typer.Option(help="Folder for the results; an earlier demo there is replaced.")] = Path("runs/demo"),
-    groups: Annotated[int, typer.Option(min=1, help="Test molecules (or other groups) to sample.")] = 60,
+    groups: Annotated[int, typer.Option(help="Test molecules (or other groups) to sample.")] = 60,
     changes: Overrides = None,
 ) -> None:
     """Train on embedded real data, generate for what was never seen, measure and show it: a few minutes."""
@@ -69,9 +71,9 @@ def sample(
     inputs: Annotated[
         Path | None, typer.Option("--input", help="Graphs: .smi .csv .sdf .mol .xyz .graphml .pt")
     ] = None,
-    num: Annotated[int, typer.Option(min=1, help="Samples of each input.")] = 1,
-    steps: Annotated[int | None, typer.Option(min=1, help="Sampling steps; the model's own default if not given.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed; the same seed gives the same samples.")] = 0,
+    num: Annotated[int, typer.Option(help="Samples of each input.")] = 1,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps; the model's own default if not given.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same samples.")] = 0,
 ) -> None:
     """Generate coordinates (or other fields) for molecules or graphs with a trained model."""
     from graphscore.cli.show import Counter
@@ -113,12 +115,14 @@ def list_data() -> None:
 def build_data(
     name: Annotated[str, typer.Argument(help="Name of a data set; see `graphscore data list`.")],
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("data"),
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0 takes one for each core.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; 0 takes one for each core.")] = 0,
 ) -> None:
     """Compute a data set again from its sources."""
     from graphscore.cli.show import Counter
-    from graphscore.data import build_dataset
+    from graphscore.data import DATASETS
+    from graphscore.registry import find
 
+    recipe = find(name, RECIPES, "data set that can be built" if name in DATASETS else "data set")
     with Counter(console, "building") as progress:
-        files = build_dataset(name, out, workers, progress)
+        files = recipe(out, workers, progress)
     console.print("Wrote " + ", ".join(str(file) for file in files))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from graphscore.demo import Demo
+if TYPE_CHECKING:  # commands that train nothing need not load the training engine
+    from graphscore.demo import Demo
 
 ROWS = {"model": "trained model", "etkdg": "RDKit ETKDGv3", "untrained": "untrained noise", "generated": "generated"}
 
@@ -83,11 +84,12 @@ def show_demo(console: Console, demo: Demo, out: Path) -> None:
 
 def show_datasets(console: Console) -> None:
     """Print the registry of data sets."""
-    from graphscore.data.dataset import DATASETS, describe
+    from graphscore.data import DATASETS
+    from graphscore.registry import find
 
     table = Table("name", "what it is", title="Data sets")
     for name in DATASETS:
-        table.add_row(name, describe(name))
+        table.add_row(name, (find(name, DATASETS, "data set").__doc__ or "").partition("\n")[0])
     console.print(table)
 
 

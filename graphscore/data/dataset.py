@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
@@ -11,12 +10,15 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.registry import find
+
 Part = Literal["train", "val", "test"]
 Transform = Callable[[Data], Data]
 
 DATASETS = {
     "small-molecules": "graphscore.data.small_molecules:SmallMolecules",
     "digits": "graphscore.data.digits:Digits",
+    "files": "graphscore.data.files:FileDataset",
 }
 
 
@@ -57,13 +59,7 @@ def load_dataset(name: str, **options: Any) -> Dataset:
     Raises:
         ValueError: If there is no such data set.
     """
-    path = DATASETS.get(name, name)
-    module, colon, attribute = path.partition(":")
-    if not colon:
-        raise ValueError(
-            f"Unknown data set {name!r}; expected one of {sorted(DATASETS)} or 'package.module:Class'"
-        )
-    return getattr(importlib.import_module(module), attribute)(**options)
+    return find(name, DATASETS, "data set")(**options)
 
 
 def check_part(part: str) -> None:
@@ -74,6 +70,11 @@ def check_part(part: str) -> None:
     """
     if part not in get_args(Part):
         raise ValueError(f"Expected part 'train', 'val' or 'test', but got {part!r}")
+
+
+def is_molecule(data: Data) -> bool:
+    """Whether a graph is laid out as :mod:`graphscore.data.molecules` says, with or without coordinates."""
+    return all(key in data for key in ("z", "charge", "bond"))
 
 
 def with_coordinates(graph: Data, clouds: Iterable[Tensor], transform: Transform | None) -> list[Data]:

@@ -33,18 +33,16 @@ class Digits:
         try:
             from sklearn.datasets import load_digits
         except ImportError as error:
-            raise ImportError(
-                'The digits come with scikit-learn: pip install "graphscore[clouds]"'
-            ) from error
+            raise ImportError('The digits come with scikit-learn: pip install "graphscore[clouds]"') from error
         images, digits = load_digits(return_X_y=True)
-        self._groups: dict[str, dict[int, list[Data]]] = {part: {} for part in PARTS}
+        self._groups: dict[str, dict[tuple[int, int], list[Data]]] = {part: {} for part in PARTS}
         for image, digit in zip(images.reshape(-1, 8, 8) >= THRESHOLD, digits.tolist(), strict=True):
             part = PARTS[part_of(np.packbits(image).tobytes().hex(), seed=seed)]
-            self._groups[part].setdefault(digit, []).extend(_graph(image, digit, transform))
+            self._groups[part].setdefault((digit, int(image.sum())), []).extend(_graph(image, digit, transform))
         self.scale = coordinate_scale([item["pos"] for item in self.split("train")])
 
     def split(self, part: Part) -> list[Data]:
-        """All images of a part, by digit.
+        """All images of a part, by digit and number of points.
 
         Raises:
             ValueError: If there is no such part.
@@ -52,7 +50,7 @@ class Digits:
         return [item for group in self.groups(part) for item in group]
 
     def groups(self, part: Part) -> list[list[Data]]:
-        """The images of each digit, 0 to 9, of a part.
+        """The images of a part, those together that have the same digit and number of points.
 
         Raises:
             ValueError: If there is no such part.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch_geometric.data import Data
 
-from graphscore.data.dataset import Part, Transform, check_part, coordinate_scale, with_coordinates
+from graphscore.data.dataset import Part, Transform, check_part, coordinate_scale, is_molecule, with_coordinates
 from graphscore.data.readers import Failure, read
 from graphscore.data.split import PARTS, part_of
 
@@ -92,10 +92,8 @@ def _keys(data: Data, number: int) -> tuple[str, str]:
     if data.pos is None:
         raise ValueError("it has no coordinates (pos), which training needs")
     if data.pos.dim() != 2 or not data.pos.is_floating_point() or not bool(data.pos.isfinite().all()):
-        raise ValueError(
-            f"pos must be finite real numbers [N, D], but is {data.pos.dtype} {list(data.pos.shape)}"
-        )
-    if not all(key in data for key in ("z", "charge", "bond")):
+        raise ValueError(f"pos must be finite real numbers [N, D], but is {data.pos.dtype} {list(data.pos.shape)}")
+    if not is_molecule(data):
         return str(number), str(number)
     from graphscore.data.molecules import canonical_smiles, flat_smiles, mol_from_data
 

@@ -52,9 +52,7 @@ def mol_from_smiles(smiles: str) -> Chem.Mol:
         messages = getattr(log, "messages", "")
         reason = re.search(r"Error: (.+?) (?:while parsing|for input)", messages)
         place = re.search(r"around position (\d+)", messages)
-        detail = (reason.group(1) if reason else "syntax error") + (
-            f" at character {place[1]}" if place else ""
-        )
+        detail = (reason.group(1) if reason else "syntax error") + (f" at character {place[1]}" if place else "")
         raise ValueError(f"{smiles!r} is not a SMILES string: {detail}")
     if mol.GetNumAtoms() == 0:
         raise ValueError(f"Expected a SMILES string, but got {smiles!r}, which has no atoms")
@@ -258,16 +256,13 @@ def _check_representable(mol: Chem.Mol) -> None:
         if atom.GetAtomicNum() == 0:
             raise ValueError(f"Atom {atom.GetIdx()} ({atom.GetSymbol()}) is a placeholder, not an element")
         if atom.GetIsotope():
-            raise ValueError(
-                f"Atom {atom.GetIdx()} is labeled as isotope {atom.GetIsotope()}, which is not supported"
-            )
+            raise ValueError(f"Atom {atom.GetIdx()} is labeled as isotope {atom.GetIsotope()}, which is not supported")
         atom.SetAtomMapNum(0)
     for bond in mol.GetBonds():
         if bond.GetBondType() not in BONDS:
             i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
             raise ValueError(
-                "Bonds must be single, double, triple or aromatic, "
-                f"but atoms {i} and {j} have {bond.GetBondType()}"
+                f"Bonds must be single, double, triple or aromatic, but atoms {i} and {j} have {bond.GetBondType()}"
             )
 
 

@@ -61,9 +61,7 @@ def mol_from_xyz(text: str) -> Chem.Mol:
                 raise ValueError("expected lines of an element symbol and three numbers")
             rdDetermineBonds.DetermineBonds(mol, charge=0, maxIterations=MAX_BOND_STEPS)
     except (ValueError, RuntimeError) as error:
-        raise ValueError(
-            f"Bonds cannot be perceived for a neutral molecule: {rdkit_reason(error)}"
-        ) from error
+        raise ValueError(f"Bonds cannot be perceived for a neutral molecule: {rdkit_reason(error)}") from error
     return mol
 
 

@@ -109,9 +109,7 @@ def to_networkx(data: Data) -> nx.Graph:
     return graph
 
 
-def _table(
-    rows: Sequence[dict[Any, Any]], names: Sequence[str], dtype: torch.dtype
-) -> dict[str, Tensor | list[str]]:
+def _table(rows: Sequence[dict[Any, Any]], names: Sequence[str], dtype: torch.dtype) -> dict[str, Tensor | list[str]]:
     """Collect attributes of all nodes or all edges into columns; ``names`` are for errors."""
     keys: dict[Any, str] = {}
     for row, name in zip(rows, names, strict=True):
@@ -136,8 +134,7 @@ def _column(key: Any, values: list[Any], names: Sequence[str], dtype: torch.dtyp
             )
         if array.shape != (arrays[0].shape if arrays else array.shape):
             raise ValueError(
-                f"Attribute {key!r} has shape {list(array.shape)} on {name}, "
-                f"but {list(arrays[0].shape)} on {names[0]}"
+                f"Attribute {key!r} has shape {list(array.shape)} on {name}, but {list(arrays[0].shape)} on {names[0]}"
             )
         arrays.append(array)
     return _tensor(np.stack(arrays), dtype, real=key == "pos")
@@ -167,9 +164,7 @@ def _graph_value(key: str, value: Any, dtype: torch.dtype) -> Any:
         return value
     array = _array(value)
     if array is None:
-        raise ValueError(
-            f"Graph attribute {key!r} must be a number, a row of numbers or a string, but is {value!r}"
-        )
+        raise ValueError(f"Graph attribute {key!r} must be a number, a row of numbers or a string, but is {value!r}")
     return _tensor(array, dtype, real=False)[None]
 
 
@@ -178,13 +173,9 @@ def _check_names(nodes: Iterable[str], edges: Iterable[str], graph: Iterable[str
     for level, keys in (("node", nodes), ("edge", edges), ("graph", graph)):
         for key in keys:
             if key in _RESERVED:
-                raise ValueError(
-                    f"The {level} attribute {key!r} has a name that PyG graphs reserve; rename it"
-                )
+                raise ValueError(f"The {level} attribute {key!r} has a name that PyG graphs reserve; rename it")
             if key in seen:
-                raise ValueError(
-                    f"The {level} attribute {key!r} is a {seen[key]} attribute too; rename one of them"
-                )
+                raise ValueError(f"The {level} attribute {key!r} is a {seen[key]} attribute too; rename one of them")
             seen[key] = level
 
 

@@ -89,9 +89,7 @@ def read(path: str | Path) -> ReadResult:
 
 def read_smiles(smiles: Iterable[str]) -> ReadResult:
     """Read SMILES strings; those that fail are located by their number, from 1."""
-    return _collect(
-        "input", ((f"SMILES {i}", _smiles_record(text)) for i, text in enumerate(smiles, start=1))
-    )
+    return _collect("input", ((f"SMILES {i}", _smiles_record(text)) for i, text in enumerate(smiles, start=1)))
 
 
 def _collect(source: str, records: Iterable[Record]) -> ReadResult:
@@ -184,9 +182,9 @@ def _read_graphml(path: Path) -> Iterator[Record]:
 
 
 def _completed(graph: nx.Graph) -> nx.Graph:
-    """Apply GraphML's defaults, which networkx only lists, and gather coordinates, as GraphML knows no arrays.
+    """Apply GraphML's defaults, which networkx only lists, and gather coordinates.
 
-    These are a string ``pos``, or one real number per axis.
+    GraphML knows no arrays: they are a string ``pos``, or one real number per axis.
     """
     graph = graph.copy()
     node_default, edge_default = graph.graph.pop("node_default", {}), graph.graph.pop("edge_default", {})
@@ -198,12 +196,8 @@ def _completed(graph: nx.Graph) -> nx.Graph:
             try:
                 values["pos"] = [float(word) for word in re.split(r"[,\s]+", values["pos"].strip("[]() "))]
             except ValueError as error:
-                raise ValueError(
-                    f"Expected numbers in pos of node {label!r}, but got {values['pos']!r}"
-                ) from error
-        elif (
-            isinstance(values.get("x"), float) and isinstance(values.get("y"), float) and "pos" not in values
-        ):
+                raise ValueError(f"Expected numbers in pos of node {label!r}, but got {values['pos']!r}") from error
+        elif isinstance(values.get("x"), float) and isinstance(values.get("y"), float) and "pos" not in values:
             # An integer z is an atomic number.
             axes = [axis for axis in "xyz" if isinstance(values.get(axis), float)]
             values["pos"] = [values.pop(axis) for axis in axes]
@@ -250,9 +244,7 @@ def _checked(value: Any) -> Data:
     if "num_nodes" not in value:
         sizes = [len(value[key]) for key in ("x", "pos", "z") if key in value]
         if not sizes:
-            raise ValueError(
-                f"Expected num_nodes, x, pos or z to tell the number of nodes; got {value.keys()}"
-            )
+            raise ValueError(f"Expected num_nodes, x, pos or z to tell the number of nodes; got {value.keys()}")
         value.num_nodes = sizes[0]
     value.validate(raise_on_error=True)
     return value

@@ -92,7 +92,10 @@ def build(
 
 
 def write_entries(entries: list[Entry], path: Path) -> None:
-    """Write arrays without pickles: one row per molecule, in ``pos`` one per atom of each conformer."""
+    """Write arrays without pickles: one row per molecule, in ``pos`` one per atom of each conformer.
+
+    The version of RDKit goes along: another one may number, embed and relax in another way.
+    """
     rows = [entry.pos.reshape(-1, 3) for entry in entries]
     np.savez_compressed(
         path,
@@ -100,6 +103,7 @@ def write_entries(entries: list[Entry], path: Path) -> None:
         part=np.array([entry.part for entry in entries], dtype=np.uint8),
         num_conformers=np.array([len(entry.pos) for entry in entries], dtype=np.uint8),
         num_atoms=np.array([entry.pos.shape[1] for entry in entries], dtype=np.uint8),
+        rdkit=np.array(rdBase.rdkitVersion.encode()),
         pos=np.concatenate(rows).astype(np.int16) if rows else np.zeros((0, 3), dtype=np.int16),
     )
 
@@ -213,9 +217,7 @@ def _conformers(mol: Chem.Mol, smiles: str, rejects: list[Reject]) -> list[np.nd
         lowest = conformer.GetDoubleProp("energy") if lowest is None else lowest
         # By energy: all that follow are outside too. Neither they nor duplicates are faults, so they are not
         # listed.
-        if conformer.GetDoubleProp("energy") > lowest + ENERGY_WINDOW or len(chosen) == max(
-            MAX_CONFORMERS.values()
-        ):
+        if conformer.GetDoubleProp("energy") > lowest + ENERGY_WINDOW or len(chosen) == max(MAX_CONFORMERS.values()):
             break
         if all(rdMolAlign.GetBestRMS(heavy, heavy, index, other) >= MIN_RMSD for other in chosen):
             chosen.append(index)

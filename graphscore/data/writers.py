@@ -27,12 +27,8 @@ def write(items: Sequence[Data], path: str | Path) -> None:
         ValueError: If the extension is unknown, the path is a folder, or a graph does not fit the format;
             nothing is written then.
     """
-    path = Path(path)
-    make = WRITERS.get(path.suffix.lower())
-    if make is None:
-        raise ValueError(f"Cannot write {path}: expected one of the extensions {' '.join(sorted(WRITERS))}")
-    if path.is_dir():
-        raise ValueError(f"Expected a file to write, but {path} is a folder")
+    path = check_output(path)
+    make = WRITERS[path.suffix.lower()]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -40,6 +36,20 @@ def write(items: Sequence[Data], path: str | Path) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_output(path: str | Path) -> Path:
+    """Check the name of an output file, before the work that would fill it.
+
+    Raises:
+        ValueError: If the extension is unknown or the path is a folder.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in WRITERS:
+        raise ValueError(f"Cannot write {path}: expected one of the extensions {' '.join(sorted(WRITERS))}")
+    if path.is_dir():
+        raise ValueError(f"Expected a file to write, but {path} is a folder")
+    return path
 
 
 def _write_sdf(items: Sequence[Data], path: Path) -> None:
@@ -76,9 +86,7 @@ def _plain(key: str, value: Any) -> Any:
         return type(value)(_plain(key, part) for part in value)
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
-    raise ValueError(
-        f"Attribute {key!r} is a {type(value).__name__}; a .pt file holds tensors, numbers and strings"
-    )
+    raise ValueError(f"Attribute {key!r} is a {type(value).__name__}; a .pt file holds tensors, numbers and strings")
 
 
 WRITERS: dict[str, Callable[[Sequence[Data], Path], None]] = {

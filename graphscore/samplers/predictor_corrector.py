@@ -23,6 +23,9 @@ class PredictorCorrectorSampler(Sampler):
     sample depends on its batch mates; of each graph alone, small graphs take huge steps whenever their score passes near
     zero, and samples of an exact score come out too wide (without bound for a single number).
 
+    The corrector mends errors of earlier steps and adds its own: at a noise level where the data have the variance v, it
+    settles at ``v / (1 - (snr std)^2 / v)``. The order holds for small ``snr``.
+
     Args:
         model: The score model.
         grid: Falling times in (0, 1], shape ``[S + 1]``.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from torch_geometric.data import Data
 
-from graphscore.viz.output import new_figure, save_figure, save_page
+from graphscore.viz.output import INK, new_figure, save_figure, save_page
 from graphscore.viz.raycast import raycast
 from graphscore.viz.structures import Chem, Panel, Shape, color_of, superpose
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PER_LINE = 6  # molecules in a line of the picture
-_PIXELS = 500  # width of a molecule in the picture
-_INK = "#333840"
+_WIDTH, _DPI = 2.0, 200  # of a molecule in the picture: inches, pixels per inch
 _NOTHING = "nothing was generated"
 _MIN_EXTENT = 3.0  # Angstrom; else methane would be drawn as large as a drug
 
@@ -47,9 +46,7 @@ class PageRow(NamedTuple):
     note: str = ""
 
 
-def conformer_page(
-    rows: Sequence[PageRow], path: str | Path, title: str, summary: Mapping[str, str]
-) -> Path:
+def conformer_page(rows: Sequence[PageRow], path: str | Path, title: str, summary: Mapping[str, str]) -> Path:
     """Write one HTML file that shows each molecule's reference and generated conformers, turned by mouse.
 
     Generated conformers are superposed onto the reference (heavy atoms, equivalent atoms matched), closest first.
@@ -102,8 +99,8 @@ def conformer_picture(rows: Sequence[PageRow], path: str | Path) -> Path:
     shown = _superposed(rows)
     columns = min(len(shown), _PER_LINE)
     lines = -(-len(shown) // columns)
-    half = np.max([_frame(reference, panels[:1]) for _, reference, panels in shown], axis=0) + 0.1
-    margin, caption, width = 1.0, 0.5, 2.0  # inches
+    half = np.max([_frame(reference, panels[:1]) for _, reference, panels in shown], axis=0) + 0.15
+    margin, caption, width = 1.0, 0.55, _WIDTH  # inches
     height = width * half[1] / half[0]
     total = np.array([margin + width * columns, lines * (2 * height + caption)])
     figure = new_figure(*total)
@@ -114,13 +111,13 @@ def conformer_picture(rows: Sequence[PageRow], path: str | Path) -> Path:
             axes = figure.add_axes((x / total[0], bottom / total[1], width / total[0], height / total[1]))
             _draw(axes, panel, half)
         center = (x + width / 2) / total[0], (y + caption - 0.05) / total[1]
-        figure.text(*center, _caption(row, best), ha="center", va="top", size=8, color=_INK, parse_math=False)
+        figure.text(*center, _caption(row, best), ha="center", va="top", size=8, color=INK, parse_math=False)
     for line in range(lines):
         bottom = total[1] - (line + 1) * (2 * height + caption) + caption
         for label, middle in (("reference", 1.5), (_generated_label(rows), 0.5)):
             place = (margin - 0.1) / total[0], (bottom + middle * height) / total[1]
-            figure.text(*place, label, ha="right", va="center", size=9, color=_INK, linespacing=1.5)
-    return save_figure(figure, path)
+            figure.text(*place, label, ha="right", va="center", size=9, color=INK, linespacing=1.5)
+    return save_figure(figure, path, dpi=_DPI)
 
 
 def _superposed(rows: Sequence[PageRow]) -> list[tuple[PageRow, Shape, list[Panel]]]:
@@ -150,9 +147,9 @@ def _draw(axes: Axes, panel: Panel, half: np.ndarray) -> None:
     axes.set_axis_off()
     if panel.shape is None:
         text = textwrap.fill(f"failed: {panel.failure}", 22)
-        axes.text(0.5, 0.5, text, ha="center", va="center", size=8, color=_INK, parse_math=False)
+        axes.text(0.5, 0.5, text, ha="center", va="center", size=8, color=INK, parse_math=False)
     else:
-        image = raycast(panel.shape, half[0], half[1], width=_PIXELS)
+        image = raycast(panel.shape, half[0], half[1], width=round(_WIDTH * _DPI))
         axes.imshow(image, extent=(-half[0], half[0], -half[1], half[1]), interpolation="antialiased")
 
 
@@ -163,7 +160,7 @@ def _caption(row: PageRow, best: Panel) -> str:
 
 
 def _distance(panel: Panel) -> str:
-    return f"{panel.rmsd:.2f} Å"
+    return f"RMSD {panel.rmsd:.2f} Å"
 
 
 def _generated_label(rows: Sequence[PageRow]) -> str:
@@ -198,8 +195,14 @@ def _row_content(row: PageRow, reference: Shape, panels: Sequence[Panel]) -> dic
 
 
 def _shape_content(shape: Shape) -> dict[str, Any]:
-    """Balls as (x, y, z, radius, element), sticks as (x, y, z, x, y, z, radius, element, to a hydrogen or not)."""
+    """Balls as (element, x, y, z, radius); sticks as (element, to a hydrogen or not, x, y, z, x, y, z, radius)."""
     hydrogen = (shape.elements[shape.stick_bonds] == 1).any(axis=1)
-    balls = [*shape.centers.T, shape.radii, shape.elements]
-    sticks = [*shape.sticks.reshape(-1, 6).T, shape.stick_radii, shape.stick_elements, hydrogen]
-    return {name: np.round(np.stack(parts, axis=1), 3).tolist() for name, parts in (("balls", balls), ("sticks", sticks))}
+    columns = {
+        "balls": [shape.elements, *shape.centers.T, shape.radii],
+        "sticks": [shape.stick_elements, hydrogen, *shape.sticks.reshape(-1, 6).T, shape.stick_radii],
+    }
+    return {name: [list(map(_plain, row)) for row in zip(*parts, strict=True)] for name, parts in columns.items()}
+
+
+def _plain(number: np.generic) -> int | float:
+    return round(float(number), 3) if isinstance(number, np.floating) else int(number)

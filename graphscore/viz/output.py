@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+INK = "#333840"  # of all text
+
 
 def new_figure(width: float, height: float) -> Figure:
     """Make a white figure that belongs to no window and changes no global state of Matplotlib.

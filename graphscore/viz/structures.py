@@ -146,7 +146,8 @@ _STRANDS: dict[Chem.BondType, list[tuple[float, float, bool]]] = {
 def _panel(attempt: Data | None, target: Chem.Mol, pose: np.ndarray, center: np.ndarray) -> Panel:
     if attempt is None or attempt.get("pos") is None:
         return Panel(None, np.inf, "nothing was generated")
-    if not attempt.pos.isfinite().all():
+    mol = mol_from_data(attempt)
+    if not np.isfinite(mol.GetConformer().GetPositions()).all():
         return Panel(None, np.inf, "its coordinates are not finite")
     mol = mol_from_data(attempt)
     transform, rmsd = _superposition(mol, target)
@@ -160,9 +161,7 @@ def _superposition(mol: Chem.Mol, target: Chem.Mol) -> tuple[np.ndarray, float]:
 
     heavy = remove_hydrogens(target)
     try:
-        rmsd, transform, _ = rdMolAlign.GetBestAlignmentTransform(
-            remove_hydrogens(mol), heavy, maxMatches=MAX_MATCHES
-        )
+        rmsd, transform, _ = rdMolAlign.GetBestAlignmentTransform(remove_hydrogens(mol), heavy, maxMatches=MAX_MATCHES)
         pos = heavy.GetConformer().GetPositions()
         if np.linalg.matrix_rank(pos - pos.mean(axis=0), tol=0.1) < 2:
             # Heavy atoms on a line leave the turn about it open, which the hydrogens decide.
@@ -199,15 +198,16 @@ def _side(bond: Chem.Bond, pos: np.ndarray) -> np.ndarray:
     ]
     across = [pos[b] - pos[a] for a, b in neighbors]
     across = [vector - (vector @ axis) * axis for vector in across]
-    # Neighbors on both sides of a bond cancel, and those on its line count for nothing; then any one will do.
-    choices = [sum(across, np.zeros(3)), *across, np.cross(axis, np.eye(3)[np.abs(axis).argmin()])]
+    # Both rings beside a bond cancel, and neighbors on its line count for nothing; what lies across the view is seen
+    # best, and any side will do where there are no neighbors.
+    ring = [sum(across, np.zeros(3))] if bond.GetIsAromatic() else []
+    others = [np.cross(axis, [0.0, 0.0, 1.0]), np.cross(axis, [0.0, 1.0, 0.0])]
+    choices = [*ring, *sorted(across, key=lambda vector: abs(vector[2])), *others]
     side = next(vector for vector in choices if np.linalg.norm(vector) > 0.3)
     return side / np.linalg.norm(side)
 
 
-def _strand(
-    ends: np.ndarray, radii: np.ndarray, offset: float, dashed: bool
-) -> list[tuple[int, np.ndarray]]:
+def _strand(ends: np.ndarray, radii: np.ndarray, offset: float, dashed: bool) -> list[tuple[int, np.ndarray]]:
     """Pieces ``[2, 3]`` of a line between two balls, each with the end, 0 or 1, that it belongs to."""
     length = float(np.linalg.norm(ends[1] - ends[0]))
     inside = 0.9 * np.sqrt(np.maximum(radii**2 - offset**2, 0))  # where the line leaves each ball

@@ -44,10 +44,12 @@ def test_equal_clouds_are_never_in_two_parts(digits: Dataset):
     assert sum(len(c) for c in clouds) == len(set.union(*clouds)) == 1750
 
 
-def test_groups_are_the_ten_digits(digits: Dataset):
+def test_groups_share_digit_and_number_of_points(digits: Dataset):
     for part in PARTS:
         groups = digits.groups(part)
-        assert [{int(d.digit[0]) for d in group} for group in groups] == [{i} for i in range(10)]
+        kinds = [{(int(d.digit[0]), d.num_nodes) for d in group} for group in groups]
+        assert all(len(kind) == 1 for kind in kinds) and len(set.union(*kinds)) == len(groups)
+        assert {digit for kind in kinds for digit, _ in kind} == set(range(10))
         assert sum(map(len, groups)) == len(digits.split(part))
 
 

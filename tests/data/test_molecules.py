@@ -10,7 +10,7 @@ from torch_geometric.data import Batch
 pytest.importorskip("rdkit")
 
 from rdkit import Chem
-from rdkit.Chem import rdDepictor
+from rdkit.Chem import rdDepictor, rdForceFieldHelpers
 
 from graphscore.data.molecules import (
     canonical_smiles,
@@ -58,9 +58,7 @@ def test_hydrogen_cyanide_is_exactly_this():
 
 def test_bond_types_and_charges():
     data = data_from_smiles("C[N+](=O)[O-]")
-    heavy = {
-        tuple(sorted(p)): b for p, b in zip(data.edge_index.t().tolist(), data.bond.tolist(), strict=True)
-    }
+    heavy = {tuple(sorted(p)): b for p, b in zip(data.edge_index.t().tolist(), data.bond.tolist(), strict=True)}
     assert (heavy[0, 1], heavy[1, 2], heavy[1, 3]) == (1, 2, 1)
     assert data.charge.tolist() == [0, 1, 0, -1, 0, 0, 0]
     assert set(data_from_smiles("c1ccccc1").bond.tolist()) == {1, 4}
@@ -76,9 +74,7 @@ def test_round_trip_without_coordinates_is_exact(smiles: str):
     assert bond_table(back) == bond_table(mol)
     assert all(a.GetNoImplicit() and a.GetTotalNumHs() == 0 for a in back.GetAtoms())
     assert canonical_smiles(back) == data.smiles == Chem.CanonSmiles(smiles)
-    assert [a.GetNumRadicalElectrons() for a in back.GetAtoms()] == [
-        a.GetNumRadicalElectrons() for a in mol.GetAtoms()
-    ]
+    assert [a.GetNumRadicalElectrons() for a in back.GetAtoms()] == [a.GetNumRadicalElectrons() for a in mol.GetAtoms()]
 
 
 @pytest.mark.parametrize("smiles", ["C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", "F/C=C/F", "F/C=C\\F"])
@@ -87,9 +83,7 @@ def test_stereo_of_the_molecule_comes_from_its_coordinates(smiles: str):
     data = data_from_mol(mol)
     assert data.smiles == Chem.CanonSmiles(smiles)
     assert canonical_smiles(mol_from_data(data)) == data.smiles
-    assert flat_smiles(mol_from_data(data)) == Chem.MolToSmiles(
-        Chem.MolFromSmiles(smiles), isomericSmiles=False
-    )
+    assert flat_smiles(mol_from_data(data)) == Chem.MolToSmiles(Chem.MolFromSmiles(smiles), isomericSmiles=False)
     mirrored = data.clone()
     mirrored.pos = data.pos * torch.tensor([-1.0, 1.0, 1.0])
     is_chiral = "@" in smiles
@@ -190,9 +184,7 @@ class TestEmbed:
         """RDKit itself gives equal conformers for seed 0, and shares them between seeds 1 and 2."""
         mol = mol_from_smiles("CCCO")
         all_of_them = [
-            tuple(c.GetPositions()[0].round(6))
-            for seed in (0, 1, 2)
-            for c in embed(mol, 4, seed).GetConformers()
+            tuple(c.GetPositions()[0].round(6)) for seed in (0, 1, 2) for c in embed(mol, 4, seed).GetConformers()
         ]
         assert len(set(all_of_them)) == 12
 
@@ -207,13 +199,11 @@ class TestEmbed:
             assert np.linalg.norm(pos[0] - pos[2]) == pytest.approx(1.093, abs=0.005)
 
     def test_relaxing_lowers_the_energy(self):
-        from rdkit.Chem import rdForceFieldHelpers as force_fields
-
         mol = mol_from_smiles("OCC(N)CO")
         raw, relaxed = embed(mol, 3, seed=0, optimize=False), embed(mol, 3, seed=0)
-        properties = force_fields.MMFFGetMoleculeProperties(raw)
+        properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(raw)
         for conformer in raw.GetConformers():
-            field = force_fields.MMFFGetMoleculeForceField(raw, properties, confId=conformer.GetId())
+            field = rdForceFieldHelpers.MMFFGetMoleculeForceField(raw, properties, confId=conformer.GetId())
             assert relaxed.GetConformer(conformer.GetId()).GetDoubleProp("energy") < field.CalcEnergy()
 
     @pytest.mark.parametrize("smiles", ["CC1(C)[C@H]2CC=C[C@H]1C2", "[Na+].[Cl-].[Fe]"])

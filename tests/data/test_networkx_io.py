@@ -100,9 +100,7 @@ def test_self_loops_are_stored_once():
 
 
 def test_graphs_of_other_origin():
-    data = Data(
-        x=torch.ones(3, 2), edge_index=torch.tensor([[0, 1], [1, 0]]), weight=torch.tensor([2.0, 2.0])
-    )
+    data = Data(x=torch.ones(3, 2), edge_index=torch.tensor([[0, 1], [1, 0]]), weight=torch.tensor([2.0, 2.0]))
     graph = to_networkx(data)
     assert type(graph) is nx.Graph and list(graph.edges(data=True)) == [(0, 1, {"weight": 2.0})]
     assert graph.nodes[2]["x"].tolist() == [1, 1]

@@ -51,9 +51,7 @@ def test_csv(tmp_path: Path):
     assert [(d.smiles, d.name) for d in result.items] == [("CCO", "eth,anol"), ("C", "m")]
     assert [f.location for f in result.failures] == ["line 3", "line 5"]
     path = save(tmp_path / "b.csv", "smile,name\nC,x\n")
-    with pytest.raises(
-        ValueError, match=r"column 'smiles' in line 1 .*b.csv, but found .*\['smile', 'name'\]"
-    ):
+    with pytest.raises(ValueError, match=r"column 'smiles' in line 1 .*b.csv, but found .*\['smile', 'name'\]"):
         read(path)
 
 
@@ -89,9 +87,7 @@ def test_sdf_with_an_impossible_molecule_gives_the_reason(tmp_path: Path):
 def test_windows_line_ends_and_version_3000(tmp_path: Path):
     mol = embed(mol_from_smiles("CCO"), 1, seed=0)
     path = tmp_path / "a.sdf"
-    path.write_bytes(
-        (Chem.MolToV3KMolBlock(mol) + "$$$$\n" + molblock("C") + "$$$$\n").replace("\n", "\r\n").encode()
-    )
+    path.write_bytes((Chem.MolToV3KMolBlock(mol) + "$$$$\n" + molblock("C") + "$$$$\n").replace("\n", "\r\n").encode())
     assert [d.smiles for d in read(path).items] == ["CCO", "C"]
 
 
@@ -99,9 +95,7 @@ def test_xyz_with_many_frames(tmp_path: Path):
     frames = []
     for seed in (0, 1):
         frames.append(
-            Chem.MolToXYZBlock(embed(mol_from_smiles("OCC=O"), 1, seed)).replace(
-                "\n\n", f"\nframe {seed}\n", 1
-            )
+            Chem.MolToXYZBlock(embed(mol_from_smiles("OCC=O"), 1, seed)).replace("\n\n", f"\nframe {seed}\n", 1)
         )
     frames.insert(1, "2\nfar apart\nC 0 0 0\nC 9 9 9\n\n")
     frames.append("1\n\nC 0 zero 0\n")

@@ -53,9 +53,7 @@ def test_hops_equal_shortest_paths_of_networkx(n: int, density: float, max_hops:
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_graphs_without_pairs(n: int):
-    data = Data(
-        edge_index=torch.empty(2, 0, dtype=torch.long), bond=torch.empty(0, dtype=torch.long), num_nodes=n
-    )
+    data = Data(edge_index=torch.empty(2, 0, dtype=torch.long), bond=torch.empty(0, dtype=torch.long), num_nodes=n)
     out = CompleteGraph("bond")(data)
     assert out.edge_index.shape == (2, 0) and out.hops.shape == (0,) and out.bond.shape == (0,)
 

@@ -25,14 +25,17 @@ def sde(request, vp):
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("zero_mean", [False, True])
 def test_moments_of_a_gaussian_on_a_ragged_batch(name, sde, zero_mean):
-    """One-node graphs among them: a step size from the norms of each graph's sample would go astray there."""
+    """One-node graphs among them: step sizes from the norms of each graph's sample would go astray there."""
     field = Field("pos", scale=2.0, zero_mean=zero_mean)
-    model = GaussianScore(ForwardProcess({field: sde}), "mean", std=0.5)
-    sizes = SIZES * 300
-    batch = ragged_batch(sizes)
+    process = ForwardProcess({field: sde})
+    model = GaussianScore(process, "mean", std=0.5)
+    batch = ragged_batch(SIZES * 300)
     batch.mean = torch.randn(13, 3).repeat(300, 1)
     grid = times.karras_grid(150, sde.time, sde.level, end=1e-4)
-    sample = SAMPLERS[name](model, grid)(batch, torch.Generator().manual_seed(0)).pos / 2
+    # From exact samples at time 1: in the prior of this process, a twentieth of the mean is missing.
+    generator = torch.Generator().manual_seed(0)
+    start = process.perturb(model.sample(batch, generator), torch.ones(batch.num_graphs), generator=generator).batch
+    sample = SAMPLERS[name](model, grid).integrate(start, generator).pos
     # Each of the 13 nodes has its own mean, known to 4 standard errors.
     mean = field.project(batch.mean, batch.batch, batch.num_graphs)
     error = (sample - mean).view(300, 13, 3).mean(0)
@@ -43,17 +46,15 @@ def test_moments_of_a_gaussian_on_a_ragged_batch(name, sde, zero_mean):
         freedom = (size - 1) / size if zero_mean else 1
         standard_error = (2 / (freedom * residual.numel())) ** 0.5 if freedom else 0
         variance = float(residual.square().mean())
-        # 150 steps of order 1 leave less than 2 %.
-        assert variance == pytest.approx(0.25 * freedom, rel=4 * standard_error + 0.02, abs=1e-10)
+        # With 150 steps, methods of order 1 are up to 3 % too wide.
+        assert variance == pytest.approx(0.25 * freedom, rel=4 * standard_error + 0.03, abs=1e-10)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("per_graph", [False, True])
 def test_a_mixture_keeps_its_weights_and_widths(name, per_graph):
     sde = VESDE()
-    model = GaussianMixtureScore(
-        ForwardProcess({Field("pos"): sde}), std=0.1, weights=[0.7, 0.3], per_graph=per_graph
-    )
+    model = GaussianMixtureScore(ForwardProcess({Field("pos"): sde}), std=0.1, weights=[0.7, 0.3], per_graph=per_graph)
     batch = ragged_batch((2, 0, 1) * 700, dim=1)
     batch.means = torch.tensor([[[-1.0], [1.0]]]).expand(batch.num_nodes, 2, 1)
     grid = times.karras_grid(200, sde.time, sde.level, end=1e-5)
@@ -148,19 +149,20 @@ def moment_errors(name, steps, grid, sde, **options):
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_variances_converge_with_the_stated_order(name, sde, grid):
-    """Sharp, because the variance is carried along exactly: no sampling error hides the slope."""
+    """Sharp, because the variance is carried along exactly. The bias of the corrector is the next test's."""
     steps = [128, 256, 512, 1024]
-    options = {"snr": 0.01} if name == "predictor-corrector" else {}
+    options = {"snr": 1e-3} if name == "predictor-corrector" else {}
     errors = [moment_errors(name, number, grid, sde, **options)[1] for number in steps]
     assert slope(steps, errors) == pytest.approx(SAMPLERS[name].order, abs=0.12), errors
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_means_converge_with_the_stated_order(name, vp):
+def test_means_converge_with_the_stated_order(vp):
     steps = [64, 128, 256, 512]
-    options = {"snr": 0.01} if name == "predictor-corrector" else {}
-    errors = [moment_errors(name, number, "linear", vp, **options)[0] for number in steps]
-    assert slope(steps, errors) == pytest.approx(SAMPLERS[name].order, abs=0.12), errors
+    for name, options in (("euler-maruyama", {}), ("predictor-corrector", {"snr": 1e-3})):
+        errors = [moment_errors(name, number, "karras", vp, **options)[0] for number in steps]
+        assert slope(steps, errors) == pytest.approx(SAMPLERS[name].order, abs=0.1), errors
+    # In the variables of the Heun sampler, the mean does not move at all.
+    assert moment_errors("heun", 4, "karras", vp)[0] < 1e-12
 
 
 @pytest.mark.parametrize("snr", [0.4, 0.2, 0.1, 0.05])

@@ -1,0 +1,102 @@
+"""Point clouds in the plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch_geometric.data import Data
+
+from graphscore.viz.output import INK, new_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_PER_LINE = 12
+_TILE, _GAP, _MARGIN, _HEADING = 0.9, 0.08, 0.95, 0.28  # inches
+_COLORS = ("#50555c", "#2f5fe3")  # reference, generated
+
+
+def cloud_picture(
+    generated: Sequence[Data], reference: Sequence[Data], path: str | Path, labels: Sequence[str] | None = None
+) -> Path:
+    """Draw reference clouds above generated ones, as PNG: each centered at its mean, all in one scale.
+
+    Points far outside of what the reference fills are cut off.
+
+    Args:
+        generated: Graphs with ``pos`` ``[N, 2]``. One whose coordinates are not finite is shown as failed.
+        reference: Graphs with ``pos`` ``[N, 2]``.
+        path: File ``*.png``; one that exists is replaced.
+        labels: Headings of the columns.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If there is nothing to draw, a graph is not in the plane, a reference is not finite, or the labels
+            are not as many as the columns.
+    """
+    blocks = [[_points(data) for data in clouds] for clouds in (reference, generated)]
+    if not all(blocks):
+        raise ValueError(f"Expected clouds to draw, but got {len(reference)} reference, {len(generated)} generated")
+    columns, half = _columns(max(map(len, blocks))), _half_width(*blocks)
+    if labels is not None and len(labels) != columns:
+        raise ValueError(f"Expected a label for each of {columns} columns, but got {len(labels)}")
+    lines = [-(-len(block) // columns) for block in blocks]
+    step, heading = _TILE + _GAP, _HEADING if labels is not None else 0.0
+    width, height = _MARGIN + columns * step, heading + sum(lines) * step + 2 * _GAP
+    size = np.array([width, height])
+    figure = new_figure(*size)
+    # Ink should cover about as much of a tile whether clouds have ten points or a thousand.
+    diameter = 0.36 * 72 * _TILE / np.sqrt(np.median([max(1, len(points)) for block in blocks for points in block]))
+    top = height - heading
+    for block, count, color, name in zip(blocks, lines, _COLORS, ("reference", "generated"), strict=True):
+        for k, points in enumerate(block):
+            corner = np.array([_MARGIN + (k % columns) * step, top - (k // columns) * step - _TILE])
+            axes = figure.add_axes((*(corner / size), *(_TILE / size)))
+            _draw(axes, points, half, diameter, color)
+        middle = (top - (count * step - _GAP) / 2) / height
+        figure.text((_MARGIN - 0.12) / width, middle, name, ha="right", va="center", size=9, color=INK)
+        top -= count * step + _GAP
+    for k, label in enumerate(labels or ()):
+        place = (_MARGIN + k * step + _TILE / 2) / width, 1 - 0.5 * _HEADING / height
+        figure.text(*place, label, ha="center", va="center", size=9, color=INK, parse_math=False)
+    return save_figure(figure, path)
+
+
+def _points(data: Data) -> np.ndarray:
+    """Coordinates ``[N, 2]``, centered."""
+    if data.pos is None or data.pos.dim() != 2 or data.pos.size(1) != 2:
+        shape = None if data.pos is None else list(data.pos.shape)
+        raise ValueError(f"Expected points in the plane, pos of shape [N, 2], but got {shape}")
+    points = data.pos.detach().cpu().double().numpy()
+    return points - points.mean(axis=0) if len(points) else points
+
+
+def _columns(count: int) -> int:
+    """As many columns as fill the lines evenly."""
+    lines = -(-count // _PER_LINE)
+    return -(-count // lines)
+
+
+def _half_width(reference: Sequence[np.ndarray], generated: Sequence[np.ndarray]) -> float:
+    """What is seen to each side of the mean: all of the reference, and all but strays of what was generated."""
+    if not all(np.isfinite(points).all() for points in reference):
+        raise ValueError("A reference cloud has coordinates that are not finite")
+    usual = max(float(np.abs(points).max(initial=0)) for points in reference)
+    drawn = np.concatenate([np.abs(points).ravel() for points in generated if np.isfinite(points).all()] or [[0.0]])
+    # Clouds that fell apart are cut off rather than shrink all the others.
+    spread = float(np.quantile(drawn, 0.99)) if drawn.size else 0.0
+    return 1.15 * (max(usual, min(spread, 1.5 * usual)) or 1.0)  # all clouds may be single points
+
+
+def _draw(axes: Axes, points: np.ndarray, half: float, diameter: float, color: str) -> None:
+    axes.set(xlim=(-half, half), ylim=(-half, half), xticks=[], yticks=[], facecolor="#f4f5f7", aspect="equal")
+    axes.spines[:].set_visible(False)
+    if np.isfinite(points).all():
+        axes.scatter(*points.T, s=diameter**2, color=color, alpha=0.85, linewidths=0)
+    else:
+        axes.text(0, 0, "failed:\nnot finite", ha="center", va="center", size=8, color=INK)

@@ -1,0 +1,53 @@
+"""A tiny untrained molecule model on disk, and the command line as a function."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from graphscore import cli
+from graphscore.build import build_model
+from graphscore.config import load_config
+from graphscore.train.checkpoint import Checkpoint, save_checkpoint
+
+TINY = [
+    "network.backbone={name: egnn, hidden_channels: 16, num_layers: 2, edge_channels: 8, cond_channels: 8}",
+    "sampling.num_steps=3",
+]
+
+
+@dataclass
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Run ``graphscore ARGUMENTS`` in a temporary folder; the exit code and what was printed."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["graphscore", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        captured = capsys.readouterr()
+        return Outcome(int(exit_.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    config = load_config("small-molecules", [*TINY, "fields.0.scale=1.5"])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build_model(config)
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    known = {"z": [1, 6, 7, 8, 9], "bond": [0, 1, 2, 3, 4], "hops": [1, 2, 3, 4, 5]}
+    save_checkpoint(path, Checkpoint(dict(model.state_dict()), config.model_dump(mode="json"), {"known": known}))
+    return path

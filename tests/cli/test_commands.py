@@ -1,0 +1,116 @@
+"""The commands, from arguments to files."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+from rdkit import Chem
+
+TINY = [
+    "--set", "network.backbone={name: egnn, hidden_channels: 16, num_layers: 2, edge_channels: 8, cond_channels: 8}",
+    "--set", "training.max_steps=4", "--set", "training.batch_size=4", "--set", "training.checkpoint_every=2",
+    "--set", "sampling.num_steps=2",
+]  # fmt: skip
+
+
+def test_sample_writes_all_conformers_with_bonds_charges_and_hydrogens(run, checkpoint, tmp_path):
+    smiles = ["CCO", "c1ccccc1O", "C[N+](C)(C)C"]
+    result = run("sample", "--checkpoint", checkpoint, *smiles, "--num", 5, "--out", "x.sdf")
+    assert result.code == 0, result.err
+    mols = list(Chem.SDMolSupplier("x.sdf", removeHs=False))
+    assert len(mols) == 15
+    for number, mol in enumerate(mols):
+        wanted = Chem.AddHs(Chem.MolFromSmiles(smiles[number // 5]))
+        assert Chem.MolToSmiles(Chem.AddHs(mol)) == Chem.MolToSmiles(wanted)
+        assert mol.GetNumAtoms() == wanted.GetNumAtoms()  # hydrogens are there as atoms
+        assert mol.GetConformer().Is3D()
+    report = json.loads((tmp_path / "x.sdf.report.json").read_text())
+    assert [entry["written"] for entry in report["inputs"]] == [5, 5, 5]
+
+
+def test_a_sample_depends_on_seed_and_molecule_alone(run, checkpoint):
+    def positions(path: str) -> list[torch.Tensor]:
+        return [item["pos"] for item in torch.load(path, weights_only=True)]
+
+    run("sample", "--checkpoint", checkpoint, "CCO", "CC", "CCCN", "--num", 2, "--seed", 7, "--out", "a.pt")
+    run("sample", "--checkpoint", checkpoint, "CCCN", "CCO", "--num", 3, "--seed", 7, "--out", "b.pt")
+    run("sample", "--checkpoint", checkpoint, "CCO", "--seed", 8, "--out", "c.pt")
+    a, b, c = positions("a.pt"), positions("b.pt"), positions("c.pt")
+    for mine, other in ((a[0], b[3]), (a[1], b[4]), (a[4], b[0]), (a[5], b[1])):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(a[0], a[1], atol=0.1)
+    assert not torch.allclose(a[0], c[0], atol=0.1)
+
+
+def test_bad_lines_of_a_file_are_reported_and_the_rest_is_sampled(run, checkpoint, tmp_path):
+    (tmp_path / "in.smi").write_text("CCO ethanol\nC(C wrong\n\n# comment\nCCCl chloroethane\nCC ethane\n")
+    result = run("sample", "--checkpoint", checkpoint, "--input", "in.smi", "--num", 2, "--out", "x.xyz")
+    assert result.code == 0, result.err
+    entries = {entry["input"]: entry for entry in json.loads((tmp_path / "x.xyz.report.json").read_text())["inputs"]}
+    assert len(entries) == 4
+    assert entries["ethanol"]["written"] == entries["ethane"]["written"] == 2
+    assert "17" in entries["chloroethane"]["failure"]
+    (line,) = [entry for name, entry in entries.items() if "line 2" in name]
+    assert line["written"] == 0
+    assert "2 inputs failed" in " ".join(result.out.split())
+
+
+def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path):
+    from graphscore.data import load_dataset, write
+
+    items = [item for group in load_dataset("small-molecules").groups("train")[:12] for item in group[:2]]
+    write(items, "mine.sdf")
+    start = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *TINY)
+    assert start.code == 0, start.err
+    assert {"config.yaml", "last.ckpt", "model.safetensors", "logs"} <= {path.name for path in (tmp_path / "run").iterdir()}
+
+    again = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *TINY)
+    assert again.code == 2
+    assert "--resume" in again.err
+    more = [*TINY, "--set", "training.max_steps=6"]
+    resumed = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *more, "--resume")
+    assert resumed.code == 0, resumed.err
+    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 6
+    other = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *more, "--resume", "--set", "training.seed=1")
+    assert other.code == 2
+    assert "seed" in other.err
+
+    sampled = run("sample", "--checkpoint", "run", "--input", "mine.sdf", "--num", 2, "--out", "made.sdf")
+    assert sampled.code == 0, sampled.err
+    evaluated = run("evaluate", "made.sdf", "mine.sdf", "--out", "report.json")
+    assert evaluated.code == 0, evaluated.err
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["num_molecules"] == 12
+    assert report["num_generated"] == 2 * len(items)
+    same = run("evaluate", "mine.sdf", "mine.sdf", "--out", "same.json")
+    assert same.code == 0
+    assert json.loads((tmp_path / "same.json").read_text())["amr_r"]["mean"] < 1e-3
+
+
+def test_demo_makes_everything_it_names(run, tmp_path):
+    result = run("demo", "--out", "demo", "--groups", 3, *TINY)
+    assert result.code == 0, result.err
+    names = {path.name for path in (tmp_path / "demo").iterdir()}
+    assert {"conformers.sdf", "metrics.json", "model.safetensors", "loss.png", "index.html"} <= names
+    metrics = json.loads((tmp_path / "demo" / "metrics.json").read_text())
+    assert set(metrics["scores"]) == {"model", "untrained", "etkdg"}
+    assert metrics["scores"]["etkdg"]["amr_r"]["mean"] < metrics["scores"]["untrained"]["amr_r"]["mean"]
+    assert "graphscore sample" in result.out
+    again = run("demo", "--out", "demo", "--groups", 3, *TINY)
+    assert again.code == 0, again.err
+
+
+def test_the_same_path_takes_digits(run, tmp_path):
+    tiny = [*TINY, "--set", "network.backbone={name: egnn, hidden_channels: 16, num_layers: 2, cond_channels: 8}"]
+    result = run("demo", "--config", "digits", "--out", "digits", "--groups", 3, *tiny)
+    assert result.code == 0, result.err
+    assert {"clouds.pt", "clouds.png", "metrics.json"} <= {path.name for path in (tmp_path / "digits").iterdir()}
+
+
+def test_data_list_names_every_data_set(run):
+    from graphscore.data import DATASETS
+
+    result = run("data", "list")
+    assert result.code == 0
+    assert all(name in result.out for name in DATASETS)

@@ -1,0 +1,108 @@
+"""Wrong input: exit code 2 and one sentence that names what came and what was expected."""
+
+from __future__ import annotations
+
+import pytest
+
+from graphscore.data import write
+
+# (arguments, words that the sentence must hold); {model} is a checkpoint.
+WRONG = {
+    "unknown command": (["generate"], ["generate"]),
+    "unknown option": (["demo", "--stepz", "3"], ["--stepz"]),
+    "missing option": (["sample", "CCO", "--out", "x.sdf"], ["--checkpoint"]),
+    "no inputs": (["sample", "--checkpoint", "{model}", "--out", "x.sdf"], ["SMILES", "--input"]),
+    "two kinds of inputs": (["sample", "--checkpoint", "{model}", "CCO", "--input", "a.smi", "--out", "x.sdf"], ["not both"]),
+    "bad SMILES": (["sample", "--checkpoint", "{model}", "CCO", "C1CC", "--out", "x.sdf"], ["SMILES 2", "C1CC"]),
+    "empty SMILES": (["sample", "--checkpoint", "{model}", "", "--out", "x.sdf"], ["SMILES 1"]),
+    "unknown element": (["sample", "--checkpoint", "{model}", "CCBr", "--out", "x.sdf"], ["CCBr", "35", "[1, 6, 7, 8, 9]"]),
+    "no such checkpoint": (["sample", "--checkpoint", "nowhere", "CCO", "--out", "x.sdf"], ["nowhere", "model.safetensors"]),
+    "checkpoint of another kind": (["sample", "--checkpoint", "text.safetensors", "CCO", "--out", "x.sdf"], ["text.safetensors"]),
+    "output of unknown kind": (["sample", "--checkpoint", "{model}", "CCO", "--out", "x.pdb"], ["x.pdb", ".sdf"]),
+    "zero samples": (["sample", "--checkpoint", "{model}", "CCO", "--num", "0", "--out", "x.sdf"], ["0", "1"]),
+    "no such input": (["sample", "--checkpoint", "{model}", "--input", "none.smi", "--out", "x.sdf"], ["none.smi"]),
+    "input of unknown kind": (["sample", "--checkpoint", "{model}", "--input", "a.docx", "--out", "x.sdf"], ["a.docx", ".smi"]),
+    "empty input": (["sample", "--checkpoint", "{model}", "--input", "empty.smi", "--out", "x.sdf"], ["empty.smi"]),
+    "only bad lines": (["sample", "--checkpoint", "{model}", "--input", "bad.smi", "--out", "x.sdf"], ["bad.smi", "line 1"]),
+    "csv without smiles": (["sample", "--checkpoint", "{model}", "--input", "a.csv", "--out", "x.sdf"], ["smiles", "formula"]),
+    "broken sdf": (["sample", "--checkpoint", "{model}", "--input", "broken.sdf", "--out", "x.sdf"], ["broken.sdf", "record 1"]),
+    "broken xyz": (["sample", "--checkpoint", "{model}", "--input", "broken.xyz", "--out", "x.sdf"], ["broken.xyz", "line 1"]),
+    "broken graphml": (["sample", "--checkpoint", "{model}", "--input", "broken.graphml", "--out", "x.sdf"], ["broken.graphml"]),
+    "broken pt": (["sample", "--checkpoint", "{model}", "--input", "broken.pt", "--out", "x.sdf"], ["broken.pt"]),
+    "a graph without atoms": (["sample", "--checkpoint", "{model}", "--input", "cloud.pt", "--out", "x.pt"], ["'bond'"]),
+    "a graph as molecule": (["sample", "--checkpoint", "{model}", "--input", "cloud.pt", "--out", "x.sdf"], ["input 1", ".pt"]),
+    "unknown configuration": (["train", "--config", "smol", "--out", "r"], ["smol", "small-molecules"]),
+    "no such configuration": (["train", "--config", "a.yaml", "--out", "r"], ["a.yaml"]),
+    "unknown key": (["train", "--config", "small-molecules", "--out", "r", "--set", "training.max_step=3"], ["training.max_step"]),
+    "value of wrong type": (["train", "--config", "small-molecules", "--out", "r", "--set", "training.max_steps=many"], ["max_steps", "many"]),
+    "value out of range": (["train", "--config", "small-molecules", "--out", "r", "--set", "training.ema_decay=2"], ["ema_decay", "2"]),
+    "set without value": (["train", "--config", "small-molecules", "--out", "r", "--set", "training.seed"], ["key=value"]),
+    "unknown backbone": (["train", "--config", "small-molecules", "--out", "r", "--set", "network.backbone.name=gat"], ["gat", "egnn"]),
+    "unknown option of a backbone": (["train", "--config", "small-molecules", "--out", "r", "--set", "network.backbone.heads=3"], ["heads"]),
+    "nothing to resume": (["train", "--config", "small-molecules", "--out", "r", "--resume"], ["Nothing to resume", "r"]),
+    "data without coordinates": (["train", "--config", "small-molecules", "--data", "good.smi", "--out", "r"], ["good.smi", "coordinates"]),
+    "evaluate nothing": (["evaluate", "none.sdf", "good.sdf"], ["none.sdf"]),
+    "evaluate without coordinates": (["evaluate", "good.smi", "good.sdf"], ["good.smi", "coordinates"]),
+    "evaluate other molecules": (["evaluate", "other.sdf", "good.sdf"], ["no molecule in common"]),
+    "report of another kind": (["evaluate", "good.sdf", "good.sdf", "--out", "report.txt"], ["report.txt", ".json"]),
+    "unknown data set": (["data", "build", "qm8"], ["qm8", "small-molecules"]),
+}
+
+
+@pytest.fixture
+def files(tmp_path):
+    import torch
+    from torch_geometric.data import Data
+
+    from graphscore.data.molecules import data_from_mol, embed, mol_from_smiles
+
+    for name, text in {
+        "text.safetensors": "no tensors here",
+        "empty.smi": "",
+        "bad.smi": "C(C one\nnonsense two\n",
+        "good.smi": "CCO ethanol\n",
+        "a.smi": "CCO\n",
+        "a.docx": "CCO\n",
+        "a.csv": "name,formula\nethanol,C2H6O\n",
+        "broken.sdf": "\n  nothing\n\n  x y z\nM  END\n$$$$\n",
+        "broken.xyz": "three\n\nH 0 0 0\n",
+        "broken.graphml": "<graphml><graph",
+        "broken.pt": "not a tensor file",
+    }.items():
+        (tmp_path / name).write_text(text)
+    write([data_from_mol(embed(mol_from_smiles("CCO"), 1, 0), 0)], tmp_path / "good.sdf")
+    write([data_from_mol(embed(mol_from_smiles("CCN"), 1, 0), 0)], tmp_path / "other.sdf")
+    write([Data(pos=torch.zeros(3, 2), edge_index=torch.zeros(2, 0, dtype=torch.long))], tmp_path / "cloud.pt")
+    return {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_is_one_sentence_and_exit_code_2(case, run, checkpoint, files, tmp_path):
+    arguments, words = WRONG[case]
+    result = run(*[str(checkpoint) if argument == "{model}" else argument for argument in arguments])
+    assert result.code == 2, (result.out, result.err)
+    (line,) = result.err.strip().splitlines()
+    assert line.startswith("graphscore: error: ")
+    for word in words:
+        assert word in line, line
+    assert "Traceback" not in result.out + result.err
+    assert {path.name for path in tmp_path.iterdir()} == files, "something was written"
+
+
+def test_debug_shows_the_traceback(run, monkeypatch, files):
+    import sys
+
+    from graphscore import cli
+
+    monkeypatch.setattr(sys, "argv", ["graphscore", "evaluate", "none.sdf", "good.sdf", "--debug"])
+    with pytest.raises(FileNotFoundError):
+        cli.main()
+
+
+def test_errors_of_the_program_itself_have_another_exit_code(run, monkeypatch, checkpoint):
+    from graphscore import inference
+
+    monkeypatch.setattr(inference, "load_model", lambda path: 1 / 0)
+    result = run("sample", "--checkpoint", checkpoint, "CCO", "--out", "x.sdf")
+    assert result.code == 1
+    assert "ZeroDivisionError" in result.err

@@ -1,0 +1,183 @@
+"""What every sampler promises: the loop, the template, the grid, and one stream of noise per graph."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+from torch_geometric.data import Batch
+
+from graphscore import ops, times
+from graphscore.denoiser import Denoiser, ScoreAdapter
+from graphscore.fields import Field
+from graphscore.generators import GraphGenerator
+from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.process import ForwardProcess
+from graphscore.samplers import SAMPLERS, EulerMaruyamaSampler, HeunSampler, PredictorCorrectorSampler
+from graphscore.sdes import VESDE
+from graphscore.testing import GaussianScore, ragged_batch
+
+SIZES = (0, 4, 1, 0, 5, 3, 0)
+GRID = times.karras_grid(6, VESDE().time, VESDE().level, end=1e-3)
+
+
+@pytest.fixture
+def model(vp) -> Denoiser:
+    """A real network of random weights for positions and features."""
+    process = ForwardProcess({Field("pos", scale=1.5, zero_mean=True): VESDE(), Field("x", width=2): vp})
+    backbone = EGNN(8, 2, edge_channels=4, cond_channels=4)
+    network = ScoreNetwork(
+        backbone, {"pos": 3, "x": 2}, node_inputs={"z": nn.Embedding(4, 8)}, edge_inputs={"edge_attr": nn.Linear(2, 4)}
+    )
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.2 * torch.randn_like(parameter)
+    return Denoiser(network, process).double()
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_sample_depends_neither_on_batch_mates_nor_on_order(name, model, device):
+    model, sampler = model.to(device), SAMPLERS[name](model, GRID)
+    graphs = ragged_batch(SIZES).to_data_list()
+    seeds = [7, 1, 9, 4, 2**40, 11, 5]
+
+    def sample(order):
+        batch = Batch.from_data_list([graphs[i] for i in order]).to(device)
+        return sampler(batch, GraphGenerator([seeds[i] for i in order]))
+
+    together = sample(range(7))
+    assert together.pos.dtype == torch.float64 and together.pos.device.type == device.type
+    turned = sample([6, 4, 0, 2, 5, 1, 3])
+    for place, i in enumerate([6, 4, 0, 2, 5, 1, 3]):
+        for field in ("pos", "x"):
+            assert_close(turned[place][field], together[i][field], rtol=0, atol=1e-10)
+            assert_close(sample([i])[0][field], together[i][field], rtol=0, atol=1e-10)
+    assert not torch.allclose(sampler(ragged_batch(SIZES).to(device), GraphGenerator(range(7))).pos, together.pos)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_zero_mean_fields_stay_so_through_all_steps(name, model):
+    largest = []
+
+    def callback(step, t, batch):
+        largest.append(float(ops.mean(batch.pos, batch.batch, batch.num_graphs).abs().max()))
+
+    sample = SAMPLERS[name](model, GRID)(ragged_batch(SIZES), GraphGenerator(range(7)), callback)
+    assert len(largest) == len(GRID) and max(largest) < 1e-12
+    assert float(ops.mean(sample.pos, sample.batch, 7).abs().max()) < 1e-12
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_callbacks_see_every_step(name, model):
+    seen = []
+    sampler = SAMPLERS[name](model, GRID, denoise_last=False)
+    sample = sampler(ragged_batch(SIZES), GraphGenerator(range(7)), lambda *arguments: seen.append(arguments))
+    assert [step for step, _, _ in seen] == list(range(len(GRID)))
+    assert [t for _, t, _ in seen] == GRID.tolist()
+    prior = model.process.prior(ragged_batch(SIZES), GraphGenerator(range(7)), torch.float64)
+    assert_close(seen[0][2].pos, prior.pos)
+    assert_close(seen[-1][2].pos * 1.5, sample.pos)  # inside, fields are in units of their scale
+    assert_close(seen[-1][2].x, sample.x)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_template_is_not_touched_and_its_fields_are_ignored(name, model):
+    template = ragged_batch(SIZES)
+    copies = {key: value.clone() for key, value in template.to_dict().items() if isinstance(value, torch.Tensor)}
+    sampler = SAMPLERS[name](model, GRID)
+    sample = sampler(template, GraphGenerator(range(7)))
+    assert all(torch.equal(template[key], value) for key, value in copies.items())
+    assert sample.z is template.z and sample.edge_index is template.edge_index
+    template.pos = torch.full_like(template.pos, math.nan)
+    assert torch.equal(sampler(template, GraphGenerator(range(7))).pos, sample.pos)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_templates_need_not_have_the_fields(name, model):
+    graphs = ragged_batch(SIZES).to_data_list()
+    for graph in graphs:
+        del graph.x
+    sample = SAMPLERS[name](model, GRID)(Batch.from_data_list(graphs), GraphGenerator(range(7)))
+    assert sample.x.shape == (13, 2) and sample.x.isfinite().all()
+    assert [len(graph.x) for graph in sample.to_data_list()] == list(SIZES)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("sizes", [(0,), (0, 0), (1,), (1, 0)])
+def test_batches_of_nearly_nothing(name, model, sizes):
+    sample = SAMPLERS[name](model, GRID)(ragged_batch(sizes), GraphGenerator(range(len(sizes))))
+    assert sample.pos.shape == (sum(sizes), 3) and sample.num_graphs == len(sizes)
+    assert (sample.pos == 0).all() and sample.x.isfinite().all()
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_fields_of_every_level(name, vp):
+    process = ForwardProcess({Field("edge_attr", "edge"): VESDE(), Field("y", "graph", scale=3.0): vp})
+    model = GaussianScore(process, mean=0.5, std=0.5)
+    grid = times.karras_grid(100, vp.time, vp.level, end=1e-4)
+    sample = SAMPLERS[name](model, grid)(ragged_batch((0, 4, 1) * 200), torch.Generator().manual_seed(0))
+    for x, scale in ((sample.edge_attr, 1), (sample.y, 3)):
+        assert float(x.std()) == pytest.approx(0.5 * scale, rel=4 / (2 * x.numel()) ** 0.5 + 0.03)
+    assert float(sample.y.mean()) == pytest.approx(1.5, abs=4 * 1.5 / sample.y.numel() ** 0.5)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_type_is_that_of_the_model(name, model):
+    model.float()
+    template = ragged_batch(SIZES, dtype=torch.float32)
+    sample = SAMPLERS[name](model, GRID)(template, GraphGenerator(range(7)))
+    assert sample.pos.dtype == sample.x.dtype == torch.float32 and not sample.pos.requires_grad
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_sampling_starts_with_the_noise_of_the_first_time(name):
+    """A grid that starts below 1 must not start from the noise of time 1, of which the model is not told."""
+    model, first = GaussianScore(ForwardProcess({Field("pos"): VESDE()})), []
+    SAMPLERS[name](model, times.linear_grid(2, start=0.4))(
+        ragged_batch((30,) * 100, edgeless=(30,)), callback=lambda step, t, batch: first.append(batch.pos)
+    )
+    std = float(VESDE().std(torch.tensor(0.4)))
+    assert float(first[0].std()) == pytest.approx(std, rel=4 / (2 * first[0].numel()) ** 0.5)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_score_functions_of_the_users_own(name):
+    adapter = ScoreAdapter(lambda batch, t: -batch.pos / (1 + VESDE().std(t)[batch.batch, None] ** 2),
+                           ForwardProcess({Field("pos"): VESDE()}))  # fmt: skip
+    exact = GaussianScore(adapter.process)
+    template = ragged_batch(SIZES)
+    samples = [SAMPLERS[name](m, GRID)(template, GraphGenerator(range(7))).pos for m in (adapter, exact)]
+    assert_close(*(sample.double() for sample in samples), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "grid", [[0.5], [0.1, 0.5], [1.0, 0.5, 0.5], [1.0, 0.0], [1.1, 0.5], [1.0, math.nan, 0.1], [[1.0, 0.5]], []]
+)
+@pytest.mark.parametrize("sampler", SAMPLERS.values())
+def test_bad_grids_are_rejected(sampler, grid):
+    with pytest.raises(ValueError, match="must fall strictly"):
+        sampler(GaussianScore(ForwardProcess({Field("pos"): VESDE()})), torch.tensor(grid))
+
+
+@pytest.mark.parametrize("options", [{"snr": 0.0}, {"snr": -1.0}, {"num_corrections": 0}])
+def test_bad_options_are_rejected(options):
+    with pytest.raises(ValueError, match="must be positive"):
+        PredictorCorrectorSampler(GaussianScore(ForwardProcess({Field("pos"): VESDE()})), GRID, **options)
+
+
+def test_wrong_number_of_seeds_is_rejected(model):
+    with pytest.raises(ValueError, match="3 seeds, but the batch has 7 graphs"):
+        HeunSampler(model, GRID)(ragged_batch(SIZES), GraphGenerator(range(3)))
+
+
+def test_corrections_use_the_noise_of_their_own_draws(model):
+    """Predictor and corrector draw in turn: no number is used twice."""
+    generator = GraphGenerator(range(7))
+    PredictorCorrectorSampler(model, GRID, num_corrections=2)(ragged_batch(SIZES), generator)
+    assert generator.num_draws == 2 * (1 + 6 * 3)  # two fields: prior, and per step one predictor and two corrections
+    generator = GraphGenerator(range(7))
+    EulerMaruyamaSampler(model, GRID)(ragged_batch(SIZES), generator)
+    assert generator.num_draws == 2 * (1 + 6)
