@@ -65,13 +65,13 @@ class Denoiser(ScoreModel):
     training for another one that covers the same levels.
 
     Args:
-        network: Called as ``network(batch, levels)``, where the fields of ``batch`` are scaled by ``c_in`` and ``levels``
-            ``[B, number of fields]`` holds ``log(std / alpha) / 4``; returns ``{field: [rows, width]}``.
+        network: Called as ``network(batch, levels)``, where the fields of ``batch`` are scaled by ``c_in`` and
+            ``levels`` ``[B, number of fields]`` holds ``log(std / alpha) / 4``; returns ``{field: [rows, width]}``.
         process: The forward process.
 
     References:
-        Karras et al. (2022), Elucidating the design space of diffusion-based generative models, table 1 and appendix B.6,
-        here for any alpha and with a data standard deviation of 1.
+        Karras et al. (2022), Elucidating the design space of diffusion-based generative models, table 1 and appendix
+        B.6, here for any alpha and with a data standard deviation of 1.
     """
 
     def __init__(self, network: nn.Module, process: ForwardProcess) -> None:
@@ -100,8 +100,9 @@ class ScoreAdapter(ScoreModel):
     r"""A score function of the user's own, such as a network that outputs the score itself.
 
     Args:
-        function: Called as ``function(batch, t)`` with a batch at time ``t`` [B]; returns the score ``[rows, width]``, or
-            ``{field: score}`` if there are several fields. Modules are registered, so that their parameters are found.
+        function: Called as ``function(batch, t)`` with a batch at time ``t`` [B]; returns the score ``[rows, width]``,
+            or ``{field: score}`` if there are several fields. Modules are registered, so that their parameters are
+            found.
         process: The forward process.
 
     Raises:
@@ -117,8 +118,8 @@ class ScoreAdapter(ScoreModel):
         if isinstance(scores, Tensor):
             if len(self.process.fields) > 1:
                 raise ValueError(
-                    f"The score function gave one tensor, but the process has the fields {sorted(self.process.fields)}; "
-                    "return {field: score}"
+                    "The score function gave one tensor, but the process has the fields "
+                    f"{sorted(self.process.fields)}; return {{field: score}}"
                 )
             scores = dict.fromkeys(self.process.fields, scores)
         return {

@@ -1,8 +1,8 @@
 r"""What tests of score models, samplers and networks need: exact answers, awkward batches, and symmetry checks.
 
-The exact models follow from their data density: if ``x0 ~ N(m, c^2 I)``, then ``xt ~ N(alpha m, (alpha^2 c^2 + std^2) I)``,
-with the posterior mean ``E[x0 | xt] = (alpha c^2 xt + std^2 m) / (alpha^2 c^2 + std^2)``. In a zero-mean field everything,
-means included, is projected onto the centre-free subspace, where the same formulas hold.
+The exact models follow from their data density: if ``x0 ~ N(m, c^2 I)``, then ``xt ~ N(alpha m, (alpha^2 c^2 + std^2)
+I)``, with the posterior mean ``E[x0 | xt] = (alpha c^2 xt + std^2 m) / (alpha^2 c^2 + std^2)``. In a zero-mean field
+everything, means included, is projected onto the centre-free subspace, where the same formulas hold.
 """
 
 from __future__ import annotations
@@ -62,9 +62,8 @@ class GaussianScore(ScoreModel):
         for field, sde in self.process:
             x, index, mean = batch[field.name], field.index(batch), self._mean(batch, field)
             ratio = _rows(self.marginal_std(field, s) / self.marginal_std(field, t), x, index)
-            values[field.name] = _rows(sde.alpha(s), x, index) * mean + ratio * (
-                x - _rows(sde.alpha(t), x, index) * mean
-            )
+            alpha_t, alpha_s = (_rows(sde.alpha(time), x, index) for time in (t, s))
+            values[field.name] = alpha_s * mean + ratio * (x - alpha_t * mean)
         return replace(batch, values)
 
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
@@ -194,15 +193,15 @@ def assert_equivariant(
 ) -> None:
     """Check in float64 that a function of a batch commutes with symmetries.
 
-    Rotation, reflection and translation act on each graph by itself; permutation reorders the nodes within each graph, and
-    the edges.
+    Rotation, reflection and translation act on each graph by itself; permutation reorders the nodes within each graph,
+    and the edges.
 
     Args:
         function: Maps a batch to tensors by name; modules are copied and computed in float64.
         batch: What to check on.
         inputs: Kind of each attribute that is not a scalar: ``"position"`` (turns, moves) or ``"vector"`` (turns).
-        outputs: Kind of each output: ``"position"``, ``"vector"`` or ``"scalar"``. Outputs have a row for each node, edge
-            or graph.
+        outputs: Kind of each output: ``"position"``, ``"vector"`` or ``"scalar"``. Outputs have a row for each node,
+            edge or graph.
         transforms: Which symmetries to check.
         tolerance: Largest absolute error.
         seed: Determines the transforms.
@@ -264,11 +263,9 @@ class _Symmetry:
         if index is not None:
             matrix, shift = matrix[index], shift[index]
         turned = torch.einsum("nij,n...j->n...i", matrix, values)
-        return (
-            turned + shift.reshape(len(shift), *[1] * (values.dim() - 2), shift.shape[-1])
-            if kind == "position"
-            else turned
-        )
+        if kind == "vector":
+            return turned
+        return turned + shift.reshape(len(shift), *[1] * (values.dim() - 2), shift.shape[-1])
 
     def batch(self, batch: Batch, inputs: Mapping[str, str]) -> Batch:
         """Transform a batch."""

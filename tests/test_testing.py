@@ -88,11 +88,11 @@ def test_mixture_samples_have_the_stated_moments(per_graph):
     model = GaussianMixtureScore(
         ForwardProcess({Field("pos"): VESDE()}), std=0.1, weights=[0.8, 0.2], per_graph=per_graph
     )
-    batch = ragged_batch([0, 3, 1] * 2000, dim=1)
+    batch = ragged_batch([0, 3, 1] * 700, dim=1)
     batch.means = torch.tensor([[[-1.0], [1.0]]]).double().expand(batch.num_nodes, 2, 1)
     x = model.sample(batch, torch.Generator().manual_seed(0)).pos
     assert x.dtype == torch.float64
-    assert float((x > 0).double().mean()) == pytest.approx(0.2, abs=0.03)
+    assert float((x > 0).double().mean()) == pytest.approx(0.2, abs=0.05)
     assert float((x.abs() - 1).std()) == pytest.approx(0.1, rel=0.05)
     one_sign = (ops.mean(x.sign(), batch.batch, batch.num_graphs).abs() == 1)[1::3]
     assert bool(one_sign.all()) == per_graph

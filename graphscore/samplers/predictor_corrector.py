@@ -18,13 +18,13 @@ from graphscore.samplers.euler_maruyama import EulerMaruyamaSampler
 class PredictorCorrectorSampler(Sampler):
     r"""Euler-Maruyama predictor, then Langevin steps at the new time.
 
-    A corrector step is ``x + a score + sqrt(2 a) z`` with ``a = 2 (snr std)^2``, so that its drift is about ``snr`` times
-    as long as its noise. Published code takes ``||z|| / ||score||`` of the sample for ``std``: averaged over the batch, a
-    sample depends on its batch mates; of each graph alone, small graphs take huge steps whenever their score passes near
-    zero, and samples of an exact score come out too wide (without bound for a single number).
+    A corrector step is ``x + a score + sqrt(2 a) z`` with ``a = 2 (snr std)^2``: its drift is about ``snr`` times as
+    long as its noise. Published code takes ``||z|| / ||score||`` of the sample for ``std``: averaged over the batch, a
+    sample depends on its batch mates; of each graph alone, small graphs take huge steps whenever their score passes
+    near zero, and samples of an exact score come out too wide (without bound for a single number).
 
-    The corrector mends errors of earlier steps and adds its own: at a noise level where the data have the variance v, it
-    settles at ``v / (1 - (snr std)^2 / v)``. The order holds for small ``snr``.
+    The corrector mends errors of earlier steps and adds its own: at a noise level where the data have the variance v,
+    it settles at ``v / (1 - (snr std)^2 / v)``. The order holds for small ``snr``.
 
     Args:
         model: The score model.
@@ -37,8 +37,8 @@ class PredictorCorrectorSampler(Sampler):
         ValueError: If ``snr`` or ``num_corrections`` is not positive.
 
     References:
-        Song and Ermon (2019), Generative modeling by estimating gradients of the data distribution, algorithm 1 (steps).
-        Song et al. (2021), Score-based generative modeling through stochastic differential equations, algorithms 1 to 4.
+        Song and Ermon (2019), Generative modeling by estimating gradients of the data distribution, algorithm 1.
+        Song et al. (2021), Score-based generative modeling through stochastic differential equations, algorithm 1.
     """
 
     order = 1

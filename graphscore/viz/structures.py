@@ -144,15 +144,15 @@ _STRANDS: dict[Chem.BondType, list[tuple[float, float, bool]]] = {
 
 
 def _panel(attempt: Data | None, target: Chem.Mol, pose: np.ndarray, center: np.ndarray) -> Panel:
-    if attempt is None or attempt.get("pos") is None:
+    pos = None if attempt is None else attempt.get("pos")
+    if attempt is None or pos is None:
         return Panel(None, np.inf, "nothing was generated")
-    mol = mol_from_data(attempt)
-    if not np.isfinite(mol.GetConformer().GetPositions()).all():
+    if not pos.isfinite().all():
         return Panel(None, np.inf, "its coordinates are not finite")
     mol = mol_from_data(attempt)
     transform, rmsd = _superposition(mol, target)
-    pos = mol.GetConformer().GetPositions() @ transform[:3, :3].T + transform[:3, 3]
-    return Panel(ball_and_stick(mol, pos @ pose - center), rmsd)
+    moved = mol.GetConformer().GetPositions() @ transform[:3, :3].T + transform[:3, 3]
+    return Panel(ball_and_stick(mol, moved @ pose - center), rmsd)
 
 
 def _superposition(mol: Chem.Mol, target: Chem.Mol) -> tuple[np.ndarray, float]:
@@ -199,9 +199,9 @@ def _side(bond: Chem.Bond, pos: np.ndarray) -> np.ndarray:
     across = [pos[b] - pos[a] for a, b in neighbors]
     across = [vector - (vector @ axis) * axis for vector in across]
     # Both rings beside a bond cancel, and neighbors on its line count for nothing; what lies across the view is seen
-    # best, and any side will do where there are no neighbors.
+    # best, and any side will do where there are no neighbors. The last is for atoms that coincide.
     ring = [sum(across, np.zeros(3))] if bond.GetIsAromatic() else []
-    others = [np.cross(axis, [0.0, 0.0, 1.0]), np.cross(axis, [0.0, 1.0, 0.0])]
+    others = [np.cross(axis, [0.0, 0.0, 1.0]), np.cross(axis, [0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0])]
     choices = [*ring, *sorted(across, key=lambda vector: abs(vector[2])), *others]
     side = next(vector for vector in choices if np.linalg.norm(vector) > 0.3)
     return side / np.linalg.norm(side)

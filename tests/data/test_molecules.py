@@ -10,7 +10,7 @@ from torch_geometric.data import Batch
 pytest.importorskip("rdkit")
 
 from rdkit import Chem
-from rdkit.Chem import rdDepictor, rdForceFieldHelpers
+from rdkit.Chem import AllChem, rdDepictor
 
 from graphscore.data.molecules import (
     canonical_smiles,
@@ -201,9 +201,9 @@ class TestEmbed:
     def test_relaxing_lowers_the_energy(self):
         mol = mol_from_smiles("OCC(N)CO")
         raw, relaxed = embed(mol, 3, seed=0, optimize=False), embed(mol, 3, seed=0)
-        properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(raw)
+        properties = AllChem.MMFFGetMoleculeProperties(raw)
         for conformer in raw.GetConformers():
-            field = rdForceFieldHelpers.MMFFGetMoleculeForceField(raw, properties, confId=conformer.GetId())
+            field = AllChem.MMFFGetMoleculeForceField(raw, properties, confId=conformer.GetId())
             assert relaxed.GetConformer(conformer.GetId()).GetDoubleProp("energy") < field.CalcEnergy()
 
     @pytest.mark.parametrize("smiles", ["CC1(C)[C@H]2CC=C[C@H]1C2", "[Na+].[Cl-].[Fe]"])

@@ -148,7 +148,7 @@ def test_several_fields_have_a_loss_each(egnn_network, vp):
     assert set(losses) == {"pos", "x"} and all(loss.shape == (7,) for loss in losses.values())
     exact = GaussianScore(process, std=0.5)
     batch = ragged_batch(SIZES)
-    noisy, _, eps = process.perturb(batch, T)
+    eps = process.perturb(batch, T).eps
     both = denoising_score_matching(exact, batch, T, eps=eps, reduce="sum")
     alone = denoising_score_matching(
         GaussianScore(ForwardProcess({Field("x"): vp}), std=0.5), batch, T, eps=eps, reduce="sum"

@@ -70,7 +70,7 @@ def test_derived_forms_of_the_variance_preserving_process(vp):
 
 @pytest.mark.parametrize("s, t", [(1e-6, 0.3), (0.1, 0.2), (0.2, 0.9), (0.5, 1.0)])
 def test_drift_and_diffusion_integrate_to_the_kernel(sde, s, t):
-    """From time s to t: alpha by the drift, ``std_t^2 = (alpha_t/alpha_s)^2 std_s^2 + int (alpha_t/alpha_u)^2 g(u)^2 du``."""
+    """From time s to t: ``std_t^2 = (alpha_t/alpha_s)^2 std_s^2 + int (alpha_t/alpha_u)^2 g(u)^2 du``."""
 
     def at(function, u):
         return float(function(torch.tensor(u, dtype=torch.float64)))

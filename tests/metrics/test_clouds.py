@@ -1,0 +1,35 @@
+"""Distances between point clouds."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch_geometric.data import Data
+
+from graphscore.metrics.clouds import chamfer_distance, evaluate_clouds
+
+
+def test_by_hand():
+    first = torch.tensor([[0.0, 0.0], [1.0, 0.0]])
+    second = torch.tensor([[0.0, 3.0]])
+    there = (3 + 10**0.5) / 2
+    assert chamfer_distance(first, second) == pytest.approx((there + 3) / 2)
+    assert chamfer_distance(first, first) == 0
+    assert chamfer_distance(first, second) == chamfer_distance(second, first)
+
+
+def test_an_empty_cloud_is_refused():
+    with pytest.raises(ValueError, match="0 and 1 points"):
+        chamfer_distance(torch.zeros(0, 2), torch.zeros(1, 2))
+
+
+def test_recall_and_precision_differ_where_modes_are_missed():
+    a, b = torch.tensor([[0.0, 0.0], [2.0, 0.0]]), torch.tensor([[0.0, 0.0], [6.0, 0.0]])
+    both = [Data(pos=a), Data(pos=b + 100)]  # where a cloud lies does not matter
+    report = evaluate_clouds([both], [[Data(pos=a - 5), Data(pos=a)]])
+    assert report["precision"] == pytest.approx(0, abs=1e-6)
+    assert report["recall"] == pytest.approx(1)  # b's points are 2 from a's after centering: half of (0 + 2)
+
+
+def test_nothing_generated_is_none_not_zero():
+    assert evaluate_clouds([[Data(pos=torch.zeros(1, 2))]], [[]])["recall"] is None

@@ -1,0 +1,107 @@
+"""Configurations: all of ours build and run; wrong ones are refused by name."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch_geometric.data import Batch
+
+from graphscore.build import build_dataset, build_model, build_sampler, build_task, load_model, measure_scales
+from graphscore.config import check_config, load_config, named_configs
+from graphscore.train.checkpoint import Checkpoint, save_checkpoint
+
+
+@pytest.mark.parametrize("name", named_configs())
+def test_every_configuration_builds_and_runs_two_steps(name, tmp_path):
+    config = load_config(name)
+    graphs = build_dataset(config).split("val")[:6]
+    config = measure_scales(config, graphs)
+    torch.manual_seed(0)
+    model = build_model(config)
+    task = build_task(config, model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    batch = Batch.from_data_list(graphs)
+    for step in range(2):
+        optimizer.zero_grad()
+        loss = task(batch, step).loss
+        assert loss.isfinite()
+        loss.backward()
+        optimizer.step()
+    save_checkpoint(tmp_path / "model.safetensors", Checkpoint(dict(model.state_dict()), config.model_dump(mode="json"), {}))
+    loaded, again, _ = load_model(tmp_path)
+    assert again == config
+    t = torch.full((6,), 0.5, dtype=torch.float64)
+    noisy = model.process.perturb(batch, t).batch
+    for key, value in model(noisy, t).items():
+        assert torch.equal(loaded(noisy, t)[key], value)
+    assert build_sampler(config, loaded, 2)(batch).pos.isfinite().all()
+
+
+def test_building_a_model_for_loading_leaves_the_global_generator_alone(tmp_path):
+    config = load_config("digits", ["fields.0.scale=2.0"])
+    save_checkpoint(
+        tmp_path / "model.safetensors", Checkpoint(dict(build_model(config).state_dict()), config.model_dump(mode="json"), {})
+    )
+    before = torch.get_rng_state()
+    load_model(tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_tensors_of_another_size_are_refused(tmp_path):
+    config = load_config("digits", ["fields.0.scale=2.0"])
+    other = load_config("digits", ["fields.0.scale=2.0", "network.backbone.hidden_channels=32"])
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, Checkpoint(dict(build_model(config).state_dict()), other.model_dump(mode="json"), {}))
+    with pytest.raises(ValueError, match="do not fit"):
+        load_model(path)
+
+
+def test_a_component_of_ones_own_is_named_by_its_path():
+    config = load_config("digits", ["fields.0.scale=1.0", "fields.0.sde={name: 'graphscore.sdes.ve:VESDE', sigma: 7.0}"])
+    (_, sde), = build_model(config).process
+    assert sde.sigma == 7.0
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("training.max_step=3", "training.max_step"),
+        ("training.max_steps=0", "training.max_steps"),
+        ("training.max_steps", "key=value"),
+        ("fields.0.scale=tiny", "fields.0.scale"),
+        ("fields.3.scale=1", "fields.3"),
+        ("fields.x=1", "below 1"),
+        ("training.seed.more=1", "no keys inside"),
+        ("training.seed={", "not a YAML value"),
+    ],
+)
+def test_wrong_overrides_are_named(override, words):
+    with pytest.raises(ValueError, match=words.replace(".", r"\.")):
+        load_config("digits", [override])
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("network.backbone.name=gat", "Unknown backbone 'gat'; expected one of .'egnn'."),
+        ("network.backbone.name=json:loads_", "Cannot import the backbone"),
+        ("network.backbone.name=no_such_module:Net", "Cannot import the backbone"),
+        ("network.backbone.heads=2", "heads"),
+        ("network.edge_inputs={bond: 5}", "edge_channels=0"),
+    ],
+)
+def test_wrong_components_are_named(override, words):
+    with pytest.raises(ValueError, match=words):
+        build_model(load_config("digits", ["fields.0.scale=1.0", override]))
+
+
+def test_a_file_that_is_no_mapping_is_refused(tmp_path):
+    for text, words in (("- 1", "mapping"), ("a: [", "not YAML"), ("a: 1", "Field required|data")):
+        (tmp_path / "c.yaml").write_text(text)
+        with pytest.raises(ValueError, match=words):
+            load_config(tmp_path / "c.yaml")
+
+
+def test_a_dumped_configuration_is_the_same_again():
+    config = load_config("small-molecules")
+    assert check_config(config.model_dump(mode="json"), "dump") == config

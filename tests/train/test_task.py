@@ -1,0 +1,60 @@
+"""One optimisation step's loss."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch_geometric.data import Batch, Data
+
+from graphscore.denoiser import ScoreAdapter
+from graphscore.fields import Field
+from graphscore.objectives import WEIGHTS
+from graphscore.process import ForwardProcess
+from graphscore.sdes import SDE, VESDE
+from graphscore.train.task import ScoreMatchingTask
+
+
+def density(u: torch.Tensor, sde: SDE) -> torch.Tensor:
+    return 1e-3 + (1 - 1e-3) * u
+
+
+def make_task(seed: int = 0) -> ScoreMatchingTask:
+    process = ForwardProcess({Field("pos"): VESDE()})
+    model = ScoreAdapter(lambda batch, t: -batch.pos, process)
+    return ScoreMatchingTask(model, density, WEIGHTS["variance"], "sum", seed)
+
+
+def make_graphs(num: int) -> list[Data]:
+    generator = torch.Generator().manual_seed(0)
+    return [Data(pos=torch.randn(n % 3 + 1, 3, generator=generator, dtype=torch.float64)) for n in range(num)]
+
+
+def test_randomness_is_a_function_of_seed_and_step():
+    task, batch = make_task(), Batch.from_data_list(make_graphs(6))
+    torch.manual_seed(0)
+    first = task(batch, 4).loss
+    torch.manual_seed(1)
+    assert torch.equal(task(batch, 4).loss, first)
+    others = [task(batch, 5).loss, make_task(seed=1)(batch, 4).loss, task(batch, 4, stream=1).loss]
+    assert all(not torch.isclose(other, first) for other in others)
+
+
+@pytest.mark.parametrize("num_ranks", [2, 3])
+def test_the_ranks_losses_add_up_to_that_of_the_global_batch(num_ranks):
+    task, graphs = make_task(), make_graphs(6)
+    whole = task(Batch.from_data_list(graphs), 2)
+    shares = [
+        task(Batch.from_data_list(graphs[rank::num_ranks]), 2, rank=rank, num_ranks=num_ranks) for rank in range(num_ranks)
+    ]
+    torch.testing.assert_close(sum(share.loss for share in shares), whole.loss, rtol=1e-12, atol=0)
+    assert sum(share.num_graphs for share in shares) == whole.num_graphs == 6
+
+
+def test_the_log_is_the_mean_over_graphs():
+    out = make_task()(Batch.from_data_list(make_graphs(5)), 0)
+    torch.testing.assert_close(out.logs["pos"], out.loss / 5)
+
+
+def test_the_seed_is_checked():
+    with pytest.raises(ValueError, match="-1"):
+        make_task(seed=-1)
