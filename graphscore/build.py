@@ -81,7 +81,9 @@ def measure_scales(config: Config, items: list[Data]) -> Config:
     """Replace each ``scale: auto`` by the standard deviation of the field over the given clean graphs."""
     fields = tuple(
         field.model_copy(
-            update={"scale": measure_scale(items, field.name, field.zero_mean) if field.scale == "auto" else field.scale}
+            update={
+                "scale": measure_scale(items, field.name, field.zero_mean) if field.scale == "auto" else field.scale
+            }
         )
         for field in config.fields
     )

@@ -156,8 +156,10 @@ def _override(values: dict[str, Any], override: str) -> None:
     *parents, last = key.strip().split(".")
     place: Any = values
     for depth, part in enumerate(parents):
-        place = place[int(part)] if isinstance(place, list) and part.isdecimal() and int(part) < len(place) else (
-            place.setdefault(part, {}) if isinstance(place, dict) else None
+        place = (
+            place[int(part)]
+            if isinstance(place, list) and part.isdecimal() and int(part) < len(place)
+            else (place.setdefault(part, {}) if isinstance(place, dict) else None)
         )
         if not isinstance(place, dict | list):
             raise ValueError(f"--set {key}: {'.'.join(parents[: depth + 1])} has no keys inside")

@@ -26,7 +26,6 @@ from graphscore.viz.clouds import cloud_picture
 from graphscore.viz.curves import loss_curve
 
 Say = Callable[[str], None]
-Samples = list[list[Data]]
 NUM_PICTURES = 12
 
 
@@ -70,7 +69,9 @@ def run_demo(config: Config, out: Path, *, num_groups: int = 60, progress: bool 
         torch.manual_seed(seed)
         untrained = build_model(config).eval()
     nums = [2 * len(group) for group in groups]
-    say(f"Sampling {sum(nums)} graphs like {len(groups)} groups of the test part, by the model and by an untrained network")
+    say(
+        f"Sampling {sum(nums)} graphs like {len(groups)} groups of the test part, by the model and by an untrained network"
+    )
     # Data sets give their graphs transformed already.
     samples = {
         name: generate(build_sampler(config, which), [group[0] for group in groups], num=nums, seed=seed).samples
@@ -95,13 +96,13 @@ def run_demo(config: Config, out: Path, *, num_groups: int = 60, progress: bool 
 
 
 def _report_molecules(
-    groups: Sequence[list[Data]], samples: dict[str, Samples], out: Path, seed: int
+    groups: Sequence[list[Data]], samples: dict[str, list[list[Data]]], out: Path, seed: int
 ) -> tuple[dict[str, Any], dict[str, Path]]:
     from graphscore.viz.conformers import PageRow, conformer_page, conformer_picture
 
-    samples = samples | {"etkdg": [_etkdg(group[0], 2 * len(group), seed) for group in groups]}
+    etkdg = [_etkdg(group[0], 2 * len(group), seed) for group in groups]
     scores = {}
-    for name, drawn in samples.items():
+    for name, drawn in {**samples, "etkdg": etkdg}.items():
         scores[name] = evaluate_conformers(zip(groups, drawn, strict=True))
         deviations = [bond_length_deviation(*pair) for pair in zip(drawn, groups, strict=True)]
         known = [deviation for deviation in deviations if deviation is not None]
@@ -111,7 +112,10 @@ def _report_molecules(
         PageRow(group[0].smiles, group[0].smiles, group[0], drawn[:4], f"{group[0].num_nodes} atoms")
         for group, drawn in zip(groups[:NUM_PICTURES], samples["model"], strict=False)
     ]
-    summary = {name: f"AMR-R {score['amr_r']['mean']:.3f} Å, AMR-P {score['amr_p']['mean']:.3f} Å" for name, score in scores.items()}
+    summary = {
+        name: f"AMR-R {score['amr_r']['mean']:.3f} Å, AMR-P {score['amr_p']['mean']:.3f} Å"
+        for name, score in scores.items()
+    }
     return scores, {
         "structures": out / "conformers.sdf",
         "page": conformer_page(rows, out / "index.html", "Generated conformers", summary),
@@ -120,7 +124,7 @@ def _report_molecules(
 
 
 def _report_clouds(
-    groups: Sequence[list[Data]], samples: dict[str, Samples], out: Path, seed: int
+    groups: Sequence[list[Data]], samples: dict[str, list[list[Data]]], out: Path, seed: int
 ) -> tuple[dict[str, Any], dict[str, Path]]:
     scores = {name: evaluate_clouds(groups, drawn) for name, drawn in samples.items()}
     write([item for drawn in samples["model"] for item in drawn], out / "clouds.pt")
@@ -134,10 +138,10 @@ def _report_clouds(
 
 def _etkdg(template: Data, num: int, seed: int) -> list[Data | None]:
     """RDKit's own conformers of a molecule, not refined by a force field; None for each that it could not make."""
-    from graphscore.data.molecules import data_from_mol, embed, mol_from_data
+    from graphscore.data.molecules import data_from_mol, embed, mol_from_smiles
 
     try:
-        mol = embed(mol_from_data(template), num, seed, optimize=False)
+        mol = embed(mol_from_smiles(template.smiles), num, seed, optimize=False)
     except ValueError:
         return [None] * num
     made = [data_from_mol(mol, conformer.GetId()) for conformer in mol.GetConformers()]

@@ -74,7 +74,8 @@ def _check_resumed(config: Config, out: Path) -> None:
         if field["scale"] == "auto":
             field["scale"] = before["scale"]
     for key in _RESUMABLE:
-        wanted["training"].pop(key), stored["training"].pop(key)
+        wanted["training"].pop(key)
+        stored["training"].pop(key)
     for section, value in wanted.items():
         if value != stored[section]:
             raise ValueError(

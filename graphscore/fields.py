@@ -161,5 +161,7 @@ def measure_scale(items: Sequence[Data], name: str, zero_mean: bool = False) -> 
             values = values - values.mean(0)
         total, entries = total + float(values.square().sum()), entries + values.numel()
     if not total > 0:
-        raise ValueError(f"The scale of {name!r} cannot be measured: it does not vary over the {len(items)} graphs given")
+        raise ValueError(
+            f"The scale of {name!r} cannot be measured: it does not vary over the {len(items)} graphs given"
+        )
     return math.sqrt(total / entries)

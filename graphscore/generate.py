@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
+from torch_geometric.data.data import BaseData
 
 from graphscore import ops
 from graphscore.generators import GraphGenerator
@@ -117,7 +118,9 @@ def _input_graph(
     graph = graph if transform is None else transform(graph)
     for name, values in known.items():
         if name not in graph:
-            raise ValueError(f"the graph has no attribute {name!r}, which the model needs; it has {sorted(graph.keys())}")
+            raise ValueError(
+                f"the graph has no attribute {name!r}, which the model needs; it has {sorted(graph.keys())}"
+            )
         strange = ~torch.isin(graph[name], torch.tensor(list(values), device=graph[name].device))
         if bool(strange.any()):
             row = int(strange.nonzero()[0])
@@ -129,7 +132,7 @@ def _input_graph(
 
 def _collate(graphs: Sequence[Data], sampler: Sampler) -> Batch:
     shared = set.intersection(*(set(graph.keys()) for graph in graphs))
-    tensors = [
+    tensors: list[BaseData] = [
         Data.from_dict({key: graph[key] for key in shared if isinstance(graph[key], Tensor) or key == "num_nodes"})
         for graph in graphs
     ]

@@ -27,7 +27,9 @@ def read_inputs(smiles: Sequence[str], path: Path | None) -> ReadResult:
         ValueError: If both or neither are given, a SMILES string is wrong, or no record of the file can be used.
     """
     if bool(smiles) == (path is not None):
-        raise ValueError("Expected either SMILES strings or --input FILE" + (", not both" if smiles else ", but got neither"))
+        raise ValueError(
+            "Expected either SMILES strings or --input FILE" + (", not both" if smiles else ", but got neither")
+        )
     result = read_smiles(smiles) if path is None else read(path)
     if result.failures and (path is None or not result.items):
         first = result.failures[0]
@@ -67,7 +69,9 @@ def sample_file(
     if out.suffix in (".sdf", ".xyz"):
         for number, item in enumerate(inputs.items, start=1):
             if not is_molecule(item):
-                raise ValueError(f"{out} takes molecules, but input {number} has no atoms `z` and `bond`s; write a .pt file")
+                raise ValueError(
+                    f"{out} takes molecules, but input {number} has no atoms `z` and `bond`s; write a .pt file"
+                )
     model, config, info = load_model(checkpoint)
     started = time.monotonic()
     result = generate(

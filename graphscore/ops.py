@@ -27,7 +27,7 @@ def _sum_native(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
 
 def _sum_scatter(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
     try:
-        from torch_scatter import scatter_sum
+        from torch_scatter import scatter_sum  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError(
             'The "scatter" back end needs torch-scatter: pip install --no-build-isolation "graphscore[scatter]"'

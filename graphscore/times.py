@@ -90,7 +90,13 @@ def linear_grid(num_steps: int, *, start: float = 1.0, end: float = 1e-5) -> Ten
 
 
 def karras_grid(
-    num_steps: int, time_of_level: TimeOfLevel, level_of_time: TimeOfLevel, *, start: float = 1.0, end: float = 1e-5, rho: float = 7.0
+    num_steps: int,
+    time_of_level: TimeOfLevel,
+    level_of_time: TimeOfLevel,
+    *,
+    start: float = 1.0,
+    end: float = 1e-5,
+    rho: float = 7.0,
 ) -> Tensor:
     r"""Space sampling times so that ``(std / alpha)^(1/rho)`` falls evenly.
 
@@ -120,4 +126,6 @@ def _check_grid(num_steps: int, start: float, end: float) -> None:
     if num_steps < 1:
         raise ValueError(f"A time grid needs at least 1 step, but num_steps is {num_steps}")
     if not 0 < end < start <= 1:
-        raise ValueError(f"A time grid runs from `start` down to `end` with 0 < end < start <= 1, but got {start}, {end}")
+        raise ValueError(
+            f"A time grid runs from `start` down to `end` with 0 < end < start <= 1, but got {start}, {end}"
+        )

@@ -27,7 +27,9 @@ def test_every_configuration_builds_and_runs_two_steps(name, tmp_path):
         assert loss.isfinite()
         loss.backward()
         optimizer.step()
-    save_checkpoint(tmp_path / "model.safetensors", Checkpoint(dict(model.state_dict()), config.model_dump(mode="json"), {}))
+    save_checkpoint(
+        tmp_path / "model.safetensors", Checkpoint(dict(model.state_dict()), config.model_dump(mode="json"), {})
+    )
     loaded, again, _ = load_model(tmp_path)
     assert again == config
     t = torch.full((6,), 0.5, dtype=torch.float64)
@@ -40,7 +42,8 @@ def test_every_configuration_builds_and_runs_two_steps(name, tmp_path):
 def test_building_a_model_for_loading_leaves_the_global_generator_alone(tmp_path):
     config = load_config("digits", ["fields.0.scale=2.0"])
     save_checkpoint(
-        tmp_path / "model.safetensors", Checkpoint(dict(build_model(config).state_dict()), config.model_dump(mode="json"), {})
+        tmp_path / "model.safetensors",
+        Checkpoint(dict(build_model(config).state_dict()), config.model_dump(mode="json"), {}),
     )
     before = torch.get_rng_state()
     load_model(tmp_path)
@@ -57,8 +60,10 @@ def test_tensors_of_another_size_are_refused(tmp_path):
 
 
 def test_a_component_of_ones_own_is_named_by_its_path():
-    config = load_config("digits", ["fields.0.scale=1.0", "fields.0.sde={name: 'graphscore.sdes.ve:VESDE', sigma: 7.0}"])
-    (_, sde), = build_model(config).process
+    config = load_config(
+        "digits", ["fields.0.scale=1.0", "fields.0.sde={name: 'graphscore.sdes.ve:VESDE', sigma: 7.0}"]
+    )
+    ((_, sde),) = build_model(config).process
     assert sde.sigma == 7.0
 
 

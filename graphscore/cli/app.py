@@ -30,7 +30,9 @@ Overrides = Annotated[
 @app.command()
 def demo(
     config: Annotated[str, typer.Option(help="Name of a configuration or a YAML file.")] = "small-molecules",
-    out: Annotated[Path, typer.Option(help="Folder for the results; an earlier demo there is replaced.")] = Path("runs/demo"),
+    out: Annotated[Path, typer.Option(help="Folder for the results; an earlier demo there is replaced.")] = Path(
+        "runs/demo"
+    ),
     groups: Annotated[int, typer.Option(help="Test molecules (or other groups) to sample.")] = 60,
     changes: Overrides = None,
 ) -> None:
@@ -47,7 +49,9 @@ def demo(
 def train(
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     config: Annotated[str, typer.Option(help="Name of a configuration or a YAML file.")],
-    data: Annotated[Path | None, typer.Option(help="Train on this file instead of the configuration's data set.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Train on this file instead of the configuration's data set.")
+    ] = None,
     changes: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
 ) -> None:
@@ -100,7 +104,9 @@ def evaluate(
     report = evaluate_files(generated, reference, out)
     show_conformers(console, {"generated": report})
     if report["skipped"]:
-        console.print(f"{len(report['skipped'])} records or molecules were left out: {report['skipped'][0]['reason']} ...")
+        console.print(
+            f"{len(report['skipped'])} records or molecules were left out: {report['skipped'][0]['reason']} ..."
+        )
 
 
 @data_app.command("list")

@@ -32,7 +32,9 @@ class Counter:
         self._progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._progress.stop()
 
 
@@ -45,7 +47,12 @@ def show_conformers(console: Console, reports: Mapping[str, Mapping[str, Any]]) 
         "heavy-atom RMSD in Å, mean over molecules"
     )
     table.add_column("")
-    for heading in ("AMR recall", "AMR precision", *(f"COV {kind} < {t} Å" for t in thresholds for kind in ("recall", "precision")), "failed"):
+    for heading in (
+        "AMR recall",
+        "AMR precision",
+        *(f"COV {kind} < {t} Å" for t in thresholds for kind in ("recall", "precision")),
+        "failed",
+    ):
         table.add_column(heading, justify="right")
     for name, report in reports.items():
         cells = [_number(report[key]["mean"], 3) for key in ("amr_r", "amr_p")]

@@ -48,7 +48,7 @@ def evaluate_clouds(groups: Sequence[Sequence[Data]], generated: Sequence[Sequen
     for references, drawn in zip(groups, generated, strict=True):
         if not references or not drawn:
             continue
-        first, second = ([item.pos - item.pos.mean(0) for item in items] for items in (references, drawn))
+        first, second = ([item["pos"] - item["pos"].mean(0) for item in items] for items in (references, drawn))
         table = torch.tensor([[chamfer_distance(a, b) for b in second] for a in first])
         recalls.append(float(table.min(1).values.mean()))
         precisions.append(float(table.min(0).values.mean()))

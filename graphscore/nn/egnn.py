@@ -48,7 +48,14 @@ class EGNNLayer(nn.Module):
         nn.init.zeros_(self.vector.weight)
 
     def forward(
-        self, h: Tensor, pos: Tensor, edge_index: Tensor, batch: Tensor, cond: Tensor, edge_attr: Tensor | None, degree: Tensor
+        self,
+        h: Tensor,
+        pos: Tensor,
+        edge_index: Tensor,
+        batch: Tensor,
+        cond: Tensor,
+        edge_attr: Tensor | None,
+        degree: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Apply the layer.
 

@@ -28,6 +28,7 @@ class SinusoidalEmbedding(nn.Module):
         if channels < 2 or channels % 2:
             raise ValueError(f"SinusoidalEmbedding: channels must be even and at least 2, but is {channels}")
         frequencies = torch.logspace(0, math.log10(max_frequency), channels // 2)
+        self.frequencies: Tensor
         self.register_buffer("frequencies", frequencies, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
@@ -54,6 +55,7 @@ class GaussianBasis(nn.Module):
         super().__init__()
         if channels < 2 or stop <= 0:
             raise ValueError(f"GaussianBasis: needs channels >= 2 and stop > 0, but got {channels} and {stop}")
+        self.centers: Tensor
         self.register_buffer("centers", torch.linspace(0, stop, channels), persistent=False)
         self.inverse_width = (channels - 1) / stop
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from graphscore import ops
 from graphscore.nn.embeddings import SinusoidalEmbedding
 
 
@@ -84,8 +83,8 @@ class ScoreNetwork(nn.Module):
         scalars = {name: width for name, width in fields.items() if oriented or name != positions}
         self.scalar_inputs = nn.ModuleDict({name: nn.Linear(width, hidden) for name, width in scalars.items()})
         self.scalar_heads = nn.ModuleDict({name: nn.Linear(hidden, width) for name, width in scalars.items()})
-        for head in self.scalar_heads.values():
-            nn.init.zeros_(head.weight)
+        for head in self.scalar_heads.parameters():
+            nn.init.zeros_(head)
         self.level_embedding = SinusoidalEmbedding(32)
         self.condition = nn.Sequential(
             nn.Linear(32 * len(fields), backbone.cond_channels), nn.SiLU(),

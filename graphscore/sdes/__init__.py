@@ -5,4 +5,4 @@ from graphscore.sdes.ve import VESDE
 
 SDES: dict[str, type[SDE]] = {"ve": VESDE}
 
-__all__ = ["SDES", "SDE", "VESDE"]
+__all__ = ["SDE", "SDES", "VESDE"]

@@ -54,8 +54,8 @@ class SDE(ABC):
     def diffusion(self, t: Tensor) -> Tensor:
         """Diffusion ``g(t)``, from ``g^2 = d std^2 / dt - 2 f std^2``: float64, shape of ``t``."""
         t = t.double().contiguous()
-        variance, slope = jvp(lambda s: self.std(s) ** 2, (t,), (torch.ones_like(t),))
-        return (slope - 2 * self.drift_rate(t) * variance).clamp(min=0).sqrt()
+        slope = jvp(lambda s: self.std(s) ** 2, (t,), (torch.ones_like(t),))[1]
+        return (slope - 2 * self.drift_rate(t) * self.std(t) ** 2).clamp(min=0).sqrt()
 
     def prior_std(self, t: float = 1.0) -> float:
         """Standard deviation of the prior ``N(0, std(t)^2 I)`` from which sampling starts at time ``t``."""

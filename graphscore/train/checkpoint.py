@@ -65,7 +65,9 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     path = path / "model.safetensors" if path.is_dir() else path
     if not path.is_file():
-        raise FileNotFoundError(f"No checkpoint at {path}; expected a model.safetensors file or a folder that holds one")
+        raise FileNotFoundError(
+            f"No checkpoint at {path}; expected a model.safetensors file or a folder that holds one"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -6,7 +6,8 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,9 @@ RESUME_FILE = "last.ckpt"
 class _Module(pl.LightningModule):
     """A task, its averaged weights and its optimiser, in Lightning's terms."""
 
-    def __init__(self, task: ScoreMatchingTask, config: TrainingConfig, train: Sequence[Data], val: Sequence[Data]) -> None:
+    def __init__(
+        self, task: ScoreMatchingTask, config: TrainingConfig, train: Sequence[Data], val: Sequence[Data]
+    ) -> None:
         super().__init__()
         self.task = task
         self.ema = EMA(task.model, config.ema_decay)
@@ -53,7 +56,9 @@ class _Module(pl.LightningModule):
         out = self.task(batch, self.global_step, rank=self.global_rank, num_ranks=self.trainer.world_size)
         # Every rank has the same number of graphs, so the average over ranks is that over the global batch.
         loss = out.loss / out.num_graphs
-        self.log_dict({"loss": loss.detach(), **{f"loss/{k}": v for k, v in out.logs.items()}}, batch_size=out.num_graphs)
+        self.log_dict(
+            {"loss": loss.detach(), **{f"loss/{k}": v for k, v in out.logs.items()}}, batch_size=out.num_graphs
+        )
         return loss
 
     def validation_step(self, batch: Batch, number: int) -> None:
@@ -170,20 +175,24 @@ def fit(
     return module.ema.module
 
 
-class _quiet_lightning(warnings.catch_warnings):  # noqa: N801 (used as a function)
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
     """Silence Lightning's advertisements and hints for other settings while it runs, and nothing else."""
-
-    def __enter__(self) -> Any:
-        self.loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-        self.levels = [logger.level for logger in self.loggers]
-        for logger in self.loggers:
-            logger.setLevel(logging.WARNING)
-        entered = super().__enter__()
-        for hint in ("does not have many workers", "exists and is not empty", "in eval mode", "LeafSpec", "not resumable"):
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for hint in (
+            "does not have many workers",
+            "exists and is not empty",
+            "in eval mode",
+            "LeafSpec",
+            "not resumable",
+        ):
             warnings.filterwarnings("ignore", message=f".*{hint}.*")
-        return entered
-
-    def __exit__(self, *details: Any) -> None:
-        super().__exit__(*details)
-        for logger, level in zip(self.loggers, self.levels, strict=True):
-            logger.setLevel(level)
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

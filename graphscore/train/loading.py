@@ -30,7 +30,14 @@ class StepBatchSampler(Sampler[list[int]]):
     """
 
     def __init__(
-        self, num_items: int, batch_size: int, num_steps: int, start: int = 0, seed: int = 0, rank: int = 0, num_ranks: int = 1
+        self,
+        num_items: int,
+        batch_size: int,
+        num_steps: int,
+        start: int = 0,
+        seed: int = 0,
+        rank: int = 0,
+        num_ranks: int = 1,
     ) -> None:
         if num_items < 1:
             raise ValueError("There is nothing to train on: the training part of the data set is empty")

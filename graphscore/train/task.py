@@ -60,7 +60,14 @@ class ScoreMatchingTask(nn.Module):
         self.seed = seed
 
     def forward(
-        self, batch: Batch, step: int, *, rank: int = 0, num_ranks: int = 1, model: ScoreModel | None = None, stream: int = 0
+        self,
+        batch: Batch,
+        step: int,
+        *,
+        rank: int = 0,
+        num_ranks: int = 1,
+        model: ScoreModel | None = None,
+        stream: int = 0,
     ) -> TaskOutput:
         """Compute the loss of this rank's share of a global batch: graphs ``rank, rank + num_ranks, ...`` of it.
 
@@ -82,8 +89,6 @@ class ScoreMatchingTask(nn.Module):
         _, sde = next(iter(model.process))
         t = self.density(times.stratified(total, generator=source)[places], sde).to(batch.batch.device)
         noise = GraphGenerator((self.seed << 32) + (step * total + places) % 2**32, stream)
-        losses = denoising_score_matching(
-            model, batch, t, weight=self.weight, reduce=self.reduce, generator=noise
-        )
+        losses = denoising_score_matching(model, batch, t, weight=self.weight, reduce=self.reduce, generator=noise)
         loss = torch.stack(list(losses.values())).sum()
         return TaskOutput(loss, local, {name: value.detach().mean() for name, value in losses.items()})

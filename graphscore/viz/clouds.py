@@ -42,7 +42,7 @@ def cloud_picture(
     blocks = [[_points(data) for data in clouds] for clouds in (reference, generated)]
     if not all(blocks):
         raise ValueError(f"Expected clouds to draw, but got {len(reference)} reference, {len(generated)} generated")
-    columns, half = _columns(max(map(len, blocks))), _half_width(*blocks)
+    columns = _columns(max(map(len, blocks)))
     if labels is not None and len(labels) != columns:
         raise ValueError(f"Expected a label for each of {columns} columns, but got {len(labels)}")
     lines = [-(-len(block) // columns) for block in blocks]
@@ -51,13 +51,14 @@ def cloud_picture(
     size = np.array([width, height])
     figure = new_figure(*size)
     # Ink should cover about as much of a tile whether clouds have ten points or a thousand.
-    diameter = 0.36 * 72 * _TILE / np.sqrt(np.median([max(1, len(points)) for block in blocks for points in block]))
+    dot = 0.36 / np.sqrt(np.median([max(1, len(points)) for block in blocks for points in block]))
+    half = 1.08 * _spread(*blocks) / (1 - dot)  # whole dots are inside
     top = height - heading
     for block, count, color, name in zip(blocks, lines, _COLORS, ("reference", "generated"), strict=True):
         for k, points in enumerate(block):
             corner = np.array([_MARGIN + (k % columns) * step, top - (k // columns) * step - _TILE])
             axes = figure.add_axes((*(corner / size), *(_TILE / size)))
-            _draw(axes, points, half, diameter, color)
+            _draw(axes, points, half, dot * 72 * _TILE, color)
         middle = (top - (count * step - _GAP) / 2) / height
         figure.text((_MARGIN - 0.12) / width, middle, name, ha="right", va="center", size=9, color=INK)
         top -= count * step + _GAP
@@ -73,7 +74,7 @@ def _points(data: Data) -> np.ndarray:
         shape = None if data.pos is None else list(data.pos.shape)
         raise ValueError(f"Expected points in the plane, pos of shape [N, 2], but got {shape}")
     points = data.pos.detach().cpu().double().numpy()
-    return points - points.mean(axis=0) if len(points) else points
+    return points - points.mean(axis=0) if len(points) and np.isfinite(points).all() else points
 
 
 def _columns(count: int) -> int:
@@ -82,15 +83,15 @@ def _columns(count: int) -> int:
     return -(-count // lines)
 
 
-def _half_width(reference: Sequence[np.ndarray], generated: Sequence[np.ndarray]) -> float:
-    """What is seen to each side of the mean: all of the reference, and all but strays of what was generated."""
+def _spread(reference: Sequence[np.ndarray], generated: Sequence[np.ndarray]) -> float:
+    """How far from the mean is seen: all of the reference, and all but strays of what was generated."""
     if not all(np.isfinite(points).all() for points in reference):
         raise ValueError("A reference cloud has coordinates that are not finite")
     usual = max(float(np.abs(points).max(initial=0)) for points in reference)
-    drawn = np.concatenate([np.abs(points).ravel() for points in generated if np.isfinite(points).all()] or [[0.0]])
-    # Clouds that fell apart are cut off rather than shrink all the others.
-    spread = float(np.quantile(drawn, 0.99)) if drawn.size else 0.0
-    return 1.15 * (max(usual, min(spread, 1.5 * usual)) or 1.0)  # all clouds may be single points
+    drawn = [np.abs(points).ravel() for points in generated if np.isfinite(points).all()]
+    values = np.concatenate([*drawn, [0.0]])
+    # Clouds that fell apart are cut off rather than shrink all the others. All clouds may be single points.
+    return max(usual, min(float(np.quantile(values, 0.99)), 1.5 * usual)) or 1.0
 
 
 def _draw(axes: Axes, points: np.ndarray, half: float, diameter: float, color: str) -> None:

@@ -84,7 +84,7 @@ def conformer_page(rows: Sequence[PageRow], path: str | Path, title: str, summar
 def conformer_picture(rows: Sequence[PageRow], path: str | Path) -> Path:
     """Draw, for each molecule, the reference above the generated conformer that is closest to it, as PNG.
 
-    All molecules have one scale, and six a line.
+    All molecules have one scale; there are six in a line.
 
     Args:
         rows: Molecules to show.
@@ -155,7 +155,7 @@ def _draw(axes: Axes, panel: Panel, half: np.ndarray) -> None:
 
 def _caption(row: PageRow, best: Panel) -> str:
     names = dict.fromkeys(filter(None, (row.name, row.smiles)))
-    lines = [line for name in names for line in textwrap.wrap(name, 28)[:2]]
+    lines = [line for name in names for line in textwrap.wrap(name, 28, max_lines=2, placeholder="…")]
     return "\n".join([*lines, _distance(best)] if best.shape else lines)
 
 

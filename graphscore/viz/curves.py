@@ -29,10 +29,10 @@ def loss_curve(metrics_csv: str | Path, path: str | Path) -> Path:
     Raises:
         ValueError: If the log lacks a column, has no training loss, or has a cell that is not a number.
     """
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-
     training, validation = _read(Path(metrics_csv))
     figure = new_figure(7.0, 4.2)
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
     axes = figure.add_subplot()
     axes.plot(*training, color=_TRAINING, alpha=0.25, linewidth=0.8)
     axes.plot(training[0], _smooth(training[1]), color=_TRAINING, linewidth=1.8, label="training")

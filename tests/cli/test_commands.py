@@ -63,7 +63,9 @@ def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path):
     write(items, "mine.sdf")
     start = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *TINY)
     assert start.code == 0, start.err
-    assert {"config.yaml", "last.ckpt", "model.safetensors", "logs"} <= {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"config.yaml", "last.ckpt", "model.safetensors", "logs"} <= {
+        path.name for path in (tmp_path / "run").iterdir()
+    }
 
     again = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *TINY)
     assert again.code == 2
@@ -72,7 +74,19 @@ def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path):
     resumed = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *more, "--resume")
     assert resumed.code == 0, resumed.err
     assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 6
-    other = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *more, "--resume", "--set", "training.seed=1")
+    other = run(
+        "train",
+        "--config",
+        "small-molecules",
+        "--data",
+        "mine.sdf",
+        "--out",
+        "run",
+        *more,
+        "--resume",
+        "--set",
+        "training.seed=1",
+    )
     assert other.code == 2
     assert "seed" in other.err
 

@@ -33,7 +33,10 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 @pytest.mark.parametrize(
     ("metadata", "message"),
-    [(None, "not a checkpoint of graphscore"), ({"graphscore": json.dumps({"format_version": FORMAT_VERSION + 1})}, "version")],
+    [
+        (None, "not a checkpoint of graphscore"),
+        ({"graphscore": json.dumps({"format_version": FORMAT_VERSION + 1})}, "version"),
+    ],
 )
 def test_other_safetensors_files_are_refused(tmp_path, metadata, message):
     save_file({"w": torch.zeros(1)}, tmp_path / "other.safetensors", metadata=metadata)

@@ -47,7 +47,14 @@ def make_task() -> ScoreMatchingTask:
 
 
 def config(**changes: object) -> TrainingConfig:
-    values = {"max_steps": 11, "batch_size": 6, "warmup_steps": 2, "checkpoint_every": 4, "validate_every": 5, "seed": 3}
+    values = {
+        "max_steps": 11,
+        "batch_size": 6,
+        "warmup_steps": 2,
+        "checkpoint_every": 4,
+        "validate_every": 5,
+        "seed": 3,
+    }
     return TrainingConfig.model_validate({**values, **changes})
 
 
@@ -79,7 +86,15 @@ def test_resuming_equals_an_uninterrupted_run_bit_for_bit(tmp_path):
 
     first = make_task()
     with pytest.raises(Interrupt):
-        fit(first, config(), InterruptedGraphs(graphs, 6 * 6 + 2), val, tmp_path / "cut", progress=False, trainer_options=OPTIONS)
+        fit(
+            first,
+            config(),
+            InterruptedGraphs(graphs, 6 * 6 + 2),
+            val,
+            tmp_path / "cut",
+            progress=False,
+            trainer_options=OPTIONS,
+        )
     assert not torch.equal(next(first.parameters()), next(whole_task.parameters()))
     second = make_task()
     torch.manual_seed(12345)  # the global generator must not matter
@@ -94,7 +109,9 @@ def test_training_lowers_the_loss_and_moves_the_average_behind_the_weights(tmp_p
     graphs = make_graphs(8)
     task = make_task()
     start = copy.deepcopy(task.model)
-    average = fit(task, config(max_steps=60, learning_rate=5e-3), graphs, [], tmp_path, progress=False, trainer_options=OPTIONS)
+    average = fit(
+        task, config(max_steps=60, learning_rate=5e-3), graphs, [], tmp_path, progress=False, trainer_options=OPTIONS
+    )
     from torch_geometric.data import Batch
 
     batch = Batch.from_data_list(graphs * 20)
@@ -115,12 +132,12 @@ def test_two_ranks_equal_one_with_the_same_global_batch(tmp_path):
     one = make_task()
     fit(one, config(), make_graphs(10), make_graphs(4), tmp_path / "one", progress=False, trainer_options=OPTIONS)
     _train_rank(str(tmp_path / "two"))
-    states = [
-        torch.load(tmp_path / name / "last.ckpt", weights_only=True)["state_dict"] for name in ("one", "two")
-    ]
+    states = [torch.load(tmp_path / name / "last.ckpt", weights_only=True)["state_dict"] for name in ("one", "two")]
     assert states[0].keys() == states[1].keys()
     for name, value in states[0].items():
-        torch.testing.assert_close(states[1][name], value, rtol=2e-4, atol=2e-6, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            states[1][name], value, rtol=2e-4, atol=2e-6, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 def test_a_fit_leaves_global_state_alone(tmp_path):

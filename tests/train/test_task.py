@@ -44,7 +44,8 @@ def test_the_ranks_losses_add_up_to_that_of_the_global_batch(num_ranks):
     task, graphs = make_task(), make_graphs(6)
     whole = task(Batch.from_data_list(graphs), 2)
     shares = [
-        task(Batch.from_data_list(graphs[rank::num_ranks]), 2, rank=rank, num_ranks=num_ranks) for rank in range(num_ranks)
+        task(Batch.from_data_list(graphs[rank::num_ranks]), 2, rank=rank, num_ranks=num_ranks)
+        for rank in range(num_ranks)
     ]
     torch.testing.assert_close(sum(share.loss for share in shares), whole.loss, rtol=1e-12, atol=0)
     assert sum(share.num_graphs for share in shares) == whole.num_graphs == 6

@@ -1,0 +1,30 @@
+"""The README's Python runs as printed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(len(SNIPPETS)))
+def test_snippet_runs(number):
+    names: dict[str, object] = {}
+    exec(compile(SNIPPETS[number], f"README snippet {number + 1}", "exec"), names)
+    if "samples" in names:
+        assert names["samples"].x.shape == names["batch"].x.shape
+        assert names["samples"].x.isfinite().all()
+
+
+def test_the_example_is_short():
+    assert sum(bool(line.strip()) for line in SNIPPETS[0].splitlines()) < 20
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\((?!http)([^)#]+)", README):
+        assert (ROOT / target).exists(), target
