@@ -90,6 +90,11 @@ class Config(_Strict):
     training: TrainingConfig
     sampling: SamplingConfig = SamplingConfig()
 
+    def with_file(self, path: str | Path) -> Config:
+        """The same run on the graphs of a file instead of its data set."""
+        dataset = Component.model_validate({"name": "files", "path": str(path)})
+        return self.model_copy(update={"data": self.data.model_copy(update={"dataset": dataset})})
+
 
 def named_configs() -> list[str]:
     """Names of the configurations that come with the library."""

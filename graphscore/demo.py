@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import random
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch_geometric.data import Data
@@ -16,17 +15,20 @@ from torch_geometric.data import Data
 from graphscore.build import build_model, build_sampler, load_model
 from graphscore.config import Config
 from graphscore.data.dataset import is_molecule
-from graphscore.data.writers import write
+from graphscore.data.writers import write, write_json
 from graphscore.experiment import CONFIG_FILE, LOG_FILE, MODEL_FILE, train
 from graphscore.generate import generate
 from graphscore.metrics.clouds import evaluate_clouds
-from graphscore.metrics.conformers import bond_length_deviation, evaluate_conformers
 from graphscore.train.engine import RESUME_FILE
 from graphscore.viz.clouds import cloud_picture
 from graphscore.viz.curves import loss_curve
 
+if TYPE_CHECKING:
+    from graphscore.viz.conformers import PageRow
+
 Say = Callable[[str], None]
 NUM_PICTURES = 12
+NUM_SHOWN = 3
 
 
 class Demo(NamedTuple):
@@ -69,9 +71,7 @@ def run_demo(config: Config, out: Path, *, num_groups: int = 60, progress: bool 
         torch.manual_seed(seed)
         untrained = build_model(config).eval()
     nums = [2 * len(group) for group in groups]
-    say(
-        f"Sampling {sum(nums)} graphs like {len(groups)} groups of the test part, by the model and by an untrained network"
-    )
+    say(f"Sampling {sum(nums)} graphs of {len(groups)} groups of the test part, and as many by an untrained network")
     # Data sets give their graphs transformed already.
     samples = {
         name: generate(build_sampler(config, which), [group[0] for group in groups], num=nums, seed=seed).samples
@@ -91,27 +91,27 @@ def run_demo(config: Config, out: Path, *, num_groups: int = 60, progress: bool 
         "config": config.model_dump(mode="json"),
         "training": {key: value for key, value in info.items() if key != "known"},
     }
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n")
+    write_json(metrics, out / "metrics.json")
     return Demo(metrics, files | {"metrics": out / "metrics.json"})
 
 
 def _report_molecules(
     groups: Sequence[list[Data]], samples: dict[str, list[list[Data]]], out: Path, seed: int
 ) -> tuple[dict[str, Any], dict[str, Path]]:
-    from graphscore.viz.conformers import PageRow, conformer_page, conformer_picture
+    from graphscore.metrics.conformers import bond_length_deviation, evaluate_conformers
+    from graphscore.viz.conformers import conformer_page, conformer_picture
 
     etkdg = [_etkdg(group[0], 2 * len(group), seed) for group in groups]
     scores = {}
     for name, drawn in {**samples, "etkdg": etkdg}.items():
-        scores[name] = evaluate_conformers(zip(groups, drawn, strict=True))
-        deviations = [bond_length_deviation(*pair) for pair in zip(drawn, groups, strict=True)]
+        # A sample that is missing is a failed attempt, and counts.
+        attempts = [[*some, *[None] * (2 * len(group) - len(some))] for some, group in zip(drawn, groups, strict=True)]
+        scores[name] = evaluate_conformers(zip(groups, attempts, strict=True))
+        deviations = [bond_length_deviation(*pair) for pair in zip(attempts, groups, strict=True)]
         known = [deviation for deviation in deviations if deviation is not None]
         scores[name]["bond_length_deviation"] = sum(known) / len(known) if known else None
     write([item for drawn in samples["model"] for item in drawn], out / "conformers.sdf")
-    rows = [
-        PageRow(group[0].smiles, group[0].smiles, group[0], drawn[:4], f"{group[0].num_nodes} atoms")
-        for group, drawn in zip(groups[:NUM_PICTURES], samples["model"], strict=False)
-    ]
+    rows = [_page_row(*pair) for pair in zip(groups[:NUM_PICTURES], samples["model"], strict=False)]
     summary = {
         name: f"AMR-R {score['amr_r']['mean']:.3f} Å, AMR-P {score['amr_p']['mean']:.3f} Å"
         for name, score in scores.items()
@@ -121,6 +121,18 @@ def _report_molecules(
         "page": conformer_page(rows, out / "index.html", "Generated conformers", summary),
         "picture": conformer_picture(rows[:6], out / "conformers.png"),
     }
+
+
+def _page_row(references: Sequence[Data], drawn: Sequence[Data]) -> PageRow:
+    """Show a molecule by the pair of reference and sample that are closest, and some more samples."""
+    from graphscore.metrics.conformers import rmsd_matrix
+    from graphscore.viz.conformers import PageRow
+
+    distances = rmsd_matrix(references, drawn)
+    closest = int(distances.min(axis=1).argmin()) if drawn else 0
+    shown = [drawn[number] for number in distances[closest].argsort()[:NUM_SHOWN]]
+    note = f"closest of {len(references)} references and {len(drawn)} samples"
+    return PageRow(references[0].smiles, references[0].smiles, references[closest], shown, note)
 
 
 def _report_clouds(
@@ -136,13 +148,12 @@ def _report_clouds(
     }
 
 
-def _etkdg(template: Data, num: int, seed: int) -> list[Data | None]:
-    """RDKit's own conformers of a molecule, not refined by a force field; None for each that it could not make."""
+def _etkdg(template: Data, num: int, seed: int) -> list[Data]:
+    """RDKit's own conformers of a molecule, not refined by a force field; fewer where it could not make them."""
     from graphscore.data.molecules import data_from_mol, embed, mol_from_smiles
 
     try:
         mol = embed(mol_from_smiles(template.smiles), num, seed, optimize=False)
     except ValueError:
-        return [None] * num
-    made = [data_from_mol(mol, conformer.GetId()) for conformer in mol.GetConformers()]
-    return [*made, *[None] * (num - len(made))]
+        return []
+    return [data_from_mol(mol, conformer.GetId()) for conformer in mol.GetConformers()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ import yaml
 from graphscore.build import build_dataset, build_model, build_task, measure_scales
 from graphscore.config import Config, check_config
 from graphscore.data import Dataset
+from graphscore.data.writers import write_json
 from graphscore.generate import categories
 from graphscore.train.checkpoint import Checkpoint, save_checkpoint
 from graphscore.train.engine import RESUME_FILE, fit
@@ -17,6 +19,7 @@ from graphscore.train.engine import RESUME_FILE, fit
 CONFIG_FILE = "config.yaml"
 MODEL_FILE = "model.safetensors"
 LOG_FILE = "logs/metrics.csv"
+SKIPPED_FILE = "skipped.json"
 NUM_VALIDATION_GRAPHS = 256
 
 # What may differ between a run and its resumption without changing what was computed so far.
@@ -25,6 +28,8 @@ _RESUMABLE = ("max_steps", "validate_every", "checkpoint_every")
 
 def train(config: Config, out: Path, *, resume: bool = False, progress: bool = True) -> tuple[Path, Dataset]:
     """Train a model in a folder, which gets ``config.yaml``, ``last.ckpt``, ``logs/`` and ``model.safetensors``.
+
+    Records of the data set that could not be used are listed in ``skipped.json``.
 
     Args:
         config: The run.
@@ -55,6 +60,8 @@ def train(config: Config, out: Path, *, resume: bool = False, progress: bool = T
         model = build_model(config)
     task = build_task(config, model)
     out.mkdir(parents=True, exist_ok=True)
+    if failures := getattr(dataset, "failures", []):
+        write_json([asdict(failure) for failure in failures], out / SKIPPED_FILE)
     (out / CONFIG_FILE).write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     validation = dataset.split("val")[:NUM_VALIDATION_GRAPHS]
     average = fit(task, config.training, graphs, validation, out, resume=resume, progress=progress)

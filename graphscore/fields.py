@@ -97,7 +97,7 @@ class Field:
         return torch.arange(batch.num_graphs, device=batch.batch.device)
 
     def project(self, x: Tensor, index: Tensor, num_graphs: int) -> Tensor:
-        """Project rows ``[rows, width]`` onto the field's space: zero mean per graph if ``zero_mean``, else all of it."""
+        """Project rows ``[rows, width]`` onto the field's space: centered graphs if ``zero_mean``, else all of it."""
         return ops.center(x, index, num_graphs) if self.zero_mean else x
 
     def read(self, batch: Batch) -> Tensor:
@@ -107,7 +107,7 @@ class Field:
             ValueError: If the attribute is missing, not a floating matrix, or has the wrong number of rows or columns.
         """
         check_batch(batch)
-        x = batch[self.name] if self.name in batch else None
+        x = batch.get(self.name)
         index = self.index(batch)
         if x is None:
             raise ValueError(f"The batch has no attribute {self.name!r}; it has {sorted(batch.keys())}")
@@ -147,7 +147,7 @@ def measure_scale(items: Sequence[Data], name: str, zero_mean: bool = False) -> 
         zero_mean: Whether rows are taken relative to their graph's mean.
 
     Returns:
-        The root mean square, in data units: the ``scale`` of a :class:`Field`; the standard deviation if the mean is zero.
+        The root mean square, in data units: the ``scale`` of a :class:`Field`, their standard deviation if centered.
 
     Raises:
         ValueError: If the attribute is missing somewhere, or does not vary.

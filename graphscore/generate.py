@@ -43,8 +43,8 @@ def generate(
 ) -> Generated:
     """Sample each template several times.
 
-    Sample k of a template depends on the template, the seed and k alone: not on the other templates, their order, or how
-    they are batched.
+    Sample k of a template depends on the template, the seed and k alone: not on the other templates, their order, or
+    how they are batched.
 
     Args:
         sampler: A sampler; its model should be in evaluation mode.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -16,7 +14,7 @@ from graphscore import __version__
 from graphscore.build import build_sampler, build_transform, load_model
 from graphscore.data.dataset import is_molecule
 from graphscore.data.readers import Failure, ReadResult, read, read_smiles
-from graphscore.data.writers import check_output, write
+from graphscore.data.writers import check_output, write, write_json
 from graphscore.generate import generate
 
 
@@ -108,7 +106,7 @@ def sample_file(
 def evaluate_files(generated: Path, reference: Path, out: Path | None = None) -> dict[str, Any]:
     """Compare the conformers of two files, molecule by molecule.
 
-    Molecules are matched by their SMILES without stereo marks, so that a conformer of wrong stereo counts, as a bad one.
+    Molecules are matched by their SMILES without stereo marks: a conformer of wrong stereo counts, as a bad one.
 
     Args:
         generated: Generated conformers.
@@ -116,8 +114,9 @@ def evaluate_files(generated: Path, reference: Path, out: Path | None = None) ->
         out: Where to write the report.
 
     Returns:
-        The report of :func:`~graphscore.metrics.conformers.evaluate_conformers` and ``skipped``: each record that could not
-        be read, has no coordinates or has no reference. Reference molecules without generated ones count as uncovered.
+        The report of :func:`~graphscore.metrics.conformers.evaluate_conformers` and ``skipped``: each record that could
+        not be read, has no coordinates or has no reference. Reference molecules without generated ones count as
+        uncovered.
 
     Raises:
         ValueError: If a file cannot be read, or they have no molecule in common.
@@ -137,13 +136,6 @@ def evaluate_files(generated: Path, reference: Path, out: Path | None = None) ->
     if out is not None:
         write_json(report, out)
     return report
-
-
-def write_json(content: dict[str, Any], path: Path) -> None:
-    """Write a JSON file, whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def _by_molecule(path: Path, skipped: list[Failure]) -> dict[str, list[Data]]:

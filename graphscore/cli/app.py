@@ -57,13 +57,13 @@ def train(
 ) -> None:
     """Train a model."""
     from graphscore.config import load_config
+    from graphscore.experiment import SKIPPED_FILE
     from graphscore.experiment import train as run
 
-    source = ["data.dataset={name: files, path: %r}" % str(data)] if data is not None else []
-    path, dataset = run(load_config(config, [*source, *(changes or ())]), out, resume=resume)
-    failures = getattr(dataset, "failures", [])
-    if failures:
-        console.print(f"{len(failures)} records were not used; they are listed in {out / 'skipped.json'}")
+    settings = load_config(config, changes or ())
+    path, dataset = run(settings if data is None else settings.with_file(data), out, resume=resume)
+    if failures := getattr(dataset, "failures", []):
+        console.print(f"{len(failures)} records were not used; {out / SKIPPED_FILE} says why")
     console.print(f"Wrote {path}; sample from it by: graphscore sample --checkpoint {path} ...")
 
 

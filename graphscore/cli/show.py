@@ -26,6 +26,7 @@ class Counter:
         self._line = self._progress.add_task(title, total=None)
 
     def __call__(self, done: int, total: int) -> None:
+        """Show how many are done."""
         self._progress.update(self._line, completed=done, total=total)
 
     def __enter__(self) -> Counter:
@@ -75,10 +76,8 @@ def show_demo(console: Console, demo: Demo, out: Path) -> None:
     """Print what a demo measured and made, and what to do next."""
     scores = demo.metrics["scores"]
     (show_conformers if "amr_r" in scores["model"] else show_clouds)(console, scores)
-    seconds = demo.metrics["seconds"]
-    console.print(
-        f"Trained {seconds['train']:.0f} s, sampled {seconds['sample']:.0f} s, measured {seconds['measure']:.0f} s. Made:"
-    )
+    seconds = ", ".join(f"{what} {number:.0f} s" for what, number in demo.metrics["seconds"].items())
+    console.print(f"Took: {seconds}. Made:")
     for what, path in demo.files.items():
         console.print(f"  {what:11} {path}", highlight=False, soft_wrap=True)
     if "page" in demo.files:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
+
+from graphscore.atomic import replacing
 
 
 def write(items: Sequence[Data], path: str | Path) -> None:
@@ -29,13 +31,15 @@ def write(items: Sequence[Data], path: str | Path) -> None:
     """
     path = check_output(path)
     make = WRITERS[path.suffix.lower()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as temporary:
         make(items, temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write a JSON file, whole or not at all; numbers must be finite."""
+    with replacing(path) as temporary:
+        text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def check_output(path: str | Path) -> Path:

@@ -34,7 +34,7 @@ class EGNNLayer(nn.Module):
         self.basis = GaussianBasis(num_basis, cutoff)
         self.norm = nn.LayerNorm(hidden_channels, elementwise_affine=cond_channels == 0)
         self.modulate = nn.Linear(cond_channels, 2 * hidden_channels) if cond_channels else None
-        # The first linear map over (target, source, edge) is a sum of maps: those of nodes are applied before gathering.
+        # The first linear map over (target, source, edge) is a sum of maps: those of nodes come before gathering.
         self.target = nn.Linear(hidden_channels, hidden_channels)
         self.source = nn.Linear(hidden_channels, hidden_channels, bias=False)
         self.edge = nn.Linear(edge_channels + num_basis, hidden_channels, bias=False)
@@ -169,8 +169,8 @@ class EGNN(nn.Module):
             edge_attr: Edge attributes, shape ``[E, edge_channels]``.
 
         Returns:
-            Scalars ``[N, F]``, and vectors ``[N, V, D]``: the displacement of the positions by all layers but the last, plus
-            the last layer's own vectors, each scaled by a function of the node's scalars.
+            Scalars ``[N, F]``, and vectors ``[N, V, D]``: the displacement of the positions by all layers but the last,
+            plus the last layer's own vectors, each scaled by a function of the node's scalars.
         """
         ones = torch.ones(edge_index.shape[1], 1, dtype=h.dtype, device=h.device)
         degree = ops.sum(ones, edge_index[1], h.shape[0]).clamp(min=1)

@@ -48,7 +48,8 @@ class GaussianBasis(nn.Module):
         - output: ``[E, channels]``
 
     References:
-        Schütt et al. (2017), SchNet: a continuous-filter convolutional neural network for modeling quantum interactions.
+        Schütt et al. (2017), SchNet: a continuous-filter convolutional neural network for modeling quantum
+        interactions.
     """
 
     def __init__(self, channels: int = 16, stop: float = 5.0) -> None:

@@ -30,8 +30,8 @@ class Backbone(Protocol):
     ) -> tuple[Tensor, Tensor]:
         """Map scalars ``h`` [N, F] and positions [N, D] to scalars [N, F] and vectors [N, V, D].
 
-        ``edge_index`` [2, E], ``batch`` [N] (graph of each node), ``cond`` [B, C] and ``edge_attr`` [E, edge_channels] as
-        in :class:`~graphscore.nn.EGNN`.
+        ``edge_index`` [2, E], ``batch`` [N] (graph of each node), ``cond`` [B, C] and ``edge_attr`` [E, edge_channels]
+        as in :class:`~graphscore.nn.EGNN`.
         """
         ...
 
@@ -49,8 +49,8 @@ class ScoreNetwork(nn.Module):
         node_inputs: For each further node attribute a module that maps it to ``[N, F]``: ``nn.Embedding`` for integers,
             ``nn.Linear`` for ``[N, *]`` features.
         edge_inputs: The same for edge attributes, to ``[E, edge_channels]``.
-        oriented: Whether to read and write the positions as plain numbers too. That gives up equivariance under rotation
-            and reflection, for data with a right way up, such as handwriting.
+        oriented: Whether to read and write the positions as plain numbers too. That gives up equivariance under
+            rotation and reflection, for data with a right way up, such as handwriting.
 
     Raises:
         ValueError: If edge inputs are given but the backbone has no edge channels, or the reverse.

@@ -14,10 +14,11 @@ from graphscore.process import check_times
 
 
 def implicit_score_matching(model: ScoreModel, batch: Batch, t: Tensor, *, reduce: Reduce) -> dict[str, Tensor]:
-    r"""Match scores by parts: ``1/2 || score ||^2 + trace(d score / d x)``, equal to the explicit loss up to a constant.
+    r"""Match scores by parts: ``1/2 || score ||^2 + trace(d score / d x)``.
 
-    The trace is exact: it costs one backward pass for each row and column of the largest graph (all graphs of the batch
-    at once), so this is for small graphs. Gradients flow through it to the model's parameters.
+    Its mean over samples equals that of the explicit loss up to a constant. The trace is exact: it costs one backward
+    pass for each row and column of the largest graph (all graphs of the batch at once), so this is for small graphs.
+    Gradients flow through it to the model's parameters.
 
     Args:
         model: The score model.

@@ -64,7 +64,7 @@ class Sampler(ABC):
 
         Args:
             template: The graphs; their fields may be missing if they have a ``width``, and are ignored otherwise.
-            generator: Source of all randomness; a :class:`~graphscore.generators.GraphGenerator` for one seed per graph.
+            generator: Source of all randomness; a :class:`~graphscore.generators.GraphGenerator` has a seed per graph.
             callback: Called as ``callback(step, t, batch)`` before the first and after each step, with a batch in units
                 of the fields' scales.
 

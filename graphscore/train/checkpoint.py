@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
+
+from graphscore.atomic import replacing
 
 FORMAT_VERSION = 1
 _KEY = "graphscore"
@@ -41,10 +42,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
 
     header = {"format_version": FORMAT_VERSION, "config": checkpoint.config, "info": checkpoint.info}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.state.items()}
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(save(state, metadata={_KEY: json.dumps(header, allow_nan=False)}))
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(state, metadata={_KEY: json.dumps(header, allow_nan=False)}))
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -79,6 +78,6 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     header = json.loads(metadata[_KEY])
     if header["format_version"] > FORMAT_VERSION:
         raise ValueError(
-            f"{path} has format version {header['format_version']}; this version of graphscore reads up to {FORMAT_VERSION}"
+            f"{path} has format version {header['format_version']}; this graphscore reads up to {FORMAT_VERSION}"
         )
     return Checkpoint(state, header["config"], header["info"])

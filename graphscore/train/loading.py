@@ -13,8 +13,8 @@ from graphscore.generators import mix_seed
 class StepBatchSampler(Sampler[list[int]]):
     """Batches as a pure function of seed and step: shuffled epochs, one after another, cut into equal batches.
 
-    Every batch is full, also across epochs, so the global number of graphs in a step is known without communication, and
-    a resumed run goes on with just the batches that an uninterrupted one would see.
+    Every batch is full, also across epochs, so the global number of graphs in a step is known without communication,
+    and a resumed run goes on with just the batches that an uninterrupted one would see.
 
     Args:
         num_items: Size of the data set.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from graphscore.atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +44,7 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> Path:
     Raises:
         ValueError: If the path is a folder or has another extension.
     """
-    with _replacing(path, ".png") as temporary:
+    with replacing(_check(path, ".png")) as temporary:
         figure.savefig(temporary, format="png", dpi=dpi)
     return Path(path)
 
@@ -63,22 +62,15 @@ def save_page(text: str, path: str | Path) -> Path:
     Raises:
         ValueError: If the path is a folder or has another extension.
     """
-    with _replacing(path, ".html") as temporary:
+    with replacing(_check(path, ".html")) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
     return Path(path)
 
 
-@contextmanager
-def _replacing(path: str | Path, suffix: str) -> Iterator[Path]:
+def _check(path: str | Path, suffix: str) -> Path:
     path = Path(path)
     if path.suffix.lower() != suffix:
         raise ValueError(f"Expected a {suffix} file, but got {path}")
     if path.is_dir():
         raise ValueError(f"Expected a file to write, but {path} is a folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return path

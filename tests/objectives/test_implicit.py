@@ -122,3 +122,12 @@ def test_reduction_and_times_are_checked():
     assert_close(mean, total / (3 * torch.tensor(SIZES).clamp(min=1)))
     with pytest.raises(ValueError, match="one time per graph"):
         implicit_score_matching(model, batch, T[:2], reduce="sum")
+
+
+def test_where_a_zero_mean_batch_lies_does_not_count():
+    field = Field("pos", zero_mean=True)
+    model = ScoreAdapter(lambda batch, t: -(batch.pos**3), ForwardProcess({field: VESDE()}))
+    batch = ragged_batch(SIZES)
+    moved = replace(batch, {"pos": batch.pos + 2.0})
+    here, there = (implicit_score_matching(model, b, T, reduce="sum")["pos"] for b in (batch, moved))
+    assert_close(here, there)

@@ -17,7 +17,6 @@ import graphscore
 EXTRAS = (
     "lightning",
     "matplotlib",
-    "plotly",
     "pydantic",
     "rdkit",
     "rich",

@@ -61,8 +61,8 @@ def config(**changes: object) -> TrainingConfig:
 OPTIONS = {"accelerator": "cpu"}
 
 
-class Interrupt(Exception):
-    pass
+class Interruption(Exception):  # noqa: N818 (not an error)
+    """What a killed run looks like."""
 
 
 class InterruptedGraphs(list):
@@ -75,7 +75,7 @@ class InterruptedGraphs(list):
     def __getitem__(self, number):  # type: ignore[override]
         self.left -= 1
         if self.left < 0:
-            raise Interrupt
+            raise Interruption
         return super().__getitem__(number)
 
 
@@ -85,7 +85,7 @@ def test_resuming_equals_an_uninterrupted_run_bit_for_bit(tmp_path):
     whole = fit(whole_task, config(), graphs, val, tmp_path / "whole", progress=False, trainer_options=OPTIONS)
 
     first = make_task()
-    with pytest.raises(Interrupt):
+    with pytest.raises(Interruption):
         fit(
             first,
             config(),
