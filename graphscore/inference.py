@@ -77,11 +77,16 @@ def sample_file(
         known=info["known"], progress=progress,
     )  # fmt: skip
     entries = [
-        {"input": _label(item, number), "written": len(samples), "failure": failure}
+        {
+            "input": _label(item, number),
+            "written": len(samples),
+            "failure": failure,
+            "wrong_stereo": _count_wrong_stereo(samples),
+        }
         for number, (item, samples, failure) in enumerate(zip(inputs.items, *result, strict=True), start=1)
     ]
     entries += [
-        {"input": f"{failure.source}, {failure.location}", "written": 0, "failure": failure.reason}
+        {"input": f"{failure.source}, {failure.location}", "written": 0, "failure": failure.reason, "wrong_stereo": 0}
         for failure in inputs.failures
     ]
     samples = [sample for group in result.samples for sample in group]
@@ -93,6 +98,7 @@ def sample_file(
         "num_written": len(samples),
         "num_sampled": sum(bool(group) for group in result.samples),
         "num_failed": sum(entry["failure"] is not None for entry in entries),
+        "num_wrong_stereo": sum(entry["wrong_stereo"] for entry in entries),
         "seed": seed,
         "num_steps": config.sampling.num_steps if num_steps is None else num_steps,
         "seconds": time.monotonic() - started,
@@ -136,6 +142,15 @@ def evaluate_files(generated: Path, reference: Path, out: Path | None = None) ->
     if out is not None:
         write_json(report, out)
     return report
+
+
+def _count_wrong_stereo(samples: Sequence[Data]) -> int:
+    """How many samples have another stereochemistry than their SMILES, which the network is not told."""
+    if not samples or not is_molecule(samples[0]) or not set(samples[0].get("smiles") or "") & set("@/\\"):
+        return 0
+    from graphscore.metrics.conformers import keeps_stereo
+
+    return sum(not keeps_stereo(sample) for sample in samples)
 
 
 def _by_molecule(path: Path, skipped: list[Failure]) -> dict[str, list[Data]]:

@@ -87,6 +87,11 @@ def sample(
     with Counter(console, "sampling") as progress:
         report = sample_file(checkpoint, found, out, num=num, num_steps=steps, seed=seed, progress=progress)
     console.print(f"Wrote {report['num_written']} samples of {report['num_sampled']} inputs to {out}")
+    if report["num_wrong_stereo"]:
+        console.print(
+            f"{report['num_wrong_stereo']} of them have another stereochemistry than asked for, which is not yet an "
+            f"input of the model; {report['path']} counts them for each input"
+        )
     if report["num_failed"]:
         console.print(f"{report['num_failed']} inputs failed; reasons are in {report['path']}")
 

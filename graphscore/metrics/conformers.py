@@ -147,6 +147,12 @@ def evaluate_conformers(
     }
 
 
+def keeps_stereo(conformer: Data) -> bool:
+    """Whether a conformer's coordinates have every stereo mark (R/S, E/Z) of its ``smiles``; unmarked ones are free."""
+    wanted = Chem.MolFromSmiles(conformer.smiles)
+    return remove_hydrogens(mol_from_data(conformer)).HasSubstructMatch(wanted, useChirality=True)
+
+
 def bond_length_deviation(generated: Sequence[Attempt], references: Sequence[Data]) -> float | None:
     """Mean absolute difference between bond lengths and the references' mean length of the same bond.
 

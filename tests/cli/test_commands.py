@@ -128,3 +128,12 @@ def test_data_list_names_every_data_set(run):
     result = run("data", "list")
     assert result.code == 0
     assert all(name in result.out for name in DATASETS)
+
+
+def test_wrong_stereochemistry_is_counted_and_said(run, checkpoint, tmp_path):
+    result = run("sample", "--checkpoint", checkpoint, "C[C@H](N)O", "CCO", "--num", 30, "--out", "x.sdf")
+    assert result.code == 0, result.err
+    first, second = json.loads((tmp_path / "x.sdf.report.json").read_text())["inputs"]
+    assert 0 < first["wrong_stereo"] < 30  # an untrained network puts atoms anywhere
+    assert second["wrong_stereo"] == 0
+    assert "another stereochemistry" in " ".join(result.out.split())

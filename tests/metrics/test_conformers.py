@@ -21,6 +21,7 @@ from graphscore.metrics.conformers import (
     bond_length_deviation,
     evaluate_conformers,
     evaluate_molecule,
+    keeps_stereo,
     rmsd_matrix,
 )
 
@@ -227,3 +228,22 @@ class TestBondLengths:
         helium = data_from_smiles("[He]")
         helium.pos = torch.zeros(1, 3)
         assert bond_length_deviation([helium], [helium]) is None
+
+
+@pytest.mark.parametrize(
+    ("smiles", "mirrored_keeps"),
+    [("C[C@H](N)O", False), ("CC(N)O", True), ("C/C=C/F", True), ("O[C@@H](F)C[C@H](F)N", False), ("CCO", True)],
+)
+def test_stereo_is_kept_by_conformers_and_lost_by_their_mirror_images(smiles, mirrored_keeps):
+    (conformer,) = conformers(smiles, 1)
+    conformer.smiles = smiles
+    assert keeps_stereo(conformer)
+    conformer.pos = -conformer.pos
+    assert keeps_stereo(conformer) == mirrored_keeps
+
+
+def test_the_other_double_bond_isomer_does_not_keep_stereo():
+    (cis,), (trans,) = conformers("C/C=C\\F", 1), conformers("C/C=C/F", 1)
+    cis.smiles, trans.smiles = trans.smiles, cis.smiles
+    assert not keeps_stereo(cis)
+    assert not keeps_stereo(trans)
