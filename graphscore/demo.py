@@ -116,23 +116,24 @@ def _report_molecules(
         name: f"AMR-R {score['amr_r']['mean']:.3f} Å, AMR-P {score['amr_p']['mean']:.3f} Å"
         for name, score in scores.items()
     }
+    few = [row._replace(generated=row.generated[:NUM_SHOWN]) for row in rows]
     return scores, {
         "structures": out / "conformers.sdf",
-        "page": conformer_page(rows, out / "index.html", "Generated conformers", summary),
+        "page": conformer_page(few, out / "index.html", "Generated conformers", summary),
         "picture": conformer_picture(rows[:6], out / "conformers.png"),
     }
 
 
 def _page_row(references: Sequence[Data], drawn: Sequence[Data]) -> PageRow:
-    """Show a molecule by the pair of reference and sample that are closest, and some more samples."""
+    """Show a molecule by the pair of reference and sample that are closest; its other samples follow."""
     from graphscore.metrics.conformers import rmsd_matrix
     from graphscore.viz.conformers import PageRow
 
     distances = rmsd_matrix(references, drawn)
     closest = int(distances.min(axis=1).argmin()) if drawn else 0
-    shown = [drawn[number] for number in distances[closest].argsort()[:NUM_SHOWN]]
+    by_distance = [drawn[number] for number in distances[closest].argsort()]
     note = f"closest of {len(references)} references and {len(drawn)} samples"
-    return PageRow(references[0].smiles, references[0].smiles, references[closest], shown, note)
+    return PageRow(references[0].smiles, references[0].smiles, references[closest], by_distance, note)
 
 
 def _report_clouds(

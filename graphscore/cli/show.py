@@ -42,31 +42,26 @@ class Counter:
 def show_conformers(console: Console, reports: Mapping[str, Mapping[str, Any]]) -> None:
     """Print a table of conformer reports, recall beside precision."""
     first = next(iter(reports.values()))
-    thresholds = [key for key in ("0.5",) if key in first["cov_r"]]
     table = Table(
-        title=f"{first['num_molecules']} molecules, {first['num_references']} reference conformers; "
-        "heavy-atom RMSD in Å, mean over molecules"
+        title=f"{first['num_molecules']} molecules, {first['num_references']} reference conformers",
+        caption="heavy-atom RMSD in Å, mean over molecules; R recall, P precision; COV below 0.5 Å",
     )
-    table.add_column("")
-    for heading in (
-        "AMR recall",
-        "AMR precision",
-        *(f"COV {kind} < {t} Å" for t in thresholds for kind in ("recall", "precision")),
-        "failed",
-    ):
-        table.add_column(heading, justify="right")
+    for heading in ("", "AMR-R", "AMR-P", "COV-R", "COV-P", "failed"):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for name, report in reports.items():
         cells = [_number(report[key]["mean"], 3) for key in ("amr_r", "amr_p")]
-        cells += [_percent(report[key][t]["mean"]) for t in thresholds for key in ("cov_r", "cov_p")]
+        cells += [_percent(report[key]["0.5"]["mean"]) for key in ("cov_r", "cov_p")]
         table.add_row(ROWS.get(name, name), *cells, str(report["num_failed_conformers"]))
     console.print(table)
 
 
 def show_clouds(console: Console, reports: Mapping[str, Mapping[str, Any]]) -> None:
     """Print a table of point-cloud reports."""
-    table = Table(title="Chamfer distance to the nearest of the other set, mean over groups, in units of the data")
+    table = Table(
+        title="Chamfer distances", caption="to the nearest cloud of the other set, mean over groups, data units"
+    )
     for heading in ("", "recall", "precision"):
-        table.add_column(heading, justify="right" if heading else "left")
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for name, report in reports.items():
         table.add_row(ROWS.get(name, name), *(_number(report[key], 3) for key in ("recall", "precision")))
     console.print(table)
