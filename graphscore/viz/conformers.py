@@ -168,7 +168,7 @@ def _generated_label(rows: Sequence[PageRow]) -> str:
     most, least = max(len(row.generated) for row in rows), min(len(row.generated) for row in rows)
     if most <= 1:
         return "generated"
-    return f"generated\n(closest of {'' if most == least else 'up to '}{most})"
+    return f"generated\n(closest of\n{'' if most == least else 'up to '}{most})"
 
 
 def _element(number: int) -> list[str]:
