@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from graphscore.viz.conformers import PageRow
 
 Say = Callable[[str], None]
+METHODS = {"model": "trained model", "untrained": "untrained network", "etkdg": "RDKit ETKDGv3"}
 NUM_PICTURES = 12
 NUM_SHOWN = 3
 
@@ -113,7 +114,7 @@ def _report_molecules(
     write([item for drawn in samples["model"] for item in drawn], out / "conformers.sdf")
     rows = [_page_row(*pair) for pair in zip(groups[:NUM_PICTURES], samples["model"], strict=False)]
     summary = {
-        name: f"AMR-R {score['amr_r']['mean']:.3f} Å, AMR-P {score['amr_p']['mean']:.3f} Å"
+        METHODS[name]: f"AMR-R {score['amr_r']['mean']:.3f} Å, AMR-P {score['amr_p']['mean']:.3f} Å"
         for name, score in scores.items()
     }
     few = [row._replace(generated=row.generated[:NUM_SHOWN]) for row in rows]

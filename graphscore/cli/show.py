@@ -14,8 +14,6 @@ from rich.table import Table
 if TYPE_CHECKING:  # commands that train nothing need not load the training engine
     from graphscore.demo import Demo
 
-ROWS = {"model": "trained model", "etkdg": "RDKit ETKDGv3", "untrained": "untrained noise", "generated": "generated"}
-
 
 class Counter:
     """A progress bar that is called with (done, all)."""
@@ -51,7 +49,7 @@ def show_conformers(console: Console, reports: Mapping[str, Mapping[str, Any]]) 
     for name, report in reports.items():
         cells = [_number(report[key]["mean"], 3) for key in ("amr_r", "amr_p")]
         cells += [_percent(report[key]["0.5"]["mean"]) for key in ("cov_r", "cov_p")]
-        table.add_row(ROWS.get(name, name), *cells, str(report["num_failed_conformers"]))
+        table.add_row(name, *cells, str(report["num_failed_conformers"]))
     console.print(table)
 
 
@@ -63,14 +61,16 @@ def show_clouds(console: Console, reports: Mapping[str, Mapping[str, Any]]) -> N
     for heading in ("", "recall", "precision"):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for name, report in reports.items():
-        table.add_row(ROWS.get(name, name), *(_number(report[key], 3) for key in ("recall", "precision")))
+        table.add_row(name, *(_number(report[key], 3) for key in ("recall", "precision")))
     console.print(table)
 
 
 def show_demo(console: Console, demo: Demo, out: Path) -> None:
     """Print what a demo measured and made, and what to do next."""
-    scores = demo.metrics["scores"]
-    (show_conformers if "amr_r" in scores["model"] else show_clouds)(console, scores)
+    from graphscore.demo import METHODS
+
+    scores = {METHODS[name]: score for name, score in demo.metrics["scores"].items()}
+    (show_conformers if "page" in demo.files else show_clouds)(console, scores)
     seconds = ", ".join(f"{what} {number:.0f} s" for what, number in demo.metrics["seconds"].items())
     console.print(f"Took: {seconds}. Made:")
     for what, path in demo.files.items():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, get_args
 
-import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -22,28 +22,39 @@ DATASETS = {
 }
 
 
-@runtime_checkable
-class Dataset(Protocol):
+class Dataset(ABC):
     """A source of graphs with fixed, disjoint parts.
 
     Attributes:
         name: Short name, as in the registry.
-        scale: Standard deviation of the centered coordinates over the training part, in the data's own unit.
     """
 
     name: str
-    scale: float
 
-    def split(self, part: Part) -> list[Data]:
-        """All graphs of a part."""
-        ...
+    @abstractmethod
+    def _part_groups(self, part: Part) -> Iterable[list[Data]]:
+        """The groups of an existing part."""
 
     def groups(self, part: Part) -> list[list[Data]]:
-        """The same graphs, those together that share what a model is given.
+        """The graphs of a part, those together that share what a model is given, such as a molecule's conformers.
 
-        These are all conformers of one molecule, all images of one digit.
+        Args:
+            part: ``"train"``, ``"val"`` or ``"test"``.
+
+        Raises:
+            ValueError: If there is no such part.
         """
-        ...
+        if part not in get_args(Part):
+            raise ValueError(f"Expected part 'train', 'val' or 'test', but got {part!r}")
+        return [list(group) for group in self._part_groups(part)]
+
+    def split(self, part: Part) -> list[Data]:
+        """All graphs of a part, group by group.
+
+        Raises:
+            ValueError: If there is no such part.
+        """
+        return [item for group in self.groups(part) for item in group]
 
 
 def load_dataset(name: str, **options: Any) -> Dataset:
@@ -60,16 +71,6 @@ def load_dataset(name: str, **options: Any) -> Dataset:
         ValueError: If there is no such data set.
     """
     return find(name, DATASETS, "data set")(**options)
-
-
-def check_part(part: str) -> None:
-    """Check the name of a part.
-
-    Raises:
-        ValueError: If it is not one of ``"train"``, ``"val"``, ``"test"``.
-    """
-    if part not in get_args(Part):
-        raise ValueError(f"Expected part 'train', 'val' or 'test', but got {part!r}")
 
 
 def is_molecule(data: Data) -> bool:
@@ -96,19 +97,3 @@ def with_coordinates(graph: Data, clouds: Iterable[Tensor], transform: Transform
         item.pos = pos
         items.append(item)
     return items
-
-
-def coordinate_scale(clouds: Sequence[Tensor]) -> float:
-    """Standard deviation of centered coordinates, over all points and axes of all clouds, in their unit.
-
-    Args:
-        clouds: Coordinates ``[N, D]`` of each graph.
-
-    Returns:
-        The scale; 1.0 if there is nothing to measure, so that dividing by it is always possible.
-    """
-    if not clouds:
-        return 1.0
-    centered = torch.cat([(cloud - cloud.mean(dim=0)).flatten() for cloud in clouds])
-    scale = centered.double().square().mean().sqrt().item() if len(centered) else 0.0
-    return scale if scale > 0 else 1.0

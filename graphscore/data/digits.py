@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from graphscore.data.dataset import Part, Transform, check_part, coordinate_scale, with_coordinates
+from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
 from graphscore.data.split import PARTS, part_of
 
 THRESHOLD = 8  # of 16: every image keeps 13 to 30 points
 
 
-class Digits:
+class Digits(Dataset):
     """The 1,797 images of 8x8 pixels of scikit-learn: each pixel of at least half intensity is a point.
 
     A graph has ``pos`` ``[N, 2]`` float32 in pixels (x to the right, y up, from 0 to 7), ``digit`` ``[N]``
@@ -24,7 +26,6 @@ class Digits:
 
     Attributes:
         name: ``"digits"``.
-        scale: Standard deviation of the training part's centered coordinates, in pixels.
     """
 
     name = "digits"
@@ -39,24 +40,9 @@ class Digits:
         for image, digit in zip(images.reshape(-1, 8, 8) >= THRESHOLD, digits.tolist(), strict=True):
             part = PARTS[part_of(np.packbits(image).tobytes().hex(), seed=seed)]
             self._groups[part].setdefault((digit, int(image.sum())), []).extend(_graph(image, digit, transform))
-        self.scale = coordinate_scale([item["pos"] for item in self.split("train")])
 
-    def split(self, part: Part) -> list[Data]:
-        """All images of a part, by digit and number of points.
-
-        Raises:
-            ValueError: If there is no such part.
-        """
-        return [item for group in self.groups(part) for item in group]
-
-    def groups(self, part: Part) -> list[list[Data]]:
-        """The images of a part, those together that have the same digit and number of points.
-
-        Raises:
-            ValueError: If there is no such part.
-        """
-        check_part(part)
-        return [list(group) for _, group in sorted(self._groups[part].items())]
+    def _part_groups(self, part: Part) -> Iterable[list[Data]]:
+        return [group for _, group in sorted(self._groups[part].items())]
 
 
 def _graph(image: np.ndarray, digit: int, transform: Transform | None) -> list[Data]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from torch_geometric.data import Data
 
-from graphscore.data.dataset import Part, Transform, check_part, coordinate_scale, is_molecule, with_coordinates
+from graphscore.data.dataset import Dataset, Part, Transform, is_molecule, with_coordinates
 from graphscore.data.readers import Failure, read
 from graphscore.data.split import PARTS, part_of
 
 
-class FileDataset:
+class FileDataset(Dataset):
     """Graphs with coordinates from any file that :func:`~graphscore.data.readers.read` reads.
 
     Molecules are split by their SMILES without stereo marks, other graphs by their position in the file; a
@@ -28,7 +28,6 @@ class FileDataset:
 
     Attributes:
         name: The file's name.
-        scale: Standard deviation of the training part's centered coordinates, in the file's unit.
         failures: Records that could not be used, and why.
 
     Raises:
@@ -67,24 +66,9 @@ class FileDataset:
                 f"The split of {path} leaves nothing to train on: too few different molecules or graphs; "
                 "set fractions=(1, 0, 0) or another seed"
             )
-        self.scale = coordinate_scale([item["pos"] for item in self.split("train")])
 
-    def split(self, part: Part) -> list[Data]:
-        """All graphs of a part.
-
-        Raises:
-            ValueError: If there is no such part.
-        """
-        return [item for group in self.groups(part) for item in group]
-
-    def groups(self, part: Part) -> list[list[Data]]:
-        """The graphs of a part, conformers of one molecule together.
-
-        Raises:
-            ValueError: If there is no such part.
-        """
-        check_part(part)
-        return [list(group) for group in self._groups[part].values()]
+    def _part_groups(self, part: Part) -> Iterable[list[Data]]:
+        return self._groups[part].values()
 
 
 def _keys(data: Data, number: int) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from graphscore.data.dataset import Part, Transform, check_part, coordinate_scale, with_coordinates
+from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
 from graphscore.data.molecules import data_from_smiles
 from graphscore.data.small_molecules_recipe import UNIT
 from graphscore.data.split import PARTS
@@ -33,7 +34,7 @@ def embedded_file() -> Path:
     )
 
 
-class SmallMolecules:
+class SmallMolecules(Dataset):
     """About 2,100 molecules of 4-9 heavy atoms (C, N, O, F), up to 10 conformers each (ETKDGv3, then MMFF94).
 
     Each graph is laid out as :mod:`graphscore.data.molecules` says, plus ``molecule``, the integer index of
@@ -46,7 +47,6 @@ class SmallMolecules:
     Attributes:
         name: ``"small-molecules"``.
         smiles: SMILES of all molecules; its index is ``molecule``.
-        scale: Standard deviation of the training part's centered coordinates, in Angstrom.
     """
 
     name = "small-molecules"
@@ -61,32 +61,14 @@ class SmallMolecules:
         self._pos = [pos.view(*block, 3) for pos, block in zip(rows.split(sizes), blocks, strict=True)]
         self.transform = transform
         self._groups: dict[str, list[list[Data]]] = {}
-        train = zip(self._pos, self._part, strict=True)
-        self.scale = coordinate_scale(
-            [pos for conformers, part in train if PARTS[part] == "train" for pos in conformers]
-        )
 
     def _conformers(self, molecule: int) -> list[Data]:
         graph = data_from_smiles(self.smiles[molecule])
         graph.molecule = molecule
         return with_coordinates(graph, self._pos[molecule], self.transform)
 
-    def split(self, part: Part) -> list[Data]:
-        """All conformers of a part's molecules, one graph each.
-
-        Raises:
-            ValueError: If there is no such part.
-        """
-        return [item for group in self.groups(part) for item in group]
-
-    def groups(self, part: Part) -> list[list[Data]]:
-        """The conformers of each of a part's molecules, by ascending energy.
-
-        Raises:
-            ValueError: If there is no such part.
-        """
-        check_part(part)
+    def _part_groups(self, part: Part) -> Iterable[list[Data]]:
         if part not in self._groups:  # built when first asked for: few callers need all parts
             molecules = [i for i, p in enumerate(self._part) if PARTS[p] == part]
             self._groups[part] = [self._conformers(molecule) for molecule in molecules]
-        return [list(group) for group in self._groups[part]]
+        return self._groups[part]

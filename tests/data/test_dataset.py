@@ -10,7 +10,7 @@ import torch
 from torch_geometric.data import Data
 
 from graphscore.data import DATASETS, CompleteGraph, Dataset, load_dataset, write
-from graphscore.data.dataset import coordinate_scale, with_coordinates
+from graphscore.data.dataset import with_coordinates
 
 
 @pytest.mark.parametrize("name", sorted(DATASETS))
@@ -22,7 +22,7 @@ def test_every_data_set_keeps_the_interface(name: str, tmp_path: Path):
         options["path"] = tmp_path / "clouds.pt"
         write([Data(pos=torch.randn(3, 2)) for _ in range(60)], options["path"])
     data = load_dataset(name, **options)
-    assert isinstance(data, Dataset) and data.name == options.get("path", Path(name)).name and data.scale > 0
+    assert isinstance(data, Dataset) and data.name == options.get("path", Path(name)).name
     for part in ("train", "val", "test"):
         items, groups = data.split(part), data.groups(part)
         assert items and [id(i) for group in groups for i in group] == [id(i) for i in items]
@@ -38,11 +38,6 @@ def test_load_dataset_takes_a_path_and_refuses_others():
     assert load_dataset("collections:OrderedDict", a=1) == OrderedDict(a=1)
     with pytest.raises(ValueError, match=r"'digit'; expected one of \['digits', 'files', 'small-molecules'\]"):
         load_dataset("digit")
-
-
-def test_scale_is_that_of_centered_coordinates():
-    assert coordinate_scale([torch.tensor([[7.0], [9.0]]), torch.tensor([[0.0], [4.0]])]) == pytest.approx(2.5**0.5)
-    assert coordinate_scale([]) == coordinate_scale([torch.ones(1, 3)]) == 1.0
 
 
 def test_clouds_share_one_graph_that_is_transformed_once():
