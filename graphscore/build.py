@@ -60,9 +60,10 @@ def create(component: Component, registry: Mapping[str, Any], kind: str, *args: 
         raise ValueError(f"The {kind} {component.name!r} does not take these options: {error}") from error
 
 
-def build_dataset(config: Config) -> Dataset:
-    """Load the data set of a configuration, its graphs transformed."""
-    return create(config.data.dataset, DATASETS, "data set", transform=build_transform(config))
+def build_dataset(config: Config, *, transformed: bool = True) -> Dataset:
+    """Load the data set of a configuration, its graphs transformed for the network or as they are."""
+    transform = build_transform(config) if transformed else None
+    return create(config.data.dataset, DATASETS, "data set", transform=transform)
 
 
 def build_transform(config: Config) -> Callable[[Data], Data]:

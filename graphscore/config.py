@@ -59,18 +59,18 @@ class TrainingConfig(_Strict):
     """How the network is trained."""
 
     max_steps: int = Field(gt=0)
-    batch_size: int = Field(64, gt=0)
-    learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
-    warmup_steps: int = Field(100, ge=0)
-    gradient_clip: float = Field(1.0, gt=0)
-    ema_decay: float = Field(0.999, ge=0, lt=1)
+    batch_size: int = Field(default=64, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    warmup_steps: int = Field(default=100, ge=0)
+    gradient_clip: float = Field(default=1.0, gt=0)
+    ema_decay: float = Field(default=0.999, ge=0, lt=1)
     weight: str = "edm"
     reduce: Literal["sum", "mean"] = "mean"
     times: Component = Component(name="uniform")
-    seed: int = Field(0, ge=0, lt=2**31)
-    validate_every: int = Field(200, gt=0)
-    checkpoint_every: int = Field(200, gt=0)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    validate_every: int = Field(default=200, gt=0)
+    checkpoint_every: int = Field(default=200, gt=0)
 
 
 class SamplingConfig(_Strict):
@@ -78,7 +78,7 @@ class SamplingConfig(_Strict):
 
     sampler: Component = Component(name="heun")
     grid: Component = Component(name="karras")
-    num_steps: int = Field(20, gt=0)
+    num_steps: int = Field(default=20, gt=0)
 
 
 class Config(_Strict):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch_geometric.data import Data
 
-from graphscore.build import build_model, build_sampler, load_model
+from graphscore.build import build_dataset, build_model, build_sampler, build_transform, load_model
 from graphscore.config import Config
 from graphscore.data.dataset import is_molecule
 from graphscore.data.writers import write, write_json
@@ -66,16 +66,17 @@ def run_demo(config: Config, out: Path, *, num_groups: int = 60, progress: bool 
     trained = time.monotonic()
     model, config, info = load_model(model_path)
     seed = config.training.seed
-    groups = dataset.groups("test")
+    # Not transformed: samples are copies of these, and shall be fit to be written and read again.
+    groups = build_dataset(config, transformed=False).groups("test")
     groups = random.Random(seed).sample(groups, min(num_groups, len(groups)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         untrained = build_model(config).eval()
     nums = [2 * len(group) for group in groups]
     say(f"Sampling {sum(nums)} graphs of {len(groups)} groups of the test part, and as many by an untrained network")
-    # Data sets give their graphs transformed already.
+    templates, transform = [group[0] for group in groups], build_transform(config)
     samples = {
-        name: generate(build_sampler(config, which), [group[0] for group in groups], num=nums, seed=seed).samples
+        name: generate(build_sampler(config, which), templates, num=nums, seed=seed, transform=transform).samples
         for name, which in (("model", model), ("untrained", untrained))
     }
     sampled = time.monotonic()

@@ -120,6 +120,9 @@ def test_the_same_path_takes_digits(run, tmp_path):
     result = run("demo", "--config", "digits", "--out", "digits", "--groups", 3, *tiny)
     assert result.code == 0, result.err
     assert {"clouds.pt", "clouds.png", "metrics.json"} <= {path.name for path in (tmp_path / "digits").iterdir()}
+    again = run("sample", "--checkpoint", "digits", "--input", "digits/clouds.pt", "--out", "again.pt")
+    assert again.code == 0, again.err
+    assert len(torch.load("again.pt", weights_only=True)) == len(torch.load("digits/clouds.pt", weights_only=True))
 
 
 def test_data_list_names_every_data_set(run):
