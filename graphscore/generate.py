@@ -69,14 +69,7 @@ def generate(
     if not 0 <= seed < 2**31:
         raise ValueError(f"seed must lie between 0 and 2**31 - 1, but is {seed}")
     fields = list(sampler.model.process.fields)
-    failures: list[str | None] = [None] * len(templates)
-    graphs: dict[int, Data] = {}
-    for number, template in enumerate(templates):
-        try:
-            graphs[number] = _input_graph(template, transform, fields, known or {})
-        except ValueError as error:
-            failures[number] = str(error)
-    samples: list[list[Data]] = [[] for _ in templates]
+    graphs, failures = _input_graphs(templates, transform, fields, known or {})
     jobs = [(number, k) for number in graphs for k in range(nums[number])]
     # Graphs of like size share a batch; a result does not depend on it.
     jobs.sort(key=lambda job: graphs[job[0]].num_edges)
@@ -92,6 +85,7 @@ def generate(
             found[job] = _with_values(templates[job[0]], values)
         if progress is not None:
             progress(len(found), len(jobs))
+    samples: list[list[Data]] = [[] for _ in templates]
     for number in graphs:
         drawn = [found[number, k] for k in range(nums[number])]
         samples[number] = [item for item in drawn if all(bool(item[name].isfinite().all()) for name in fields)]
@@ -106,6 +100,23 @@ def categories(items: Sequence[Data], names: Sequence[str]) -> dict[str, list[in
         name: sorted(int(value) for value in torch.cat([item[name].unique() for item in items]).unique())
         for name in names
     }
+
+
+def _input_graphs(
+    templates: Sequence[Data],
+    transform: Callable[[Data], Data] | None,
+    fields: Sequence[str],
+    known: Mapping[str, Sequence[int]],
+) -> tuple[dict[int, Data], list[str | None]]:
+    """Make the graphs that the network sees, by number of the template, and the reason for each that is missing."""
+    graphs: dict[int, Data] = {}
+    failures: list[str | None] = [None] * len(templates)
+    for number, template in enumerate(templates):
+        try:
+            graphs[number] = _input_graph(template, transform, fields, known)
+        except ValueError as error:
+            failures[number] = str(error)
+    return graphs, failures
 
 
 def _input_graph(

@@ -15,7 +15,7 @@ from graphscore.build import build_sampler, build_transform, load_model
 from graphscore.data.dataset import is_molecule
 from graphscore.data.readers import Failure, ReadResult, read, read_smiles
 from graphscore.data.writers import check_output, write, write_json
-from graphscore.generate import generate
+from graphscore.generate import Generated, generate
 
 
 def read_inputs(smiles: Sequence[str], path: Path | None) -> ReadResult:
@@ -63,32 +63,14 @@ def sample_file(
         ValueError: If the output's format is unknown or does not fit, or nothing could be sampled.
         FileNotFoundError: If there is no checkpoint.
     """
-    check_output(out)
-    if out.suffix in (".sdf", ".xyz"):
-        for number, item in enumerate(inputs.items, start=1):
-            if not is_molecule(item):
-                raise ValueError(
-                    f"{out} takes molecules, but input {number} has no atoms `z` and `bond`s; write a .pt file"
-                )
+    _check_fit(inputs, check_output(out))
     model, config, info = load_model(checkpoint)
     started = time.monotonic()
     result = generate(
         build_sampler(config, model, num_steps), inputs.items, num=num, seed=seed, transform=build_transform(config),
         known=info["known"], progress=progress,
     )  # fmt: skip
-    entries = [
-        {
-            "input": _label(item, number),
-            "written": len(samples),
-            "failure": failure,
-            "wrong_stereo": _count_wrong_stereo(samples),
-        }
-        for number, (item, samples, failure) in enumerate(zip(inputs.items, *result, strict=True), start=1)
-    ]
-    entries += [
-        {"input": f"{failure.source}, {failure.location}", "written": 0, "failure": failure.reason, "wrong_stereo": 0}
-        for failure in inputs.failures
-    ]
+    entries = _entries(inputs, result)
     samples = [sample for group in result.samples for sample in group]
     if not samples:
         raise ValueError(f"Nothing could be sampled: {entries[0]['input']}: {entries[0]['failure']}")
@@ -142,6 +124,31 @@ def evaluate_files(generated: Path, reference: Path, out: Path | None = None) ->
     if out is not None:
         write_json(report, out)
     return report
+
+
+def _check_fit(inputs: ReadResult, out: Path) -> None:
+    if out.suffix.lower() == ".pt":
+        return
+    for number, item in enumerate(inputs.items, start=1):
+        if not is_molecule(item):
+            raise ValueError(f"{out} takes molecules, but input {number} has no `z` and `bond`; write a .pt file")
+
+
+def _entries(inputs: ReadResult, result: Generated) -> list[dict[str, Any]]:
+    """The report's entry of each input, those that could not be read last."""
+    entries = [
+        {
+            "input": _label(item, number),
+            "written": len(samples),
+            "failure": failure,
+            "wrong_stereo": _count_wrong_stereo(samples),
+        }
+        for number, (item, samples, failure) in enumerate(zip(inputs.items, *result, strict=True), start=1)
+    ]
+    return entries + [
+        {"input": f"{failure.source}, {failure.location}", "written": 0, "failure": failure.reason, "wrong_stereo": 0}
+        for failure in inputs.failures
+    ]
 
 
 def _count_wrong_stereo(samples: Sequence[Data]) -> int:
