@@ -45,12 +45,12 @@ class _Module(pl.LightningModule):
             len(self.data["train"]), self.config.batch_size, self.config.max_steps, self.global_step, self.config.seed,
             self.global_rank, self.trainer.world_size,
         )  # fmt: skip
-        return DataLoader(self.data["train"], batch_sampler=sampler)  # type: ignore[arg-type]
+        return DataLoader(self.data["train"], batch_sampler=sampler)
 
     def val_dataloader(self) -> DataLoader:
         share = list(range(self.global_rank, len(self.data["val"]), self.trainer.world_size))
         batches = [share[i : i + self.config.batch_size] for i in range(0, len(share), self.config.batch_size)]
-        return DataLoader(self.data["val"], batch_sampler=batches)  # type: ignore[arg-type]
+        return DataLoader(self.data["val"], batch_sampler=batches)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         out = self.task(batch, self.global_step, rank=self.global_rank, num_ranks=self.trainer.world_size)

@@ -72,7 +72,7 @@ class InterruptedGraphs(list):
         super().__init__(graphs)
         self.left = after
 
-    def __getitem__(self, number):  # type: ignore[override]
+    def __getitem__(self, number):
         self.left -= 1
         if self.left < 0:
             raise Interruption
