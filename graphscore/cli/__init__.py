@@ -32,5 +32,6 @@ def _explain(error: Exception) -> int:
         text, code = str(error), 2
     else:
         text, code = f"unexpected {type(error).__name__}: {error} (a bug; --debug shows where)", 1
-    print(f"graphscore: error: {' '.join(text.split())}", file=sys.stderr)
+    if text:  # without a command, the help has been printed and there is nothing to add
+        print(f"graphscore: error: {' '.join(text.split())}", file=sys.stderr)
     return code

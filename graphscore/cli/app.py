@@ -86,14 +86,14 @@ def sample(
     found = read_inputs(smiles or [], inputs)
     with Counter(console, "sampling") as progress:
         report = sample_file(checkpoint, found, out, num=num, num_steps=steps, seed=seed, progress=progress)
-    console.print(f"Wrote {report['num_written']} samples of {report['num_sampled']} inputs to {out}")
+    console.print(f"Wrote {report['num_written']} samples of {report['num_sampled']} input(s) to {out}")
     if report["num_wrong_stereo"]:
         console.print(
             f"{report['num_wrong_stereo']} of them have another stereochemistry than asked for, which is not yet an "
             f"input of the model; {report['path']} counts them for each input"
         )
     if report["num_failed"]:
-        console.print(f"{report['num_failed']} inputs failed; reasons are in {report['path']}")
+        console.print(f"{report['num_failed']} input(s) failed; reasons are in {report['path']}")
 
 
 @app.command()

@@ -14,7 +14,7 @@ from graphscore.data.split import PARTS, part_of
 
 
 class FileDataset(Dataset):
-    """Graphs with coordinates from any file that :func:`~graphscore.data.readers.read` reads.
+    """Graphs with coordinates from a file of one's own: sdf, mol, xyz, graphml or pt.
 
     Molecules are split by their SMILES without stereo marks, other graphs by their position in the file; a
     molecule's group is all its conformers (same SMILES with stereo marks), any other graph is a group of its

@@ -53,7 +53,7 @@ def test_bad_lines_of_a_file_are_reported_and_the_rest_is_sampled(run, checkpoin
     assert "17" in entries["chloroethane"]["failure"]
     (line,) = [entry for name, entry in entries.items() if "line 2" in name]
     assert line["written"] == 0
-    assert "2 inputs failed" in " ".join(result.out.split())
+    assert "2 input(s) failed" in " ".join(result.out.split())
 
 
 def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path):
@@ -123,6 +123,12 @@ def test_the_same_path_takes_digits(run, tmp_path):
     again = run("sample", "--checkpoint", "digits", "--input", "digits/clouds.pt", "--out", "again.pt")
     assert again.code == 0, again.err
     assert len(torch.load("again.pt", weights_only=True)) == len(torch.load("digits/clouds.pt", weights_only=True))
+
+
+def test_without_a_command_the_help_is_shown(run):
+    result = run()
+    assert all(command in result.out for command in ("demo", "train", "sample", "evaluate", "data"))
+    assert result.err == ""
 
 
 def test_data_list_names_every_data_set(run):
