@@ -79,6 +79,8 @@ def run_demo(config: Config, out: Path, *, num_groups: int = 60, progress: bool 
         name: generate(build_sampler(config, which), templates, num=nums, seed=seed, transform=transform).samples
         for name, which in (("model", model), ("untrained", untrained))
     }
+    if not any(samples["model"]):
+        raise FloatingPointError("No sample of the trained model is finite: train longer, or at a lower learning rate")
     sampled = time.monotonic()
     make_report = _report_molecules if is_molecule(groups[0][0]) else _report_clouds
     scores, files = make_report(groups, samples, out, seed)
@@ -117,6 +119,7 @@ def _report_molecules(
     summary = {
         METHODS[name]: f"AMR-R {score['amr_r']['mean']:.3f} Å, AMR-P {score['amr_p']['mean']:.3f} Å"
         for name, score in scores.items()
+        if score["amr_r"]["mean"] is not None
     }
     few = [row._replace(generated=row.generated[:NUM_SHOWN]) for row in rows]
     return scores, {
@@ -143,8 +146,8 @@ def _report_clouds(
 ) -> tuple[dict[str, Any], dict[str, Path]]:
     scores = {name: evaluate_clouds(groups, drawn) for name, drawn in samples.items()}
     write([item for drawn in samples["model"] for item in drawn], out / "clouds.pt")
-    reference = [group[0] for group in groups[:NUM_PICTURES]]
-    generated = [drawn[0] for drawn in samples["model"][:NUM_PICTURES]]
+    pairs = [(drawn[0], group[0]) for group, drawn in zip(groups, samples["model"], strict=True) if drawn]
+    generated, reference = zip(*pairs[:NUM_PICTURES], strict=True)
     return scores, {
         "clouds": out / "clouds.pt",
         "picture": cloud_picture(generated, reference, out / "clouds.png"),
