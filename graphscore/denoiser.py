@@ -1,34 +1,60 @@
 r"""Denoisers: the one canonical output ``E[x0 | xt]``, from which everything else follows.
 
-A score follows by Tweedie's formula, ``score = (alpha x0_hat - xt) / std^2``. Objectives and samplers speak to any
-:class:`ScoreModel`; :class:`Denoiser` makes one from a network, :class:`ScoreAdapter` from a score function.
+A score follows by Tweedie's formula, ``score = C^-1 (alpha x0_hat - xt) / std^2``, with C the covariance of the noise
+(mostly the identity). Samplers speak to any :class:`ScoreModel`; :class:`Denoiser` makes one from a network, and
+:class:`ScoreAdapter`, :class:`NoiseAdapter`, :class:`DataAdapter` and :class:`VelocityAdapter` from a function or
+module of one's own that outputs one of the four usual quantities. :class:`PlainScore` is a score without a process.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from graphscore import ops
-from graphscore.fields import replace
-from graphscore.process import ForwardProcess
+from graphscore.fields import Field, replace
+from graphscore.process import ForwardProcess, per_row
+from graphscore.sdes import SDE
 
-ScoreFunction = Callable[[Batch, Tensor], "Tensor | Mapping[str, Tensor]"]
+BatchFunction = Callable[[Batch, Tensor], "Tensor | Mapping[str, Tensor]"]
 
 
-class ScoreModel(nn.Module, ABC):
+class Score(nn.Module, ABC):
+    """A module that knows the score of some fields: all that implicit and sliced score matching ask for.
+
+    Args:
+        fields: The fields by name.
+    """
+
+    def __init__(self, fields: Mapping[str, Field]) -> None:
+        super().__init__()
+        self.fields = dict(fields)
+
+    @abstractmethod
+    def score(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
+        r"""Estimate the score ``grad log p_t(xt)`` of each field, ``[rows, width]``.
+
+        Args:
+            batch: A batch at time ``t``.
+            t: One time per graph, shape ``[B]``.
+        """
+
+
+class ScoreModel(Score):
     """A module that knows the posterior mean and the score of noisy batches of one process.
 
     Args:
         process: The forward process; its batches at time t are what the model takes.
     """
 
+    needs_signal: bool = False
+    """Whether ``x0_hat`` is undefined where nothing is left of the data, ``alpha = 0``."""
+
     def __init__(self, process: ForwardProcess) -> None:
-        super().__init__()
+        super().__init__(process.fields)
         self.process = process
 
     @abstractmethod
@@ -40,20 +66,27 @@ class ScoreModel(nn.Module, ABC):
             t: One time per graph, shape ``[B]``.
         """
 
-    def score(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
-        r"""Estimate the score ``grad log p_t(xt)`` of each field, ``[rows, width]``.
+    def score(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on Score)
+        x0_hat, scores = self(batch, t), {}
+        for field, sde in self.process:
+            xt, index = batch[field.name], field.index(batch)
+            alpha, variance = (per_row(c, xt, index) for c in (sde.alpha(t), sde.std(t) ** 2))
+            scores[field.name] = sde.covariance(batch, field).solve((alpha * x0_hat[field.name] - xt) / variance)
+        return scores
+
+    def velocity(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
+        r"""Estimate the velocity ``alpha' x0_hat + std' eps_hat`` of the probability flow, ``[rows, width]``.
 
         Args:
             batch: A batch at time ``t``.
             t: One time per graph, shape ``[B]``.
+
+        References:
+            Song et al. (2021), Score-based generative modeling through stochastic differential equations, equation 13.
+            Lipman et al. (2023), Flow matching for generative modeling, equation 15.
         """
-        x0_hat, scores = self(batch, t), {}
-        for field, sde in self.process:
-            xt, index = batch[field.name], field.index(batch)
-            alpha, variance = (ops.broadcast(c.to(xt), index)[:, None] for c in (sde.alpha(t), sde.std(t) ** 2))
-            score = (alpha * x0_hat[field.name] - xt) / variance
-            scores[field.name] = field.project(score, index, batch.num_graphs)
-        return scores
+        moved = self.process.combine(batch, lambda sde: velocity_coefficients(sde, t), self(batch, t))
+        return {name: moved[name] for name in self.fields}
 
 
 class Denoiser(ScoreModel):
@@ -61,8 +94,9 @@ class Denoiser(ScoreModel):
 
     For data of unit variance, ``x0_hat = c_skip xt + c_out F(c_in xt, log(std / alpha) / 4)`` with
     ``c_in = 1 / sqrt(alpha^2 + std^2)``, ``c_skip = alpha c_in^2``, ``c_out = std c_in``: the network F sees inputs
-    and has targets of unit variance at every level. Only alpha and std enter, so the process can be exchanged after
-    training for another one that covers the same levels.
+    and has targets of unit variance at every level. Where noise has a covariance of its own, ``std`` counts times the
+    root of its mean variance on each graph. Only alpha and std enter, so the process can be exchanged after training
+    for another one that covers the same levels.
 
     Args:
         network: Called as ``network(batch, levels)``, where the fields of ``batch`` are scaled by ``c_in`` and
@@ -82,9 +116,10 @@ class Denoiser(ScoreModel):
         inputs, skips, scales, levels = {}, {}, {}, []
         for field, sde in self.process:
             xt, index = batch[field.name], field.index(batch)
-            alpha, std = sde.alpha(t), sde.std(t)
+            alpha = sde.alpha(t)
+            std = sde.std(t) * sde.covariance(batch, field).mean_variance.sqrt()
             c_in = (alpha**2 + std**2).rsqrt()
-            rows = [ops.broadcast(c.to(xt), index)[:, None] for c in (c_in, alpha * c_in**2, std * c_in)]
+            rows = [per_row(c, xt, index) for c in (c_in, alpha * c_in**2, std * c_in)]
             inputs[field.name], skips[field.name], scales[field.name] = rows[0] * xt, rows[1] * xt, rows[2]
             levels.append(((std / alpha).log() / 4).to(xt))
         outputs = self.network(replace(batch, inputs), torch.stack(levels, dim=-1))
@@ -96,7 +131,28 @@ class Denoiser(ScoreModel):
         }
 
 
-class ScoreAdapter(ScoreModel):
+class _Adapter(ScoreModel):
+    """What the adapters share: a function of a noisy batch and times, whose output is brought to ``x0_hat``."""
+
+    def __init__(self, function: BatchFunction, process: ForwardProcess) -> None:
+        super().__init__(process)
+        self.function = function
+
+    @staticmethod
+    @abstractmethod
+    def coefficients(sde: SDE, t: Tensor) -> Sequence[Tensor]:
+        """Coefficients a and b, each ``[B]``, of ``x0_hat = a xt + b output``."""
+
+    def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
+        outputs = _by_field(self.function(batch, t), batch, self.fields)
+        clean = self.process.combine(batch, lambda sde: self.coefficients(sde, t), outputs)
+        return {
+            name: field.project(clean[name], field.index(batch), batch.num_graphs)
+            for name, field in self.fields.items()
+        }
+
+
+class ScoreAdapter(_Adapter):
     r"""A score function of the user's own, such as a network that outputs the score itself.
 
     Args:
@@ -109,28 +165,113 @@ class ScoreAdapter(ScoreModel):
         ValueError: At a call, if the function gives one tensor but there are several fields.
     """
 
-    def __init__(self, function: ScoreFunction, process: ForwardProcess) -> None:
-        super().__init__(process)
-        self.function = function
+    needs_signal = True
+
+    @staticmethod
+    def coefficients(sde: SDE, t: Tensor) -> Sequence[Tensor]:  # noqa: D102
+        return 1 / sde.alpha(t), sde.std(t) ** 2 / sde.alpha(t)
 
     def score(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102
-        scores = self.function(batch, t)
-        if isinstance(scores, Tensor):
-            if len(self.process.fields) > 1:
-                raise ValueError(
-                    "The score function gave one tensor, but the process has the fields "
-                    f"{sorted(self.process.fields)}; return {{field: score}}"
-                )
-            scores = dict.fromkeys(self.process.fields, scores)
-        return {
-            field.name: field.project(scores[field.name], field.index(batch), batch.num_graphs)
-            for field, _ in self.process
-        }
+        return _by_field(self.function(batch, t), batch, self.fields)
 
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102
-        x0_hat, scores = {}, self.score(batch, t)
-        for field, sde in self.process:
-            xt, index = batch[field.name], field.index(batch)
-            alpha, variance = (ops.broadcast(c.to(xt), index)[:, None] for c in (sde.alpha(t), sde.std(t) ** 2))
-            x0_hat[field.name] = (xt + variance * scores[field.name]) / alpha
-        return x0_hat
+        scores = self.score(batch, t)
+        colored = {f.name: sde.covariance(batch, f).multiply(scores[f.name]) for f, sde in self.process}
+        clean = self.process.combine(batch, lambda sde: self.coefficients(sde, t), colored)
+        return {name: clean[name] for name in self.fields}
+
+
+class NoiseAdapter(_Adapter):
+    r"""A network that outputs the noise: ``x0_hat = (xt - std eps_hat) / alpha``.
+
+    Args:
+        function: Called as ``function(batch, t)``; returns the noise that was added, divided by ``std``,
+            ``[rows, width]``, or ``{field: noise}``.
+        process: The forward process.
+
+    References:
+        Ho, Jain and Abbeel (2020), Denoising diffusion probabilistic models, equation 12.
+    """
+
+    needs_signal = True
+
+    @staticmethod
+    def coefficients(sde: SDE, t: Tensor) -> Sequence[Tensor]:  # noqa: D102
+        return 1 / sde.alpha(t), -sde.std(t) / sde.alpha(t)
+
+
+class DataAdapter(_Adapter):
+    r"""A network that outputs the clean data: ``x0_hat`` itself, with no preconditioning.
+
+    Args:
+        function: Called as ``function(batch, t)``; returns the clean field in units of its scale, ``[rows, width]``, or
+            ``{field: clean}``.
+        process: The forward process.
+    """
+
+    @staticmethod
+    def coefficients(sde: SDE, t: Tensor) -> Sequence[Tensor]:  # noqa: D102
+        return torch.zeros_like(sde.alpha(t)), torch.ones_like(sde.alpha(t))
+
+
+class VelocityAdapter(_Adapter):
+    r"""A network that outputs the velocity ``v = alpha' x0 + std' eps`` of the process's time, as in flow matching.
+
+    ``x0_hat = (std' xt - std v) / (std' alpha - std alpha')``. On the straight path v is ``eps - x0``: time runs from
+    data to noise, so its sign is opposite to that of papers which run from noise to data.
+
+    Args:
+        function: Called as ``function(batch, t)``; returns the velocity ``[rows, width]``, or ``{field: velocity}``.
+        process: The forward process.
+
+    References:
+        Lipman et al. (2023), Flow matching for generative modeling, equation 15.
+        Salimans and Ho (2022), Progressive distillation for fast sampling of diffusion models, appendix D.
+    """
+
+    @staticmethod
+    def coefficients(sde: SDE, t: Tensor) -> Sequence[Tensor]:  # noqa: D102
+        alpha, std, std_rate = sde.alpha(t), sde.std(t), sde.std_rate(t)
+        wronskian = std_rate * alpha - std * sde.alpha_rate(t)
+        return std_rate / wronskian, -std / wronskian
+
+
+class PlainScore(Score):
+    """A score function without a forward process: for implicit and sliced score matching on samples of any origin.
+
+    Args:
+        function: Called as ``function(batch, t)``; returns the score ``[rows, width]``, or ``{field: score}``.
+        fields: The fields whose score it is.
+    """
+
+    def __init__(self, function: BatchFunction, fields: Sequence[Field]) -> None:
+        super().__init__({field.name: field for field in fields})
+        self.function = function
+
+    def score(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on Score)
+        return _by_field(self.function(batch, t), batch, self.fields)
+
+
+ADAPTERS: dict[str, type[_Adapter]] = {
+    "score": ScoreAdapter,
+    "noise": NoiseAdapter,
+    "data": DataAdapter,
+    "velocity": VelocityAdapter,
+}
+
+
+def velocity_coefficients(sde: SDE, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Coefficients of ``xt`` and ``x0``, each ``[B]``, in the velocity ``alpha' x0 + std' eps``."""
+    rate = sde.std_rate(t) / sde.std(t)
+    return rate, sde.alpha_rate(t) - rate * sde.alpha(t)
+
+
+def _by_field(output: Tensor | Mapping[str, Tensor], batch: Batch, fields: Mapping[str, Field]) -> dict[str, Tensor]:
+    """Name and project what a function gave for the fields."""
+    if isinstance(output, Tensor):
+        if len(fields) > 1:
+            raise ValueError(
+                f"The function gave one tensor, but there are the fields {sorted(fields)}; return {{field: tensor}}"
+            )
+        output = dict.fromkeys(fields, output)
+    return {name: field.project(output[name], field.index(batch), batch.num_graphs) for name, field in fields.items()}

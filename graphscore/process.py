@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,6 +14,8 @@ from graphscore.fields import Field, check_batch, replace
 from graphscore.generators import Generator
 from graphscore.sdes import SDE
 
+Coupling = Callable[[Field, Tensor, Tensor], Tensor]
+
 
 class Perturbed(NamedTuple):
     """What :meth:`ForwardProcess.perturb` returns.
@@ -21,7 +23,7 @@ class Perturbed(NamedTuple):
     Attributes:
         batch: The batch at time t: its fields hold ``xt = alpha x0 + std eps`` in units of their scale.
         x0: Clean values of each field, ``[rows, width]``, in units of the field's scale.
-        eps: Noise of each field, ``[rows, width]``.
+        eps: Noise of each field, ``[rows, width]``, with the covariance of its process.
     """
 
     batch: Batch
@@ -38,13 +40,15 @@ class ForwardProcess:
         sdes: An SDE for each field.
 
     Raises:
-        ValueError: If there is no field, or two have the same name.
+        ValueError: If there is no field, two have the same name, or a process cannot diffuse its field.
     """
 
     def __init__(self, sdes: Mapping[Field, SDE]) -> None:
         names = [field.name for field in sdes]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"A process needs at least one field, each with its own name, but got {names}")
+        for field, sde in sdes.items():
+            sde.check_field(field)
         self._sdes = dict(sdes)
 
     def __repr__(self) -> str:
@@ -59,15 +63,23 @@ class ForwardProcess:
         return {field.name: field for field in self._sdes}
 
     def perturb(
-        self, batch: Batch, t: Tensor, eps: Mapping[str, Tensor] | None = None, generator: Generator = None
+        self,
+        batch: Batch,
+        t: Tensor,
+        eps: Mapping[str, Tensor] | None = None,
+        generator: Generator = None,
+        couple: Coupling | None = None,
     ) -> Perturbed:
-        r"""Draw ``xt ~ N(alpha(t) x0, std(t)^2 I)`` for each field; the caller's batch stays as it is.
+        r"""Draw ``xt ~ N(alpha(t) x0, std(t)^2 C)`` for each field; the caller's batch stays as it is.
 
         Args:
             batch: Clean data.
             t: One time per graph, shape ``[B]``, in (0, 1].
-            eps: Noise of each field, ``[rows, width]``, instead of fresh noise; zero-mean fields project it.
+            eps: White noise of each field, ``[rows, width]``, instead of fresh noise: zero-mean fields project it,
+                processes with a covariance of their own color it.
             generator: Source of the noise.
+            couple: Called as ``couple(field, x0, noise)`` with a field's clean values and noise; returns the noise to
+                take. Data and noise are independent by default.
 
         Returns:
             The noisy batch, the clean values and the noise.
@@ -87,16 +99,16 @@ class ForwardProcess:
                 z = eps[field.name]
                 if z.shape != x0.shape:
                     raise ValueError(f"Noise of field {field.name!r} must be {list(x0.shape)}, but is {list(z.shape)}")
-            z = field.project(z, index, batch.num_graphs)
-            alpha = ops.broadcast(sde.alpha(t).to(x0), index)[:, None]
-            std = ops.broadcast(sde.std(t).to(x0), index)[:, None]
+            z = sde.covariance(batch, field).root(z)
+            z = z if couple is None else couple(field, x0, z)
+            alpha, std = (per_row(c, x0, index) for c in (sde.alpha(t), sde.std(t)))
             noisy[field.name], clean[field.name], noise[field.name] = alpha * x0 + std * z, x0, z
         return Perturbed(replace(batch, noisy), clean, noise)
 
     def prior(
         self, template: Batch, generator: Generator = None, dtype: torch.dtype | None = None, t: float = 1.0
     ) -> Batch:
-        """Draw each field from its prior ``N(0, std(t)^2 I)``.
+        """Draw each field from its prior ``N(0, std(t)^2 C)``.
 
         Args:
             template: The graphs to draw for; the fields themselves may be missing if they have a ``width``.
@@ -117,16 +129,51 @@ class ForwardProcess:
                 raise ValueError(
                     f"Field {field.name!r} is not in the template; give its number of columns: Field(..., width=3)"
                 )
-            index = field.index(template)
-            noise = ops.randn(
-                index, template.num_graphs, width, dtype=dtype or torch.get_default_dtype(), generator=generator
-            )
-            batch = field.write(batch, sde.prior_std(t) * field.project(noise, index, template.num_graphs))
+            dtype = dtype or torch.get_default_dtype()
+            noise = ops.randn(field.index(template), template.num_graphs, width, dtype=dtype, generator=generator)
+            batch = field.write(batch, sde.prior_std(t) * sde.covariance(template, field).root(noise))
         return batch
+
+    def combine(
+        self,
+        batch: Batch,
+        coefficients: Callable[[SDE], Sequence[Tensor]],
+        *values: Mapping[str, Tensor],
+        generator: Generator = None,
+    ) -> Batch:
+        """Set each field to a linear combination of itself, other values and fresh noise: what steps are made of.
+
+        Args:
+            batch: A batch between :meth:`perturb` or :meth:`prior` and :meth:`to_data`.
+            coefficients: For an SDE the coefficients of the field itself, of each of ``values`` and, if there is one
+                more, of noise with the covariance of the process: each of shape ``[B]``, float64.
+            values: Further values of each field, ``[rows, width]``.
+            generator: Source of the noise.
+
+        Returns:
+            A shallow copy of the batch with its fields replaced.
+        """
+        combined = {}
+        for field, sde in self._sdes.items():
+            x, index = batch[field.name], field.index(batch)
+            terms, factors = [x, *(value[field.name] for value in values)], coefficients(sde)
+            if len(factors) > len(terms):
+                noise = ops.randn(index, batch.num_graphs, x.shape[1], dtype=x.dtype, generator=generator)
+                terms.append(sde.covariance(batch, field).root(noise))
+            total = per_row(factors[0], x, index) * x
+            for factor, term in zip(factors[1:], terms[1:], strict=True):
+                total = torch.addcmul(total, per_row(factor, x, index), term)
+            combined[field.name] = total
+        return replace(batch, combined)
 
     def to_data(self, batch: Batch) -> Batch:
         """Bring the fields of a batch from units of their scale to data units."""
         return replace(batch, {field.name: batch[field.name] * field.scale for field in self._sdes})
+
+
+def per_row(values: Tensor, x: Tensor, index: Tensor) -> Tensor:
+    """Give each row its graph's number, in the type of the field ``x``: shape ``[rows, 1]``."""
+    return ops.broadcast(values.to(x), index)[:, None]
 
 
 def check_times(batch: Batch, t: Tensor) -> None:

@@ -114,10 +114,51 @@ def karras_grid(
     References:
         Karras et al. (2022), Elucidating the design space of diffusion-based generative models, equation 5.
     """
+    return _level_grid(
+        num_steps, time_of_level, level_of_time, start, end, lambda level: level ** (1 / rho), lambda root: root**rho
+    )
+
+
+def log_snr_grid(
+    num_steps: int,
+    time_of_level: TimeOfLevel,
+    level_of_time: TimeOfLevel,
+    *,
+    start: float = 1.0,
+    end: float = 1e-5,
+) -> Tensor:
+    r"""Space sampling times so that the log signal-to-noise ratio ``2 log(alpha / std)`` rises evenly.
+
+    Args:
+        num_steps: Number of steps S.
+        time_of_level: ``SDE.time``.
+        level_of_time: ``SDE.level``.
+        start: First, largest time.
+        end: Last, smallest time.
+
+    Returns:
+        Shape ``[S + 1]``, float64, strictly falling.
+
+    References:
+        Lu et al. (2022), DPM-Solver: a fast ODE solver for diffusion probabilistic model sampling in around 10 steps,
+        section 3.3.
+    """
+    return _level_grid(num_steps, time_of_level, level_of_time, start, end, torch.log, torch.exp)
+
+
+def _level_grid(
+    num_steps: int,
+    time_of_level: TimeOfLevel,
+    level_of_time: TimeOfLevel,
+    start: float,
+    end: float,
+    forth: Callable[[Tensor], Tensor],
+    back: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Times between which a function ``forth`` of the noise level, with its inverse ``back``, falls evenly."""
     _check_grid(num_steps, start, end)
-    ends = torch.tensor([start, end], dtype=torch.float64)
-    high, low = level_of_time(ends) ** (1 / rho)
-    grid = time_of_level(torch.linspace(float(high), float(low), num_steps + 1, dtype=torch.float64) ** rho)
+    high, low = forth(level_of_time(torch.tensor([start, end], dtype=torch.float64)))
+    grid = time_of_level(back(torch.linspace(float(high), float(low), num_steps + 1, dtype=torch.float64)))
     grid[0], grid[-1] = start, end
     return grid
 

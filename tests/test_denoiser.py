@@ -6,12 +6,12 @@ from torch import nn
 from torch.testing import assert_close
 
 from graphscore import ops
-from graphscore.denoiser import Denoiser, ScoreAdapter
+from graphscore.denoiser import ADAPTERS, Denoiser, PlainScore, ScoreAdapter
 from graphscore.fields import Field, replace
 from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.objectives import denoising_score_matching
 from graphscore.process import ForwardProcess
-from graphscore.sdes import VESDE
+from graphscore.sdes import SDES, VESDE, HarmonicSDE
 from graphscore.testing import GaussianScore, ragged_batch
 
 SIZES = (0, 4, 1, 0, 5, 3, 0)
@@ -82,19 +82,20 @@ def test_preconditioning_gives_inputs_and_targets_of_unit_variance(level, name, 
     assert_close(zeros.network.levels, torch.full((500, 1), level).double().log() / 4)
 
 
-@pytest.mark.parametrize("name", ["ve", "vp"])
-def test_the_process_can_be_exchanged_after_training(name, vp):
+@pytest.mark.exact
+@pytest.mark.parametrize("other", [name for name in SDES if name != "harmonic"])
+@pytest.mark.parametrize("trained", [name for name in SDES if name != "harmonic"])
+def test_the_process_can_be_exchanged_after_training(trained, other):
     """At equal noise level ``x / alpha`` has the same law in every process, and so the model must answer the same."""
-    trained = VESDE(25.0)
-    other = vp if name == "vp" else VESDE(60.0)
-    model = make_denoiser(ForwardProcess({Field("pos", zero_mean=True): trained}))
-    exchanged = Denoiser(model.network, ForwardProcess({Field("pos", zero_mean=True): other}))
-    batch, level = ragged_batch(SIZES), torch.logspace(-2, 0.7, 7, dtype=torch.float64)
-    t, s = trained.time(level), other.time(level)
-    assert not torch.allclose(t, s)
+    before, after = SDES[trained](), SDES[other]()
+    model = make_denoiser(ForwardProcess({Field("pos", zero_mean=True): before}))
+    exchanged = Denoiser(model.network, ForwardProcess({Field("pos", zero_mean=True): after}))
+    batch, level = ragged_batch(SIZES), torch.logspace(-2, 0.9, 7, dtype=torch.float64)
+    t, s = before.time(level), after.time(level)
     noisy = model.process.perturb(batch, t).batch
-    same = replace(noisy, {"pos": other.alpha(s)[noisy.batch, None] * noisy.pos})
-    assert_close(exchanged(same, s)["pos"], model(noisy, t)["pos"], rtol=1e-9, atol=1e-9)
+    scale = after.alpha(s) / before.alpha(t)
+    same = replace(noisy, {"pos": scale[noisy.batch, None] * noisy.pos})
+    assert_close(exchanged(same, s)["pos"], model(noisy, t)["pos"], rtol=1e-7, atol=1e-7)
 
 
 def test_zero_mean_fields_stay_so(vp):
@@ -158,7 +159,7 @@ def test_score_adapter_registers_modules():
 
 def test_score_adapter_needs_names_for_several_fields(vp):
     adapter = ScoreAdapter(lambda batch, t: batch.pos, two_fields(vp))
-    with pytest.raises(ValueError, match=r"one tensor, but the process has the fields \['pos', 'x'\]"):
+    with pytest.raises(ValueError, match=r"one tensor, but there are the fields \['pos', 'x'\]"):
         adapter.score(ragged_batch(SIZES), T)
 
 
@@ -169,3 +170,81 @@ def test_float32_models_compute_levels_in_float64():
     model(batch, torch.full((7,), 1e-9))
     assert model.network.levels.dtype == torch.float32
     assert_close(model.network.levels, VESDE().level(torch.full((7, 1), 1e-9)).log().float() / 4)
+
+
+def quantities(model, process, noisy, t):
+    """What a perfect network would output, by name of its adapter."""
+    x0_hat, scores = model(noisy, t), model.score(noisy, t)
+    outputs = {"score": scores, "data": x0_hat, "noise": {}, "velocity": {}}
+    for field, sde in process:
+        alpha, std, alpha_rate, std_rate = (
+            c(t)[field.index(noisy), None] for c in (sde.alpha, sde.std, sde.alpha_rate, sde.std_rate)
+        )
+        noise = (noisy[field.name] - alpha * x0_hat[field.name]) / std
+        outputs["noise"][field.name] = noise
+        outputs["velocity"][field.name] = alpha_rate * x0_hat[field.name] + std_rate * noise
+    return outputs
+
+
+@pytest.mark.exact
+@pytest.mark.parametrize("process", SDES)
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_every_adapter_brings_its_output_to_the_posterior_mean(name, process):
+    fields = {Field("pos", scale=2.0, zero_mean=True): SDES[process](), Field("x"): SDES["vp"]()}
+    model = GaussianScore(ForwardProcess(fields), mean=0.3, std=0.8)
+    times = torch.tensor([0.9, 0.01, 0.5, 0.2, 0.99, 0.3, 0.7], dtype=torch.float64)
+    noisy = model.process.perturb(ragged_batch(SIZES), times).batch
+    output = quantities(model, model.process, noisy, times)[name]
+    adapter = ADAPTERS[name](lambda batch, t: output, model.process)
+    for quantity in ("forward", "score", "velocity"):
+        expected = getattr(model, quantity)(noisy, times)
+        for field, value in getattr(adapter, quantity)(noisy, times).items():
+            assert_close(value, expected[field], rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_adapters_register_modules_and_take_one_tensor(name):
+    network = nn.Linear(3, 3)
+    process = ForwardProcess({Field("pos", zero_mean=True): VESDE()})
+    adapter = ADAPTERS[name](lambda batch, t: batch.pos, process)
+    assert ADAPTERS[name](network, process).function is network
+    assert len(list(ADAPTERS[name](network, process).parameters())) == 2
+    noisy = process.perturb(ragged_batch(SIZES), T).batch
+    assert float(ops.sum(adapter(noisy, T)["pos"], noisy.batch, 7).abs().max()) < 1e-10
+
+
+@pytest.mark.parametrize("process", ["cosine-vp", "rectified", "harmonic"])
+@pytest.mark.parametrize("name", ["data", "velocity"])
+def test_data_and_velocity_are_defined_at_pure_noise(name, process):
+    """At time 1 nothing is left of the data: the posterior mean is the data's mean, and can be learned there."""
+    model = GaussianScore(ForwardProcess({Field("pos"): SDES[process]()}), mean=0.3, std=0.8)
+    one = torch.ones(7, dtype=torch.float64)
+    noisy = model.process.perturb(ragged_batch(SIZES), one).batch
+    output = quantities(model, model.process, noisy, one)[name]
+    adapter = ADAPTERS[name](lambda batch, t: output, model.process)
+    assert not adapter.needs_signal
+    assert_close(adapter(noisy, one)["pos"], torch.full_like(noisy.pos, 0.3), rtol=1e-6, atol=1e-6)
+
+
+def test_a_score_without_a_process():
+    field = Field("pos", zero_mean=True)
+    model, batch = PlainScore(lambda batch, t: -batch.pos + 1, [field]), ragged_batch(SIZES)
+    assert list(model.fields) == ["pos"] and not hasattr(model, "process")
+    assert_close(model.score(batch, T)["pos"], -ops.center(batch.pos, batch.batch, 7))
+
+
+@pytest.mark.exact
+def test_preconditioning_counts_the_mean_variance_of_structured_noise():
+    """Springs of a stiffness that gives unit mean variance: the same levels as without springs."""
+    batch = ragged_batch([5] * 400)
+    plain, springs = VESDE(), HarmonicSDE(VESDE(), stiffness=1.0)
+    field = Field("pos", zero_mean=True)
+    variance = springs.covariance(batch, field).mean_variance
+    model = Denoiser(Constant(0.0), ForwardProcess({field: springs}))
+    t = torch.full((400,), 0.5).double()
+    noisy = model.process.perturb(batch, t).batch
+    model(noisy, t)
+    level = plain.std(t) * variance.sqrt()
+    assert_close(model.network.levels[:, 0], level.log() / 4)
+    freedom = 4 / 5
+    assert float(model.network.batch.pos.var()) == pytest.approx(freedom, rel=5 * (2 / (400 * 12)) ** 0.5)

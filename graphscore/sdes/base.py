@@ -7,19 +7,30 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 from torch.func import jvp
+from torch_geometric.data import Batch
+
+from graphscore.covariance import Covariance, isotropic
+from graphscore.fields import Field
+
+# Processes whose data fade away entirely at time 1 keep this much of them, so that all coefficients stay finite there.
+FAINTEST = 1e-12
 
 
 class SDE(ABC):
-    r"""A linear diffusion ``dx = f(t) x dt + g(t) dw`` with the kernel ``N(alpha(t) x0, std(t)^2 I)``.
+    r"""A linear diffusion ``dx = f(t) x dt + g(t) C^(1/2) dw`` with the kernel ``N(alpha(t) x0, std(t)^2 C)``.
 
-    A new process gives :meth:`alpha` and :meth:`std`; everything else follows. All functions take times of any shape,
-    with ``0 < t <= 1``, and compute in float64 whatever the network's type, because differences such as
-    ``std(t)^2`` at small t have no digits left in float32.
+    C is the identity (within a zero-mean field's subspace) unless a process says otherwise by :meth:`covariance`. A new
+    process gives :meth:`alpha` and :meth:`std`; everything else follows. All functions take times of any shape, with
+    ``0 < t <= 1``, and compute in float64 whatever the network's type, because differences such as ``std(t)^2`` at
+    small t have no digits left in float32.
 
     References:
         Song et al. (2021), Score-based generative modeling through stochastic differential equations, section 3.
         Karras et al. (2022), Elucidating the design space of diffusion-based generative models, equations 47 to 51.
     """
+
+    max_time: float = 1.0
+    """Largest time whose noise level ``std / alpha`` is moderate: where grids that are spaced by level start."""
 
     @abstractmethod
     def alpha(self, t: Tensor) -> Tensor:
@@ -42,10 +53,19 @@ class SDE(ABC):
             low, high = torch.where(below, middle, low), torch.where(below, high, middle)
         return (low + high) / 2
 
+    def alpha_rate(self, t: Tensor) -> Tensor:
+        """Time derivative of :meth:`alpha`: float64, shape of ``t``."""
+        t = t.double().contiguous()  # forward mode rejects expanded times
+        return jvp(self.alpha, (t,), (torch.ones_like(t),))[1]
+
+    def std_rate(self, t: Tensor) -> Tensor:
+        """Time derivative of :meth:`std`: float64, shape of ``t``."""
+        t = t.double().contiguous()
+        return jvp(self.std, (t,), (torch.ones_like(t),))[1]
+
     def drift_rate(self, t: Tensor) -> Tensor:
         """Rate ``f(t) = d log alpha / dt`` of the linear drift: float64, shape of ``t``."""
-        t = t.double().contiguous()  # forward mode rejects expanded times
-        return jvp(lambda s: self.alpha(s).log(), (t,), (torch.ones_like(t),))[1]
+        return self.alpha_rate(t) / self.alpha(t)
 
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
         """Drift ``f(t) x`` of rows ``x`` [N, D] whose times are ``t`` [N]: shape and type of ``x``."""
@@ -53,10 +73,25 @@ class SDE(ABC):
 
     def diffusion(self, t: Tensor) -> Tensor:
         """Diffusion ``g(t)``, from ``g^2 = d std^2 / dt - 2 f std^2``: float64, shape of ``t``."""
-        t = t.double().contiguous()
-        slope = jvp(lambda s: self.std(s) ** 2, (t,), (torch.ones_like(t),))[1]
-        return (slope - 2 * self.drift_rate(t) * self.std(t) ** 2).clamp(min=0).sqrt()
+        std = self.std(t)
+        return (2 * std * (self.std_rate(t) - self.drift_rate(t) * std)).clamp(min=0).sqrt()
+
+    def transition(self, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Kernel from time ``s`` to a later ``t``: scale a and standard deviation b of ``x_t ~ N(a x_s, b^2 C)``."""
+        scale = self.alpha(t) / self.alpha(s)
+        return scale, (self.std(t) ** 2 - (scale * self.std(s)) ** 2).clamp(min=0).sqrt()
 
     def prior_std(self, t: float = 1.0) -> float:
-        """Standard deviation of the prior ``N(0, std(t)^2 I)`` from which sampling starts at time ``t``."""
+        """Standard deviation of the prior ``N(0, std(t)^2 C)`` from which sampling starts at time ``t``."""
         return float(self.std(torch.tensor(t, dtype=torch.float64)))
+
+    def check_field(self, field: Field) -> None:  # noqa: B027 (most processes can diffuse any field)
+        """Check that the process can diffuse a field.
+
+        Raises:
+            ValueError: If it cannot, with the reason.
+        """
+
+    def covariance(self, batch: Batch, field: Field) -> Covariance:
+        """Covariance C of the unit noise of a field on the graphs of a batch."""
+        return isotropic(batch, field)

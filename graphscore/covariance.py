@@ -1,0 +1,205 @@
+r"""The shape of noise: the covariance of a field's unit noise over one batch.
+
+A process adds ``std(t) C^(1/2) z`` with standard normal z. Mostly C is the identity, or for a zero-mean field the
+projection onto the centre-free subspace; :class:`LaplacianCovariance` follows the edges of each graph. C acts on the
+rows of a graph, alike in each column, and never mixes graphs. Every function of C goes through its modes: a graph of
+n rows has n of them, so a number per mode is stored like a number per row.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from graphscore import ops
+from graphscore.fields import Field
+
+ModeFunction = Callable[[Tensor], Tensor]
+
+
+class Covariance(ABC):
+    """Covariance C of the unit noise of a field's rows.
+
+    Args:
+        index: Graph of each row, shape ``[rows]``.
+        num_graphs: Number of graphs B.
+    """
+
+    def __init__(self, index: Tensor, num_graphs: int) -> None:
+        self.index = index
+        self.num_graphs = num_graphs
+
+    @abstractmethod
+    def apply(self, function: ModeFunction, x: Tensor) -> Tensor:
+        """Apply a function of C to rows.
+
+        Args:
+            function: Maps the variance of each mode ``[rows]`` (float64; graph of mode i is ``index[i]``) to a factor.
+            x: Shape ``[rows, width]``.
+
+        Returns:
+            ``f(C) x``, shape ``[rows, width]``; zero in the modes that carry no noise.
+        """
+
+    @abstractmethod
+    def trace(self, function: ModeFunction) -> Tensor:
+        """Trace of ``f(C)`` over the modes that carry noise, for one column: shape ``[B]``, float64."""
+
+    @property
+    def rank(self) -> Tensor:
+        """Number of modes that carry noise, for one column: shape ``[B]``, float64."""
+        return self.trace(torch.ones_like)
+
+    @property
+    def mean_variance(self) -> Tensor:
+        """Mean variance of the modes that carry noise: shape ``[B]``, float64; 1 where there are none."""
+        rank = self.rank
+        return torch.where(rank > 0, self.trace(lambda variance: variance) / rank.clamp(min=1), 1.0)
+
+    def root(self, x: Tensor) -> Tensor:
+        """Color rows: ``C^(1/2) x`` with the symmetric root, shape ``[rows, width]``."""
+        return self.apply(torch.sqrt, x)
+
+    def multiply(self, x: Tensor) -> Tensor:
+        """Multiply rows: ``C x``, shape ``[rows, width]``."""
+        return self.apply(lambda variance: variance, x)
+
+    def solve(self, x: Tensor) -> Tensor:
+        """Divide rows: ``C^+ x`` by the pseudo-inverse, shape ``[rows, width]``."""
+        return self.apply(torch.reciprocal, x)
+
+    def log_density(self, x: Tensor, std: Tensor) -> Tensor:
+        r"""Compute ``log N(x; 0, std^2 C)`` in the space that carries noise.
+
+        Args:
+            x: Shape ``[rows, width]``.
+            std: One number per graph, shape ``[B]``.
+
+        Returns:
+            Nats for each graph, shape ``[B]``, float64.
+        """
+        x = x.double()
+        squares = ops.sum((x * self.solve(x)).sum(-1), self.index, self.num_graphs)
+        logs = self.rank * (2 * torch.pi * std.double() ** 2).log() + self.trace(torch.log)
+        return -(squares / std.double() ** 2 + x.shape[-1] * logs) / 2
+
+
+class IsotropicCovariance(Covariance):
+    """The identity, or the projection onto the centre-free subspace if the field is zero-mean."""
+
+    def __init__(self, field: Field, index: Tensor, num_graphs: int) -> None:
+        super().__init__(index, num_graphs)
+        self.field = field
+
+    def apply(self, function: ModeFunction, x: Tensor) -> Tensor:  # noqa: D102 (documented on Covariance)
+        factor = function(torch.ones(len(self.index), dtype=torch.float64, device=x.device))
+        return factor.to(x)[:, None] * self.field.project(x, self.index, self.num_graphs)
+
+    def root(self, x: Tensor) -> Tensor:  # noqa: D102
+        return self.field.project(x, self.index, self.num_graphs)
+
+    multiply = solve = root
+
+    def trace(self, function: ModeFunction) -> Tensor:  # noqa: D102
+        values = function(torch.ones(len(self.index), dtype=torch.float64, device=self.index.device))
+        rank = (ops.count(self.index, self.num_graphs) - int(self.field.zero_mean)).clamp(min=0)
+        return rank * ops.mean(values, self.index, self.num_graphs)
+
+    @property
+    def mean_variance(self) -> Tensor:  # noqa: D102
+        return torch.ones(self.num_graphs, dtype=torch.float64, device=self.index.device)
+
+
+class LaplacianCovariance(Covariance):
+    r"""The pseudo-inverse of each graph's Laplacian: masses on springs along the edges, at unit temperature.
+
+    ``C = L^+ / stiffness + component_std^2 P0``, with P0 the projection onto the modes that no spring holds: one for
+    each connected component, its translation. Of these, a zero-mean field lacks the translation of the whole graph.
+    An isolated node is a component.
+
+    Graphs of equal size share one batched eigenproblem, O(n^3) in their number of nodes; nothing is ever as large as
+    the square of the batch.
+
+    Args:
+        index: Graph of each row, shape ``[N]``, sorted.
+        num_graphs: Number of graphs B.
+        edge_index: Springs, ``[2, E]``; an edge counts once whether one or both of its directions are listed, and
+            self-loops do not count.
+        zero_mean: Whether the graph as a whole stays where it is.
+        stiffness: Inverse variance of a single spring, in units of the field's scale.
+        component_std: Standard deviation of the modes that no spring holds, in units of the field's scale.
+    """
+
+    def __init__(
+        self,
+        index: Tensor,
+        num_graphs: int,
+        edge_index: Tensor,
+        *,
+        zero_mean: bool,
+        stiffness: float = 1.0,
+        component_std: float = 1.0,
+    ) -> None:
+        super().__init__(index, num_graphs)
+        counts = ops.count(index, num_graphs)
+        starts = counts.cumsum(0) - counts
+        # Modes by graph size: their rows [k, n], their eigenvectors [k, n, n] and variances [k, n].
+        rows, vectors, variances = [], [], []
+        for size in sorted(set(counts.tolist()) - {0}):
+            graphs = (counts == size).nonzero()[:, 0]
+            place = torch.full_like(counts, -1)
+            place[graphs] = torch.arange(len(graphs), device=index.device)
+            edges = edge_index[:, place[index[edge_index[0]]] >= 0]
+            graph = index[edges[0]]
+            adjacency = torch.zeros(len(graphs), size, size, dtype=torch.float64, device=index.device)
+            adjacency[place[graph], edges[0] - starts[graph], edges[1] - starts[graph]] = 1
+            adjacency = torch.maximum(adjacency, adjacency.transpose(1, 2))
+            adjacency.diagonal(dim1=1, dim2=2).zero_()
+            degrees = adjacency.sum(-1)
+            # Eigenvalues are at most twice the largest degree. The translation of the whole graph is moved above, where
+            # it is the last mode; not far above, since digits are lost in proportion to the largest eigenvalue.
+            above = (2 * degrees.amax(-1) + 1) / size
+            values, basis = torch.linalg.eigh(torch.diag_embed(degrees) - adjacency + above[:, None, None])
+            free = values < 1e-9  # the smallest other one, of a chain, is about 10 / n^2
+            variance = torch.where(free, component_std**2, 1 / (stiffness * values.masked_fill(free, 1)))
+            variance[:, -1] = 0 if zero_mean else component_std**2
+            rows.append(starts[graphs, None] + torch.arange(size, device=index.device))
+            vectors.append(basis)
+            variances.append(variance)
+        self._rows = rows
+        self._vectors = {torch.float64: vectors}
+        order = torch.cat([part.flatten() for part in rows]) if rows else index
+        self._inverse = order.argsort()
+        flat = torch.cat([part.flatten() for part in variances]) if variances else index.double()
+        self.variances = flat[self._inverse]
+        self._mean_variance = super().mean_variance
+
+    def apply(self, function: ModeFunction, x: Tensor) -> Tensor:  # noqa: D102 (documented on Covariance)
+        factors = self._of_modes(function).to(x)
+        if x.dtype not in self._vectors:
+            self._vectors[x.dtype] = [basis.to(x.dtype) for basis in self._vectors[torch.float64]]
+        parts = [x.new_zeros(0, x.shape[1])]
+        for rows, basis in zip(self._rows, self._vectors[x.dtype], strict=True):
+            amplitudes = factors[rows][..., None] * (basis.transpose(1, 2) @ x[rows])
+            parts.append((basis @ amplitudes).flatten(0, 1))
+        return torch.cat(parts).index_select(0, self._inverse)
+
+    def trace(self, function: ModeFunction) -> Tensor:  # noqa: D102
+        return ops.sum(self._of_modes(function), self.index, self.num_graphs)
+
+    @property
+    def mean_variance(self) -> Tensor:  # noqa: D102
+        return self._mean_variance
+
+    def _of_modes(self, function: ModeFunction) -> Tensor:
+        carries = self.variances > 0
+        return torch.where(carries, function(torch.where(carries, self.variances, 1.0)), 0.0)
+
+
+def isotropic(batch: Batch, field: Field) -> IsotropicCovariance:
+    """The covariance of unstructured noise of a field."""
+    return IsotropicCovariance(field, field.index(batch), batch.num_graphs)
