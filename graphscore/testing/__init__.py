@@ -1,0 +1,16 @@
+"""What tests of score models, samplers and networks need: exact answers, awkward batches and checks."""
+
+from graphscore.testing.batches import ragged_batch
+from graphscore.testing.convergence import observed_order
+from graphscore.testing.exact import GaussianMixtureScore, GaussianScore
+from graphscore.testing.symmetry import TRANSFORMS, assert_batch_independent, assert_equivariant
+
+__all__ = [
+    "TRANSFORMS",
+    "GaussianMixtureScore",
+    "GaussianScore",
+    "assert_batch_independent",
+    "assert_equivariant",
+    "observed_order",
+    "ragged_batch",
+]
