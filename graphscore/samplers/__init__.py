@@ -1,14 +1,48 @@
-"""Samplers: from the prior to data, one method per file."""
+"""Samplers: from the prior to data, and likelihoods back."""
 
+from graphscore.samplers.adaptive import AdaptiveSampler
 from graphscore.samplers.base import Sampler
-from graphscore.samplers.euler_maruyama import EulerMaruyamaSampler
-from graphscore.samplers.heun import HeunSampler
-from graphscore.samplers.predictor_corrector import PredictorCorrectorSampler
+from graphscore.samplers.dpm_solver import DPMSolverSampler, StochasticDPMSolverSampler
+from graphscore.samplers.flow import EulerSampler, HeunSampler, KarrasSampler
+from graphscore.samplers.likelihood import LogDensity, log_density
+from graphscore.samplers.predictor_corrector import AnnealedLangevinSampler, PredictorCorrectorSampler
+from graphscore.samplers.stochastic import (
+    AncestralSampler,
+    DDIMSampler,
+    EulerMaruyamaSampler,
+    ReverseDiffusionSampler,
+)
 
 SAMPLERS: dict[str, type[Sampler]] = {
     "euler-maruyama": EulerMaruyamaSampler,
+    "reverse-diffusion": ReverseDiffusionSampler,
+    "ancestral": AncestralSampler,
+    "annealed-langevin": AnnealedLangevinSampler,
     "predictor-corrector": PredictorCorrectorSampler,
+    "euler": EulerSampler,
+    "ddim": DDIMSampler,
     "heun": HeunSampler,
+    "karras": KarrasSampler,
+    "adaptive": AdaptiveSampler,
+    "dpm-solver++": DPMSolverSampler,
+    "sde-dpm-solver++": StochasticDPMSolverSampler,
 }
 
-__all__ = ["SAMPLERS", "EulerMaruyamaSampler", "HeunSampler", "PredictorCorrectorSampler", "Sampler"]
+__all__ = [
+    "SAMPLERS",
+    "AdaptiveSampler",
+    "AncestralSampler",
+    "AnnealedLangevinSampler",
+    "DDIMSampler",
+    "DPMSolverSampler",
+    "EulerMaruyamaSampler",
+    "EulerSampler",
+    "HeunSampler",
+    "KarrasSampler",
+    "LogDensity",
+    "PredictorCorrectorSampler",
+    "ReverseDiffusionSampler",
+    "Sampler",
+    "StochasticDPMSolverSampler",
+    "log_density",
+]

@@ -16,6 +16,9 @@ from graphscore.generators import Generator
 
 Callback = Callable[[int, float, Batch], None]
 
+# Below this, nothing is left of the data in float32: what is divided by alpha would be noise.
+FAINT = 1e-6
+
 
 class Sampler(ABC):
     """Integrate the reverse process along a grid of times.
@@ -29,16 +32,32 @@ class Sampler(ABC):
         denoise_last: Whether to end with the posterior mean at the last time, which removes the noise left there.
 
     Raises:
-        ValueError: If the grid is not a falling sequence of times in (0, 1].
+        ValueError: If the grid is not a falling sequence of times in (0, 1], or the method or model cannot start at its
+            first time.
     """
 
-    order: ClassVar[float]
-    """Order of convergence in the step size: of single paths (deterministic) or of moments (stochastic)."""
+    order: ClassVar[int | None]
+    """Order of convergence in the step size: of single paths (deterministic) or of moments (stochastic); ``None`` for
+    methods whose error is not governed by the grid alone."""
+
+    stochastic: ClassVar[bool]
+    """Whether steps draw noise."""
+
+    needs_signal: ClassVar[bool] = False
+    """Whether the method divides by alpha at the first time, so that something must be left of the data there."""
 
     def __init__(self, model: ScoreModel, grid: Tensor, denoise_last: bool = True) -> None:
         grid = torch.as_tensor(grid, dtype=torch.float64, device="cpu")
         if grid.dim() != 1 or len(grid) < 2 or not bool((grid.diff() < 0).all()) or not 0 < grid[-1] < grid[0] <= 1:
             raise ValueError(f"A sampling grid must fall strictly, from at most 1 to above 0, but is {grid.tolist()}")
+        for who in (self, model):
+            for field, sde in model.process if who.needs_signal else ():
+                if sde.alpha(grid[0]) < FAINT:
+                    raise ValueError(
+                        f"{type(who).__name__} divides by alpha, which {sde} brings to {float(sde.alpha(grid[0])):.0e} "
+                        f"for field {field.name!r} at the first time, {float(grid[0])}: start the grid at most at "
+                        f"{sde.max_time}, or choose another sampler or parametrisation"
+                    )
         self.model = model
         self.grid = grid
         self.denoise_last = denoise_last

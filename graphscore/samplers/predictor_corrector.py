@@ -1,4 +1,4 @@
-"""Predictor-corrector sampling."""
+"""Langevin dynamics at falling noise levels, alone or as the corrector of another method's steps."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ from typing import Any
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from graphscore import ops
 from graphscore.denoiser import ScoreModel
-from graphscore.fields import replace
 from graphscore.generators import Generator
 from graphscore.samplers.base import Sampler
-from graphscore.samplers.euler_maruyama import EulerMaruyamaSampler
+from graphscore.samplers.stochastic import EulerMaruyamaSampler, ReverseDiffusionSampler, langevin_step
+
+PREDICTORS: dict[str, type[Sampler]] = {
+    "euler-maruyama": EulerMaruyamaSampler,
+    "reverse-diffusion": ReverseDiffusionSampler,
+}
 
 
 class PredictorCorrectorSampler(Sampler):
-    r"""Euler-Maruyama predictor, then Langevin steps at the new time.
+    r"""A predictor step, then Langevin steps at the new time.
 
-    A corrector step is ``x + a score + sqrt(2 a) z`` with ``a = 2 (snr std)^2``: its drift is about ``snr`` times as
-    long as its noise. Published code takes ``||z|| / ||score||`` of the sample for ``std``: averaged over the batch, a
-    sample depends on its batch mates; of each graph alone, small graphs take huge steps whenever their score passes
-    near zero, and samples of an exact score come out too wide (without bound for a single number).
-
-    The corrector mends errors of earlier steps and adds its own: at a noise level where the data have the variance v,
-    it settles at ``v / (1 - (snr std)^2 / v)``. The order holds for small ``snr``.
+    The corrector (:func:`~graphscore.samplers.stochastic.langevin_step`) mends errors of earlier steps and adds its
+    own: at a noise level where the data have the variance v, it settles at ``v / (1 - (snr std)^2 / v)``. The order
+    holds for small ``snr``.
 
     Args:
         model: The score model.
@@ -32,9 +31,10 @@ class PredictorCorrectorSampler(Sampler):
         denoise_last: Whether to end with the posterior mean at the last time.
         snr: Signal-to-noise ratio of the corrector.
         num_corrections: Langevin steps after each predictor step.
+        predictor: ``"euler-maruyama"`` or ``"reverse-diffusion"``.
 
     Raises:
-        ValueError: If ``snr`` or ``num_corrections`` is not positive.
+        ValueError: If ``snr`` or ``num_corrections`` is not positive, or there is no such predictor.
 
     References:
         Song and Ermon (2019), Generative modeling by estimating gradients of the data distribution, algorithm 1.
@@ -42,32 +42,84 @@ class PredictorCorrectorSampler(Sampler):
     """
 
     order = 1
+    stochastic = True
+    needs_signal = True
 
     def __init__(
-        self, model: ScoreModel, grid: Tensor, denoise_last: bool = True, snr: float = 0.16, num_corrections: int = 1
+        self,
+        model: ScoreModel,
+        grid: Tensor,
+        denoise_last: bool = True,
+        snr: float = 0.16,
+        num_corrections: int = 1,
+        predictor: str = "euler-maruyama",
     ) -> None:
         super().__init__(model, grid, denoise_last)
-        if snr <= 0 or num_corrections < 1:
-            raise ValueError(f"snr and num_corrections must be positive, but are {snr} and {num_corrections}")
+        _check_langevin(snr, "num_corrections", num_corrections)
+        if predictor not in PREDICTORS:
+            raise ValueError(f"Unknown predictor {predictor!r}; expected one of {sorted(PREDICTORS)}")
         self.snr = snr
         self.num_corrections = num_corrections
-        self._predictor = EulerMaruyamaSampler(model, grid)
+        self._predictor = PREDICTORS[predictor](model, grid)
 
     def step(  # noqa: D102 (documented on Sampler)
         self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
     ) -> tuple[Batch, Any]:
         batch, memory = self._predictor.step(batch, t, s, memory, generator)
         for _ in range(self.num_corrections):
-            batch = self._correct(batch, s, generator)
+            batch = langevin_step(self.model, batch, s, self.snr, generator)
         return batch, memory
 
-    def _correct(self, batch: Batch, t: Tensor, generator: Generator) -> Batch:
-        scores, values = self.model.score(batch, t), {}
-        for field, sde in self.model.process:
-            x, index = batch[field.name], field.index(batch)
-            size = 2 * (self.snr * sde.std(t)) ** 2
-            pull, kick = (ops.broadcast(c.to(x), index)[:, None] for c in (size, (2 * size).sqrt()))
-            noise = ops.randn(index, batch.num_graphs, x.shape[1], dtype=x.dtype, generator=generator)
-            noise = field.project(noise, index, batch.num_graphs)
-            values[field.name] = x + pull * scores[field.name] + kick * noise
-        return replace(batch, values)
+
+class AnnealedLangevinSampler(Sampler):
+    r"""Langevin dynamics alone, at one noise level after the other, with no predictor between them.
+
+    From one level to the next the sample is scaled as the data are, by ``alpha_s / alpha_t``. A step forgets only the
+    share ``2 snr^2 std^2 / v`` of what it starts from, where the marginal variance is v: below the level of the data
+    hardly anything is forgotten, and samples stay too wide unless levels follow closely and have many steps. The bias
+    of the corrector in :class:`PredictorCorrectorSampler` comes on top.
+
+    Args:
+        model: The score model.
+        grid: Falling times in (0, 1], shape ``[S + 1]``.
+        denoise_last: Whether to end with the posterior mean at the last time.
+        snr: Signal-to-noise ratio of the steps.
+        num_corrections: Langevin steps at each time.
+
+    Raises:
+        ValueError: If ``snr`` or ``num_corrections`` is not positive.
+
+    References:
+        Song and Ermon (2019), Generative modeling by estimating gradients of the data distribution, algorithm 1.
+        Song and Ermon (2020), Improved techniques for training score-based generative models, algorithm 1.
+    """
+
+    order = None
+    stochastic = True
+    needs_signal = True
+
+    def __init__(
+        self,
+        model: ScoreModel,
+        grid: Tensor,
+        denoise_last: bool = True,
+        snr: float = 0.16,
+        num_corrections: int = 5,
+    ) -> None:
+        super().__init__(model, grid, denoise_last)
+        _check_langevin(snr, "num_corrections", num_corrections)
+        self.snr = snr
+        self.num_corrections = num_corrections
+
+    def step(  # noqa: D102 (documented on Sampler)
+        self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
+    ) -> tuple[Batch, Any]:
+        batch = self.model.process.combine(batch, lambda sde: (sde.alpha(s) / sde.alpha(t),))
+        for _ in range(self.num_corrections):
+            batch = langevin_step(self.model, batch, s, self.snr, generator)
+        return batch, memory
+
+
+def _check_langevin(snr: float, name: str, number: int) -> None:
+    if not snr > 0 or number < 1:
+        raise ValueError(f"snr and {name} must be positive, but are {snr} and {number}")

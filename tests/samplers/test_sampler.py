@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch_geometric.data import Batch
 
 from graphscore import ops, times
-from graphscore.denoiser import Denoiser, ScoreAdapter
+from graphscore.denoiser import Denoiser, NoiseAdapter, ScoreAdapter
 from graphscore.fields import Field
 from graphscore.generators import GraphGenerator
 from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.process import ForwardProcess
-from graphscore.samplers import SAMPLERS, EulerMaruyamaSampler, HeunSampler, PredictorCorrectorSampler
-from graphscore.sdes import VESDE
+from graphscore.samplers import SAMPLERS, HeunSampler
+from graphscore.sdes import SDES, VESDE, RectifiedSDE
 from graphscore.testing import GaussianScore, ragged_batch
 
 SIZES = (0, 4, 1, 0, 5, 3, 0)
@@ -117,8 +119,9 @@ def test_batches_of_nearly_nothing(name, model, sizes):
 def test_fields_of_every_level(name, vp):
     process = ForwardProcess({Field("edge_attr", "edge"): VESDE(), Field("y", "graph", scale=3.0): vp})
     model = GaussianScore(process, mean=0.5, std=0.5)
-    grid = times.karras_grid(100, vp.time, vp.level, end=1e-4)
-    sample = SAMPLERS[name](model, grid)(ragged_batch((0, 4, 1) * 200), torch.Generator().manual_seed(0))
+    grid = times.karras_grid(300, vp.time, vp.level, end=1e-4)
+    sampler = SAMPLERS[name](model, grid, **({"num_corrections": 20} if name == "annealed-langevin" else {}))
+    sample = sampler(ragged_batch((0, 4, 1) * 200), torch.Generator().manual_seed(0))
     for x, scale in ((sample.edge_attr, 1), (sample.y, 3)):
         assert float(x.std()) == pytest.approx(0.5 * scale, rel=4 / (2 * x.numel()) ** 0.5 + 0.03)
     assert float(sample.y.mean()) == pytest.approx(1.5, abs=4 * 1.5 / sample.y.numel() ** 0.5)
@@ -162,22 +165,62 @@ def test_bad_grids_are_rejected(sampler, grid):
         sampler(GaussianScore(ForwardProcess({Field("pos"): VESDE()})), torch.tensor(grid))
 
 
-@pytest.mark.parametrize("options", [{"snr": 0.0}, {"snr": -1.0}, {"num_corrections": 0}])
-def test_bad_options_are_rejected(options):
-    with pytest.raises(ValueError, match="must be positive"):
-        PredictorCorrectorSampler(GaussianScore(ForwardProcess({Field("pos"): VESDE()})), GRID, **options)
-
-
 def test_wrong_number_of_seeds_is_rejected(model):
     with pytest.raises(ValueError, match="3 seeds, but the batch has 7 graphs"):
         HeunSampler(model, GRID)(ragged_batch(SIZES), GraphGenerator(range(3)))
 
 
-def test_corrections_use_the_noise_of_their_own_draws(model):
-    """Predictor and corrector draw in turn: no number is used twice."""
-    generator = GraphGenerator(range(7))
-    PredictorCorrectorSampler(model, GRID, num_corrections=2)(ragged_batch(SIZES), generator)
-    assert generator.num_draws == 2 * (1 + 6 * 3)  # two fields: prior, and per step one predictor and two corrections
-    generator = GraphGenerator(range(7))
-    EulerMaruyamaSampler(model, GRID)(ragged_batch(SIZES), generator)
-    assert generator.num_draws == 2 * (1 + 6)
+class NoWaiting(TorchDispatchMode):
+    """Fails at every operation for which a device would have to be waited for."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert function not in (
+            torch.ops.aten._local_scalar_dense.default,
+            torch.ops.aten.nonzero.default,
+            torch.ops.aten.item.default,
+            torch.ops.aten.is_nonzero.default,
+        ), f"{function} waits for the device"
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "adaptive"])
+def test_steps_never_wait_for_the_device(name, model):
+    """The adaptive solver has to ask whether it has arrived; all others go on without a look."""
+    sampler, batch = SAMPLERS[name](model, GRID), model.process.prior(ragged_batch(SIZES), dtype=torch.float64)
+    generator, memory = GraphGenerator(range(7)), None
+    with torch.no_grad(), NoWaiting():
+        for t, s in itertools.pairwise(GRID):
+            batch, memory = sampler.step(batch, t.expand(7), s.expand(7), memory, generator)
+    with pytest.raises(AssertionError, match="waits"), NoWaiting():
+        bool(batch.pos.sum() > 0)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_what_cannot_start_from_pure_noise_says_so(name):
+    """At time 1 the straight path has lost its data: methods and models that divide by alpha refuse to start there."""
+    process, grid = ForwardProcess({Field("pos", width=3): RectifiedSDE()}), torch.tensor([1.0, 0.5, 0.1])
+    model = GaussianScore(process)
+    if SAMPLERS[name].needs_signal:
+        with pytest.raises(ValueError, match=r"divides by alpha.*start the grid at most at 0.999"):
+            SAMPLERS[name](model, grid)
+    else:
+        sample = SAMPLERS[name](model, grid)(ragged_batch(SIZES), GraphGenerator(range(7)))
+        assert sample.pos.isfinite().all() and float(sample.pos.abs().max()) < 10
+    for adapter in (ScoreAdapter, NoiseAdapter):
+        with pytest.raises(ValueError, match=f"{adapter.__name__}|{SAMPLERS[name].__name__}"):
+            SAMPLERS[name](adapter(lambda batch, t: batch.pos, process), grid)
+    SAMPLERS[name](model, torch.tensor([0.999, 0.5, 0.1]))
+
+
+@pytest.mark.parametrize("process", SDES)
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_network_samples_with_every_process(name, process, model):
+    """The process can be exchanged after training: the same network, in float32, with any process and sampler."""
+    sde = SDES[process]()
+    start, end = sde.time(torch.tensor([5.0, 0.01], dtype=torch.float64)).tolist()
+    grid = times.karras_grid(4, sde.time, sde.level, start=start, end=end)
+    fields = {Field("pos", scale=1.5, zero_mean=True): sde, Field("x", width=2): VESDE()}
+    exchanged = Denoiser(model.network.float(), ForwardProcess(fields))
+    sample = SAMPLERS[name](exchanged, grid)(ragged_batch(SIZES, dtype=torch.float32), GraphGenerator(range(7)))
+    assert sample.pos.dtype == torch.float32 and sample.pos.isfinite().all() and sample.x.isfinite().all()
+    assert float(ops.mean(sample.pos, sample.batch, 7).abs().max()) < 1e-5

@@ -1,0 +1,92 @@
+"""Langevin steps: their bias is known exactly for Gaussians."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from graphscore import times
+from graphscore.fields import Field, replace
+from graphscore.generators import GraphGenerator
+from graphscore.process import ForwardProcess
+from graphscore.samplers import AnnealedLangevinSampler, PredictorCorrectorSampler
+from graphscore.samplers.predictor_corrector import PREDICTORS
+from graphscore.samplers.stochastic import langevin_step
+from graphscore.sdes import SDES, VESDE
+from graphscore.testing import GaussianScore, ragged_batch
+
+PROCESSES = [name for name in SDES if name != "harmonic"]
+
+
+def gaussian(process: str = "ve") -> GaussianScore:
+    return GaussianScore(ForwardProcess({Field("pos"): SDES[process]()}), std=0.5)
+
+
+class OneDraw(GraphGenerator):
+    """Noise whose draw number ``which`` is 1, and all others 0: reads off the coefficients of a step."""
+
+    def __init__(self, which: int) -> None:
+        super().__init__([])
+        self.which = which
+
+    def randn(self, index, num_graphs, width, dtype):
+        self.num_draws += 1
+        return torch.full((len(index), width), float(self.num_draws - 1 == self.which), dtype=dtype)
+
+
+def coefficients(step) -> tuple[float, float]:
+    """A step ``x -> keep x + N(0, spread)`` of one number."""
+    batch, counter = ragged_batch([1], dim=1), OneDraw(-1)
+    keep = float(step(replace(batch, {"pos": torch.ones_like(batch.pos)}), counter).pos)
+    zero = replace(batch, {"pos": torch.zeros_like(batch.pos)})
+    return keep, sum(float(step(zero, OneDraw(draw)).pos) ** 2 for draw in range(counter.num_draws))
+
+
+@pytest.mark.exact
+@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("snr", [0.4, 0.2, 0.1, 0.05])
+def test_bias_falls_with_the_square_of_snr(snr, process):
+    """Langevin steps of size a settle at the variance ``v / (1 - a / (2 v))``, with ``a = 2 (snr std)^2``."""
+    model, t = gaussian(process), torch.tensor([0.7]).double()
+    ((field, sde),) = model.process
+    v = float(model.marginal_std(field, t)) ** 2
+    keep, spread = coefficients(lambda batch, generator: langevin_step(model, batch, t, snr, generator))
+    bias = (snr * float(sde.std(t))) ** 2 / v
+    assert spread / (1 - keep**2) == pytest.approx(v / (1 - bias), rel=1e-12)
+
+
+@pytest.mark.exact
+@pytest.mark.parametrize("predictor", ["euler-maruyama", "reverse-diffusion"])
+def test_corrections_mend_what_the_predictor_gets_wrong(predictor):
+    """The point of the method: with few steps, Euler-Maruyama alone ends far too wide."""
+    sde, model = VESDE(), gaussian()
+    grid = times.karras_grid(60, sde.time, sde.level, end=1e-3)
+
+    def error(sampler):
+        variance = float(model.marginal_std(model.fields["pos"], grid[0])) ** 2
+        for t, s in zip(grid[:-1].split(1), grid[1:].split(1), strict=True):
+            keep, spread = coefficients(lambda b, g, t=t, s=s: sampler.step(b, t, s, None, g)[0])
+            variance = keep**2 * variance + spread
+        return abs(variance / float(model.marginal_std(model.fields["pos"], grid[-1])) ** 2 - 1)
+
+    mended = PredictorCorrectorSampler(model, grid, num_corrections=2, predictor=predictor)
+    assert error(mended) < error(PREDICTORS[predictor](model, grid)) / 2
+
+
+@pytest.mark.parametrize("options", [{"snr": 0.0}, {"snr": -1.0}, {"num_corrections": 0}])
+@pytest.mark.parametrize("sampler", [PredictorCorrectorSampler, AnnealedLangevinSampler])
+def test_bad_options_are_rejected(sampler, options):
+    with pytest.raises(ValueError, match="must be positive"):
+        sampler(gaussian(), times.linear_grid(3), **options)
+
+
+def test_an_unknown_predictor_is_rejected():
+    with pytest.raises(ValueError, match=r"Unknown predictor 'heun'; expected one of \['euler-maruyama', 'reverse"):
+        PredictorCorrectorSampler(gaussian(), times.linear_grid(3), predictor="heun")
+
+
+def test_corrections_use_the_noise_of_their_own_draws():
+    """Predictor and corrector draw in turn: no number is used twice."""
+    generator = GraphGenerator(range(7))
+    PredictorCorrectorSampler(gaussian(), times.linear_grid(6), num_corrections=2)(ragged_batch(), generator)
+    assert generator.num_draws == 1 + 6 * 3  # the prior, and in each step one predictor and two corrections
