@@ -6,77 +6,77 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from graphscore import ops
-from graphscore.denoiser import ScoreModel
+from graphscore.denoiser import Score
+from graphscore.divergence import RowFunction, jacobian_diagonal
 from graphscore.fields import Field, replace
 from graphscore.objectives.reduction import Reduce, reduce_graphs
+from graphscore.objectives.weights import Weight, weigh
 from graphscore.process import check_times
 
 
-def implicit_score_matching(model: ScoreModel, batch: Batch, t: Tensor, *, reduce: Reduce) -> dict[str, Tensor]:
-    r"""Match scores by parts: ``1/2 || score ||^2 + trace(d score / d x)``.
+def implicit_score_matching(
+    model: Score, batch: Batch, t: Tensor, *, weight: Weight | None = None, reduce: Reduce
+) -> dict[str, Tensor]:
+    r"""Match scores by parts: ``lambda(t) (1/2 || score ||^2 + trace(d score / d x))``.
 
     Its mean over samples equals that of the explicit loss up to a constant. The trace is exact: it costs one backward
-    pass for each row and column of the largest graph (all graphs of the batch at once), so this is for small graphs.
-    Gradients flow through it to the model's parameters.
+    pass for each row and column of the largest graph (all graphs of the batch at once), so this is for small graphs;
+    :func:`sliced_score_matching` costs one. Gradients flow through it to the model's parameters.
 
     Args:
-        model: The score model.
+        model: The score.
         batch: Samples of ``p_t`` in units of the fields' scales: noisy batches of any origin, or clean ones.
         t: One time per graph, shape ``[B]``, told to the model.
+        weight: ``lambda(t)`` as a function of SDE and times; 1 by default.
         reduce: ``"sum"`` or ``"mean"`` over the rows and columns of a graph.
 
     Returns:
         One loss per graph for each field, shape ``[B]``.
 
     Raises:
-        ValueError: If there is not one time per graph.
+        ValueError: If there is not one time per graph, or a weight without a process.
 
     References:
         Hyvarinen (2005), Estimation of non-normalized statistical models by score matching, theorem 1 and equation 4.
     """
     check_times(batch, t)
     losses = {}
-    for field, _ in model.process:
+    for name, field in model.fields.items():
         score, diagonal = score_divergence(model, batch, t, field)
-        losses[field.name] = reduce_graphs(
-            torch.square(score) / 2 + diagonal, field.index(batch), batch.num_graphs, reduce
-        )
-    return losses
+        losses[name] = reduce_graphs(torch.square(score) / 2 + diagonal, field.index(batch), batch.num_graphs, reduce)
+    return weigh(losses, model, t, weight)
 
 
-def score_divergence(model: ScoreModel, batch: Batch, t: Tensor, field: Field) -> tuple[Tensor, Tensor]:
+def score_divergence(model: Score, batch: Batch, t: Tensor, field: Field) -> tuple[Tensor, Tensor]:
     r"""Differentiate a field's score by the field: the score and the diagonal of its Jacobian.
 
     In a zero-mean field the derivative is taken within the centre-free subspace, so that the diagonal sums to the trace
     there.
 
     Args:
-        model: The score model; graphs of a batch must not influence each other.
+        model: The score; graphs of a batch must not influence each other.
         batch: A batch at time ``t``.
         t: One time per graph, shape ``[B]``.
         field: Which field.
 
     Returns:
-        The score and the diagonal, both ``[rows, width]`` and differentiable.
+        The score and the diagonal, both ``[rows, width]``; differentiable where gradients are enabled.
     """
+    return jacobian_diagonal(
+        score_function(model, batch, t, field),
+        batch[field.name],
+        field.index(batch),
+        batch.num_graphs,
+        create_graph=torch.is_grad_enabled(),
+    )
+
+
+def score_function(model: Score, batch: Batch, t: Tensor, field: Field) -> RowFunction:
+    """The score of a field as a function of its rows ``[rows, width]``, projected onto the field's space first."""
     index = field.index(batch)
-    rows = ops.count(index, batch.num_graphs)
-    local = torch.arange(len(index), device=index.device) - ops.broadcast(rows.cumsum(0) - rows, index)
-    with torch.enable_grad():
-        x = batch[field.name].detach().requires_grad_()
+
+    def function(x: Tensor) -> Tensor:
         inside = field.project(x, index, batch.num_graphs)
-        score = model.score(replace(batch, {field.name: inside}), t)[field.name]
-        diagonal = torch.zeros_like(score)
-        if not score.requires_grad:
-            return score, diagonal
-        for row in range(int(rows.max()) if len(rows) else 0):
-            here = (local == row).to(score.dtype)[:, None]
-            for column in range(score.shape[1]):
-                one_hot = torch.zeros_like(score)
-                one_hot[:, column : column + 1] = here
-                (gradient,) = torch.autograd.grad(
-                    score, x, one_hot, create_graph=True, allow_unused=True, materialize_grads=True
-                )
-                diagonal = diagonal + one_hot * gradient
-    return score, diagonal
+        return model.score(replace(batch, {field.name: inside}), t)[field.name]
+
+    return function

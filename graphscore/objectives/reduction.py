@@ -26,8 +26,13 @@ def reduce_graphs(values: Tensor, index: Tensor, num_graphs: int, reduce: Reduce
     Raises:
         ValueError: If ``reduce`` is neither ``"sum"`` nor ``"mean"``.
     """
+    return reduce_sums(ops.sum(values.sum(-1), index, num_graphs), index, values.shape[1], reduce)
+
+
+def reduce_sums(sums: Tensor, index: Tensor, width: int, reduce: Reduce) -> Tensor:
+    """Turn each graph's sum over its entries, shape ``[B]``, into what ``reduce`` says; see :func:`reduce_graphs`."""
     if reduce == "sum":
-        return ops.sum(values.sum(-1), index, num_graphs)
+        return sums
     if reduce == "mean":
-        return ops.mean(values.mean(-1), index, num_graphs)
+        return sums / (width * ops.count(index, len(sums), sums.dtype)).clamp(min=1)
     raise ValueError(f"reduce must be 'sum' or 'mean' (within a graph), but is {reduce!r}")

@@ -12,7 +12,7 @@ from torch_geometric.data import Batch
 from graphscore import times
 from graphscore.denoiser import ScoreModel
 from graphscore.generators import GraphGenerator, mix_seed
-from graphscore.objectives import Reduce, Weight, denoising_score_matching
+from graphscore.objectives import Objective, Reduce
 from graphscore.sdes import SDE
 
 TimeDensity = Callable[[Tensor, SDE], Tensor]
@@ -33,7 +33,7 @@ class TaskOutput(NamedTuple):
 
 
 class ScoreMatchingTask(nn.Module):
-    """Denoising score matching with randomness that is a function of seed, step and place in the global batch.
+    """An objective with randomness that is a function of seed, step and place in the global batch.
 
     A run that stops and resumes, or that is spread over several ranks, therefore sees the same times and noise as an
     uninterrupted run on one device.
@@ -41,21 +41,24 @@ class ScoreMatchingTask(nn.Module):
     Args:
         model: The score model.
         density: Maps uniform numbers and the first field's SDE to training times; see :mod:`graphscore.times`.
-        weight: Weight of the loss; see ``graphscore.objectives.WEIGHTS``.
+        objective: The loss, its weight among its options; see ``graphscore.objectives.OBJECTIVES``.
         reduce: ``"sum"`` or ``"mean"`` within a graph.
-        seed: Seed of times and noise, from 0 to 2**31 - 1.
+        seed: Seed of times, noise and directions, from 0 to 2**31 - 1.
 
     Raises:
-        ValueError: If the seed is out of range.
+        ValueError: If the seed is out of range, or the objective makes no sense for the model.
     """
 
-    def __init__(self, model: ScoreModel, density: TimeDensity, weight: Weight, reduce: Reduce, seed: int = 0) -> None:
+    def __init__(
+        self, model: ScoreModel, density: TimeDensity, objective: Objective, reduce: Reduce, seed: int = 0
+    ) -> None:
         super().__init__()
         if not 0 <= seed < 2**31:
             raise ValueError(f"seed must lie between 0 and 2**31 - 1, but is {seed}")
+        objective.check(model)
         self.model = model
         self.density = density
-        self.weight = weight
+        self.objective = objective
         self.reduce: Reduce = reduce
         self.seed = seed
 
@@ -89,6 +92,6 @@ class ScoreMatchingTask(nn.Module):
         _, sde = next(iter(model.process))
         t = self.density(times.stratified(total, generator=source)[places], sde).to(batch.batch.device)
         noise = GraphGenerator((self.seed << 32) + (step * total + places) % 2**32, stream)
-        losses = denoising_score_matching(model, batch, t, weight=self.weight, reduce=self.reduce, generator=noise)
+        losses = self.objective(model, batch, t, reduce=self.reduce, generator=noise)
         loss = torch.stack(list(losses.values())).sum()
         return TaskOutput(loss, local, {name: value.detach().mean() for name, value in losses.items()})

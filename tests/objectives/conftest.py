@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from graphscore.denoiser import ScoreAdapter
+from graphscore.generators import GraphGenerator
 from graphscore.nn import EGNN, ScoreNetwork
 
 
@@ -28,6 +29,8 @@ class Cubature:
 
     def __init__(self, num_nodes: int, dim: int, zero_mean: bool) -> None:
         axes = _axes(num_nodes, dim, zero_mean)
+        self.zero_mean = zero_mean
+        self.axes = axes
         self.dimension = len(axes)
         zeros = torch.zeros_like(axes)
         pairs = torch.cat([torch.stack([axes, zeros], 1), torch.stack([zeros, axes], 1)])
@@ -36,13 +39,34 @@ class Cubature:
         self.num_graphs = len(pairs)
 
     def batch(self, mean: float | Tensor, std: float) -> Batch:
-        """Clean data ``x0 ~ N(mean, std^2)``, one graph for each point."""
-        edges = torch.zeros(2, 0, dtype=torch.long)
+        """Clean data ``x0 ~ N(mean, std^2)``, one graph for each point: a chain."""
+        nodes = torch.arange(len(self.x0[0]))
+        edges = torch.stack([nodes[:-1], nodes[1:]])
         return Batch.from_data_list([Data(pos=mean + std * x, edge_index=edges) for x in self.x0])
 
     @property
     def noise(self) -> dict[str, Tensor]:
         return {"pos": self.eps.flatten(0, 1)}
+
+    @property
+    def directions(self) -> list[Tensor]:
+        """Directions of all graphs whose mean of a quadratic form is exactly its trace: the axes, of length sqrt(d)."""
+        return [self.dimension**0.5 * axis.repeat(self.num_graphs, 1) for axis in self.axes]
+
+
+class Draws(GraphGenerator):
+    """A generator of given numbers, one after another."""
+
+    def __init__(self, draws: list[Tensor]) -> None:
+        self.draws = list(draws)
+
+    def randn(self, index, num_graphs, width, dtype):
+        return self.draws.pop(0)
+
+
+@pytest.fixture
+def draws():
+    return lambda *tensors: Draws(list(tensors))
 
 
 @pytest.fixture(params=[(3, 2, False), (4, 3, True), (1, 1, False)], ids=str)

@@ -6,13 +6,13 @@ from torch import nn
 from torch.testing import assert_close
 from torch_geometric.data import Batch, Data
 
-from graphscore import times
+from graphscore import ops, times
 from graphscore.denoiser import Denoiser, ScoreAdapter
 from graphscore.fields import Field
 from graphscore.generators import GraphGenerator
-from graphscore.objectives import WEIGHTS, denoising_score_matching, explicit_score_matching
+from graphscore.objectives import WEIGHTS, denoising_score_matching, explicit_score_matching, min_snr_weight
 from graphscore.process import ForwardProcess
-from graphscore.sdes import VESDE
+from graphscore.sdes import VESDE, CosineVPSDE, HarmonicSDE, RectifiedSDE
 from graphscore.testing import GaussianMixtureScore, GaussianScore, ragged_batch
 
 SIZES = (0, 4, 1, 0, 5, 3, 0)
@@ -133,6 +133,7 @@ def test_weights(sde):
         "variance": std * score + eps["pos"],
         "likelihood": g * (score + eps["pos"] / std),
         "edm": (x0_hat - x0["pos"]) / c_out,
+        "min-snr": (alpha / std).clamp(max=5**0.5) * (x0_hat - x0["pos"]),
     }
     assert set(expected) == set(WEIGHTS)
     for name, residual in expected.items():
@@ -222,3 +223,62 @@ def test_bad_arguments_are_rejected():
         denoising_score_matching(model, ragged_batch(SIZES), T[:3], reduce="sum")
     with pytest.raises(ValueError, match="reduce"):
         denoising_score_matching(model, ragged_batch(SIZES), T, reduce="none")
+
+
+@pytest.mark.exact
+@pytest.mark.parametrize("name", ["edm", "min-snr", "variance"])
+@pytest.mark.parametrize("sde", [RectifiedSDE(), CosineVPSDE(), HarmonicSDE()], ids=repr)
+def test_weights_are_right_where_nothing_is_left_of_the_data(egnn_network, sde, name):
+    """At time 1, where alpha is 1e-12: ``lambda`` is as large as 1e24, and the loss is a number like any other."""
+    model = Denoiser(egnn_network().float(), ForwardProcess({Field("pos", zero_mean=True): sde}))
+    batch, t = ragged_batch(SIZES, dtype=torch.float32), torch.ones(7, dtype=torch.float64)
+    white = {"pos": torch.randn_like(batch.pos)}
+    noisy, x0, _ = model.process.perturb(batch, t, white)
+    error = ops.sum((model(noisy, t)["pos"] - x0["pos"]).double().square().sum(-1), batch.batch, 7)
+    expected = error * (1.0 if name == "edm" else 1e-24)
+    loss = denoising_score_matching(model, batch, t, eps=white, weight=WEIGHTS[name], reduce="sum")["pos"]
+    assert loss.dtype == torch.float32 and (loss[[1, 4, 5]] > 0).all()
+    assert_close(loss.double(), expected, rtol=1e-5, atol=0)
+
+
+def test_gamma_sets_where_small_levels_stop_to_count_more(sde):
+    for gamma in (1.0, 5.0):
+        snr = (sde.alpha(T) / sde.std(T)) ** 2
+        factor = min_snr_weight(sde, T, gamma) * sde.alpha(T) ** 2 / sde.std(T) ** 4
+        assert_close(factor, snr.clamp(max=gamma), rtol=1e-12, atol=0)
+
+
+@pytest.mark.exact
+@pytest.mark.parametrize("zero_mean", [False, True])
+def test_structured_noise_compares_scores_in_its_own_metric(egnn_network, zero_mean):
+    """The residual is ``std C score + C^(1/2) z``."""
+    field, sde = Field("pos", zero_mean=zero_mean), HarmonicSDE(stiffness=2.0, component_std=1.5)
+    model, batch = Denoiser(egnn_network(), ForwardProcess({field: sde})), ragged_batch(SIZES)
+    white = torch.randn_like(batch.pos)
+    t = T.clamp(max=0.9)
+    covariance = sde.covariance(batch, field)
+    noisy = model.process.perturb(batch, t, {"pos": white}).batch
+    score = covariance.multiply(model.score(noisy, t)["pos"])
+    residual = sde.std(t)[batch.batch, None] * score + covariance.root(white)
+    loss = denoising_score_matching(model, batch, t, eps={"pos": white}, reduce="sum")["pos"]
+    assert_close(loss, ops.sum(residual.square().sum(-1), batch.batch, 7), rtol=1e-10, atol=1e-20)
+
+
+@pytest.mark.exact
+def test_expected_loss_under_structured_noise_is_explicit_plus_a_constant_exactly(cubature, linear_score):
+    """``E ||std C s + C^(1/2) z||^2 = std^2 E ||C (s - grad log p_t)||^2 + const``: differences of two models agree."""
+    field, sde = Field("pos", zero_mean=cubature.zero_mean), HarmonicSDE(component_std=0.8)
+    process = ForwardProcess({field: sde})
+    exact, batch = GaussianScore(process, std=0.7), cubature.batch(0.0, 0.7)
+    t = torch.full((cubature.num_graphs,), 0.3, dtype=torch.float64)
+    noisy = process.perturb(batch, t, cubature.noise).batch
+    covariance, target = sde.covariance(batch, field), exact.score(noisy, t)["pos"]
+    denoising, explicit = [], []
+    for model in (linear_score(process), linear_score(process, a=0.3, b=-0.2), exact):
+        loss = denoising_score_matching(model, batch, t, eps=cubature.noise, reduce="sum")["pos"]
+        error = covariance.multiply(model.score(noisy, t)["pos"] - target)
+        denoising.append(float(loss.mean().detach()))
+        explicit.append(0.3**2 * float(error.square().sum().detach()) / cubature.num_graphs)
+    assert explicit[0] > explicit[2] == pytest.approx(0, abs=1e-20) and explicit[0] != pytest.approx(explicit[1])
+    for one, other in ((0, 2), (1, 2)):
+        assert denoising[one] - denoising[other] == pytest.approx(explicit[one], rel=1e-9)

@@ -53,3 +53,12 @@ def test_times_are_checked():
     batch = ragged_batch(SIZES)
     with pytest.raises(ValueError, match="one time per graph"):
         explicit_score_matching(model, batch, T[0], {"pos": batch.pos}, reduce="sum")
+
+
+def test_an_exact_model_is_asked_for_the_target_and_not_trained(linear_score):
+    process = ForwardProcess({Field("pos", zero_mean=True): VESDE()})
+    model, target, batch = linear_score(process), linear_score(process, a=0.2), ragged_batch(SIZES)
+    loss = explicit_score_matching(model, batch, T, target, reduce="sum")["pos"]
+    assert_close(loss, explicit_score_matching(model, batch, T, target.score(batch, T), reduce="sum")["pos"])
+    loss.sum().backward()
+    assert all(p.grad is None for p in target.parameters()) and all(p.grad is not None for p in model.parameters())

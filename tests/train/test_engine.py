@@ -15,7 +15,7 @@ from graphscore.config import TrainingConfig
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field
 from graphscore.nn import EGNN, ScoreNetwork
-from graphscore.objectives import WEIGHTS
+from graphscore.objectives import OBJECTIVES, WEIGHTS
 from graphscore.process import ForwardProcess
 from graphscore.sdes import VESDE
 from graphscore.train.engine import fit
@@ -43,7 +43,8 @@ def make_task() -> ScoreMatchingTask:
     torch.manual_seed(0)
     process = ForwardProcess({Field("pos", zero_mean=True, width=3): VESDE()})
     network = ScoreNetwork(EGNN(16, 2, cond_channels=8), {"pos": 3})
-    return ScoreMatchingTask(Denoiser(network, process), uniform_density, WEIGHTS["edm"], "mean", seed=3)
+    objective = OBJECTIVES["denoising"].bind(weight=WEIGHTS["edm"])
+    return ScoreMatchingTask(Denoiser(network, process), uniform_density, objective, "mean", seed=3)
 
 
 def config(**changes: object) -> TrainingConfig:

@@ -8,7 +8,7 @@ from torch_geometric.data import Batch, Data
 
 from graphscore.denoiser import ScoreAdapter
 from graphscore.fields import Field
-from graphscore.objectives import WEIGHTS
+from graphscore.objectives import OBJECTIVES, Objective
 from graphscore.process import ForwardProcess
 from graphscore.sdes import SDE, VESDE
 from graphscore.train.task import ScoreMatchingTask
@@ -18,10 +18,10 @@ def density(u: torch.Tensor, sde: SDE) -> torch.Tensor:
     return 1e-3 + (1 - 1e-3) * u
 
 
-def make_task(seed: int = 0) -> ScoreMatchingTask:
+def make_task(seed: int = 0, objective: Objective = OBJECTIVES["denoising"]) -> ScoreMatchingTask:
     process = ForwardProcess({Field("pos"): VESDE()})
     model = ScoreAdapter(lambda batch, t: -batch.pos, process)
-    return ScoreMatchingTask(model, density, WEIGHTS["variance"], "sum", seed)
+    return ScoreMatchingTask(model, density, objective, "sum", seed)
 
 
 def make_graphs(num: int) -> list[Data]:
@@ -54,6 +54,25 @@ def test_the_ranks_losses_add_up_to_that_of_the_global_batch(num_ranks):
 def test_the_log_is_the_mean_over_graphs():
     out = make_task()(Batch.from_data_list(make_graphs(5)), 0)
     torch.testing.assert_close(out.logs["pos"], out.loss / 5)
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "explicit"])
+def test_every_objective_trains_on_any_number_of_ranks(name):
+    """All randomness, directions included, is a function of seed, step and place in the global batch."""
+    task, graphs = make_task(objective=OBJECTIVES[name]), make_graphs(6)
+    whole = task(Batch.from_data_list(graphs), 2)
+    shares = [task(Batch.from_data_list(graphs[rank::2]), 2, rank=rank, num_ranks=2) for rank in range(2)]
+    torch.testing.assert_close(sum(share.loss for share in shares), whole.loss, rtol=1e-10, atol=0)
+    assert whole.loss.isfinite() and set(whole.logs) == {"pos"}
+    with torch.no_grad():
+        torch.testing.assert_close(task(Batch.from_data_list(graphs), 2).loss, whole.loss, rtol=1e-12, atol=0)
+
+
+def test_an_objective_that_lacks_something_is_refused_before_training():
+    with pytest.raises(ValueError, match=r"explicit_score_matching cannot do without the options \['target'\]"):
+        make_task(objective=OBJECTIVES["explicit"])
+    task = make_task(objective=OBJECTIVES["explicit"].bind(target=make_task().model))
+    assert float(task(Batch.from_data_list(make_graphs(3)), 0).loss) == 0
 
 
 def test_the_seed_is_checked():

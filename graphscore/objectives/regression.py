@@ -1,0 +1,100 @@
+"""Regression on clean data: what denoising and flow matching have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from graphscore import alignment, ops
+from graphscore.denoiser import ScoreModel
+from graphscore.fields import Field
+from graphscore.generators import Generator
+from graphscore.objectives.reduction import Reduce, reduce_graphs
+from graphscore.process import Coupling
+from graphscore.sdes import SDE
+
+Align = Literal["target", "noise"]
+
+
+def regress_data(
+    model: ScoreModel,
+    batch: Batch,
+    t: Tensor,
+    coefficient: Callable[[SDE, Tensor], Tensor],
+    *,
+    eps: Mapping[str, Tensor] | None,
+    align: Mapping[str, Align] | None,
+    reduce: Reduce,
+    generator: Generator,
+) -> dict[str, Tensor]:
+    r"""Regress the posterior mean on the clean data of which a noisy batch was made: ``c(t) || x0_hat - x0 ||^2``.
+
+    Alignment is for positions that are known up to a rigid motion:
+
+    - ``"target"``: x0 is turned and moved onto x0_hat, which makes the loss its minimum over rigid motions. The motion
+      is held fixed for the gradient, which is exact: at a minimum, its own change counts nothing. Only the shape is
+      learned then: no loss asks x0_hat to have the orientation of xt.
+    - ``"noise"``: the noise is turned onto x0 before both are mixed, so that paths between them are short. Noise turned
+      by a fixed rotation has the same law, whatever its covariance; turned onto the data, it keeps this law if every
+      orientation of the data is as likely, as it is to an equivariant model. The velocity then is that of a flow
+      between the same ends, but ``score`` is no longer the score: sample by the flow.
+
+    Args:
+        model: The score model.
+        batch: Clean data; neither changed nor copied, apart from the fields.
+        t: One time per graph, shape ``[B]``.
+        coefficient: ``c(t)`` ``[B]`` as a function of SDE and times, in float64.
+        eps: White noise of each field instead of fresh noise, ``[rows, width]``.
+        align: What to align, by field; nothing by default.
+        reduce: ``"sum"`` or ``"mean"`` over the rows and columns of a graph.
+        generator: Source of the noise.
+
+    Returns:
+        One loss per graph for each field, shape ``[B]``.
+
+    Raises:
+        ValueError: If the times, a field or a noise have another shape than expected, or ``align`` names no field or
+            no way of alignment.
+
+    References:
+        Abramson et al. (2024), Accurate structure prediction of biomolecular interactions with AlphaFold 3, supplement,
+        equation 2 and algorithm 28 (aligned targets).
+        Hassan et al. (2024), ET-Flow: equivariant flow-matching for molecular conformer generation (aligned noise).
+    """
+    align = _check_alignment(align, model.process.fields)
+    noisy, clean, _ = model.process.perturb(batch, t, eps, generator, _turn_noise(batch, align))
+    estimates, losses = model(noisy, t), {}
+    for field, sde in model.process:
+        index, x0, x0_hat = field.index(batch), clean[field.name], estimates[field.name]
+        if align.get(field.name) == "target":
+            x0 = alignment.align(x0, x0_hat.detach(), index, batch.num_graphs)
+        per_graph = reduce_graphs(torch.square(x0_hat - x0), index, batch.num_graphs, reduce)
+        losses[field.name] = coefficient(sde, t).to(per_graph) * per_graph
+    return losses
+
+
+def _turn_noise(batch: Batch, align: Mapping[str, Align]) -> Coupling:
+    """Turn the noise of fields that ask for it onto their clean data, about the origin."""
+
+    def couple(field: Field, x0: Tensor, noise: Tensor) -> Tensor:
+        if align.get(field.name) != "noise":
+            return noise
+        index = field.index(batch)
+        rotation = ops.broadcast(alignment.kabsch(noise, x0, index, batch.num_graphs), index)
+        return torch.einsum("nij,nj->ni", rotation, noise)
+
+    return couple
+
+
+def _check_alignment(align: Mapping[str, Align] | None, fields: Mapping[str, Field]) -> Mapping[str, Align]:
+    align = align or {}
+    for name, way in align.items():
+        if name not in fields:
+            raise ValueError(f"align names the field {name!r}, but the process has {sorted(fields)}")
+        if way not in ("target", "noise"):
+            raise ValueError(f"align of field {name!r} must be 'target' or 'noise', but is {way!r}")
+    return align
