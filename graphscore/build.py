@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from graphscore.data.transforms import TRANSFORMS
 from graphscore.denoiser import Denoiser, ScoreModel
 from graphscore.fields import Field, measure_scale
 from graphscore.nn import BACKBONES, ScoreNetwork
-from graphscore.objectives import WEIGHTS
+from graphscore.objectives import OBJECTIVES, WEIGHTS, Objective, denoising_score_matching
 from graphscore.process import ForwardProcess
 from graphscore.registry import find
 from graphscore.samplers import SAMPLERS, Sampler
@@ -35,16 +36,28 @@ def _log_normal(u: Tensor, sde: SDE, mean: float = -1.2, std: float = 1.2, eps: 
     return times.log_normal(u, sde.time, mean, std, eps)
 
 
-def _linear(num_steps: int, sde: SDE, start: float = 1.0, end: float = 1e-5) -> Tensor:
-    return times.linear_grid(num_steps, start=start, end=end)
+def _linear(num_steps: int, sde: SDE, start: float | None = None, end: float | None = None) -> Tensor:
+    return times.linear_grid(num_steps, **_ends(sde, start, end))
 
 
-def _karras(num_steps: int, sde: SDE, start: float = 1.0, end: float = 1e-5, rho: float = 7.0) -> Tensor:
-    return times.karras_grid(num_steps, sde.time, sde.level, start=start, end=end, rho=rho)
+def _karras(
+    num_steps: int, sde: SDE, start: float | None = None, end: float | None = None, rho: float = 7.0
+) -> Tensor:
+    return times.karras_grid(num_steps, sde.time, sde.level, rho=rho, **_ends(sde, start, end))
+
+
+def _log_snr(num_steps: int, sde: SDE, start: float | None = None, end: float | None = None) -> Tensor:
+    return times.log_snr_grid(num_steps, sde.time, sde.level, **_ends(sde, start, end))
+
+
+def _ends(sde: SDE, start: float | None, end: float | None) -> dict[str, float]:
+    """Unless told otherwise, sample from the largest moderate noise level of a process down to 0.003 of the scale."""
+    lowest = float(sde.time(torch.tensor(10**-2.5, dtype=torch.float64)))
+    return {"start": sde.max_time if start is None else start, "end": lowest if end is None else end}
 
 
 DENSITIES: dict[str, Callable[..., Tensor]] = {"uniform": _uniform, "log-normal": _log_normal}
-GRIDS: dict[str, Callable[..., Tensor]] = {"linear": _linear, "karras": _karras}
+GRIDS: dict[str, Callable[..., Tensor]] = {"linear": _linear, "karras": _karras, "log-snr": _log_snr}
 
 
 def create(component: Component, registry: Mapping[str, Any], kind: str, *args: Any, **kwargs: Any) -> Any:
@@ -58,6 +71,20 @@ def create(component: Component, registry: Mapping[str, Any], kind: str, *args: 
         return target(*args, **kwargs, **component.options)
     except TypeError as error:
         raise ValueError(f"The {kind} {component.name!r} does not take these options: {error}") from error
+
+
+def bind(component: Component, registry: Mapping[str, Any], kind: str) -> Callable[..., Tensor]:
+    """Set a function's options.
+
+    Raises:
+        ValueError: If there is no such function, or it does not take these options.
+    """
+    function = find(component.name, registry, kind)
+    try:
+        inspect.signature(function).bind_partial(**component.options)
+    except TypeError as error:
+        raise ValueError(f"The {kind} {component.name!r} does not take these options: {error}") from error
+    return partial(function, **component.options)
 
 
 def build_dataset(config: Config, *, transformed: bool = True) -> Dataset:
@@ -95,12 +122,23 @@ def build_process(config: Config) -> ForwardProcess:
     """Build the forward process; scales must be numbers (see :func:`measure_scales`)."""
     return ForwardProcess(
         {
-            Field(field.name, field.level, float(field.scale), field.zero_mean, field.width): create(
-                field.sde, SDES, "SDE"
-            )
+            Field(field.name, field.level, float(field.scale), field.zero_mean, field.width): build_sde(field.sde)
             for field in config.fields
         }
     )
+
+
+def build_sde(component: Component) -> SDE:
+    """Build a noise process; its ``schedule``, if it has one, is a component of the same kind."""
+    schedule = component.options.get("schedule")
+    if schedule is None:
+        return create(component, SDES, "SDE")
+    if isinstance(schedule, str):
+        schedule = {"name": schedule}
+    if not isinstance(schedule, dict) or not isinstance(schedule.get("name"), str):
+        raise ValueError(f"The schedule of the SDE {component.name!r} must have a name, but is {schedule!r}")
+    nested = build_sde(Component.model_validate(schedule))
+    return create(component.model_copy(update={"schedule": nested}), SDES, "SDE")
 
 
 def build_model(config: Config) -> Denoiser:
@@ -120,16 +158,31 @@ def build_model(config: Config) -> Denoiser:
 def build_task(config: Config, model: ScoreModel) -> ScoreMatchingTask:
     """Build what a training step computes."""
     training = config.training
-    density = partial(find(training.times.name, DENSITIES, "time density"), **training.times.options)
-    weight = find(training.weight, WEIGHTS, "weight")
-    return ScoreMatchingTask(model, density, weight, training.reduce, training.seed)
+    density = bind(training.times, DENSITIES, "time density")
+    return ScoreMatchingTask(model, density, build_objective(config), training.reduce, training.seed)
 
 
-def build_sampler(config: Config, model: ScoreModel, num_steps: int | None = None) -> Sampler:
-    """Build the sampler, with another number of steps if given."""
+def build_objective(config: Config) -> Objective:
+    """Build the objective with its options and weight; a function of one's own takes clean data."""
+    component, weight = config.training.objective, config.training.weight
+    objective = find(component.name, OBJECTIVES, "objective")
+    if not isinstance(objective, Objective):
+        objective = Objective(objective)
+    options = component.options
+    if "weight" in options:
+        raise ValueError("The weight of an objective is not among its options; set training.weight")
+    if weight is None and objective.function is denoising_score_matching:
+        weight = Component(name="edm")
+    if weight is not None:
+        options["weight"] = bind(weight, WEIGHTS, "weight")
+    return objective.bind(**options)
+
+
+def build_sampler(config: Config, model: ScoreModel) -> Sampler:
+    """Build the sampler and its time grid, which is that of the first field's process."""
     sampling = config.sampling
     _, sde = next(iter(model.process))
-    grid = create(sampling.grid, GRIDS, "time grid", sampling.num_steps if num_steps is None else num_steps, sde)
+    grid = create(sampling.grid, GRIDS, "time grid", sampling.num_steps, sde)
     return create(sampling.sampler, SAMPLERS, "sampler", model, grid)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 
 class _Strict(BaseModel):
@@ -25,6 +25,10 @@ class Component(BaseModel):
     def options(self) -> dict[str, Any]:
         """The constructor's keyword arguments."""
         return dict(self.model_extra or {})
+
+
+Named = Annotated[Component, BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value)]
+"""A component that may be given by its name alone."""
 
 
 class DataConfig(_Strict):
@@ -56,7 +60,7 @@ class NetworkConfig(_Strict):
 
 
 class TrainingConfig(_Strict):
-    """How the network is trained."""
+    """How the network is trained; without a ``weight``, it is ``edm`` for denoising and 1 for other objectives."""
 
     max_steps: int = Field(gt=0)
     batch_size: int = Field(default=64, gt=0)
@@ -65,7 +69,8 @@ class TrainingConfig(_Strict):
     warmup_steps: int = Field(default=100, ge=0)
     gradient_clip: float = Field(default=1.0, gt=0)
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
-    weight: str = "edm"
+    objective: Named = Component(name="denoising")
+    weight: Named | None = None
     reduce: Literal["sum", "mean"] = "mean"
     times: Component = Component(name="uniform")
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -94,6 +99,13 @@ class Config(_Strict):
         """The same run on the graphs of a file instead of its data set."""
         dataset = Component.model_validate({"name": "files", "path": str(path)})
         return self.model_copy(update={"data": self.data.model_copy(update={"dataset": dataset})})
+
+    def with_sampling(self, sampler: str | None, num_steps: int | None) -> Config:
+        """The same run sampled by another method, with its default options, or in another number of steps."""
+        changes: dict[str, Any] = {} if sampler is None else {"sampler": Component(name=sampler)}
+        if num_steps is not None:
+            changes["num_steps"] = num_steps
+        return self.model_copy(update={"sampling": self.sampling.model_copy(update=changes)})
 
 
 def named_configs() -> list[str]:

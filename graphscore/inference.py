@@ -41,6 +41,7 @@ def sample_file(
     out: Path,
     *,
     num: int = 1,
+    sampler: str | None = None,
     num_steps: int | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -52,6 +53,7 @@ def sample_file(
         inputs: What was read.
         out: Output file; the report goes beside it, ``<out>.report.json``.
         num: Samples of each input.
+        sampler: Name of the sampler; the model's default if ``None``.
         num_steps: Sampling steps; the model's default if ``None``.
         seed: Seed of the samples.
         progress: Called with (samples done, samples in all).
@@ -60,14 +62,16 @@ def sample_file(
         The report: one entry per input, in order, and totals.
 
     Raises:
-        ValueError: If the output's format is unknown or does not fit, or nothing could be sampled.
+        ValueError: If the output's format is unknown or does not fit, there is no such sampler, or nothing could be
+            sampled.
         FileNotFoundError: If there is no checkpoint.
     """
     _check_fit(inputs, check_output(out))
     model, config, info = load_model(checkpoint)
+    config = config.with_sampling(sampler, num_steps)
     started = time.monotonic()
     result = generate(
-        build_sampler(config, model, num_steps), inputs.items, num=num, seed=seed, transform=build_transform(config),
+        build_sampler(config, model), inputs.items, num=num, seed=seed, transform=build_transform(config),
         known=info["known"], progress=progress,
     )  # fmt: skip
     entries = _entries(inputs, result)
@@ -82,7 +86,8 @@ def sample_file(
         "num_failed": sum(entry["failure"] is not None for entry in entries),
         "num_wrong_stereo": sum(entry["wrong_stereo"] for entry in entries),
         "seed": seed,
-        "num_steps": config.sampling.num_steps if num_steps is None else num_steps,
+        "sampler": config.sampling.sampler.name,
+        "num_steps": config.sampling.num_steps,
         "seconds": time.monotonic() - started,
         "version": __version__,
         "inputs": entries,

@@ -36,7 +36,7 @@ def test_every_configuration_builds_and_runs_two_steps(name, tmp_path):
     noisy = model.process.perturb(batch, t).batch
     for key, value in model(noisy, t).items():
         assert torch.equal(loaded(noisy, t)[key], value)
-    assert build_sampler(config, loaded, 2)(batch).pos.isfinite().all()
+    assert build_sampler(config.with_sampling(None, 2), loaded)(batch).pos.isfinite().all()
 
 
 def test_building_a_model_for_loading_leaves_the_global_generator_alone(tmp_path):
@@ -65,6 +65,84 @@ def test_a_component_of_ones_own_is_named_by_its_path():
     )
     ((_, sde),) = build_model(config).process
     assert sde.sigma == 7.0
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("{name: vp, beta_max: 10}", "VPSDE(beta_min=0.1, beta_max=10)"),
+        ("rectified", "RectifiedSDE()"),
+        ("{name: 'graphscore.sdes.ve:VESDE', sigma: 7.0}", "VESDE(sigma=7.0)"),
+    ],
+)
+def test_a_harmonic_process_has_the_schedule_of_another(schedule, expected):
+    sde = f"{{name: harmonic, schedule: {schedule}, edge_mask: bond, stiffness: 2.0}}"
+    config = load_config("small-molecules", ["fields.0.scale=1.0", f"fields.0.sde={sde}"])
+    ((_, built),) = build_model(config).process
+    assert (repr(built.schedule), built.edge_mask, built.stiffness) == (expected, "bond", 2.0)
+    assert check_config(config.model_dump(mode="json"), "dump") == config
+
+
+@pytest.mark.parametrize(
+    ("overrides", "function", "options"),
+    [
+        ([], "denoising_score_matching", {"weight": "edm_weight"}),
+        (["training.weight=variance"], "denoising_score_matching", {"weight": "variance_weight"}),
+        (["training.weight={name: min-snr, gamma: 3}"], "denoising_score_matching", {"weight": "min_snr_weight"}),
+        (["training.objective=flow-matching"], "flow_matching", {}),
+        (
+            ["training.objective={name: data, align: {pos: target}}"],
+            "flow_matching",
+            {"target": "data", "align": {"pos": "target"}},
+        ),
+        (
+            ["training.objective={name: sliced-vr, num_projections: 2}"],
+            "sliced_score_matching",
+            {"variance_reduction": True, "num_projections": 2},
+        ),
+        (["training.objective='graphscore.objectives.flow:flow_matching'"], "flow_matching", {}),
+    ],
+)
+def test_objectives_and_weights_are_given_by_name_or_with_options(overrides, function, options):
+    config = load_config("digits", ["fields.0.scale=2.0", *overrides])
+    objective = build_task(config, build_model(config)).objective
+    got = {name: value if name != "weight" else value.func.__name__ for name, value in objective.options.items()}
+    assert (objective.name, got) == (function, options)
+    if "gamma" in "".join(overrides):
+        assert objective.options["weight"].keywords == {"gamma": 3}
+    assert check_config(config.model_dump(mode="json"), "dump") == config
+
+
+def test_a_configuration_from_before_there_were_objectives_trains_alike():
+    values = load_config("digits", ["fields.0.scale=2.0"]).model_dump(mode="json")
+    old = {key: value for key, value in values["training"].items() if key != "objective"} | {"weight": "edm"}
+    losses = []
+    for config in (check_config(values, "new"), check_config({**values, "training": old}, "old")):
+        batch = Batch.from_data_list(build_dataset(config).split("val")[:4])
+        torch.manual_seed(0)
+        losses.append(build_task(config, build_model(config))(batch, 3).loss)
+    assert torch.equal(*losses)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("training.objective=explicit", "cannot do without the options .'target'."),
+        ("training.objective={name: sliced, projections: 2}", "does not take the options .'projections'.*'num_proj"),
+        ("training.objective={name: denoising, weight: edm}", "set training.weight"),
+        ("training.objective=adversarial", "Unknown objective 'adversarial'; expected one of .'data', 'denoising'"),
+        ("training.weight={name: min-snr, gama: 3}", "The weight 'min-snr' does not take these options: .*gama"),
+        ("training.weight=heavy", "Unknown weight 'heavy'; expected one of .'edm', 'likelihood'"),
+        ("training.times={name: uniform, epsilon: 1}", "The time density 'uniform' does not take .*epsilon"),
+        ("fields.0.sde={name: harmonic, schedule: {beta: 3}}", "schedule of the SDE 'harmonic' must have a name"),
+        ("fields.0.sde={name: harmonic, schedule: {name: ve, beta: 3}}", "The SDE 've' does not take .*beta"),
+        ("fields.0.sde={name: ve, schedule: rectified}", "The SDE 've' does not take .*schedule"),
+    ],
+)
+def test_wrong_objectives_and_processes_are_refused_before_training(override, words):
+    with pytest.raises(ValueError, match=words):
+        config = load_config("digits", ["fields.0.scale=1.0", override])
+        build_task(config, build_model(config))
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import torch
 from torch.testing import assert_close
 
 from graphscore import times
+from graphscore.build import GRIDS
 from graphscore.generators import GraphGenerator
-from graphscore.sdes import VESDE
+from graphscore.sdes import SDES, VESDE
 
 SDE = VESDE()
 
@@ -74,6 +75,27 @@ def test_karras_grid_falls_evenly_in_the_root_of_the_level(rho):
     assert (grid.diff() < 0).all()
     steps = (SDE.level(grid) ** (1 / rho)).diff()
     assert_close(steps, steps.mean().expand(50), rtol=1e-9, atol=0)
+
+
+def test_log_snr_grid_falls_evenly_in_the_logarithm_of_the_level():
+    grid = times.log_snr_grid(50, SDE.time, SDE.level, start=0.9, end=1e-4)
+    assert grid.shape == (51,) and grid[0] == 0.9 and grid[-1] == 1e-4
+    steps = SDE.level(grid).log().diff()
+    assert (steps < 0).all()
+    assert_close(steps, steps.mean().expand(50), rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("process", SDES)
+@pytest.mark.parametrize("name", GRIDS)
+def test_grids_of_configurations_end_at_the_smallest_noise(name, process):
+    """Whatever the number of steps: never only the noisiest slice of the way."""
+    sde = SDES[process]()
+    for num_steps in (1, 2, 50):
+        grid = GRIDS[name](num_steps, sde)
+        assert len(grid) == num_steps + 1 and (grid.diff() < 0).all()
+        assert float(sde.level(grid[-1])) == pytest.approx(10**-2.5) and grid[0] == sde.max_time
+        assert float(sde.level(grid[0])) > 9
+    assert GRIDS[name](3, sde, start=0.5, end=0.1)[[0, -1]].tolist() == [0.5, 0.1]
 
 
 @pytest.mark.parametrize(
