@@ -76,6 +76,9 @@ def sample(
         Path | None, typer.Option("--input", help="Graphs: .smi .csv .sdf .mol .xyz .graphml .pt")
     ] = None,
     num: Annotated[int, typer.Option(help="Samples of each input.")] = 1,
+    sampler: Annotated[
+        str | None, typer.Option(help="Sampler, see `graphscore methods`; the model's own default if not given.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; the model's own default if not given.")] = None,
     seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same samples.")] = 0,
 ) -> None:
@@ -85,7 +88,9 @@ def sample(
 
     found = read_inputs(smiles or [], inputs)
     with Counter(console, "sampling") as progress:
-        report = sample_file(checkpoint, found, out, num=num, num_steps=steps, seed=seed, progress=progress)
+        report = sample_file(
+            checkpoint, found, out, num=num, sampler=sampler, num_steps=steps, seed=seed, progress=progress
+        )
     console.print(f"Wrote {report['num_written']} samples of {report['num_sampled']} input(s) to {out}")
     if report["num_wrong_stereo"]:
         console.print(
@@ -112,6 +117,20 @@ def evaluate(
         console.print(
             f"{len(report['skipped'])} records or molecules were left out: {report['skipped'][0]['reason']} ..."
         )
+
+
+@app.command()
+def methods(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, as in the README.")] = False,
+) -> None:
+    """Show which objectives and samplers work with which noise processes, by trying them all."""
+    from graphscore import methods as combinations
+    from graphscore.cli.show import show_methods
+
+    if markdown:
+        typer.echo(combinations.markdown(), nl=False)
+    else:
+        show_methods(console, combinations.try_all())
 
 
 @data_app.command("list")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from graphscore.methods import LEGEND, REFUSED, SIGNS, Trial
 
 if TYPE_CHECKING:  # commands that train nothing need not load the training engine
     from graphscore.demo import Demo
@@ -35,6 +37,26 @@ class Counter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+
+
+def show_methods(console: Console, trials: Sequence[Trial]) -> None:
+    """Print a table of objectives and one of samplers, with a column for each process, and why some are refused."""
+    processes = list(dict.fromkeys(trial.process for trial in trials))
+    for kind in ("objective", "sampler"):
+        table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+        table.add_column(kind, no_wrap=True)
+        for process in processes:
+            table.add_column(process.replace("-", "-\n"), justify="center", no_wrap=True)
+        rows: dict[str, list[str]] = {}
+        for trial in trials:
+            if trial.kind == kind:
+                rows.setdefault(trial.method, []).append(SIGNS[trial.outcome])
+        for method, cells in rows.items():
+            table.add_row(method, *cells)
+        console.print(table)
+    console.print(LEGEND)
+    for reason in sorted({trial.reason for trial in trials if trial.outcome == REFUSED}):
+        console.print(f"refused: {reason}")
 
 
 def show_conformers(console: Console, reports: Mapping[str, Mapping[str, Any]]) -> None:

@@ -43,7 +43,7 @@ class Sampler(ABC):
     stochastic: ClassVar[bool]
     """Whether steps draw noise."""
 
-    needs_signal: ClassVar[bool] = False
+    needs_signal: bool = False
     """Whether the method divides by alpha at the first time, so that something must be left of the data there."""
 
     def __init__(self, model: ScoreModel, grid: Tensor, denoise_last: bool = True) -> None:

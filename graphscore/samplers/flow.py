@@ -89,7 +89,6 @@ class KarrasSampler(Sampler):
 
     order = 2
     stochastic = True
-    needs_signal = True
 
     def __init__(
         self,

@@ -43,7 +43,6 @@ class PredictorCorrectorSampler(Sampler):
 
     order = 1
     stochastic = True
-    needs_signal = True
 
     def __init__(
         self,
@@ -54,10 +53,11 @@ class PredictorCorrectorSampler(Sampler):
         num_corrections: int = 1,
         predictor: str = "euler-maruyama",
     ) -> None:
-        super().__init__(model, grid, denoise_last)
-        _check_langevin(snr, "num_corrections", num_corrections)
         if predictor not in PREDICTORS:
             raise ValueError(f"Unknown predictor {predictor!r}; expected one of {sorted(PREDICTORS)}")
+        self.needs_signal = PREDICTORS[predictor].needs_signal
+        super().__init__(model, grid, denoise_last)
+        _check_langevin(snr, num_corrections)
         self.snr = snr
         self.num_corrections = num_corrections
         self._predictor = PREDICTORS[predictor](model, grid)
@@ -107,7 +107,7 @@ class AnnealedLangevinSampler(Sampler):
         num_corrections: int = 5,
     ) -> None:
         super().__init__(model, grid, denoise_last)
-        _check_langevin(snr, "num_corrections", num_corrections)
+        _check_langevin(snr, num_corrections)
         self.snr = snr
         self.num_corrections = num_corrections
 
@@ -120,6 +120,6 @@ class AnnealedLangevinSampler(Sampler):
         return batch, memory
 
 
-def _check_langevin(snr: float, name: str, number: int) -> None:
-    if not snr > 0 or number < 1:
-        raise ValueError(f"snr and {name} must be positive, but are {snr} and {number}")
+def _check_langevin(snr: float, num_corrections: int) -> None:
+    if not snr > 0 or num_corrections < 1:
+        raise ValueError(f"snr and num_corrections must be positive, but are {snr} and {num_corrections}")

@@ -7,6 +7,10 @@ import json
 import torch
 from rdkit import Chem
 
+from graphscore.methods import markdown
+from graphscore.objectives import OBJECTIVES
+from graphscore.samplers import SAMPLERS
+
 TINY = [
     "--set", "network.backbone={name: egnn, hidden_channels: 16, num_layers: 2, edge_channels: 8, cond_channels: 8}",
     "--set", "training.max_steps=4", "--set", "training.batch_size=4", "--set", "training.checkpoint_every=2",
@@ -129,6 +133,24 @@ def test_without_a_command_the_help_is_shown(run):
     result = run()
     assert all(command in result.out for command in ("demo", "train", "sample", "evaluate", "data"))
     assert result.err == ""
+
+
+def test_samples_by_another_sampler(run, checkpoint, tmp_path):
+    arguments = ("sample", "--checkpoint", checkpoint, "CCO", "--num", 2, "--seed", 1, "--steps", 4)
+    for name, options in (("a.pt", ()), ("b.pt", ("--sampler", "dpm-solver++"))):
+        assert run(*arguments, *options, "--out", name).code == 0
+    report = json.loads((tmp_path / "b.pt.report.json").read_text())
+    assert (report["sampler"], report["num_steps"]) == ("dpm-solver++", 4)
+    a, b = (torch.load(name, weights_only=True)[0]["pos"] for name in ("a.pt", "b.pt"))
+    assert not torch.allclose(a, b, atol=1e-4)
+
+
+def test_methods_lists_the_registries(run):
+    result = run("methods")
+    assert result.code == 0
+    for registry in (OBJECTIVES, SAMPLERS):
+        assert all(any(line.split()[:1] == [name] for line in result.out.splitlines()) for name in registry)
+    assert run("methods", "--markdown").out == markdown()
 
 
 def test_data_list_names_every_data_set(run):

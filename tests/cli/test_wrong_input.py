@@ -105,6 +105,14 @@ WRONG = {
     "evaluate without coordinates": (["evaluate", "good.smi", "good.sdf"], ["good.smi", "coordinates"]),
     "evaluate other molecules": (["evaluate", "other.sdf", "good.sdf"], ["no molecule in common"]),
     "report of another kind": (["evaluate", "good.sdf", "good.sdf", "--out", "report.txt"], ["report.txt", ".json"]),
+    "unknown sampler": (
+        ["sample", "--checkpoint", "{model}", "CCO", "--sampler", "dpm", "--out", "x.sdf"],
+        ["'dpm'", "dpm-solver++"],
+    ),
+    "steps below 1": (
+        ["sample", "--checkpoint", "{model}", "CCO", "--steps", "0", "--out", "x.sdf"],
+        ["at least 1 step", "0"],
+    ),
     "unknown data set": (["data", "build", "qm8"], ["qm8", "small-molecules"]),
 }
 

@@ -90,3 +90,9 @@ def test_corrections_use_the_noise_of_their_own_draws():
     generator = GraphGenerator(range(7))
     PredictorCorrectorSampler(gaussian(), times.linear_grid(6), num_corrections=2)(ragged_batch(), generator)
     assert generator.num_draws == 1 + 6 * 3  # the prior, and in each step one predictor and two corrections
+
+
+def test_pure_noise_is_no_obstacle_with_a_predictor_that_starts_there():
+    process = ForwardProcess({Field("pos", width=3): SDES["rectified"]()})
+    sampler = PredictorCorrectorSampler(GaussianScore(process), torch.tensor([1.0, 0.5]), predictor="reverse-diffusion")
+    assert sampler(ragged_batch(), GraphGenerator(range(7))).pos.isfinite().all()
