@@ -167,3 +167,26 @@ def test_iteration_and_lookup(process):
     assert [field.name for field, _ in process] == ["pos", "x", "edge_attr", "y"]
     assert process.fields["edge_attr"].level == "edge"
     assert "VESDE(sigma=25.0)" in repr(process)
+
+
+def test_graphs_of_one_node_each_have_their_own_time():
+    """As many rows as graphs: whether a value belongs to a row or a graph must not be guessed from its length."""
+    batch, t = ragged_batch([1] * 5), torch.tensor([0.9, 0.1, 0.5, 0.2, 1.0]).double()
+    fields = {Field("pos"): VESDE(), Field("y", "graph"): VESDE()}
+    noisy, x0, eps = ForwardProcess(fields).perturb(batch, t)
+    for name in ("pos", "y"):
+        assert_close(noisy[name], x0[name] + VESDE().std(t)[:, None] * eps[name])
+
+
+@pytest.mark.exact
+def test_combinations_are_linear_graph_by_graph(process):
+    batch = process.prior(ragged_batch(SIZES), dtype=torch.float64)
+    values = {name: torch.randn_like(batch[name]) for name in process.fields}
+    combined = process.combine(batch, lambda sde: (sde.alpha(T), 1 - T), values)
+    for field, sde in process:
+        index = field.index(batch)
+        expected = sde.alpha(T)[index, None] * batch[field.name] + (1 - T)[index, None] * values[field.name]
+        assert_close(combined[field.name], expected)
+    noisy = process.combine(batch, lambda sde: (0 * T, 0 * T + 1), generator=GraphGenerator(range(7)))
+    assert float(noisy.pos.var()) == pytest.approx(1, rel=0.5) and not torch.equal(noisy.pos, batch.pos)
+    assert_close(noisy.pos, Field("pos", zero_mean=True).project(noisy.pos, noisy.batch, 7))
