@@ -40,9 +40,7 @@ def _linear(num_steps: int, sde: SDE, start: float | None = None, end: float | N
     return times.linear_grid(num_steps, **_ends(sde, start, end))
 
 
-def _karras(
-    num_steps: int, sde: SDE, start: float | None = None, end: float | None = None, rho: float = 7.0
-) -> Tensor:
+def _karras(num_steps: int, sde: SDE, start: float | None = None, end: float | None = None, rho: float = 7.0) -> Tensor:
     return times.karras_grid(num_steps, sde.time, sde.level, rho=rho, **_ends(sde, start, end))
 
 

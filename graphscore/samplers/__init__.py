@@ -6,6 +6,7 @@ from graphscore.samplers.dpm_solver import DPMSolverSampler, StochasticDPMSolver
 from graphscore.samplers.flow import EulerSampler, HeunSampler, KarrasSampler
 from graphscore.samplers.likelihood import LogDensity, log_density
 from graphscore.samplers.predictor_corrector import AnnealedLangevinSampler, PredictorCorrectorSampler
+from graphscore.samplers.resampling import ResamplingSampler
 from graphscore.samplers.stochastic import (
     AncestralSampler,
     DDIMSampler,
@@ -26,6 +27,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "adaptive": AdaptiveSampler,
     "dpm-solver++": DPMSolverSampler,
     "sde-dpm-solver++": StochasticDPMSolverSampler,
+    "resampling": ResamplingSampler,
 }
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "KarrasSampler",
     "LogDensity",
     "PredictorCorrectorSampler",
+    "ResamplingSampler",
     "ReverseDiffusionSampler",
     "Sampler",
     "StochasticDPMSolverSampler",

@@ -1,0 +1,35 @@
+"""Guidance: score models around score models, which bend samples towards what is wanted or known."""
+
+from graphscore.guidance.base import Guidance, Posterior
+from graphscore.guidance.classifier_free import ClassifierFreeGuidance, Condition, drop_conditions
+from graphscore.guidance.energy import Energy, EnergyGuidance
+from graphscore.guidance.inpainting import Inpainting
+from graphscore.guidance.moment_matching import Restraint
+from graphscore.guidance.particle import ParticleGuidance, Repulsion
+from graphscore.guidance.restraints import DistanceRestraint, HarmonicRestraint
+
+GUIDANCE: dict[str, type[Guidance]] = {
+    "classifier-free": ClassifierFreeGuidance,
+    "inpainting": Inpainting,
+    "energy": EnergyGuidance,
+    "harmonic-restraint": HarmonicRestraint,
+    "distance-restraint": DistanceRestraint,
+    "particle": ParticleGuidance,
+}
+
+__all__ = [
+    "GUIDANCE",
+    "ClassifierFreeGuidance",
+    "Condition",
+    "DistanceRestraint",
+    "Energy",
+    "EnergyGuidance",
+    "Guidance",
+    "HarmonicRestraint",
+    "Inpainting",
+    "ParticleGuidance",
+    "Posterior",
+    "Repulsion",
+    "Restraint",
+    "drop_conditions",
+]

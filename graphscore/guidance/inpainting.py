@@ -1,0 +1,80 @@
+"""Inpainting: part of a field is known."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from graphscore import ops
+from graphscore.alignment import align
+from graphscore.denoiser import ScoreModel
+from graphscore.fields import replace
+from graphscore.guidance.base import Guidance, known_mean, read_known
+
+
+class Inpainting(Guidance):
+    r"""Replace the known rows of the posterior mean by their values.
+
+    A sampler brings these rows from noise to the known values as if the model had predicted them, so that at time t
+    they are ``alpha x0 + std eps``: what the network is told of their noise is true, whether steps draw noise or not.
+
+    In a zero-mean field positions mean nothing but relative to one another. The known fragment is moved to where the
+    model predicts it, centroid on centroid, so that the whole graph keeps its mean; ``rigid`` turns it too, by
+    Kabsch's rotation. :meth:`place` brings samples back to the fragment's own place.
+
+    Unknown rows learn of the known values only through the noisy ones, which do not condition them exactly wherever
+    rows are correlated. :class:`~graphscore.samplers.resampling.ResamplingSampler` repeats steps to mend most of that.
+    :class:`~graphscore.guidance.restraints.HarmonicRestraint` of infinite strength fixes the same rows by the posterior
+    covariance: exact for Gaussian data without repeated steps, but with several backward passes a step.
+
+    Args:
+        model: The score model.
+        field: Name of the field.
+        mask: Name of the attribute that marks the known rows: bool, shape ``[rows]``.
+        values: Name of the attribute of the known values, in data units, ``[rows, width]``; other rows do not count.
+        rigid: Whether the fragment is known up to a rotation and translation only.
+
+    Raises:
+        ValueError: If there is no such field, or the values are stored under the name of one.
+
+    References:
+        Lugmayr et al. (2022), RePaint: inpainting using denoising diffusion probabilistic models, equation 8 (there
+        the known rows get fresh noise at each step; here they keep that of the sampler).
+    """
+
+    def __init__(self, model: ScoreModel, field: str, mask: str, values: str, rigid: bool = False) -> None:
+        super().__init__(model)
+        self.field = self._field(field, mask, values)
+        self.mask = mask
+        self.values = values
+        self.rigid = rigid
+
+    def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
+        x0_hat, name, index = self.model(batch, t), self.field.name, self.field.index(batch)
+        known, values = read_known(batch, name, self.mask, self.values)
+        placed = self._superpose(values / self.field.scale, x0_hat[name], known, index, batch.num_graphs)
+        return {**x0_hat, name: torch.where(known, placed, x0_hat[name])}
+
+    def place(self, sample: Batch) -> Batch:
+        """Move each sampled graph, if need be turn it, such that its known rows lie on the known values.
+
+        Args:
+            sample: What a sampler returned, in data units, with the mask and the values.
+
+        Returns:
+            A shallow copy with the field replaced. Graphs without known rows stay where they are.
+        """
+        known, values = read_known(sample, self.field.name, self.mask, self.values)
+        index, x = self.field.index(sample), sample[self.field.name]
+        anchored = ops.broadcast(ops.sum(known.to(x.dtype), index, sample.num_graphs) > 0, index)
+        moved = self._superpose(x, values, known, index, sample.num_graphs)
+        return replace(sample, {self.field.name: torch.where(anchored, moved, x)})
+
+    def _superpose(self, x: Tensor, onto: Tensor, known: Tensor, index: Tensor, num_graphs: int) -> Tensor:
+        """Move all rows of each graph such that the known ones come closest to those of ``onto``."""
+        if self.rigid:
+            return align(x, onto, index, num_graphs, known[:, 0].to(x.dtype))
+        if not self.field.zero_mean:
+            return x
+        return x + known_mean(onto - x, known, index, num_graphs)

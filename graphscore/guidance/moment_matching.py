@@ -1,0 +1,157 @@
+"""Restraints by moment matching: what a measurement says, weighed against what the model knows."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.func import jvp
+from torch_geometric.data import Batch
+
+from graphscore import ops
+from graphscore.denoiser import ScoreModel
+from graphscore.guidance.base import Guidance, Posterior
+
+
+class Restraint(Guidance):
+    r"""Tilt the density of the data by ``exp(-k/2 || r(x0) ||^2)``, with residuals r of one field and the strength k.
+
+    ``x0 = x0_hat - V A^T (1/k + A V A^T)^-1 r(x0_hat)``, with A the Jacobian of r at ``x0_hat`` and V the covariance of
+    ``p(x0 | xt)``, see :class:`~graphscore.guidance.base.Posterior`: the mean of the Gaussian of these moments, given
+    ``r = 0`` as a measurement with the variance ``1/k``. Exact for Gaussian data and linear residuals, at any strength.
+    The strength may be infinite, which makes the linearised residuals vanish.
+
+    The system is solved by a fixed number of iterations of :func:`solve`. Through the network each costs a backward
+    pass; as many as there are residuals in a graph are exact, but a few are mostly enough. Several fields are moved
+    together, as far as the network correlates them.
+
+    A restraint implements :meth:`residuals` and :meth:`residual_index`.
+
+    Args:
+        model: The score model.
+        field: Name of the field.
+        strength: Strength k, at least 0, in units of one over the square of a residual.
+        num_iterations: Number of iterations.
+        through_network: Whether to take V from the derivative of the model, or that of data of unit variance.
+        max_step: Largest shift of a row of ``x0_hat``, in data units; see
+            :class:`~graphscore.guidance.energy.EnergyGuidance`.
+
+    Raises:
+        ValueError: If there is no such field, or a number is out of range.
+
+    References:
+        Rozet et al. (2024), Learning diffusion priors from observations by expectation maximization, section 4.1
+        (moment matching by conjugate gradients).
+        Boys et al. (2023), Tweedie moment projected diffusions for inverse problems, equation 10.
+    """
+
+    def __init__(
+        self,
+        model: ScoreModel,
+        field: str,
+        strength: float,
+        num_iterations: int = 10,
+        through_network: bool = True,
+        max_step: float | None = None,
+    ) -> None:
+        super().__init__(model)
+        if not strength >= 0 or num_iterations < 1 or not (max_step is None or max_step > 0):
+            raise ValueError(
+                f"{type(self).__name__}: the strength must be at least 0, num_iterations and max_step positive, but "
+                f"they are {strength}, {num_iterations} and {max_step}"
+            )
+        self.field = self._field(field)
+        self.strength = strength
+        self.num_iterations = num_iterations
+        self.through_network = through_network
+        self.max_step = max_step
+        self.needs_signal = model.needs_signal or through_network
+
+    @abstractmethod
+    def residuals(self, batch: Batch, x: Tensor) -> Tensor:
+        """Residuals of the field's values ``x`` [rows, width], in data units: one or several columns, ``[M, *]``."""
+
+    @abstractmethod
+    def residual_index(self, batch: Batch) -> Tensor:
+        """Graph of each residual, shape ``[M]``."""
+
+    def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
+        posterior = Posterior(self.model, batch, t, self.through_network)
+        name, scale = self.field.name, self.field.scale
+        differentiable = torch.is_grad_enabled()
+
+        def residuals(x: Tensor) -> Tensor:
+            return self.residuals(batch, scale * x)
+
+        with torch.enable_grad():
+            x = posterior.mean[name]
+            x = x if x.requires_grad else x.detach().requires_grad_()
+            value = residuals(x)
+
+        def spread(u: Tensor) -> dict[str, Tensor]:
+            (pulled,) = torch.autograd.grad(value, x, u, retain_graph=True, create_graph=differentiable)
+            return posterior.multiply({name: pulled})
+
+        # In units of 1/k, or of the covariance where k is infinite: both ends of the range are exact.
+        own, stiffness = (0.0, 1.0) if math.isinf(self.strength) else (1.0, self.strength)
+
+        def system(u: Tensor) -> Tensor:
+            return own * u + stiffness * jvp(residuals, (x,), (spread(u)[name],))[1]
+
+        target = stiffness * (value if differentiable else value.detach())
+        weights = solve(system, target, self.residual_index(batch), batch.num_graphs, self.num_iterations)
+        return self._moved(batch, posterior.mean, {f: -shift for f, shift in spread(weights).items()}, self.max_step)
+
+
+def solve(
+    system: Callable[[Tensor], Tensor], target: Tensor, index: Tensor, num_graphs: int, num_iterations: int
+) -> Tensor:
+    r"""Solve ``H u = b`` in each graph by conjugate residuals, without waiting for the device.
+
+    The variant of conjugate gradients that minimises ``|| b - H u ||``. It takes as many products, and does not go
+    astray where ``b`` lies outside the range of a singular H, as with redundant restraints of infinite strength: there
+    it finds the least squares. Steps are line searches, so that the residual never grows even if H, from a network, is
+    not quite symmetric or positive. Graphs that have converged stay as they are.
+
+    Args:
+        system: Multiplies with H: rows ``[M, *]`` to rows, graph by graph.
+        target: The right-hand side b, ``[M, *]``.
+        index: Graph of each row, shape ``[M]``.
+        num_graphs: Number of graphs B.
+        num_iterations: Number of products with H, plus one.
+
+    Returns:
+        The solution u, shape of ``target``.
+
+    References:
+        Stiefel (1955), Relaxationsmethoden bester Strategie zur Lösung linearer Gleichungssysteme.
+        Eisenstat, Elman and Schultz (1983), Variational iterative methods for nonsymmetric systems of linear equations
+        (Orthomin(1)).
+    """
+
+    def dot(a: Tensor, b: Tensor) -> Tensor:
+        return ops.sum((a * b)[..., None].flatten(1).sum(-1), index, num_graphs)
+
+    def times(factor: Tensor, a: Tensor) -> Tensor:
+        return ops.broadcast(factor, index).view(-1, *[1] * (a.dim() - 1)) * a
+
+    # Below this share of the largest stretch, a product with H is rounding error.
+    tiny = torch.finfo(target.dtype).eps ** 1.5
+    solution, rest, direction = torch.zeros_like(target), target, target
+    image = system(direction)
+    largest = torch.zeros(num_graphs, dtype=target.dtype, device=target.device)
+    for number in range(num_iterations):
+        square, length = dot(image, image), dot(direction, direction)
+        largest = torch.maximum(largest, square / torch.where(length > 0, length, 1.0))
+        moves = square > tiny * largest * length
+        square = torch.where(moves, square, 1.0)
+        factor = torch.where(moves, dot(rest, image) / square, 0.0)
+        solution, rest = solution + times(factor, direction), rest - times(factor, image)
+        if number + 1 < num_iterations:
+            image_of_rest = system(rest)
+            back = torch.where(moves, dot(image_of_rest, image) / square, 0.0)
+            direction, image = rest - times(back, direction), image_of_rest - times(back, image)
+    return solution

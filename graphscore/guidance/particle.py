@@ -1,0 +1,151 @@
+"""Particle guidance: samples of one graph that keep away from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from graphscore import ops
+from graphscore.alignment import align
+from graphscore.denoiser import ScoreModel
+from graphscore.fields import Field
+from graphscore.guidance.base import read
+from graphscore.guidance.energy import EnergyGuidance
+
+KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
+    "rbf": lambda square: torch.exp(-square / 2),
+    "quadratic": lambda square: -square / 2,
+}
+
+
+class ParticleGuidance(EnergyGuidance):
+    r"""Sample the graphs of a group together, from ``prod_i p(x_i) exp(-strength sum_{i<j} k(x_i, x_j))``.
+
+    For data of unit variance this holds to first order in the strength. It costs no backward pass; for the covariance
+    that the network knows, give :class:`Repulsion` to an :class:`~graphscore.guidance.energy.EnergyGuidance`.
+
+    Args:
+        model: The score model.
+        field: Name of the field that is compared.
+        group: Name of the attribute that says which graphs are samples of one graph: an integer for each, ``[B]``. They
+            must have the same number of nodes in the same order.
+        strength: Height of the repulsion of a pair, in nats; 0 for none.
+        bandwidth: Root mean square deviation h at which the repulsion fades, in data units.
+        kernel: ``"rbf"``, ``k = exp(-d^2 / (2 h^2))`` with d the root mean square deviation of a pair; or
+            ``"quadratic"``, ``k = -d^2 / (2 h^2)``, which has no end: a weak one widens the spread of a group.
+        rigid: Whether to superpose pairs before comparing, so that they are not driven to turn away from each other.
+        max_step: Largest shift of a row, in data units.
+
+    Raises:
+        ValueError: If there is no such field or kernel, or a number is out of range; at a call, if graphs of a group
+            have different numbers of rows.
+
+    References:
+        Corso et al. (2023), Particle guidance: non-i.i.d. diverse sampling with diffusion models, equation 4 (here the
+        kernel compares posterior means).
+    """
+
+    def __init__(
+        self,
+        model: ScoreModel,
+        field: str,
+        group: str,
+        strength: float,
+        bandwidth: float,
+        kernel: str = "rbf",
+        rigid: bool = False,
+        max_step: float | None = None,
+    ) -> None:
+        if field not in model.fields:
+            raise ValueError(f"ParticleGuidance: the process has no field {field!r}; it has {sorted(model.fields)}")
+        repulsion = Repulsion(model.fields[field], group, bandwidth, kernel, rigid)
+        super().__init__(model, repulsion, strength, max_step, through_network=False)
+
+
+class _Pairs(NamedTuple):
+    first: Tensor  # graphs of each pair, [P]
+    second: Tensor
+    first_rows: Tensor  # their rows one after another, [R]
+    second_rows: Tensor
+    pair: Tensor  # pair of each of these rows, [R]
+
+
+class Repulsion:
+    """Energy of each graph of a batch in the neighbourhood of the others of its group: half the sum of its kernels.
+
+    Memory grows with the number of pairs times their rows. The pairs are formed once for a batch, not at each step.
+
+    Args:
+        field: The field that is compared.
+        group: Name of the attribute of the groups.
+        bandwidth: Root mean square deviation at which the repulsion fades, in data units.
+        kernel: ``"rbf"`` or ``"quadratic"``.
+        rigid: Whether to superpose pairs before comparing.
+
+    Raises:
+        ValueError: As for :class:`ParticleGuidance`.
+    """
+
+    def __init__(self, field: Field, group: str, bandwidth: float, kernel: str = "rbf", rigid: bool = False) -> None:
+        if not bandwidth > 0:
+            raise ValueError(f"The bandwidth must be positive, but is {bandwidth}")
+        if kernel not in KERNELS:
+            raise ValueError(f"Unknown kernel {kernel!r}; expected one of {sorted(KERNELS)}")
+        self.field = field
+        self.group = group
+        self.bandwidth = bandwidth
+        self.kernel = kernel
+        self.rigid = rigid
+        self._known: tuple[Tensor, int, Tensor, _Pairs] | None = None
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Compute the energy of each graph, in units of the strength: shape ``[B]``."""
+        x, pairs = batch[self.field.name], self._pairs(batch)
+        num_pairs = len(pairs.first)
+        one, other = x.index_select(0, pairs.first_rows), x.index_select(0, pairs.second_rows)
+        if self.rigid:
+            other = align(other, one, pairs.pair, num_pairs)
+        square = ops.mean((one - other).square().sum(-1), pairs.pair, num_pairs)
+        kernels = KERNELS[self.kernel](square / self.bandwidth**2)
+        return (ops.sum(kernels, pairs.first, batch.num_graphs) + ops.sum(kernels, pairs.second, batch.num_graphs)) / 2
+
+    def _pairs(self, batch: Batch) -> _Pairs:
+        # All steps of a sampler share these tensors: their batches are shallow copies of one another.
+        group = read(batch, self.group, [batch.num_graphs])
+        owner = batch.edge_index if self.field.level == "edge" else batch.batch
+        known = self._known
+        if known is None or known[0] is not group or known[1] != group._version or known[2] is not owner:
+            rows = ops.count(self.field.index(batch), batch.num_graphs)
+            known = self._known = group, group._version, owner, _find_pairs(group, rows, self.group)
+        return known[3]
+
+
+def _find_pairs(group: Tensor, rows: Tensor, name: str) -> _Pairs:
+    """List all pairs of graphs of one group, and their rows; a graph's rows lie together."""
+    if group.is_floating_point() or group.dtype == torch.bool:
+        raise ValueError(f"The attribute {name!r} must hold an integer for each graph, but is of type {group.dtype}")
+    order = group.argsort(stable=True)
+    begin = torch.searchsorted(group[order], group[order])  # first place of each one's group in this order
+    later, before = _ranges(torch.arange(len(order), device=order.device) - begin)
+    first, second = order[begin[later] + before], order[later]
+    unequal = rows[first] != rows[second]
+    if bool(unequal.any()):
+        a, b = (int(graphs[unequal][0]) for graphs in (first, second))
+        raise ValueError(
+            f"Graphs {a} and {b} are both of group {int(group[a])} of {name!r}, but have {int(rows[a])} and "
+            f"{int(rows[b])} rows; a group holds samples of one graph, in the same order of nodes"
+        )
+    pair, local = _ranges(rows[first])
+    start = rows.cumsum(0) - rows
+    return _Pairs(first, second, start[first][pair] + local, start[second][pair] + local, pair)
+
+
+def _ranges(lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Count from zero in each of several ranges, one after another: the range and the place in it of each entry."""
+    which = torch.repeat_interleave(lengths)
+    start = lengths.cumsum(0) - lengths
+    return which, torch.arange(len(which), device=lengths.device) - start[which]

@@ -1,0 +1,79 @@
+"""Resampling: steps that are taken back and repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from graphscore.denoiser import ScoreModel
+from graphscore.generators import Generator
+from graphscore.registry import find
+from graphscore.samplers.base import Sampler
+
+
+class ResamplingSampler(Sampler):
+    r"""Repeat each step of another sampler, after diffusing forward again by the exact transition of the process.
+
+    Going back and forth lets the rest of a sample adapt to a part that guidance holds, as in
+    :class:`~graphscore.guidance.inpainting.Inpainting`, and costs ``num_resamples`` times the evaluations. Where
+    nothing is held, samples have the same law, but for the discretisation errors of more steps.
+
+    Args:
+        model: The score model.
+        grid: Falling times in (0, 1], shape ``[S + 1]``.
+        denoise_last: Whether to end with the posterior mean at the last time.
+        method: The sampler whose steps are repeated: a name, ``package.module:Class``, or a class. Multistep methods
+            forget the past whenever noise is added.
+        num_resamples: How often each step is taken; once is the method itself.
+        jump: Number of steps that are taken back together.
+        options: Further options of the method.
+
+    Raises:
+        ValueError: If there is no such method, it cannot start at the first time, or a number is not positive.
+
+    References:
+        Lugmayr et al. (2022), RePaint: inpainting using denoising diffusion probabilistic models, algorithm 1 and
+        section 4.2 (jumps).
+    """
+
+    order = None
+    stochastic = True
+
+    def __init__(
+        self,
+        model: ScoreModel,
+        grid: Tensor,
+        denoise_last: bool = True,
+        method: str | type[Sampler] = "ancestral",
+        num_resamples: int = 5,
+        jump: int = 1,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        from graphscore.samplers import SAMPLERS  # here, because this sampler is one of them
+
+        super().__init__(model, grid, denoise_last)
+        if num_resamples < 1 or jump < 1:
+            raise ValueError(f"num_resamples and jump must be positive, but are {num_resamples} and {jump}")
+        kind = find(method, SAMPLERS, "sampler") if isinstance(method, str) else method
+        self.method: Sampler = kind(model, grid, denoise_last, **(options or {}))
+        self.num_resamples = num_resamples
+        self.jump = jump
+
+    def step(  # noqa: D102 (documented on Sampler)
+        self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
+    ) -> tuple[Batch, Any]:
+        passed, inner = memory or ((t,), None)
+        batch, inner = self.method.step(batch, t, s, inner, generator)
+        passed = (*passed, s)
+        if len(passed) <= self.jump:
+            return batch, (passed, inner)
+        for _ in range(self.num_resamples - 1):
+            batch = self.model.process.combine(batch, lambda sde: sde.transition(s, passed[0]), generator=generator)
+            inner = None
+            for before, after in pairwise(passed):
+                batch, inner = self.method.step(batch, before, after, inner, generator)
+        return batch, ((s,), inner)
