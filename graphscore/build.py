@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 from graphscore import times
 from graphscore.config import Component, Config, check_config
@@ -18,6 +18,8 @@ from graphscore.data import DATASETS, Dataset
 from graphscore.data.transforms import TRANSFORMS
 from graphscore.denoiser import Denoiser, ScoreModel
 from graphscore.fields import Field, measure_scale
+from graphscore.generators import GraphGenerator
+from graphscore.guidance import GUIDANCE, Condition, drop_conditions
 from graphscore.nn import BACKBONES, ScoreNetwork
 from graphscore.objectives import OBJECTIVES, WEIGHTS, Objective, denoising_score_matching
 from graphscore.process import ForwardProcess
@@ -157,7 +159,42 @@ def build_task(config: Config, model: ScoreModel) -> ScoreMatchingTask:
     """Build what a training step computes."""
     training = config.training
     density = bind(training.times, DENSITIES, "time density")
-    return ScoreMatchingTask(model, density, build_objective(config), training.reduce, training.seed)
+    augment = None
+    if training.conditions:
+        _check_null_values(config)
+        augment = partial(_drop, build_conditions(config), training.drop_probability)
+    return ScoreMatchingTask(model, density, build_objective(config), training.reduce, training.seed, augment)
+
+
+def build_conditions(config: Config) -> list[Condition]:
+    """Build what the network is told and can do without."""
+    return [
+        Condition(condition.name, condition.null_value, condition.level) for condition in config.training.conditions
+    ]
+
+
+def _drop(conditions: list[Condition], probability: float, batch: Batch, generator: GraphGenerator) -> Batch:
+    return drop_conditions(batch, conditions, probability, generator)
+
+
+def _check_null_values(config: Config) -> None:
+    sizes = config.network.node_inputs | config.network.edge_inputs
+    for condition in config.training.conditions:
+        if condition.name not in sizes:
+            raise ValueError(f"The network is not told the condition {condition.name!r}; it is told {sorted(sizes)}")
+        if not 0 <= condition.null_value < sizes[condition.name]:
+            raise ValueError(
+                f"The network takes {condition.name} from 0 to {sizes[condition.name] - 1}, but the value for no "
+                f"condition is {condition.null_value}: give it one more category"
+            )
+
+
+def build_guidance(config: Config, model: ScoreModel) -> ScoreModel:
+    """Put the guidance of a configuration around a model, the first innermost."""
+    for component in config.sampling.guidance:
+        defaults = {"conditions": build_conditions(config)} if component.name == "classifier-free" else {}
+        model = create(component, GUIDANCE, "guidance", model, **defaults)
+    return model
 
 
 def build_objective(config: Config) -> Objective:
@@ -177,11 +214,11 @@ def build_objective(config: Config) -> Objective:
 
 
 def build_sampler(config: Config, model: ScoreModel) -> Sampler:
-    """Build the sampler and its time grid, which is that of the first field's process."""
+    """Build the sampler of a model with its guidance, and the time grid, which is that of the first field's process."""
     sampling = config.sampling
     _, sde = next(iter(model.process))
     grid = create(sampling.grid, GRIDS, "time grid", sampling.num_steps, sde)
-    return create(sampling.sampler, SAMPLERS, "sampler", model, grid)
+    return create(sampling.sampler, SAMPLERS, "sampler", build_guidance(config, model), grid)
 
 
 def load_model(path: str | Path) -> tuple[Denoiser, Config, dict[str, Any]]:

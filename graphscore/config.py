@@ -59,8 +59,19 @@ class NetworkConfig(_Strict):
     oriented: bool = False
 
 
+class ConditionConfig(_Strict):
+    """An attribute that the network is told, and the value that stands for "not told"."""
+
+    name: str
+    null_value: float
+    level: Literal["node", "edge", "graph"] = "graph"
+
+
 class TrainingConfig(_Strict):
-    """How the network is trained; without a ``weight``, it is ``edm`` for denoising and 1 for other objectives."""
+    """How the network is trained; without a ``weight``, it is ``edm`` for denoising and 1 for other objectives.
+
+    A graph loses its ``conditions`` with ``drop_probability``, all together, as classifier-free guidance needs.
+    """
 
     max_steps: int = Field(gt=0)
     batch_size: int = Field(default=64, gt=0)
@@ -73,14 +84,17 @@ class TrainingConfig(_Strict):
     weight: Named | None = None
     reduce: Literal["sum", "mean"] = "mean"
     times: Component = Component(name="uniform")
+    conditions: tuple[ConditionConfig, ...] = ()
+    drop_probability: float = Field(default=0.1, ge=0, le=1)
     seed: int = Field(default=0, ge=0, lt=2**31)
     validate_every: int = Field(default=200, gt=0)
     checkpoint_every: int = Field(default=200, gt=0)
 
 
 class SamplingConfig(_Strict):
-    """How samples are drawn unless told otherwise."""
+    """How samples are drawn unless told otherwise; each guidance goes around those before it."""
 
+    guidance: tuple[Component, ...] = ()
     sampler: Component = Component(name="heun")
     grid: Component = Component(name="karras")
     num_steps: int = Field(default=20, gt=0)

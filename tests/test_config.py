@@ -8,6 +8,7 @@ from torch_geometric.data import Batch
 
 from graphscore.build import build_dataset, build_model, build_sampler, build_task, load_model, measure_scales
 from graphscore.config import check_config, load_config, named_configs
+from graphscore.guidance import ClassifierFreeGuidance, Inpainting
 from graphscore.train.checkpoint import Checkpoint, save_checkpoint
 
 
@@ -188,3 +189,55 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path):
 def test_a_dumped_configuration_is_the_same_again():
     config = load_config("small-molecules")
     assert check_config(config.model_dump(mode="json"), "dump") == config
+
+
+CONDITIONED = [
+    "fields.0.scale=2.0",
+    "network.node_inputs={digit: 11}",
+    "training.conditions=[{name: digit, null_value: 10, level: node}]",
+    "training.drop_probability=0.5",
+    "sampling.guidance=[{name: classifier-free, scale: 2.0}]",
+]
+
+
+def test_conditions_are_dropped_in_training_and_guide_sampling():
+    config = load_config("digits", CONDITIONED)
+    graphs = build_dataset(config).split("val")[:40]
+    model, batch, told = build_model(config), Batch.from_data_list(graphs), []
+    model.network.register_forward_pre_hook(lambda module, inputs: told.append(inputs[0].digit))
+    build_task(config, model)(batch, 0)
+    dropped = torch.stack([part.eq(10).double().mean() for part in told[0].split(batch.ptr.diff().tolist())])
+    assert set(dropped.tolist()) == {0.0, 1.0} and 8 < dropped.sum() < 32
+    assert torch.equal(told[0][told[0] != 10], batch.digit[told[0] != 10])
+    told.clear()
+    sampler = build_sampler(config.with_sampling("ddim", 1), model)
+    sampler(batch)
+    assert isinstance(sampler.model, ClassifierFreeGuidance) and sampler.model.scale == 2
+    assert torch.equal(told[0], batch.digit) and (told[1] == 10).all()
+
+
+def test_guidance_of_a_configuration_nests_in_order():
+    guidance = "[{name: inpainting, field: pos, mask: known, values: where}, {name: classifier-free, scale: 1.5}]"
+    config = load_config("digits", [*CONDITIONED[:-1], f"sampling.guidance={guidance}"])
+    sampler = build_sampler(config, build_model(config))
+    assert isinstance(sampler.model, ClassifierFreeGuidance) and isinstance(sampler.model.model, Inpainting)
+
+
+@pytest.mark.parametrize(
+    "change, match",
+    [
+        ("network.node_inputs={digit: 10}", "takes digit from 0 to 9, but the value for no condition is 10"),
+        ("training.conditions=[{name: colour, null_value: 0}]", "not told the condition 'colour'; it is told"),
+    ],
+)
+def test_conditions_that_cannot_be_dropped_are_named(change, match):
+    config = load_config("digits", [*CONDITIONED, change])
+    with pytest.raises(ValueError, match=match):
+        build_task(config, build_model(config))
+
+
+def test_unknown_guidance_is_named():
+    for guidance, match in (("[{name: magic}]", "Unknown guidance 'magic'"), ("[{name: energy}]", "does not take")):
+        config = load_config("digits", ["fields.0.scale=2.0", f"sampling.guidance={guidance}"])
+        with pytest.raises(ValueError, match=match):
+            build_sampler(config, build_model(config))

@@ -22,7 +22,7 @@ class Condition:
 
     Args:
         name: Attribute of the batch, of shape ``[rows, *]``.
-        null: The value of all its entries where the condition is dropped.
+        null_value: The value of all its entries where the condition is dropped.
         level: What a row belongs to: ``"graph"``, ``"node"`` or ``"edge"``. Declared, never guessed from sizes.
 
     Raises:
@@ -30,7 +30,7 @@ class Condition:
     """
 
     name: str
-    null: float
+    null_value: float
     level: Level = "graph"
 
     def __post_init__(self) -> None:
@@ -57,10 +57,12 @@ class Condition:
                 f"The condition {self.name!r} ({self.level} level) must have shape [{len(index)}, *], but has "
                 f"{list(value.shape)}; stored per graph as [1, *], it is batched to [B, *]"
             )
-        if not value.is_floating_point() and not float(self.null).is_integer():
-            raise ValueError(f"The condition {self.name!r} is of type {value.dtype}, which cannot hold {self.null}")
+        if not value.is_floating_point() and not float(self.null_value).is_integer():
+            raise ValueError(
+                f"The condition {self.name!r} is of type {value.dtype}, which cannot hold {self.null_value}"
+            )
         rows = ops.broadcast(dropped, index).view(-1, *[1] * (value.dim() - 1))
-        return value.masked_fill(rows, self.null)
+        return value.masked_fill(rows, self.null_value)
 
 
 def drop_conditions(

@@ -23,7 +23,7 @@ from torch_geometric.loader import DataLoader
 from graphscore.config import TrainingConfig
 from graphscore.train.ema import EMA
 from graphscore.train.loading import StepBatchSampler
-from graphscore.train.task import ScoreMatchingTask
+from graphscore.train.task import VALIDATION, ScoreMatchingTask
 
 RESUME_FILE = "last.ckpt"
 
@@ -63,7 +63,12 @@ class _Module(pl.LightningModule):
 
     def validation_step(self, batch: Batch, number: int) -> None:
         out = self.task(
-            batch, number, rank=self.global_rank, num_ranks=self.trainer.world_size, model=self.ema.module, stream=1
+            batch,
+            number,
+            rank=self.global_rank,
+            num_ranks=self.trainer.world_size,
+            model=self.ema.module,
+            stream=VALIDATION,
         )
         self.log("val_loss", out.loss / out.num_graphs, batch_size=out.num_graphs, sync_dist=True)
 

@@ -16,6 +16,10 @@ from graphscore.objectives import Objective, Reduce
 from graphscore.sdes import SDE
 
 TimeDensity = Callable[[Tensor, SDE], Tensor]
+Augment = Callable[[Batch, GraphGenerator], Batch]
+
+# Streams of randomness that know nothing of each other.
+TRAINING, VALIDATION, AUGMENTATION = 0, 1, 2
 
 
 class TaskOutput(NamedTuple):
@@ -44,13 +48,21 @@ class ScoreMatchingTask(nn.Module):
         objective: The loss, its weight among its options; see ``graphscore.objectives.OBJECTIVES``.
         reduce: ``"sum"`` or ``"mean"`` within a graph.
         seed: Seed of times, noise and directions, from 0 to 2**31 - 1.
+        augment: Called as ``augment(batch, generator)`` on each training batch; returns the batch to learn from. Not
+            called for validation.
 
     Raises:
         ValueError: If the seed is out of range, or the objective makes no sense for the model.
     """
 
     def __init__(
-        self, model: ScoreModel, density: TimeDensity, objective: Objective, reduce: Reduce, seed: int = 0
+        self,
+        model: ScoreModel,
+        density: TimeDensity,
+        objective: Objective,
+        reduce: Reduce,
+        seed: int = 0,
+        augment: Augment | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= seed < 2**31:
@@ -61,6 +73,7 @@ class ScoreMatchingTask(nn.Module):
         self.objective = objective
         self.reduce: Reduce = reduce
         self.seed = seed
+        self.augment = augment
 
     def forward(
         self,
@@ -70,7 +83,7 @@ class ScoreMatchingTask(nn.Module):
         rank: int = 0,
         num_ranks: int = 1,
         model: ScoreModel | None = None,
-        stream: int = 0,
+        stream: int = TRAINING,
     ) -> TaskOutput:
         """Compute the loss of this rank's share of a global batch: graphs ``rank, rank + num_ranks, ...`` of it.
 
@@ -80,7 +93,7 @@ class ScoreMatchingTask(nn.Module):
             rank: Rank of this process.
             num_ranks: Number of processes.
             model: Another model than the task's own, e.g. the averaged one.
-            stream: Which independent randomness to use: 0 for training, 1 for validation.
+            stream: Which independent randomness to use: ``TRAINING`` or ``VALIDATION``.
 
         Returns:
             The summed loss, the number of graphs in the share and the means to log.
@@ -91,7 +104,10 @@ class ScoreMatchingTask(nn.Module):
         source = torch.Generator().manual_seed(mix_seed(self.seed, step, stream))
         _, sde = next(iter(model.process))
         t = self.density(times.stratified(total, generator=source)[places], sde).to(batch.batch.device)
-        noise = GraphGenerator((self.seed << 32) + (step * total + places) % 2**32, stream)
+        seeds = (self.seed << 32) + (step * total + places) % 2**32
+        noise = GraphGenerator(seeds, stream)
+        if self.augment is not None and stream == TRAINING:
+            batch = self.augment(batch, GraphGenerator(seeds, AUGMENTATION))
         losses = self.objective(model, batch, t, reduce=self.reduce, generator=noise)
         loss = torch.stack(list(losses.values())).sum()
         return TaskOutput(loss, local, {name: value.detach().mean() for name, value in losses.items()})

@@ -11,7 +11,7 @@ from graphscore.fields import Field
 from graphscore.objectives import OBJECTIVES, Objective
 from graphscore.process import ForwardProcess
 from graphscore.sdes import SDE, VESDE
-from graphscore.train.task import ScoreMatchingTask
+from graphscore.train.task import VALIDATION, ScoreMatchingTask
 
 
 def density(u: torch.Tensor, sde: SDE) -> torch.Tensor:
@@ -78,3 +78,24 @@ def test_an_objective_that_lacks_something_is_refused_before_training():
 def test_the_seed_is_checked():
     with pytest.raises(ValueError, match="-1"):
         make_task(seed=-1)
+
+
+def test_augmentation_is_for_training_and_has_randomness_of_its_own():
+    """Coins of its own for each graph, the same on any number of ranks, and no other noise because of them."""
+    graphs, seen = make_graphs(6), []
+
+    def augment(batch, generator):
+        seen.append(generator.randn(torch.arange(batch.num_graphs), batch.num_graphs, 1, torch.float64)[:, 0])
+        return batch
+
+    plain, task = make_task(), make_task()
+    task.augment = augment
+    batch = Batch.from_data_list(graphs)
+    assert torch.equal(task(batch, 2).loss, plain(batch, 2).loss)
+    task(batch, 2, stream=VALIDATION)
+    assert len(seen) == 1
+    for rank in range(2):
+        task(Batch.from_data_list(graphs[rank::2]), 2, rank=rank, num_ranks=2)
+    assert torch.equal(torch.stack([seen[1], seen[2]], -1).flatten(), seen[0])
+    task(batch, 3)
+    assert not torch.equal(seen[3], seen[0])
