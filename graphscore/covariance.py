@@ -131,7 +131,8 @@ class LaplacianCovariance(Covariance):
             self-loops do not count.
         zero_mean: Whether the graph as a whole stays where it is.
         stiffness: Inverse variance of a single spring, in units of the field's scale.
-        component_std: Standard deviation of the modes that no spring holds, in units of the field's scale.
+        component_std: Standard deviation of the modes that no spring holds, in units of the field's scale: a component
+            of n nodes moves as a whole by ``component_std / sqrt(n)``.
     """
 
     def __init__(

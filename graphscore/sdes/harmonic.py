@@ -27,7 +27,8 @@ class HarmonicSDE(SDE):
     Args:
         schedule: Gives alpha and std; by default the straight path.
         stiffness: Inverse variance of a single spring, in units of the field's scale.
-        component_std: Standard deviation of each component's translation, in units of the field's scale.
+        component_std: Standard deviation of the mode of each component's translation, in units of the field's scale: a
+            component of n nodes moves as a whole by ``component_std / sqrt(n)``.
         edge_mask: Attribute of the edges, shape ``[E]``: those where it is 0 or False carry no spring, as in complete
             graphs whose bonds are marked. All edges do by default.
 
