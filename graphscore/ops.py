@@ -14,11 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import Function
 
 from graphscore.generators import Generator, randn_rows
 
 Reduction = Callable[[Tensor, Tensor, int], Tensor]
+SegmentReduction = Callable[[Tensor, Tensor], Tensor]
 
 
 def _sum_native(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
@@ -35,7 +38,24 @@ def _sum_scatter(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
     return scatter_sum(values, index, dim=0, dim_size=num_graphs)
 
 
+def _segment_native(values: Tensor, ptr: Tensor) -> Tensor:
+    if values.numel() == 0:
+        return values.new_zeros(ptr.shape[0] - 1, *values.shape[1:])
+    # A bag of consecutive rows: vectorised, on several threads, and summed in float32 also for bfloat16.
+    rows = torch.arange(values.shape[0], device=values.device)
+    flat = values.reshape(values.shape[0], -1)
+    bags = F.embedding_bag(rows, flat, ptr, mode="sum", include_last_offset=True)
+    return bags.view(-1, *values.shape[1:])
+
+
+def _segment_scatter(values: Tensor, ptr: Tensor) -> Tensor:
+    from torch_scatter import segment_csr  # pyright: ignore[reportMissingImports]
+
+    return segment_csr(values, ptr, reduce="sum")
+
+
 BACKENDS: dict[str, Reduction] = {"native": _sum_native, "scatter": _sum_scatter}
+SEGMENT_BACKENDS: dict[str, SegmentReduction] = {"native": _segment_native, "scatter": _segment_scatter}
 _active = "native"
 
 
@@ -84,6 +104,42 @@ def sum(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
         Shape ``[B, *]``; zero for an empty graph.
     """
     return BACKENDS[_active](values, index, num_graphs)
+
+
+class _SegmentSum(Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(values: Tensor, index: Tensor, ptr: Tensor) -> Tensor:
+        return SEGMENT_BACKENDS[_active](values, ptr)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        _, ctx.index, ctx.ptr = inputs
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return grad.index_select(0, ctx.index), None, None
+
+    @staticmethod
+    def jvp(ctx, tangent: Tensor, *others: None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return segment_sum(tangent, ctx.index, ctx.ptr)
+
+
+def segment_sum(values: Tensor, index: Tensor, ptr: Tensor) -> Tensor:
+    """Sum consecutive rows: :func:`sum` for a sorted index, with less work.
+
+    Args:
+        values: Shape ``[E, *]``.
+        index: Segment of each row, rising, shape ``[E]``.
+        ptr: Rows ``ptr[i]`` up to ``ptr[i + 1]`` form segment i, shape ``[N + 1]``.
+
+    Returns:
+        Shape ``[N, *]``; zero for an empty segment.
+    """
+    if torch.compiler.is_compiling():
+        return sum(values, index, ptr.shape[0] - 1)
+    return _SegmentSum.apply(values, index, ptr)  # pyright: ignore[reportReturnType]
 
 
 def count(index: Tensor, num_graphs: int, dtype: torch.dtype | None = None) -> Tensor:

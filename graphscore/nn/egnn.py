@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from graphscore import ops
+from graphscore.nn.edges import Edges
 from graphscore.nn.embeddings import GaussianBasis
+from graphscore.nn.messages import GatedMessages
 
 
 class EGNNLayer(nn.Module):
@@ -34,61 +36,52 @@ class EGNNLayer(nn.Module):
         self.basis = GaussianBasis(num_basis, cutoff)
         self.norm = nn.LayerNorm(hidden_channels, elementwise_affine=cond_channels == 0)
         self.modulate = nn.Linear(cond_channels, 2 * hidden_channels) if cond_channels else None
-        # The first linear map over (target, source, edge) is a sum of maps: those of nodes come before gathering.
-        self.target = nn.Linear(hidden_channels, hidden_channels)
-        self.source = nn.Linear(hidden_channels, hidden_channels, bias=False)
-        self.edge = nn.Linear(edge_channels + num_basis, hidden_channels, bias=False)
-        self.message = nn.Sequential(nn.SiLU(), nn.Linear(hidden_channels, hidden_channels), nn.SiLU())
-        self.gate = nn.Linear(hidden_channels, 1)
+        self.messages = GatedMessages(hidden_channels, edge_channels + num_basis, vector_channels)
+        # Positions start still: the first output of the network is zero.
+        nn.init.zeros_(self.messages.heads.weight)
         self.update = nn.Sequential(
             nn.Linear(2 * hidden_channels, hidden_channels), nn.SiLU(), nn.Linear(hidden_channels, hidden_channels)
         )
-        self.vector = nn.Linear(hidden_channels, vector_channels, bias=False)
-        # Positions start still: the first output of the network is zero.
-        nn.init.zeros_(self.vector.weight)
 
     def forward(
         self,
         h: Tensor,
         pos: Tensor,
-        edge_index: Tensor,
+        edges: Edges,
         batch: Tensor,
         cond: Tensor,
         edge_attr: Tensor | None,
-        degree: Tensor,
+        scale: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Apply the layer.
 
         Args:
             h: Node scalars, shape ``[N, F]``.
             pos: Positions, shape ``[N, D]``.
-            edge_index: Source and target of each edge, shape ``[2, E]``.
+            edges: The edges.
             batch: Graph of each node, shape ``[N]``.
             cond: Condition of each graph, shape ``[B, C]``.
-            edge_attr: Edge attributes, shape ``[E, edge_channels]``.
-            degree: Number of edges into each node, at least 1, shape ``[N, 1]``, in the type of ``h``.
+            edge_attr: Edge attributes in the order of ``edges``, shape ``[E, edge_channels]``.
+            scale: What sums over the edges into a node are multiplied by, shape ``[N, 1]``.
 
         Returns:
             New scalars ``[N, F]`` and the vectors ``[N, V, D]``.
         """
-        source, target = edge_index
         normed = self.norm(h)
         if self.modulate is not None:
-            scale, shift = ops.broadcast(self.modulate(cond), batch).chunk(2, dim=-1)
-            normed = normed * (1 + scale) + shift
-        difference = pos.index_select(0, target) - pos.index_select(0, source)
+            factor, shift = ops.broadcast(self.modulate(cond), batch).chunk(2, dim=-1)
+            normed = normed * (1 + factor) + shift
+        difference = pos.index_select(0, edges.target) - pos.index_select(0, edges.source)
         # The small constant keeps the gradient of the root finite where two nodes meet.
         distance = (difference.square().sum(-1, keepdim=True) + 1e-12).sqrt()
         features = self.basis(distance)
         if edge_attr is not None:
             features = torch.cat([edge_attr, features], dim=-1)
-        pair = self.target(normed).index_select(0, target) + self.source(normed).index_select(0, source)
-        message = self.message(pair + self.edge(features))
-        received = ops.sum(message * self.gate(message).sigmoid(), target, h.shape[0]) / degree.sqrt()
-        h = h + self.update(torch.cat([normed, received], dim=-1))
+        received, pulls = self.messages(normed, features, edges)
+        h = h + self.update(torch.cat([normed, received * scale], dim=-1))
         # Bounded directions, averaged: displacements do not grow with the number of nodes.
-        pull = self.vector(message)[:, :, None] * (difference / (1 + distance))[:, None, :]
-        return h, ops.sum(pull, target, h.shape[0]) / degree.sqrt()[:, :, None]
+        moves = pulls[:, :, None] * (difference / (1 + distance))[:, None, :]
+        return h, ops.segment_sum(moves, edges.target, edges.ptr) * scale[:, :, None]
 
 
 class EGNN(nn.Module):
@@ -172,10 +165,12 @@ class EGNN(nn.Module):
             Scalars ``[N, F]``, and vectors ``[N, V, D]``: the displacement of the positions by all layers but the last,
             plus the last layer's own vectors, each scaled by a function of the node's scalars.
         """
-        ones = torch.ones(edge_index.shape[1], 1, dtype=h.dtype, device=h.device)
-        degree = ops.sum(ones, edge_index[1], h.shape[0]).clamp(min=1)
+        edges = Edges.from_index(edge_index, h.shape[0])
+        if edge_attr is not None:
+            edge_attr = edges.sort(edge_attr)
+        scale = edges.degree(h.dtype).clamp(min=1).rsqrt()[:, None]
         current, vectors = pos, pos.new_zeros(pos.shape[0], 1, pos.shape[1])
         for layer in self.layers:
             current = current + vectors[:, 0]
-            h, vectors = layer(h, current, edge_index, batch, cond, edge_attr, degree)
+            h, vectors = layer(h, current, edges, batch, cond, edge_attr, scale)
         return h, ((current - pos)[:, None] + vectors) * self.gain(h)[:, :, None]

@@ -1,0 +1,103 @@
+"""Edges of a ragged batch in the order that layers work in."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Block(NamedTuple):
+    """Some consecutive target nodes with all edges into them.
+
+    Attributes:
+        nodes: Targets, a slice of the nodes.
+        edges: The edges into them, a slice of the sorted edges.
+    """
+
+    nodes: slice
+    edges: slice
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Edges sorted by target, so that a sum over the edges into a node is a sum over consecutive rows.
+
+    Make them by :meth:`from_index`; sort edge attributes by :meth:`sort`. What else layers need is derived once and
+    kept, for all layers of a network.
+
+    Attributes:
+        source: Source node of each edge, shape ``[E]``.
+        target: Target node of each edge, rising, shape ``[E]``.
+        ptr: Edges ``ptr[i]`` up to ``ptr[i + 1]`` go into node i, shape ``[N + 1]``.
+        order: Place of each edge in the list it came from, shape ``[E]``; ``None`` if that was sorted already.
+    """
+
+    source: Tensor
+    target: Tensor
+    ptr: Tensor
+    order: Tensor | None = None
+
+    @classmethod
+    def from_index(cls, edge_index: Tensor, num_nodes: int) -> Edges:
+        """Sort edges by target, keeping the order of those into the same node.
+
+        Args:
+            edge_index: Source and target of each edge, shape ``[2, E]``.
+            num_nodes: Number of nodes N.
+        """
+        source, target = edge_index
+        # To look whether there is anything to sort would hold up a device, and break the graph of a compiler.
+        if target.is_cpu and not torch.compiler.is_compiling() and bool((target[1:] >= target[:-1]).all()):
+            return cls(source, target, _pointers(target, num_nodes))
+        order = target.argsort(stable=True)
+        return cls(source[order], target[order], _pointers(target, num_nodes), order)
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of nodes N."""
+        return self.ptr.shape[0] - 1
+
+    def sort(self, values: Tensor) -> Tensor:
+        """Bring edge attributes ``[E, *]`` from the order of ``edge_index`` into that of the edges here."""
+        return values if self.order is None else values.index_select(0, self.order)
+
+    def degree(self, dtype: torch.dtype) -> Tensor:
+        """Number of edges into each node, shape ``[N]``."""
+        return self.ptr.diff().to(dtype)
+
+    @cached_property
+    def by_source(self) -> tuple[Tensor, Tensor]:
+        """Edges grouped by source: their numbers ``[E]``, and pointers ``[N + 1]`` as for targets."""
+        return self.source.argsort(stable=True), _pointers(self.source, self.num_nodes)
+
+    @cached_property
+    def pairs(self) -> Tensor:
+        """Target and source of each edge as rows of a table of all targets and then all sources, shape ``[E, 2]``."""
+        return torch.stack([self.target, self.source + self.num_nodes], dim=1)
+
+    @cached_property
+    def _pointer_list(self) -> list[int]:
+        return self.ptr.tolist()
+
+    def blocks(self, max_edges: int) -> list[Block]:
+        """Cut the targets into blocks of at most ``max_edges`` edges, or of one node that has more.
+
+        Knows the sizes on the host, which on another device than the CPU would hold it up.
+        """
+        ptr, blocks, start = self._pointer_list, [], 0
+        while start < self.num_nodes:
+            stop = max(start + 1, bisect_right(ptr, ptr[start] + max_edges) - 1)
+            blocks.append(Block(slice(start, stop), slice(ptr[start], ptr[stop])))
+            start = stop
+        return blocks
+
+
+def _pointers(index: Tensor, num_rows: int) -> Tensor:
+    """Where each row's entries start and end once sorted, shape ``[num_rows + 1]``."""
+    counts = index.new_zeros(num_rows + 1).index_add(0, index + 1, torch.ones_like(index))
+    return counts.cumsum(0)
