@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from graphscore import times
-from graphscore.config import Component, Config, check_config
+from graphscore.config import Component, Config, Features, check_config
 from graphscore.data import DATASETS, Dataset
 from graphscore.data.transforms import TRANSFORMS
 from graphscore.denoiser import Denoiser, ScoreModel
@@ -21,13 +21,17 @@ from graphscore.fields import Field, measure_scale
 from graphscore.generators import GraphGenerator
 from graphscore.guidance import GUIDANCE, Condition, drop_conditions
 from graphscore.nn import BACKBONES, ScoreNetwork
+from graphscore.nn.neighbors import NEIGHBORS, Neighbors
+from graphscore.nn.self_conditioning import SelfConditionedNetwork
 from graphscore.objectives import OBJECTIVES, WEIGHTS, Objective, denoising_score_matching
 from graphscore.process import ForwardProcess
 from graphscore.registry import find
 from graphscore.samplers import SAMPLERS, Sampler
 from graphscore.sdes import SDE, SDES
+from graphscore.self_conditioning import SelfConditioning, choose_self_conditioned
+from graphscore.train.augmentation import AUGMENTATIONS
 from graphscore.train.checkpoint import Checkpoint, load_checkpoint
-from graphscore.train.task import ScoreMatchingTask
+from graphscore.train.task import Augment, ScoreMatchingTask
 
 
 def _uniform(u: Tensor, sde: SDE, eps: float = 1e-5) -> Tensor:
@@ -141,29 +145,72 @@ def build_sde(component: Component) -> SDE:
     return create(component.model_copy(update={"schedule": nested}), SDES, "SDE")
 
 
-def build_model(config: Config) -> Denoiser:
+def build_model(config: Config) -> ScoreModel:
     """Build the denoiser with fresh weights from PyTorch's global generator."""
     backbone = create(config.network.backbone, BACKBONES, "backbone")
-    network = ScoreNetwork(
+    network = (SelfConditionedNetwork if config.network.self_condition else ScoreNetwork)(
         backbone,
         {field.name: field.width for field in config.fields},
         config.network.positions,
-        {name: nn.Embedding(size, backbone.hidden_channels) for name, size in config.network.node_inputs.items()},
-        {name: nn.Embedding(size, backbone.edge_channels) for name, size in config.network.edge_inputs.items()},
-        config.network.oriented,
+        _embeddings(config.network.node_inputs, backbone.hidden_channels),
+        _embeddings(config.network.edge_inputs, backbone.edge_channels),
+        oriented=config.network.oriented,
+        graph_inputs=_embeddings(config.network.graph_inputs, backbone.cond_channels),
+        vectors=config.network.vectors,
+        neighbors=build_neighbors(config),
     )
-    return Denoiser(network, build_process(config))
+    model = Denoiser(network, build_process(config))
+    return SelfConditioning(model) if config.network.self_condition else model
+
+
+def _embeddings(inputs: Mapping[str, int | Features], channels: int) -> dict[str, nn.Module]:
+    return {
+        name: nn.Embedding(size, channels) if isinstance(size, int) else nn.Linear(size.width, channels)
+        for name, size in inputs.items()
+    }
+
+
+def build_neighbors(config: Config) -> Neighbors | None:
+    """Build what finds edges at each call of the network, ``None`` if nothing does."""
+    component = config.network.neighbors
+    if component is None:
+        return None
+    options = component.options
+    fill = options.pop("fill", {})
+    search = partial(find(component.name, NEIGHBORS, "neighbors"), **options)
+    try:
+        # On no graphs at all, for wrong options to be named before training.
+        search(torch.empty(0, 3), torch.empty(0, dtype=torch.long), 0)
+    except TypeError as error:
+        raise ValueError(f"The neighbors {component.name!r} do not take these options: {error}") from error
+    return Neighbors(search, fill)
 
 
 def build_task(config: Config, model: ScoreModel) -> ScoreMatchingTask:
     """Build what a training step computes."""
     training = config.training
     density = bind(training.times, DENSITIES, "time density")
-    augment = None
+    objective = build_objective(config)
+    return ScoreMatchingTask(model, density, objective, training.reduce, training.seed, build_augment(config))
+
+
+def build_augment(config: Config) -> Augment | None:
+    """Chain what is done to each training batch, ``None`` if there is nothing."""
+    training = config.training
+    steps: list[Augment] = []
     if training.conditions:
         _check_null_values(config)
-        augment = partial(_drop, build_conditions(config), training.drop_probability)
-    return ScoreMatchingTask(model, density, build_objective(config), training.reduce, training.seed, augment)
+        steps.append(partial(_drop, build_conditions(config), training.drop_probability))
+    steps += [create(component, AUGMENTATIONS, "augmentation") for component in training.augmentations]
+    if config.network.self_condition:
+        steps.append(choose_self_conditioned)
+    return partial(_chain, steps) if steps else None
+
+
+def _chain(steps: list[Augment], batch: Batch, generator: GraphGenerator) -> Batch:
+    for step in steps:
+        batch = step(batch, generator)
+    return batch
 
 
 def build_conditions(config: Config) -> list[Condition]:
@@ -178,11 +225,11 @@ def _drop(conditions: list[Condition], probability: float, batch: Batch, generat
 
 
 def _check_null_values(config: Config) -> None:
-    sizes = config.network.node_inputs | config.network.edge_inputs
+    told, sizes = config.network.inputs, config.network.categories
     for condition in config.training.conditions:
-        if condition.name not in sizes:
-            raise ValueError(f"The network is not told the condition {condition.name!r}; it is told {sorted(sizes)}")
-        if not 0 <= condition.null_value < sizes[condition.name]:
+        if condition.name not in told:
+            raise ValueError(f"The network is not told the condition {condition.name!r}; it is told {sorted(told)}")
+        if condition.name in sizes and not 0 <= condition.null_value < sizes[condition.name]:
             raise ValueError(
                 f"The network takes {condition.name} from 0 to {sizes[condition.name] - 1}, but the value for no "
                 f"condition is {condition.null_value}: give it one more category"
@@ -210,6 +257,11 @@ def build_objective(config: Config) -> Objective:
         weight = Component(name="edm")
     if weight is not None:
         options["weight"] = bind(weight, WEIGHTS, "weight")
+    if config.network.self_condition and objective.takes_samples:
+        raise ValueError(
+            "network.self_condition needs an objective that regresses on clean data, since no derivative goes through "
+            f"the estimate; {objective.name} does not"
+        )
     return objective.bind(**options)
 
 
@@ -221,7 +273,7 @@ def build_sampler(config: Config, model: ScoreModel) -> Sampler:
     return create(sampling.sampler, SAMPLERS, "sampler", build_guidance(config, model), grid)
 
 
-def load_model(path: str | Path) -> tuple[Denoiser, Config, dict[str, Any]]:
+def load_model(path: str | Path) -> tuple[ScoreModel, Config, dict[str, Any]]:
     """Load a trained model.
 
     Args:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 
 class _Strict(BaseModel):
@@ -49,14 +49,46 @@ class FieldConfig(_Strict):
     sde: Component
 
 
+class Features(_Strict):
+    """An input of floating-point numbers, with its number of columns."""
+
+    width: int = Field(gt=0)
+
+
+Input = Annotated[
+    Annotated[int, Field(gt=0), Tag("categories")] | Annotated[Features, Tag("features")],
+    Discriminator(lambda value: "features" if isinstance(value, dict | Features) else "categories"),
+]
+"""What the network takes: integers below a number of categories, or features."""
+
+
 class NetworkConfig(_Strict):
-    """The score network: integer attributes by name with their number of categories."""
+    """The score network: attributes of nodes, edges and graphs by name with what they hold.
+
+    That is a number of categories for integers, ``{width: 8}`` for floating-point columns. ``vectors`` are node
+    attributes that turn with the positions; ``neighbors`` finds edges at each call, with ``fill`` values for edge
+    inputs that are not 0 there. With ``self_condition`` it is told what it estimated before.
+    """
 
     backbone: Component
     positions: str | None = "pos"
-    node_inputs: dict[str, int] = {}
-    edge_inputs: dict[str, int] = {}
+    node_inputs: dict[str, Input] = {}
+    edge_inputs: dict[str, Input] = {}
+    graph_inputs: dict[str, Input] = {}
+    vectors: tuple[str, ...] = ()
+    neighbors: Named | None = None
     oriented: bool = False
+    self_condition: bool = False
+
+    @property
+    def inputs(self) -> dict[str, int | Features]:
+        """All inputs by name."""
+        return self.node_inputs | self.edge_inputs | self.graph_inputs
+
+    @property
+    def categories(self) -> dict[str, int]:
+        """The integer inputs by name, with their number of categories."""
+        return {name: size for name, size in self.inputs.items() if isinstance(size, int)}
 
 
 class ConditionConfig(_Strict):
@@ -70,7 +102,13 @@ class ConditionConfig(_Strict):
 class TrainingConfig(_Strict):
     """How the network is trained; without a ``weight``, it is ``edm`` for denoising and 1 for other objectives.
 
-    A graph loses its ``conditions`` with ``drop_probability``, all together, as classifier-free guidance needs.
+    A graph loses its ``conditions`` with ``drop_probability``, all together, as classifier-free guidance needs. Each
+    training batch goes through the ``augmentations`` in order, such as ``rotation``.
+
+    With ``precision: bfloat16`` the network computes its products from inputs of 8 significant bits, in training and
+    validation: faster where the machine has such products (AVX-512 with bfloat16, AMX, GPUs), slower elsewhere.
+    Weights, process and loss stay in float32 or better. Sampling is always in float32, since a score is a small
+    difference divided by a smaller variance, and what is lost there goes straight into the samples.
     """
 
     max_steps: int = Field(gt=0)
@@ -86,6 +124,8 @@ class TrainingConfig(_Strict):
     times: Component = Component(name="uniform")
     conditions: tuple[ConditionConfig, ...] = ()
     drop_probability: float = Field(default=0.1, ge=0, le=1)
+    augmentations: tuple[Named, ...] = ()
+    precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = Field(default=0, ge=0, lt=2**31)
     validate_every: int = Field(default=200, gt=0)
     checkpoint_every: int = Field(default=200, gt=0)

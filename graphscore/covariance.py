@@ -184,9 +184,11 @@ class LaplacianCovariance(Covariance):
         if x.dtype not in self._vectors:
             self._vectors[x.dtype] = [basis.to(x.dtype) for basis in self._vectors[torch.float64]]
         parts = [x.new_zeros(0, x.shape[1])]
-        for rows, basis in zip(self._rows, self._vectors[x.dtype], strict=True):
-            amplitudes = factors[rows][..., None] * (basis.transpose(1, 2) @ x[rows])
-            parts.append((basis @ amplitudes).flatten(0, 1))
+        # In training in lower precision, that of a network, noise keeps its own.
+        with torch.autocast(x.device.type, enabled=False):
+            for rows, basis in zip(self._rows, self._vectors[x.dtype], strict=True):
+                amplitudes = factors[rows][..., None] * (basis.transpose(1, 2) @ x[rows])
+                parts.append((basis @ amplitudes).flatten(0, 1))
         return torch.cat(parts).index_select(0, self._inverse)
 
     def trace(self, function: ModeFunction) -> Tensor:  # noqa: D102

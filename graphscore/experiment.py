@@ -53,7 +53,7 @@ def train(config: Config, out: Path, *, resume: bool = False, progress: bool = T
     if not graphs:
         raise ValueError(f"The training part of the data set {config.data.dataset.name!r} is empty")
     config = measure_scales(config, graphs)
-    known = categories(graphs, [*config.network.node_inputs, *config.network.edge_inputs])
+    known = categories(graphs, list(config.network.categories))
     _check_categories(config, known)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
@@ -91,7 +91,7 @@ def _check_resumed(config: Config, out: Path) -> None:
 
 
 def _check_categories(config: Config, known: dict[str, list[int]]) -> None:
-    sizes = config.network.node_inputs | config.network.edge_inputs
+    sizes = config.network.categories
     for name, values in known.items():
         if values and not 0 <= values[0] <= values[-1] < sizes[name]:
             raise ValueError(

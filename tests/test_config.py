@@ -116,7 +116,7 @@ def test_objectives_and_weights_are_given_by_name_or_with_options(overrides, fun
 
 def test_a_configuration_from_before_there_were_objectives_trains_alike():
     values = load_config("digits", ["fields.0.scale=2.0"]).model_dump(mode="json")
-    old = {key: value for key, value in values["training"].items() if key != "objective"} | {"weight": "edm"}
+    old = {key: value for key, value in values["training"].items() if key not in ("objective", "precision")} | {"weight": "edm"}
     losses = []
     for config in (check_config(values, "new"), check_config({**values, "training": old}, "old")):
         batch = Batch.from_data_list(build_dataset(config).split("val")[:4])
@@ -151,6 +151,7 @@ def test_wrong_objectives_and_processes_are_refused_before_training(override, wo
     [
         ("training.max_step=3", "training.max_step"),
         ("training.max_steps=0", "training.max_steps"),
+        ("training.precision=float16", "training.precision: Input should be 'float32' or 'bfloat16'"),
         ("training.max_steps", "key=value"),
         ("fields.0.scale=tiny", "fields.0.scale"),
         ("fields.3.scale=1", "fields.3"),
@@ -167,7 +168,7 @@ def test_wrong_overrides_are_named(override, words):
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("network.backbone.name=gat", "Unknown backbone 'gat'; expected one of .'egnn'."),
+        ("network.backbone.name=gat", "Unknown backbone 'gat'; expected one of .*'egnn'"),
         ("network.backbone.name=json:loads_", "Cannot import the backbone"),
         ("network.backbone.name=no_such_module:Net", "Cannot import the backbone"),
         ("network.backbone.heads=2", "heads"),
@@ -234,6 +235,21 @@ def test_conditions_that_cannot_be_dropped_are_named(change, match):
     config = load_config("digits", [*CONDITIONED, change])
     with pytest.raises(ValueError, match=match):
         build_task(config, build_model(config))
+
+
+def test_conditions_that_are_no_categories_can_be_dropped_too():
+    changes = [
+        "fields.0.scale=2.0",
+        "network.graph_inputs={energy: {width: 1}}",
+        "training.conditions=[{name: energy, null_value: -1.5}]",
+        "training.drop_probability=1.0",
+    ]
+    config, told = load_config("digits", changes), []
+    model, batch = build_model(config), Batch.from_data_list(build_dataset(config).split("val")[:3])
+    batch.energy = torch.ones(3, 1)
+    model.network.register_forward_pre_hook(lambda module, inputs: told.append(inputs[0].energy))
+    build_task(config, model)(batch, 0)
+    assert told[0].tolist() == [[-1.5]] * 3
 
 
 def test_unknown_guidance_is_named():

@@ -27,6 +27,14 @@ Overrides = Annotated[
 ]
 
 
+def _prepare() -> None:
+    """Set up the process, of which the command is master, for training and sampling."""
+    from graphscore.runtime import prepare
+
+    if hint := prepare().hint:
+        console.print(f"Hint: {hint}")
+
+
 @app.command()
 def demo(
     config: Annotated[str, typer.Option(help="Name of a configuration or a YAML file.")] = "small-molecules",
@@ -41,7 +49,9 @@ def demo(
     from graphscore.config import load_config
     from graphscore.demo import run_demo
 
-    result = run_demo(load_config(config, changes or ()), out, num_groups=groups, say=console.print)
+    settings = load_config(config, changes or ())
+    _prepare()
+    result = run_demo(settings, out, num_groups=groups, say=console.print)
     show_demo(console, result, out)
 
 
@@ -61,6 +71,7 @@ def train(
     from graphscore.experiment import train as run
 
     settings = load_config(config, changes or ())
+    _prepare()
     path, dataset = run(settings if data is None else settings.with_file(data), out, resume=resume)
     if failures := getattr(dataset, "failures", []):
         console.print(f"{len(failures)} records were not used; {out / SKIPPED_FILE} says why")
@@ -87,6 +98,7 @@ def sample(
     from graphscore.inference import read_inputs, sample_file
 
     found = read_inputs(smiles or [], inputs)
+    _prepare()
     with Counter(console, "sampling") as progress:
         report = sample_file(
             checkpoint, found, out, num=num, sampler=sampler, num_steps=steps, seed=seed, progress=progress

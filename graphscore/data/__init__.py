@@ -9,7 +9,7 @@ from graphscore.data.files import FileDataset
 from graphscore.data.networkx_io import from_networkx, to_networkx
 from graphscore.data.readers import Failure, ReadResult, read, read_smiles
 from graphscore.data.split import split_by_key
-from graphscore.data.transforms import CompleteGraph
+from graphscore.data.transforms import CompleteGraph, HopGraph, LaplacianEncoding, RandomWalkEncoding
 from graphscore.data.writers import write
 
 __all__ = [
@@ -18,6 +18,9 @@ __all__ = [
     "Dataset",
     "Failure",
     "FileDataset",
+    "HopGraph",
+    "LaplacianEncoding",
+    "RandomWalkEncoding",
     "ReadResult",
     "from_networkx",
     "load_dataset",

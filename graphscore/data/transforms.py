@@ -2,16 +2,64 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from graphscore.nn.edge_sets import gather_or_fill, hop_edges, match_edges
+from graphscore.nn.encodings import laplacian_encoding, random_walk_encoding
+from graphscore.nn.neighbors import complete_edges
+
 EDGE_LEVEL = frozenset({"bond", "hops"})
 """Names that always mean edge attributes here."""
 
 
-class CompleteGraph(BaseTransform):
+class _HopTransform(BaseTransform):
+    """What :class:`CompleteGraph` and :class:`HopGraph` share: new edges, an edge type that is kept, and ``hops``."""
+
+    def __init__(self, edge_type: str | None, max_hops: int) -> None:
+        if max_hops < 1:
+            raise ValueError(f"max_hops must be at least 1, but is {max_hops}")
+        self.edge_type = edge_type
+        self.max_hops = max_hops
+
+    @abstractmethod
+    def _edges(self, edge_index: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
+        """The new edges ``[2, E]`` and their ``hops`` ``[E]``."""
+
+    def forward(self, data: Data) -> Data:
+        """Return a copy with other edges; ``BaseTransform.__call__`` has made the shallow copy."""
+        num_nodes, old = int(data.num_nodes or 0), _edge_index(data)
+        types = self._edge_types(data, old.shape[1])
+        data.edge_index, data.hops = self._edges(old, num_nodes)
+        if self.edge_type is not None and types is not None:
+            data[self.edge_type] = gather_or_fill(types, match_edges(data.edge_index, old, num_nodes))
+        return data
+
+    def _edge_types(self, data: Data, num_edges: int) -> Tensor | None:
+        # PyG cannot tell an edge attribute by its size where there are as many nodes as edges.
+        edge_level = [key for key in data.to_dict() if key in EDGE_LEVEL or data.is_edge_attr(key)]
+        others = [key for key in edge_level if key not in (self.edge_type, "edge_index")]
+        name = type(self).__name__
+        if others:
+            raise ValueError(f"{name} keeps {self.edge_type!r} alone, but the graph has edge attributes {others}")
+        if self.edge_type is None:
+            return None
+        types = data.get(self.edge_type)
+        if not isinstance(types, Tensor) or types.shape != (num_edges,):
+            got = list(types.shape) if isinstance(types, Tensor) else "none"
+            raise ValueError(f"{name} needs the edge attribute {self.edge_type!r} of shape [{num_edges}]; got {got}")
+        return types
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(edge_type={self.edge_type!r}, max_hops={self.max_hops})"
+
+
+class CompleteGraph(_HopTransform):
     r"""Connect all ordered pairs of distinct nodes, and remember which were edges and how far apart.
 
     Replaces ``edge_index`` by all :math:`N (N - 1)` pairs :math:`i \neq j`, sorted, and adds ``hops``
@@ -25,67 +73,112 @@ class CompleteGraph(BaseTransform):
         max_hops: Distances up to here are told apart.
 
     Raises:
-        ValueError: On call, if the edge attribute is missing, not of shape ``[E]``, or other edge attributes
-            exist.
+        ValueError: If ``max_hops`` is less than 1; on call, if the edge attribute is missing, not of shape ``[E]``, or
+            other edge attributes exist.
     """
 
     def __init__(self, edge_type: str | None = None, max_hops: int = 4) -> None:
-        if max_hops < 1:
-            raise ValueError(f"max_hops must be at least 1, but is {max_hops}")
-        self.edge_type = edge_type
-        self.max_hops = max_hops
+        super().__init__(edge_type, max_hops)
+
+    def _edges(self, edge_index: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
+        pairs = complete_edges(edge_index.new_tensor([0, num_nodes])).flip(0)
+        near, hops = hop_edges(edge_index, num_nodes, self.max_hops)
+        return pairs, gather_or_fill(hops, match_edges(pairs, near, num_nodes), self.max_hops + 1)
+
+
+class HopGraph(_HopTransform):
+    """Connect all ordered pairs of nodes that are a few edges apart: the sparse counterpart of :class:`CompleteGraph`.
+
+    Replaces ``edge_index`` by all pairs at a distance of 1 to ``max_hops`` edges, taken as undirected, sorted by
+    target, and adds ``hops`` ``[E]``, that distance. In molecules and the like, the number of such pairs grows with the
+    number of nodes and not with its square. Nodes that are near in space alone can be connected at each call of the
+    network, see :class:`graphscore.nn.neighbors.Neighbors`. Other edge attributes than ``edge_type`` are an error.
+
+    Args:
+        edge_type: Integer edge attribute, e.g. ``"bond"``, that is kept: pairs that were not edges get 0.
+            ``None`` if the graph has none.
+        max_hops: Largest distance that is connected.
+
+    Raises:
+        ValueError: If ``max_hops`` is less than 1; on call, if the edge attribute is missing, not of shape ``[E]``, or
+            other edge attributes exist.
+    """
+
+    def __init__(self, edge_type: str | None = None, max_hops: int = 3) -> None:
+        super().__init__(edge_type, max_hops)
+
+    def _edges(self, edge_index: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
+        return hop_edges(edge_index, num_nodes, self.max_hops)
+
+
+class LaplacianEncoding(BaseTransform):
+    """Add ``laplacian`` ``[N, k]``: the first eigenvectors of the graph's normalised Laplacian.
+
+    Comes before transforms that replace the edges. Signs are those that the solver gave; for training see
+    :func:`graphscore.nn.encodings.flip_signs`, and :func:`~graphscore.nn.encodings.laplacian_encoding` for the rest.
+
+    Args:
+        k: Number of eigenvectors; small graphs have fewer, followed by zeros.
+
+    Raises:
+        ValueError: If k is less than 1; on call, if the edges have been replaced already.
+    """
+
+    def __init__(self, k: int) -> None:
+        if k < 1:
+            raise ValueError(f"k must be at least 1, but is {k}")
+        self.k = k
 
     def forward(self, data: Data) -> Data:
-        """Return a copy with the complete graph; ``BaseTransform.__call__`` has made the shallow copy."""
-        n = int(data.num_nodes or 0)
-        edge_index = data.edge_index if data.edge_index is not None else torch.empty(2, 0, dtype=torch.long)
-        types = self._edge_types(data, edge_index.shape[1])
-        adjacency = torch.zeros(n, n, dtype=torch.bool, device=edge_index.device)
-        adjacency[edge_index[0], edge_index[1]] = True
-        off_diagonal = ~torch.eye(n, dtype=torch.bool, device=edge_index.device)
-        data.edge_index = off_diagonal.nonzero().t().contiguous()
-        data.hops = _hops(adjacency | adjacency.t(), self.max_hops)[off_diagonal]
-        if self.edge_type is not None and types is not None:
-            dense = types.new_zeros(n, n)
-            dense[edge_index[0], edge_index[1]] = types
-            data[self.edge_type] = dense[off_diagonal]
+        """Return a copy with the encoding; ``BaseTransform.__call__`` has made the shallow copy."""
+        data.laplacian = _encode(type(self).__name__, laplacian_encoding, data, self.k)
         return data
 
-    def _edge_types(self, data: Data, num_edges: int) -> Tensor | None:
-        # PyG cannot tell an edge attribute by its size where there are as many nodes as edges.
-        edge_level = [key for key in data.to_dict() if key in EDGE_LEVEL or data.is_edge_attr(key)]
-        others = [key for key in edge_level if key not in (self.edge_type, "edge_index")]
-        if others:
-            raise ValueError(
-                f"CompleteGraph keeps {self.edge_type!r} alone, but the graph has edge attributes {others}"
-            )
-        if self.edge_type is None:
-            return None
-        types = data.get(self.edge_type)
-        if not isinstance(types, Tensor) or types.shape != (num_edges,):
-            got = list(types.shape) if isinstance(types, Tensor) else "none"
-            raise ValueError(
-                f"CompleteGraph needs the edge attribute {self.edge_type!r} of shape [{num_edges}]; got {got}"
-            )
-        return types
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(k={self.k})"
+
+
+class RandomWalkEncoding(BaseTransform):
+    """Add ``random_walk`` ``[N, steps]``: chances that a random walk along edges is back after 1, 2, ... steps.
+
+    Comes before transforms that replace the edges. See :func:`graphscore.nn.encodings.random_walk_encoding`.
+
+    Args:
+        steps: Length of the longest walk.
+
+    Raises:
+        ValueError: If there is no step; on call, if the edges have been replaced already.
+    """
+
+    def __init__(self, steps: int) -> None:
+        if steps < 1:
+            raise ValueError(f"steps must be at least 1, but is {steps}")
+        self.steps = steps
+
+    def forward(self, data: Data) -> Data:
+        """Return a copy with the encoding; ``BaseTransform.__call__`` has made the shallow copy."""
+        data.random_walk = _encode(type(self).__name__, random_walk_encoding, data, self.steps)
+        return data
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(edge_type={self.edge_type!r}, max_hops={self.max_hops})"
+        return f"{type(self).__name__}(steps={self.steps})"
 
 
-def _hops(adjacency: Tensor, max_hops: int) -> Tensor:
-    """Shortest-path lengths ``[N, N]`` of an undirected graph; ``max_hops + 1`` for all longer ones."""
-    # Walks are counted in float32 because matrix products of integers and booleans run without BLAS.
-    step = adjacency.float()
-    step.fill_diagonal_(1)
-    reached = step
-    hops = torch.full(adjacency.shape, max_hops + 1, dtype=torch.long, device=adjacency.device)
-    # Each round takes 1 off all pairs within the current distance, so that a pair first reached at d ends up
-    # with d.
-    for _ in range(max_hops):
-        hops -= (reached > 0).long()
-        reached = (reached @ step).clamp_(max=1)
-    return hops
+def _edge_index(data: Data) -> Tensor:
+    return data.edge_index if data.edge_index is not None else torch.empty(2, 0, dtype=torch.long)
 
 
-TRANSFORMS: dict[str, type[BaseTransform]] = {"complete-graph": CompleteGraph}
+def _encode(name: str, encode: Callable[[Tensor, Tensor, int, int], Tensor], data: Data, width: int) -> Tensor:
+    """Encode the nodes of one graph."""
+    if "hops" in data:
+        raise ValueError(f"{name} encodes the edges of the data, but they have been replaced; let it come first")
+    edge_index = _edge_index(data)
+    return encode(edge_index, edge_index.new_zeros(int(data.num_nodes or 0)), 1, width)
+
+
+TRANSFORMS: dict[str, type[BaseTransform]] = {
+    "complete-graph": CompleteGraph,
+    "hop-graph": HopGraph,
+    "laplacian-encoding": LaplacianEncoding,
+    "random-walk-encoding": RandomWalkEncoding,
+}

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
-class Block(NamedTuple):
+@dataclass(frozen=True)
+class Block:
     """Some consecutive target nodes with all edges into them.
 
     Attributes:
         nodes: Targets, a slice of the nodes.
         edges: The edges into them, a slice of the sorted edges.
+        rows: Numbers of these edges, counted from the first of the block.
+        ptr: Where the edges into each of the targets start and end in ``rows``.
+        target: Target of each edge.
+        ends: Rows of target and source of each edge, one edge after the other, in a table of two rows for each node,
+            the first for targets.
+        singles: Pointers that make each row a segment.
+        doubles: Pointers that make each two rows a segment.
     """
 
     nodes: slice
     edges: slice
+    rows: Tensor
+    ptr: Tensor
+    target: Tensor
+    ends: Tensor
+    singles: Tensor
+    doubles: Tensor
+
+    def __iter__(self):
+        return iter((self.nodes, self.edges))
 
 
 @dataclass(frozen=True)
@@ -75,26 +92,31 @@ class Edges:
         """Edges grouped by source: their numbers ``[E]``, and pointers ``[N + 1]`` as for targets."""
         return self.source.argsort(stable=True), _pointers(self.source, self.num_nodes)
 
-    @cached_property
-    def pairs(self) -> Tensor:
-        """Target and source of each edge as rows of a table of all targets and then all sources, shape ``[E, 2]``."""
-        return torch.stack([self.target, self.source + self.num_nodes], dim=1)
-
-    @cached_property
-    def _pointer_list(self) -> list[int]:
-        return self.ptr.tolist()
-
     def blocks(self, max_edges: int) -> list[Block]:
         """Cut the targets into blocks of at most ``max_edges`` edges, or of one node that has more.
 
         Knows the sizes on the host, which on another device than the CPU would hold it up.
         """
-        ptr, blocks, start = self._pointer_list, [], 0
+        if max_edges not in self._blocks:
+            self._blocks[max_edges] = list(self._cut(max_edges))
+        return self._blocks[max_edges]
+
+    @cached_property
+    def _blocks(self) -> dict[int, list[Block]]:
+        return {}
+
+    def _cut(self, max_edges: int) -> Iterator[Block]:
+        ptr, start = self.ptr.tolist(), 0
+        ends = torch.stack([2 * self.target, 2 * self.source + 1], dim=1)
         while start < self.num_nodes:
             stop = max(start + 1, bisect_right(ptr, ptr[start] + max_edges) - 1)
-            blocks.append(Block(slice(start, stop), slice(ptr[start], ptr[stop])))
+            nodes, edges = slice(start, stop), slice(ptr[start], ptr[stop])
+            singles = torch.arange(edges.stop - edges.start + 1, device=self.ptr.device)
+            yield Block(
+                nodes, edges, rows=singles[:-1], ptr=self.ptr[start : stop + 1] - edges.start, target=self.target[edges],
+                ends=ends[edges].flatten(), singles=singles, doubles=2 * singles,
+            )  # fmt: skip
             start = stop
-        return blocks
 
 
 def _pointers(index: Tensor, num_rows: int) -> Tensor:

@@ -2,13 +2,17 @@ r"""The E(n)-equivariant graph network."""
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphscore import ops
 from graphscore.nn.edges import Edges
-from graphscore.nn.embeddings import GaussianBasis
 from graphscore.nn.messages import GatedMessages
+from graphscore.nn.norms import AdaptiveLayerNorm
+from graphscore.nn.radial import GaussianBasis
 
 
 class EGNNLayer(nn.Module):
@@ -34,14 +38,14 @@ class EGNNLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.basis = GaussianBasis(num_basis, cutoff)
-        self.norm = nn.LayerNorm(hidden_channels, elementwise_affine=cond_channels == 0)
-        self.modulate = nn.Linear(cond_channels, 2 * hidden_channels) if cond_channels else None
+        self.norm = AdaptiveLayerNorm(hidden_channels, cond_channels)
         self.messages = GatedMessages(hidden_channels, edge_channels + num_basis, vector_channels)
         # Positions start still: the first output of the network is zero.
         nn.init.zeros_(self.messages.heads.weight)
-        self.update = nn.Sequential(
-            nn.Linear(2 * hidden_channels, hidden_channels), nn.SiLU(), nn.Linear(hidden_channels, hidden_channels)
-        )
+        # The first map of the update over the concatenation of a node's scalars and what it received.
+        self.own = nn.Linear(hidden_channels, hidden_channels)
+        self.received = nn.Linear(hidden_channels, hidden_channels, bias=False)
+        self.update = nn.Linear(hidden_channels, hidden_channels)
 
     def forward(
         self,
@@ -67,10 +71,7 @@ class EGNNLayer(nn.Module):
         Returns:
             New scalars ``[N, F]`` and the vectors ``[N, V, D]``.
         """
-        normed = self.norm(h)
-        if self.modulate is not None:
-            factor, shift = ops.broadcast(self.modulate(cond), batch).chunk(2, dim=-1)
-            normed = normed * (1 + factor) + shift
+        normed = self.norm(h, cond, batch)
         difference = pos.index_select(0, edges.target) - pos.index_select(0, edges.source)
         # The small constant keeps the gradient of the root finite where two nodes meet.
         distance = (difference.square().sum(-1, keepdim=True) + 1e-12).sqrt()
@@ -78,7 +79,7 @@ class EGNNLayer(nn.Module):
         if edge_attr is not None:
             features = torch.cat([edge_attr, features], dim=-1)
         received, pulls = self.messages(normed, features, edges)
-        h = h + self.update(torch.cat([normed, received * scale], dim=-1))
+        h = h + self.update(F.silu(self.own(normed) + self.received(received) * scale.to(received.dtype)))
         # Bounded directions, averaged: displacements do not grow with the number of nodes.
         moves = pulls[:, :, None] * (difference / (1 + distance))[:, None, :]
         return h, ops.segment_sum(moves, edges.target, edges.ptr) * scale[:, :, None]
@@ -110,6 +111,8 @@ class EGNN(nn.Module):
     References:
         Satorras, Hoogeboom and Welling (2021), E(n) equivariant graph neural networks, equations 3 to 6.
     """
+
+    symmetry: ClassVar[Literal["E", "SE", "none"]] = "E"
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Embeddings of scalars: noise levels and distances."""
+"""Embeddings of scalars, such as noise levels."""
 
 from __future__ import annotations
 
@@ -36,29 +36,38 @@ class SinusoidalEmbedding(nn.Module):
         return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
-class GaussianBasis(nn.Module):
-    r"""Gaussians of a distance, centered evenly between 0 and ``stop``.
+class GaussianFourierEmbedding(nn.Module):
+    r"""Sines and cosines of a scalar at random frequencies, drawn once and kept.
+
+    With :math:`f_k \sim N(0, s^2)`, the outputs are :math:`\sin(2 \pi f_k x)` and then :math:`\cos(2 \pi f_k x)`. The
+    frequencies are not trained, but belong to the state dict: a network is of no use with others.
 
     Args:
-        channels: Number of Gaussians, at least 2.
-        stop: Center of the last one.
+        channels: Number of outputs, even.
+        std: Standard deviation s of the frequencies, in periods per unit of input. The larger, the closer the inputs
+            that can be told apart.
+
+    Raises:
+        ValueError: If ``channels`` is odd or less than 2, or ``std`` is not positive.
 
     Shapes:
-        - input: ``[E, 1]``
-        - output: ``[E, channels]``
+        - input: ``[*]``
+        - output: ``[*, channels]``
 
     References:
-        Schütt et al. (2017), SchNet: a continuous-filter convolutional neural network for modeling quantum
-        interactions.
+        Tancik et al. (2020), Fourier features let networks learn high frequency functions in low dimensional domains.
+        Song et al. (2021), Score-based generative modeling through stochastic differential equations (``std=16``).
     """
 
-    def __init__(self, channels: int = 16, stop: float = 5.0) -> None:
+    def __init__(self, channels: int, std: float = 16.0) -> None:
         super().__init__()
-        if channels < 2 or stop <= 0:
-            raise ValueError(f"GaussianBasis: needs channels >= 2 and stop > 0, but got {channels} and {stop}")
-        self.centers: Tensor
-        self.register_buffer("centers", torch.linspace(0, stop, channels), persistent=False)
-        self.inverse_width = (channels - 1) / stop
+        if channels < 2 or channels % 2:
+            raise ValueError(f"GaussianFourierEmbedding: channels must be even and at least 2, but is {channels}")
+        if std <= 0:
+            raise ValueError(f"GaussianFourierEmbedding: std must be positive, but is {std}")
+        self.frequencies: Tensor
+        self.register_buffer("frequencies", std * torch.randn(channels // 2))
 
-    def forward(self, distance: Tensor) -> Tensor:  # noqa: D102
-        return torch.exp(-0.5 * ((distance - self.centers) * self.inverse_width) ** 2)
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        angle = 2 * math.pi * x[..., None] * self.frequencies
+        return torch.cat([angle.sin(), angle.cos()], dim=-1)

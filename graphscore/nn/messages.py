@@ -42,8 +42,7 @@ class GatedMessages(nn.Module):
 
     def __init__(self, channels: int, edge_channels: int, num_heads: int = 1) -> None:
         super().__init__()
-        self.target = nn.Linear(channels, channels)
-        self.source = nn.Linear(channels, channels, bias=False)
+        self.ends = nn.Linear(channels, 2 * channels)
         self.edge = nn.Linear(edge_channels, channels, bias=False)
         # No bias: what comes out of an activation has a mean, and that serves as one.
         self.message = nn.Linear(channels, channels, bias=False)
@@ -62,7 +61,7 @@ class GatedMessages(nn.Module):
             The gated sum ``r`` [N, F], and the heads of each message, linear in it, ``[E, V]``.
         """
         inputs = (
-            self.target(h), self.source(h), features, self.edge.weight, self.message.weight,
+            self.ends(h), features, self.edge.weight, self.message.weight,
             torch.cat([self.gate.weight, self.heads.weight]), self.gate.bias,
         )  # fmt: skip
         if _in_blocks(inputs[0], edges):
@@ -82,10 +81,10 @@ def _in_blocks(target: Tensor, edges: Edges) -> bool:
 
 
 def _messages(
-    edges: Edges, target: Tensor, source: Tensor, features: Tensor, edge: Tensor, message: Tensor, heads: Tensor,
-    bias: Tensor,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """The formula, for all devices and all derivatives."""
+    edges: Edges, ends: Tensor, features: Tensor, edge: Tensor, message: Tensor, heads: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The formula, for all devices and all derivatives; ``ends`` [N, 2 F] holds ``T h`` and ``S h``."""
+    target, source = ends.chunk(2, dim=1)
     pair = target.index_select(0, edges.target) + source.index_select(0, edges.source)
     m = F.silu(F.linear(F.silu(pair + F.linear(features, edge)), message))
     scalars = F.linear(m, heads)
@@ -100,34 +99,34 @@ class _Messages(Function):
     def forward(ctx: Any, edges: Edges, *inputs: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.edges = edges
         ctx.dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else inputs[0].dtype
-        target, source, features, edge, message, heads, bias = (x.to(ctx.dtype) for x in inputs)
+        ends, features, edge, message, heads, bias = (x.detach().to(ctx.dtype) for x in inputs)
+        width = len(message)
         blocks, keep = edges.blocks(BLOCK_EDGES), any(ctx.needs_input_grad)
+        sizes = [len(block.rows) for block in blocks]
         # The activations and what goes into them, whole if derivatives will ask for them.
-        rows = len(features) if keep else max(part.stop - part.start for _, part in blocks)
-        buffers = [target.new_empty(rows, target.shape[1]) for _ in range(4 if keep else 2)]
-        first, active, second, m = buffers if keep else (buffers[0], buffers[0], buffers[1], buffers[1])
-        table, numbers = torch.cat([target, source]), torch.arange(rows)
-        received, scalars, gates = torch.zeros_like(target), target.new_empty(len(features), len(heads)), []
-        for nodes, part in blocks:
-            size = part.stop - part.start
-            at = part if keep else slice(size)
-            pair = _bags(edges.pairs[part], table, None)
-            torch.addmm(pair, features[part], edge.t(), out=first[at])
-            torch.ops.aten.silu.out(first[at], out=active[at])
-            torch.mm(active[at], message.t(), out=second[at])
-            torch.ops.aten.silu.out(second[at], out=m[at])
-            torch.mm(m[at], heads.t(), out=scalars[part])
-            gates.append((scalars[part, 0] + bias).sigmoid())
-            received[nodes] = _bags(
-                numbers[:size], m[at], edges.ptr[nodes.start : nodes.stop + 1] - part.start, gates[-1]
-            )
+        buffers = [ends.new_empty(len(features) if keep else max(sizes), width) for _ in range(4 if keep else 2)]
+        first, active, second, m = (
+            (x.split(sizes) if keep else [x[:size] for size in sizes])
+            for x in (buffers if keep else (buffers[0], buffers[0], buffers[1], buffers[1]))
+        )
+        received, scalars = ends.new_empty(len(ends), width), ends.new_empty(len(features), len(heads))
+        table, edge, message, heads, gates = ends.view(-1, width), edge.t(), message.t(), heads.t(), []
+        for k, block in enumerate(blocks):
+            pairs = _bags(block.ends, table, block.doubles)
+            torch.mm(features[block.edges], edge, out=first[k]).add_(pairs)
+            torch.ops.aten.silu.out(first[k], out=active[k])
+            torch.mm(active[k], message, out=second[k])
+            torch.ops.aten.silu.out(second[k], out=m[k])
+            read = torch.mm(m[k], heads, out=scalars[block.edges])
+            gates.append(torch.sigmoid(read[:, 0] + bias))
+            received[block.nodes] = _bags(block.rows, m[k], block.ptr, gates[k])
         if keep:
             ctx.save_for_backward(*inputs, *buffers, torch.cat(gates))
         return received, scalars[:, 1:]
 
     @staticmethod
     def backward(ctx: Any, grad_received: Tensor, grad_scalars: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        inputs, needs = ctx.saved_tensors[:7], ctx.needs_input_grad[1:]
+        inputs, needs = ctx.saved_tensors[:6], ctx.needs_input_grad[1:]
         values = [x.to(ctx.dtype) for x in inputs]
         if torch.is_grad_enabled():
             # A derivative that can be differentiated again: take it of the formula.
@@ -135,7 +134,7 @@ class _Messages(Function):
             outputs = _messages(ctx.edges, *values)
             grads = iter(torch.autograd.grad(outputs, needed, (grad_received, grad_scalars), create_graph=True))
             return None, *(next(grads) if need else None for need in needs)
-        grads = _backward(ctx.edges, values, ctx.saved_tensors[7:], grad_received, grad_scalars, needs)
+        grads = _backward(ctx.edges, values, ctx.saved_tensors[6:], grad_received, grad_scalars, needs)
         return None, *(None if grad is None else grad.to(x.dtype) for grad, x in zip(grads, inputs, strict=True))
 
 
@@ -148,39 +147,50 @@ def _backward(
     needs: Sequence[bool],
 ) -> tuple[Tensor | None, ...]:
     """Derivatives by all inputs of :func:`_messages`, block by block; those of weights only where needed."""
-    target, _, features, edge, message, heads, bias = inputs
-    blocks = edges.blocks(BLOCK_EDGES)
-    largest = max(part.stop - part.start for _, part in blocks)
-    numbers, buffer = torch.arange(largest), target.new_empty(largest, target.shape[1])
-    d_target, d_pair, d_features = torch.zeros_like(target), torch.empty_like(kept[0]), torch.empty_like(features)
+    ends, features, edge, message, heads, bias = inputs
+    blocks, width = edges.blocks(BLOCK_EDGES), len(message)
+    sizes = [len(block.rows) for block in blocks]
+    d_ends, d_first, d_features = torch.empty_like(ends), torch.empty_like(kept[0]), torch.empty_like(features)
+    buffer = ends.new_empty(max(sizes), width)
     # Summed over blocks in float32 or better.
     d_edge, d_message, d_heads, d_bias = (
         torch.zeros_like(x, dtype=torch.promote_types(x.dtype, torch.float32)) for x in (edge, message, heads, bias)
     )
-    for nodes, part in blocks:
-        first, active, second, m, gate = (x[part] for x in kept)
-        size, into = part.stop - part.start, edges.target[part]
+    parts = (x.split(sizes) for x in (*kept, features, grad_scalars, d_first, d_features))
+    for block, first, active, second, m, gate, f, d_read, d_f, d_e in zip(blocks, *parts, strict=True):
         # What a gate gets: the product of its message with the gradient at the target.
         d_gate = torch.ops.aten._embedding_bag_per_sample_weights_backward(
-            grad_received, m, numbers[:size], numbers[:0], into, 0
+            grad_received, m, block.rows, block.rows[:0], block.target, 0
         )
         d_logit = (d_gate * gate * (1 - gate))[:, None]
-        d_scalars = torch.cat([d_logit, grad_scalars[part]], dim=1)
-        d_m = _bags(into[:, None], grad_received, None, gate[:, None]).addmm_(d_scalars, heads)
+        d_scalars = torch.cat([d_logit, d_read], dim=1)
+        d_m = _bags(block.target, grad_received, block.singles, gate).addmm_(d_scalars, heads)
         d_second = torch.ops.aten.silu_backward.grad_input(d_m, second, grad_input=d_m)
-        d_active = torch.mm(d_second, message, out=buffer[:size])
-        d_first = torch.ops.aten.silu_backward.grad_input(d_active, first, grad_input=d_pair[part])
-        torch.mm(d_first, edge, out=d_features[part])
-        d_target[nodes] = _bags(numbers[:size], d_first, edges.ptr[nodes.start : nodes.stop + 1] - part.start)
-        if any(needs[3:]):
-            d_edge += d_first.t() @ features[part]
-            d_message += d_second.t() @ active
-            d_heads += d_scalars.t() @ m
+        d_active = torch.mm(d_second, message, out=buffer[: len(m)])
+        torch.ops.aten.silu_backward.grad_input(d_active, first, grad_input=d_f)
+        torch.mm(d_f, edge, out=d_e)
+        d_ends[block.nodes, :width] = _bags(block.rows, d_f, block.ptr)
+        if any(needs[2:]):
+            _accumulate(d_edge, d_f.t(), f)
+            _accumulate(d_message, d_second.t(), active)
+            _accumulate(d_heads, d_scalars.t(), m)
             d_bias += d_logit.sum()
-    d_source = _bags(edges.by_source[0], d_pair, edges.by_source[1])
-    return d_target, d_source, d_features, d_edge, d_message, d_heads, d_bias
+    d_ends[:, width:] = _bags(edges.by_source[0], d_first, edges.by_source[1])
+    return d_ends, d_features, d_edge, d_message, d_heads, d_bias
+
+
+def _accumulate(total: Tensor, one: Tensor, two: Tensor) -> None:
+    """Add a product to a total, which may be of a wider type."""
+    if total.dtype == one.dtype:
+        total.addmm_(one, two)
+    else:
+        total += one @ two
 
 
 def _bags(rows: Tensor, table: Tensor, ptr: Tensor | None, weight: Tensor | None = None) -> Tensor:
-    """Sum rows of a table: those between pointers, or those listed in each row of ``rows``; with weights or without."""
-    return F.embedding_bag(rows, table, ptr, mode="sum", per_sample_weights=weight, include_last_offset=ptr is not None)
+    """Sum rows of a table: those listed between pointers, or in each row of a matrix; with weights or without."""
+    if ptr is None:
+        ptr = torch.arange(0, rows.numel() + 1, rows.shape[1], device=rows.device)
+    # Not the function of torch.nn.functional, whose checks take longer than small sums.
+    weight = None if weight is None else weight.flatten()
+    return torch.embedding_bag(table, rows.flatten(), ptr, False, 0, False, weight, True)[0]

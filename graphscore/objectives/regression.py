@@ -84,8 +84,9 @@ def _turn_noise(batch: Batch, align: Mapping[str, Align]) -> Coupling:
         if align.get(field.name) != "noise":
             return noise
         index = field.index(batch)
-        rotation = ops.broadcast(alignment.kabsch(noise, x0, index, batch.num_graphs), index)
-        return torch.einsum("nij,nj->ni", rotation, noise)
+        # In float64, which training in lower precision leaves alone.
+        rotation = ops.broadcast(alignment.kabsch(noise.double(), x0.double(), index, batch.num_graphs), index)
+        return torch.einsum("nij,nj->ni", rotation, noise.double()).to(noise.dtype)
 
     return couple
 

@@ -13,6 +13,7 @@ from torch_geometric.data import Batch
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import replace
 from graphscore.generators import Generator
+from graphscore.self_conditioning import carry_estimates, drop_estimates
 
 Callback = Callable[[int, float, Batch], None]
 
@@ -97,18 +98,23 @@ class Sampler(ABC):
         if self.denoise_last:
             last = self.grid[-1].to(batch.batch.device).expand(batch.num_graphs)
             batch = replace(batch, self.model(batch, last))
-        return self.model.process.to_data(batch)
+        return self.model.process.to_data(drop_estimates(batch, self.model))
 
     @torch.no_grad()
     def integrate(self, batch: Batch, generator: Generator = None, callback: Callback | None = None) -> Batch:
-        """Carry a batch at the first time of the grid to the last, in units of the fields' scales."""
+        """Carry a batch at the first time of the grid to the last, in units of the fields' scales.
+
+        For a self-conditioned model it also carries, from step to step, what was estimated last.
+        """
         grid, memory = self.grid.to(batch.batch.device), None
         times = self.grid.tolist()
         if callback is not None:
             callback(0, times[0], batch)
-        for number in range(1, len(times)):
-            t, s = (grid[i].expand(batch.num_graphs) for i in (number - 1, number))
-            batch, memory = self.step(batch, t, s, memory, generator)
-            if callback is not None:
-                callback(number, times[number], batch)
+        with carry_estimates(self.model) as carry:
+            for number in range(1, len(times)):
+                t, s = (grid[i].expand(batch.num_graphs) for i in (number - 1, number))
+                batch, memory = self.step(batch, t, s, memory, generator)
+                batch = carry(batch)
+                if callback is not None:
+                    callback(number, times[number], batch)
         return batch

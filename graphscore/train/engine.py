@@ -26,6 +26,8 @@ from graphscore.train.loading import StepBatchSampler
 from graphscore.train.task import VALIDATION, ScoreMatchingTask
 
 RESUME_FILE = "last.ckpt"
+# Lightning's names: "mixed" keeps weights, optimiser and checkpoints in float32.
+_PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 
 class _Module(pl.LightningModule):
@@ -167,7 +169,7 @@ def fit(
         trainer = pl.Trainer(
             **{
                 "accelerator": "auto", "devices": 1, "max_steps": config.max_steps, "max_epochs": -1,
-                "gradient_clip_val": config.gradient_clip, "logger": loggers,
+                "precision": _PRECISIONS[config.precision], "gradient_clip_val": config.gradient_clip, "logger": loggers,
                 "log_every_n_steps": min(10, config.max_steps),
                 "callbacks": [checkpoint, *([_ProgressLine()] if progress else [])],
                 "enable_progress_bar": False, "enable_model_summary": False, "use_distributed_sampler": False,

@@ -33,8 +33,10 @@ def run(capsys, monkeypatch, tmp_path):
 
     def call(*arguments: object) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["graphscore", *map(str, arguments)])
+        precision = torch.get_float32_matmul_precision()  # a command sets it, in a process of its own
         with pytest.raises(SystemExit) as exit_:
             cli.main()
+        torch.set_float32_matmul_precision(precision)
         captured = capsys.readouterr()
         return Outcome(int(exit_.value.code or 0), captured.out, captured.err)
 

@@ -7,6 +7,7 @@ import json
 import torch
 from rdkit import Chem
 
+from graphscore import runtime
 from graphscore.methods import markdown
 from graphscore.objectives import OBJECTIVES
 from graphscore.samplers import SAMPLERS
@@ -168,3 +169,21 @@ def test_wrong_stereochemistry_is_counted_and_said(run, checkpoint, tmp_path):
     assert 0 < first["wrong_stereo"] < 30  # an untrained network puts atoms anywhere
     assert second["wrong_stereo"] == 0
     assert "another stereochemistry" in " ".join(result.out.split())
+
+
+def test_commands_that_compute_prepare_the_process_and_pass_on_its_hint(run, checkpoint, monkeypatch):
+    calls = []
+
+    def prepare():
+        calls.append("prepare")
+        return runtime.Prepared(keeps_memory=True, medium_products=True, hint="set OMP_NUM_THREADS=1")
+
+    monkeypatch.setattr(runtime, "prepare", prepare)
+    sampled = run("sample", "--checkpoint", checkpoint, "CCO", "--out", "a.sdf")
+    assert sampled.code == 0, sampled.err
+    assert "Hint: set OMP_NUM_THREADS=1" in sampled.out
+    trained = run("train", "--config", "small-molecules", "--data", "a.sdf", "--out", "run", *TINY)
+    assert trained.code == 0, trained.err
+    assert calls == ["prepare"] * 2
+    assert run("evaluate", "a.sdf", "a.sdf").code == run("data", "list").code == 0
+    assert calls == ["prepare"] * 2

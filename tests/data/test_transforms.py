@@ -1,4 +1,4 @@
-"""The complete graph: exact cases, then networkx as an independent judge of distances."""
+"""Graphs with more edges and encodings of nodes: exact cases, then networkx as an independent judge of distances."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
-from graphscore.data import CompleteGraph
+from graphscore.data import CompleteGraph, HopGraph, LaplacianEncoding, RandomWalkEncoding
+from graphscore.data.transforms import TRANSFORMS
+from graphscore.nn.encodings import laplacian_encoding, random_walk_encoding
 
 
 def path_graph(n: int) -> Data:
@@ -78,6 +80,63 @@ def test_bonds_survive_for_the_molecule():
     assert set(hops_to_sodium.tolist()) == {5}
 
 
+def test_hop_graph_of_a_path_of_four_is_exactly_this():
+    out = HopGraph("bond", max_hops=2)(path_graph(4))
+    assert out.edge_index.tolist() == [[1, 2, 0, 2, 3, 0, 1, 3, 1, 2], [0, 0, 1, 1, 1, 2, 2, 2, 3, 3]]
+    assert out.hops.tolist() == [1, 2, 1, 1, 2, 2, 1, 1, 2, 1]
+    assert out.bond.tolist() == [1, 0, 1, 2, 0, 0, 2, 3, 0, 3]
+
+
+@given(st.integers(0, 12), st.floats(0, 1), st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_hop_graph_is_the_near_part_of_the_complete_graph(n: int, density: float, max_hops: int, seed: int):
+    pairs = list(nx.gnp_random_graph(n, density, seed=seed).to_directed().edges)
+    edge_index = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).t()
+    data = Data(edge_index=edge_index, bond=1 + torch.arange(len(pairs)), num_nodes=n)
+    complete, sparse = (transform("bond", max_hops)(data) for transform in (CompleteGraph, HopGraph))
+    near = complete.hops <= max_hops
+    expected = zip(
+        *complete.edge_index[:, near].tolist(), complete.hops[near].tolist(), complete.bond[near].tolist(), strict=True
+    )
+    got = zip(*sparse.edge_index.tolist(), sparse.hops.tolist(), sparse.bond.tolist(), strict=True)
+    assert list(got) == sorted(expected, key=lambda edge: edge[1::-1])
+
+
+def test_encodings_of_the_original_edges():
+    data = path_graph(5)
+    index = torch.zeros(5, dtype=torch.long)
+    out = HopGraph("bond")(RandomWalkEncoding(steps=4)(LaplacianEncoding(k=3)(data)))
+    assert torch.equal(out.laplacian, laplacian_encoding(data.edge_index, index, 1, 3))
+    assert torch.equal(out.random_walk, random_walk_encoding(data.edge_index, index, 1, 4))
+    batch = Batch.from_data_list([out, out])
+    assert batch.laplacian.shape == (10, 3) and batch.random_walk.shape == (10, 4)
+    assert torch.equal(batch[1].random_walk, out.random_walk)
+    assert "laplacian" not in data and "random_walk" not in data
+    lonely = RandomWalkEncoding(2)(LaplacianEncoding(2)(Data(num_nodes=1)))
+    assert lonely.laplacian.tolist() == lonely.random_walk.tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("transform", [LaplacianEncoding(2), RandomWalkEncoding(2)], ids=lambda t: repr(t))
+def test_encodings_of_other_edges_than_the_datas_are_refused(transform):
+    with pytest.raises(ValueError, match=f"{type(transform).__name__} encodes the edges of the data.*come first"):
+        transform(CompleteGraph("bond")(path_graph(4)))
+
+
+def test_names_and_options():
+    made = [TRANSFORMS[name](**options) for name, options in {
+        "complete-graph": {"edge_type": "bond", "max_hops": 4}, "hop-graph": {"edge_type": "bond", "max_hops": 3},
+        "laplacian-encoding": {"k": 8}, "random-walk-encoding": {"steps": 16},
+    }.items()]  # fmt: skip
+    assert [repr(transform) for transform in made] == [
+        "CompleteGraph(edge_type='bond', max_hops=4)",
+        "HopGraph(edge_type='bond', max_hops=3)",
+        "LaplacianEncoding(k=8)",
+        "RandomWalkEncoding(steps=16)",
+    ]
+    for name, options in (("hop-graph", "max_hops"), ("laplacian-encoding", "k"), ("random-walk-encoding", "steps")):
+        with pytest.raises(ValueError, match=f"{options} must be at least 1, but is 0"):
+            TRANSFORMS[name](**{options: 0})
+
+
 def test_edge_attributes_are_never_lost_unnoticed():
     data = path_graph(4)
     data.length = torch.ones(6, 1)
@@ -92,5 +151,7 @@ def test_edge_attributes_are_never_lost_unnoticed():
         CompleteGraph("kind")(Data(edge_index=path_graph(4).edge_index, num_nodes=4))
     with pytest.raises(ValueError, match="hops"):  # distances of the complete graph would be wrong
         CompleteGraph("bond")(CompleteGraph("bond")(path_graph(4)))
+    with pytest.raises(ValueError, match=r"HopGraph keeps 'bond' alone, but the graph has edge attributes \['hops'\]"):
+        HopGraph("bond")(HopGraph("bond")(path_graph(4)))
     with pytest.raises(ValueError, match="max_hops"):
         CompleteGraph(max_hops=0)

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
-from torch.testing import assert_close
+from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from graphscore.fields import replace
 from graphscore.nn import BACKBONES
-from graphscore.testing import assert_equivariant, ragged_batch
+from graphscore.testing import assert_batch_independent, assert_equivariant, ragged_batch
 
 SIZES = (0, 4, 1, 0, 5, 3, 0)
-HIDDEN = 8
+HIDDEN = 16
+TRANSFORMS = {
+    "E": ("rotation", "reflection", "translation", "permutation"),
+    "SE": ("rotation", "translation", "permutation"),
+    "none": ("translation", "permutation"),
+}
+DIMENSIONS = {"E": (0, 1, 2, 3), "SE": (3,), "none": (3,)}
+BY_DIMENSION = [(name, dim) for name, network in BACKBONES.items() for dim in DIMENSIONS[network.symmetry]]
+KNOW_ROTATION = [name for name, network in BACKBONES.items() if network.symmetry != "none"]
+ENDS = {"inputs": {"pos": "position"}, "outputs": {"scalars": "scalar", "vectors": "vector"}}
 
 
 def perturbed(module: nn.Module) -> nn.Module:
@@ -24,13 +32,19 @@ def perturbed(module: nn.Module) -> nn.Module:
     return module.double()
 
 
-@pytest.fixture(params=BACKBONES)
-def make(request):
-    def build(**options):
-        options = {"edge_channels": 2, "cond_channels": 3, "vector_channels": 2, **options}
-        return perturbed(BACKBONES[request.param](HIDDEN, num_layers=3, **options))
+def build(name: str, **options) -> nn.Module:
+    options = {"edge_channels": 2, "cond_channels": 3, "vector_channels": 2, **options}
+    return perturbed(BACKBONES[name](HIDDEN, num_layers=3, **options))
 
-    return build
+
+@pytest.fixture(params=BACKBONES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def make(name):
+    return lambda **options: build(name, **options)
 
 
 def batch_with_features(sizes=SIZES, **options) -> Batch:
@@ -46,20 +60,73 @@ def call(backbone, batch):
     return {"scalars": scalars, "vectors": vectors}
 
 
-@pytest.mark.parametrize("dim", [0, 1, 2, 3])
+def single(batch: Batch) -> Batch:
+    """The batch in float32."""
+    names = ("h", "pos", "cond", "edge_attr")
+    return replace(batch, {name: batch[name].float() for name in names})
+
+
+def relative_error(value: Tensor, expected: Tensor) -> float:
+    difference = torch.linalg.vector_norm((value.double() - expected.double()).detach())
+    return float(difference / torch.linalg.vector_norm(expected.detach().double()))
+
+
+@pytest.mark.parametrize(("name", "dim"), BY_DIMENSION)
 @pytest.mark.parametrize("vector_channels", [1, 2])
-def test_equivariance(make, dim, vector_channels):
-    backbone = make(vector_channels=vector_channels)
-    batch = batch_with_features(dim=dim)
-    assert_equivariant(
-        lambda b: call(backbone, b),
-        batch,
-        inputs={"pos": "position"},
-        outputs={"scalars": "scalar", "vectors": "vector"},
-    )
+def test_equivariance(name, dim, vector_channels):
+    backbone, batch = build(name, vector_channels=vector_channels), batch_with_features(dim=dim)
+    transforms = TRANSFORMS[BACKBONES[name].symmetry]
+    assert_equivariant(lambda b: call(backbone, b), batch, **ENDS, transforms=transforms)
     output = call(backbone, batch)
     assert output["scalars"].shape == (13, HIDDEN) and output["vectors"].shape == (13, vector_channels, dim)
     assert dim == 0 or float(output["vectors"].detach().abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("size", [10, 200])
+def test_equivariance_of_larger_graphs(name, make, size):
+    """In float64 to 1e-10; in float32, where positions are rounded anew, to 1e-5 of the size of the output."""
+    backbone, batch = make(), batch_with_features((size, 3))
+    symmetry = BACKBONES[name].symmetry
+    assert_equivariant(lambda b: call(backbone, b), batch, **ENDS, transforms=TRANSFORMS[symmetry])
+    turn = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64))[0]
+    turn = {"E": turn, "SE": turn * torch.linalg.det(turn).sign(), "none": torch.eye(3).double()}[symmetry]
+    moved = replace(batch, {"pos": batch.pos @ turn.T + torch.randn(3, dtype=torch.float64)})
+    backbone.float()
+    before, after = (call(backbone, single(b)) for b in (batch, moved))
+    assert relative_error(after["scalars"], before["scalars"]) < 1e-5
+    assert relative_error(after["vectors"], before["vectors"].double() @ turn.T) < 1e-5
+
+
+def fluorochlorobromomethane(name: str) -> tuple[Batch, nn.Module]:
+    """Hydrogen, fluorine, chlorine and bromine at the corners of a tetrahedron around carbon."""
+    corners = torch.tensor([[0, 0, 0], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], dtype=torch.float64)
+    length = torch.tensor([0, 1.09, 1.36, 1.76, 1.94], dtype=torch.float64)
+    batch = ragged_batch((5,), edgeless=())
+    batch.pos, batch.edge_attr = corners / 3**0.5 * length[:, None], torch.ones(20, 2).double()
+    batch.h, batch.cond = torch.randn(5, HIDDEN).double(), torch.randn(1, 3).double()
+    return batch, build(name)
+
+
+def energy(backbone: nn.Module, batch: Batch) -> float:
+    return float(call(backbone, batch)["scalars"].detach().sum())
+
+
+def test_enantiomers_are_told_apart_by_networks_that_are_not_mirror_symmetric(name):
+    batch, backbone = fluorochlorobromomethane(name)
+    mirrored = replace(batch, {"pos": batch.pos * torch.tensor([1, 1, -1])})
+    difference = abs(energy(backbone, batch) - energy(backbone, mirrored))
+    assert difference < 1e-10 if BACKBONES[name].symmetry == "E" else difference > 1e-2
+
+
+@pytest.mark.parametrize("name", KNOW_ROTATION)
+def test_mirror_images_of_an_achiral_molecule_are_the_same(name):
+    """Two hydrogens instead of one: the mirror image is the molecule seen from the other side."""
+    batch, backbone = fluorochlorobromomethane(name)
+    pos, h = batch.pos.clone(), batch.h.clone()
+    pos[2], h[2] = pos[2] / pos[2].norm() * pos[1].norm(), h[1]
+    molecule = replace(batch, {"pos": pos, "h": h})
+    mirrored = replace(molecule, {"pos": pos * torch.tensor([1, 1, -1])})
+    assert energy(backbone, molecule) == pytest.approx(energy(backbone, mirrored), abs=1e-10)
 
 
 @pytest.mark.parametrize("what", ["pos", "h", "cond", "edge_attr"])
@@ -71,27 +138,23 @@ def test_every_input_counts(make, what):
 
 
 def test_a_graph_alone_gives_the_same_as_in_a_batch(make):
-    backbone, batch = make(), batch_with_features()
-    together = call(backbone, batch)
-    start = 0
-    for graph, size in enumerate(SIZES):
-        rows = slice(start, start + size)
-        data = batch[graph].update({"h": batch.h[rows], "cond": batch.cond[graph : graph + 1]})
-        alone = call(backbone, Batch.from_data_list([data]))
-        for name, value in alone.items():
-            assert_close(value, together[name][rows], rtol=0, atol=1e-12)
-        start += size
+    """Gradients across graphs are exactly zero."""
+    backbone = make()
+
+    def function(batch: Batch) -> dict[str, Tensor]:
+        return call(backbone, replace(batch, {"h": batch.x.repeat(1, HIDDEN // 2), "cond": batch.y.repeat(1, 2)}))
+
+    for sizes in (SIZES, (10, 1, 200)):
+        assert_batch_independent(function, ragged_batch(sizes), inputs=("pos", "x", "edge_attr"))
 
 
-def test_no_gradient_crosses_between_graphs(make):
-    backbone, batch = make(), batch_with_features()
-    batch.pos.requires_grad_()
-    batch.h.requires_grad_()
-    output = call(backbone, batch)
-    mine = batch.batch == 4
-    loss = output["scalars"][mine].square().sum() + output["vectors"][mine].square().sum()
-    for gradient in torch.autograd.grad(loss, (batch.pos, batch.h)):
-        assert (gradient[~mine] == 0).all() and (gradient[mine] != 0).any()
+@pytest.mark.parametrize("size", [10, 200])
+def test_a_graph_alone_gives_the_same_in_float32(make, size):
+    backbone, batch = make().float(), single(batch_with_features((3, size, 7)))
+    rows, graph = slice(3, 3 + size), batch[1]
+    alone = Batch.from_data_list([graph.update({"h": batch.h[rows], "cond": batch.cond[1:2]})])
+    together, alone = call(backbone, batch), call(backbone, alone)
+    assert all(relative_error(alone[name], together[name][rows]) < 1e-5 for name in alone)
 
 
 def test_every_parameter_gets_a_finite_gradient(make):
@@ -120,8 +183,10 @@ def test_hard_geometries_give_finite_values_and_two_finite_gradients(make, case)
         assert value.isfinite().all()
 
 
-def test_one_node_graphs_do_not_move(make):
-    backbone, batch = make(), batch_with_features((1, 1))
+@pytest.mark.parametrize("name", KNOW_ROTATION)
+def test_one_node_graphs_do_not_move(name):
+    """No direction is singled out."""
+    backbone, batch = build(name), batch_with_features((1, 1))
     assert (call(backbone, batch)["vectors"] == 0).all()
 
 
@@ -153,6 +218,24 @@ def test_float32_is_kept(make):
     batch = batch_with_features(dtype=torch.float32)
     batch.h, batch.cond = batch.h.float(), batch.cond.float()
     assert all(value.dtype == torch.float32 for value in call(backbone, batch).values())
+
+
+def test_bfloat16_autocast_is_close_and_trains(make):
+    backbone, batch = make().float(), single(batch_with_features((12, 30)))
+    expected = call(backbone, batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = call(backbone, batch)
+    for name, value in output.items():
+        assert relative_error(value, expected[name]) < 5e-2, name
+    sum(value.float().square().sum() for value in output.values()).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in backbone.parameters())
+
+
+def test_a_fresh_network_gives_zero_vectors(name):
+    """So that training starts from the skip connection of a denoiser."""
+    batch = single(batch_with_features())
+    backbone = BACKBONES[name](HIDDEN, num_layers=2, edge_channels=2, cond_channels=3)
+    assert (call(backbone, batch)["vectors"] == 0).all()
 
 
 def test_state_dict_round_trip(make):

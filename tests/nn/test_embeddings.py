@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from graphscore.nn import GaussianBasis, SinusoidalEmbedding
+from graphscore.nn import GaussianFourierEmbedding, SinusoidalEmbedding
 
 
 def test_sinusoidal_embedding():
@@ -24,27 +24,48 @@ def test_sinusoidal_embedding_tells_all_noise_levels_apart():
     assert float(distance.min()) > 0.1
 
 
-def test_gaussian_basis():
-    basis = GaussianBasis(6, stop=5.0).double()
-    output = basis(torch.arange(6.0).double()[:, None])
-    expected = torch.exp(-0.5 * (torch.arange(6.0)[:, None] - torch.arange(6.0)) ** 2).double()
-    assert_close(output, expected)
-    assert basis(torch.zeros(0, 1)).shape == (0, 6)
+def test_gaussian_fourier_embedding():
+    embedding = GaussianFourierEmbedding(6, std=2.0).double()
+    x = torch.tensor([[0.0, 0.3], [-1.0, 2.0]]).double()
+    output = embedding(x)
+    assert output.shape == (2, 2, 6)
+    for i, frequency in enumerate(embedding.frequencies.tolist()):
+        assert_close(output[..., i], (2 * torch.pi * frequency * x).sin())
+        assert_close(output[..., i + 3], (2 * torch.pi * frequency * x).cos())
 
 
+def test_gaussian_fourier_embedding_is_a_random_feature_map_of_a_gaussian_kernel():
+    """Inner products of embeddings are those of a Gaussian of width 1 / (2 pi std)."""
+    torch.manual_seed(0)
+    embedding = GaussianFourierEmbedding(200_000, std=0.5)
+    x = torch.tensor([0.0, 0.1, 0.4, 1.0])
+    kernel = embedding(x) @ embedding(x).T / 100_000
+    expected = torch.exp(-0.5 * (torch.pi * (x[:, None] - x)) ** 2)
+    assert_close(kernel, expected, rtol=0, atol=0.02)
+
+
+def test_random_frequencies_are_saved_and_not_trained():
+    one, two = GaussianFourierEmbedding(8), GaussianFourierEmbedding(8)
+    x = torch.randn(5)
+    assert not torch.equal(one(x), two(x)) and not list(one.parameters())
+    two.load_state_dict(one.state_dict())
+    assert torch.equal(one(x), two(x))
+
+
+@pytest.mark.parametrize("embedding", [SinusoidalEmbedding, GaussianFourierEmbedding])
 @pytest.mark.parametrize("channels", [0, 1, 3])
-def test_bad_embeddings_are_rejected(channels):
-    with pytest.raises(ValueError, match="channels"):
-        SinusoidalEmbedding(channels)
+def test_bad_embeddings_are_rejected(embedding, channels):
+    with pytest.raises(ValueError, match=f"{embedding.__name__}: channels must be even and at least 2, but is"):
+        embedding(channels)
 
 
-@pytest.mark.parametrize("arguments", [(1, 5.0), (4, 0.0), (4, -1.0)])
-def test_bad_bases_are_rejected(arguments):
-    with pytest.raises(ValueError, match="channels >= 2 and stop > 0"):
-        GaussianBasis(*arguments)
+@pytest.mark.parametrize("std", [0.0, -1.0])
+def test_bad_frequencies_are_rejected(std):
+    with pytest.raises(ValueError, match="std must be positive, but is"):
+        GaussianFourierEmbedding(4, std)
 
 
 def test_constants_move_with_the_module_and_are_not_saved():
-    for module in (SinusoidalEmbedding(4), GaussianBasis(4)):
-        assert not module.state_dict() and not list(module.parameters())
-        assert module.double()(torch.zeros(1, 1).double()).dtype == torch.float64
+    module = SinusoidalEmbedding(4)
+    assert not module.state_dict() and not list(module.parameters())
+    assert module.double()(torch.zeros(1, 1).double()).dtype == torch.float64

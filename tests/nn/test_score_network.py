@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
+from torch.func import jvp
 from torch.testing import assert_close
 from torch_geometric.data import Batch
 
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field, replace
 from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.nn.neighbors import Neighbors, knn_edges, radius_edges
 from graphscore.process import ForwardProcess
 from graphscore.sdes import VESDE
 from graphscore.testing import assert_equivariant, ragged_batch
@@ -17,24 +21,42 @@ SIZES = (0, 4, 1, 0, 5, 3, 0)
 T = torch.tensor([0.9, 0.01, 0.5, 0.2, 1.0, 0.3, 0.7], dtype=torch.float64)
 
 
-def make_network(fields=None, positions="pos", edges=True, node_inputs=None) -> ScoreNetwork:
-    backbone = EGNN(8, 2, edge_channels=4 if edges else 0, cond_channels=4)
-    network = ScoreNetwork(
-        backbone,
-        fields or {"pos": 3, "x": 2},
-        positions,
-        node_inputs or {"z": nn.Embedding(4, 8)},
-        {"edge_attr": nn.Linear(2, 4)} if edges else None,
-    )
+def perturbed(network: nn.Module) -> nn.Module:
+    """Outputs start at zero, which hides what is behind them: move all parameters away from there."""
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.2 * torch.randn_like(parameter)
     return network.double()
 
 
-def make_denoiser(zero_mean: bool = True, dim: int = 3) -> Denoiser:
+def make_network(fields=None, positions="pos", edges=True, node_inputs=None, **options) -> ScoreNetwork:
+    fields = fields or {"pos": 3, "x": 2}
+    backbone = EGNN(8, 2, edge_channels=4 if edges else 0, cond_channels=4, vector_channels=len(fields))
+    network = ScoreNetwork(
+        backbone,
+        fields,
+        positions,
+        node_inputs or {"z": nn.Embedding(4, 8)},
+        {"edge_attr": nn.Linear(2, 4)} if edges else None,
+        **options,
+    )
+    return perturbed(network)
+
+
+VECTORS = ("velocity", "force")
+
+
+def batch_with_vectors(dim: int = 3) -> Batch:
+    batch = ragged_batch(SIZES, dim=dim)
+    generator = torch.Generator().manual_seed(1)
+    for name in VECTORS:
+        batch[name] = torch.randn(13, dim, generator=generator).double()
+    return batch
+
+
+def make_denoiser(zero_mean: bool = True, dim: int = 3, **options) -> Denoiser:
     process = ForwardProcess({Field("pos", zero_mean=zero_mean): VESDE(), Field("x"): VESDE(5.0)})
-    return Denoiser(make_network({"pos": dim, "x": 2}), process)
+    return Denoiser(make_network({"pos": dim, "x": 2}, **options), process)
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3])
@@ -145,3 +167,125 @@ def test_one_node_and_edgeless_graphs_are_finite():
         output = model(batch, t)
         assert all(value.isfinite().all() for value in output.values())
         assert output["pos"].shape == (sum(sizes), 3)
+
+
+def test_graph_inputs_tell_each_graph_its_own():
+    inputs = {"label": nn.Embedding(3, 4), "y": nn.Linear(2, 4), "energy": nn.Linear(1, 4)}
+    network, batch = make_network(graph_inputs=inputs), ragged_batch(SIZES)
+    batch.label, batch.energy = torch.tensor([0, 1, 2, 0, 1, 2, 0]), torch.randn(7).double()
+    levels = torch.randn(7, 2).double()
+    before = network(batch, levels)
+    for name, change in (("label", 1), ("y", 0.5), ("energy", 0.5)):
+        value = batch[name].clone()
+        value[4] += change
+        after = network(replace(batch, {name: value}), levels)
+        assert all(torch.equal((after[out] != before[out]).any(-1), batch.batch == 4) for out in before)
+    matrix = replace(batch, {"energy": batch.energy[:, None]})
+    assert all(torch.equal(value, before[name]) for name, value in network(matrix, levels).items())
+
+
+FINDERS = {"knn": partial(knn_edges, k=2), "radius": partial(radius_edges, radius=1.5)}
+
+
+@pytest.mark.parametrize("find", FINDERS.values(), ids=FINDERS)
+def test_found_neighbors_keep_every_symmetry(find):
+    model = make_denoiser(neighbors=Neighbors(find, {"edge_attr": 0.5}))
+    batch = model.process.perturb(ragged_batch(SIZES), T).batch
+    batch = replace(batch, {"edge_index": batch.edge_index[:, ::3], "edge_attr": batch.edge_attr[::3]})
+    assert_equivariant(
+        lambda b: model(b, T), batch, inputs={"pos": "position"}, outputs={"pos": "vector", "x": "scalar"}
+    )
+    together = model(batch, T)
+    for graph in range(7):
+        rows, edges = batch.batch == graph, batch.batch[batch.edge_index[0]] == graph
+        alone = Batch.from_data_list([ragged_batch(SIZES)[graph]])
+        alone = replace(alone, {name: batch[name][rows] for name in ("pos", "x", "z")})
+        start = int(batch.ptr[graph])
+        edge_index = batch.edge_index[:, edges] - start
+        alone = replace(alone, {"edge_index": edge_index, "edge_attr": batch.edge_attr[edges]})
+        output = model(alone, T[graph : graph + 1])
+        assert_close(output, {name: value[rows] for name, value in together.items()}, rtol=0, atol=1e-12)
+
+
+def test_neighbors_are_found_from_the_positions_of_the_call():
+    """The same outputs as with the edges and their attributes given, for positions at two noise levels."""
+    find = partial(knn_edges, k=2)
+    network = make_network({"pos": 3}, edges=True, neighbors=Neighbors(find, {"edge_attr": 0.5}))
+    plain = make_network({"pos": 3}, edges=True)
+    plain.load_state_dict(network.state_dict())
+    batch, levels = ragged_batch(SIZES), torch.zeros(7, 1).double()
+    few = replace(batch, {"edge_index": batch.edge_index[:, :0], "edge_attr": batch.edge_attr[:0]})
+    sets = []
+    for pos in (batch.pos, torch.randn(13, 3).double()):
+        edge_index = find(pos, batch.batch, 7)
+        filled = torch.full((edge_index.shape[1], 2), 0.5).double()
+        given = replace(batch, {"pos": pos, "edge_index": edge_index, "edge_attr": filled})
+        assert torch.equal(network(replace(few, {"pos": pos}), levels)["pos"], plain(given, levels)["pos"])
+        sets.append(edge_index)
+    assert not torch.equal(*sets)
+
+
+def test_point_clouds_need_no_edges_of_their_own():
+    network = make_network({"pos": 3}, edges=False, neighbors=Neighbors(partial(knn_edges, k=2)))
+    batch = ragged_batch(SIZES)
+    expected = network(replace(batch, {"edge_index": batch.edge_index[:, :0]}), torch.zeros(7, 1).double())["pos"]
+    del batch.edge_index
+    assert torch.equal(network(batch, torch.zeros(7, 1).double())["pos"], expected) and (expected != 0).any()
+
+
+@pytest.mark.parametrize("find", FINDERS.values(), ids=FINDERS)
+def test_derivatives_of_both_modes_pass_found_neighbors(find):
+    """Edges are piecewise constant: both derivatives are those of the network on fixed edges."""
+    network, batch = make_network({"pos": 3}, edges=False, neighbors=Neighbors(find)), ragged_batch(SIZES)
+    direction = torch.randn(13, 3).double()
+
+    def outputs(pos):
+        return network(replace(batch, {"pos": pos}), torch.zeros(7, 1).double())["pos"]
+
+    _, forward = jvp(outputs, (batch.pos,), (direction,))
+    step = 1e-6 * direction
+    assert_close(forward, (outputs(batch.pos + step) - outputs(batch.pos - step)) / 2e-6, rtol=1e-6, atol=1e-6)
+    pos = batch.pos.clone().requires_grad_()
+    weights = torch.randn(13, 3).double()
+    (backward,) = torch.autograd.grad((outputs(pos) * weights).sum(), pos)
+    assert_close((backward * direction).sum(), (forward * weights).sum())
+
+
+def test_every_parameter_of_every_option_gets_a_gradient():
+    network = make_network(
+        {"pos": 3, "x": 2, "velocity": 3}, vectors=VECTORS, graph_inputs={"y": nn.Linear(2, 4)},
+        neighbors=Neighbors(partial(knn_edges, k=2)),
+    )  # fmt: skip
+    outputs = network(batch_with_vectors(), torch.randn(7, 3).double())
+    sum(value.square().sum() for value in outputs.values()).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all() and bool((parameter.grad != 0).any()), (
+            name
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"vectors": VECTORS}, r"vector_channels=1, but the vector fields are \['pos', 'velocity'\]"),
+        ({"vectors": {"pos"}}, "'pos' are the positions: name other attributes as vectors"),
+        ({"vectors": {"force"}, "positions": None}, "need positions"),
+        ({"neighbors": Neighbors(partial(knn_edges, k=1)), "positions": None}, "need positions"),
+        ({"neighbors": Neighbors(partial(knn_edges, k=1), {"hops": 1})}, r"fill values for \['hops'\]"),
+        ({"fields": {"pos": 3, "x": 2}, "vectors": {"x"}, "wide": 2}, "same number of columns, but have .*'x': 2"),
+    ],
+)
+def test_options_that_do_not_fit_are_named(options, words):
+    options = {"fields": {"pos": 3, "velocity": 3}, "positions": "pos", "wide": 1, **options}
+    backbone = EGNN(8, 1, cond_channels=4, vector_channels=options.pop("wide"))
+    with pytest.raises(ValueError, match=words):
+        ScoreNetwork(backbone, **options)
+
+
+@pytest.mark.parametrize("what", ["z", "x", "edge_attr", "pos", "force", "y"])
+def test_missing_attributes_are_named(what):
+    network = make_network(vectors={"force"}, graph_inputs={"y": nn.Linear(2, 4)})
+    batch = batch_with_vectors()
+    del batch[what]
+    with pytest.raises(ValueError, match=f"no attribute {what!r}, which the network takes; it has .*'edge_index'"):
+        network(batch, torch.zeros(7, 2).double())

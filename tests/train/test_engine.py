@@ -9,16 +9,16 @@ import warnings
 import pytest
 import torch
 from torch import nn
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 from graphscore.config import TrainingConfig
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field
 from graphscore.nn import EGNN, ScoreNetwork
-from graphscore.objectives import OBJECTIVES, WEIGHTS
+from graphscore.objectives import OBJECTIVES, WEIGHTS, Objective
 from graphscore.process import ForwardProcess
 from graphscore.sdes import VESDE
-from graphscore.train.engine import fit
+from graphscore.train.engine import RESUME_FILE, fit
 from graphscore.train.task import ScoreMatchingTask
 
 
@@ -80,16 +80,17 @@ class InterruptedGraphs(list):
         return super().__getitem__(number)
 
 
-def test_resuming_equals_an_uninterrupted_run_bit_for_bit(tmp_path):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_resuming_equals_an_uninterrupted_run_bit_for_bit(precision, tmp_path):
     graphs, val = make_graphs(10), make_graphs(4)
-    whole_task = make_task()
-    whole = fit(whole_task, config(), graphs, val, tmp_path / "whole", progress=False, trainer_options=OPTIONS)
+    whole_task, settings = make_task(), config(precision=precision)
+    whole = fit(whole_task, settings, graphs, val, tmp_path / "whole", progress=False, trainer_options=OPTIONS)
 
     first = make_task()
     with pytest.raises(Interruption):
         fit(
             first,
-            config(),
+            settings,
             InterruptedGraphs(graphs, 6 * 6 + 2),
             val,
             tmp_path / "cut",
@@ -99,7 +100,7 @@ def test_resuming_equals_an_uninterrupted_run_bit_for_bit(tmp_path):
     assert not torch.equal(next(first.parameters()), next(whole_task.parameters()))
     second = make_task()
     torch.manual_seed(12345)  # the global generator must not matter
-    resumed = fit(second, config(), graphs, val, tmp_path / "cut", resume=True, progress=False, trainer_options=OPTIONS)
+    resumed = fit(second, settings, graphs, val, tmp_path / "cut", resume=True, progress=False, trainer_options=OPTIONS)
     for (name, expected), value in zip(whole.named_parameters(), resumed.parameters(), strict=True):
         assert torch.equal(expected, value), name
     for (name, expected), value in zip(whole_task.named_parameters(), second.parameters(), strict=True):
@@ -113,13 +114,53 @@ def test_training_lowers_the_loss_and_moves_the_average_behind_the_weights(tmp_p
     average = fit(
         task, config(max_steps=60, learning_rate=5e-3), graphs, [], tmp_path, progress=False, trainer_options=OPTIONS
     )
-    from torch_geometric.data import Batch
-
     batch = Batch.from_data_list(graphs * 20)
     losses = [float(task(batch, 0, model=model).loss.detach()) for model in (start, task.model, average)]
     assert losses[1] < 0.9 * losses[0]
     assert losses[2] < losses[0]
     assert not torch.equal(next(average.parameters()), next(task.model.parameters()))
+
+
+def test_in_bfloat16_products_are_rounded_and_nothing_that_is_kept(tmp_path):
+    calls: list[tuple[torch.dtype, bool, torch.Tensor]] = []
+
+    class Watched(Objective):
+        def __call__(self, *args, **options):
+            losses = super().__call__(*args, **options)
+            product = torch.ones(2, 2) @ torch.ones(2, 2)
+            calls.append((product.dtype, torch.is_grad_enabled(), losses["pos"].detach().clone()))
+            return losses
+
+    for precision in ("float32", "bfloat16"):
+        task, settings = make_task(), config(precision=precision)
+        task.objective = Watched(task.objective.function, task.objective.options)
+        average = fit(task, settings, make_graphs(10), make_graphs(4), tmp_path, progress=False, trainer_options=OPTIONS)
+        stored = torch.load(tmp_path / RESUME_FILE, weights_only=True)
+        moments = [value for entry in stored["optimizer_states"][0]["state"].values() for value in entry.values()]
+        tensors = [*stored["state_dict"].values(), *moments, *average.parameters(), *task.parameters()]
+        assert {tensor.dtype for tensor in tensors if tensor.is_floating_point()} == {torch.float32}
+    full, rounded = calls[: len(calls) // 2], calls[len(calls) // 2 :]
+    assert {(dtype, trains) for dtype, trains, _ in full} == {(torch.float32, True), (torch.float32, False)}
+    assert {(dtype, trains) for dtype, trains, _ in rounded} == {(torch.bfloat16, True), (torch.bfloat16, False)}
+    for (_, _, expected), (_, _, loss) in zip(full, rounded, strict=True):
+        assert loss.dtype == torch.float32
+        assert 1e-7 < (loss - expected).norm() / expected.norm() < 1e-2
+
+
+def test_in_bfloat16_an_evaluation_without_gradients_takes_none_from_the_next():
+    """As the first estimate of self-conditioning is: rounded weights are kept, but none that gradients do not reach."""
+    task = make_task()
+    batch = Batch.from_data_list(make_graphs(5))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.no_grad():
+            task(batch, 0)
+        task(batch, 0).loss.backward()
+    twice = [parameter.grad for parameter in task.parameters()]
+    task.zero_grad(set_to_none=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        task(batch, 0).loss.backward()
+    for parameter, grad in zip(task.parameters(), twice, strict=True):
+        assert torch.equal(parameter.grad, grad)
 
 
 def _train_rank(path: str) -> None:

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from graphscore.denoiser import ScoreAdapter
+from graphscore.denoiser import ScoreAdapter, ScoreModel
 from graphscore.fields import Field
 from graphscore.objectives import OBJECTIVES, Objective
 from graphscore.process import ForwardProcess
-from graphscore.sdes import SDE, VESDE
+from graphscore.sdes import SDE, VESDE, HarmonicSDE
+from graphscore.train.augmentation import RandomRotation
 from graphscore.train.task import VALIDATION, ScoreMatchingTask
 
 
@@ -99,3 +100,30 @@ def test_augmentation_is_for_training_and_has_randomness_of_its_own():
     assert torch.equal(torch.stack([seen[1], seen[2]], -1).flatten(), seen[0])
     task(batch, 3)
     assert not torch.equal(seen[3], seen[0])
+
+
+class Listener(ScoreModel):
+    """Keeps what a network would see, and estimates zeros."""
+
+    def forward(self, batch, t):
+        self.seen = (batch.pos, t)
+        return {"pos": torch.zeros_like(batch.pos)}
+
+
+@pytest.mark.parametrize("align", ["noise", "target"])
+def test_lower_precision_is_for_networks_alone(align):
+    """What a network sees, the target and the loss have the same bits within autocast and without."""
+    generator, graphs = torch.Generator().manual_seed(0), []
+    for size in (3, 5, 5):
+        chain = torch.stack([torch.arange(size - 1), torch.arange(1, size)])
+        graphs.append(Data(pos=torch.randn(size, 3, generator=generator), edge_index=chain))
+    process = ForwardProcess({Field("pos", zero_mean=True): HarmonicSDE(VESDE())})
+    objective = OBJECTIVES["denoising"].bind(align={"pos": align})
+    task = ScoreMatchingTask(Listener(process), density, objective, "mean", augment=RandomRotation())
+    batch, outcomes = Batch.from_data_list(graphs), []
+    for lower in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=lower):
+            outcomes.append((task(batch, 0).loss, *task.model.seen))
+    for plain, lower in zip(*outcomes, strict=True):
+        assert plain.dtype == lower.dtype
+        assert torch.equal(plain, lower)

@@ -1,0 +1,80 @@
+r"""Normalisation of scalars and of vectors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from graphscore import ops
+
+
+class AdaptiveLayerNorm(nn.Module):
+    r"""Layer norm whose scale and shift are linear in the condition of the graph: :math:`(1 + s) \bar h + b`.
+
+    The map to ``s`` and ``b`` starts at zero, as in diffusion transformers: a fresh network ignores the condition, and
+    all layers begin with plainly normalised inputs. Without condition it is the usual layer norm with learned scale and
+    shift.
+
+    Args:
+        channels: Width F of node scalars.
+        cond_channels: Width C of the per-graph condition, 0 for none.
+
+    References:
+        Perez et al. (2018), FiLM: visual reasoning with a general conditioning layer.
+        Peebles and Xie (2023), Scalable diffusion models with transformers.
+    """
+
+    def __init__(self, channels: int, cond_channels: int = 0) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels, elementwise_affine=cond_channels == 0)
+        self.modulate = nn.Linear(cond_channels, 2 * channels) if cond_channels else None
+        if self.modulate is not None:
+            nn.init.zeros_(self.modulate.weight)
+            nn.init.zeros_(self.modulate.bias)
+
+    def forward(self, h: Tensor, cond: Tensor, batch: Tensor) -> Tensor:
+        """Normalise.
+
+        Args:
+            h: Node scalars, shape ``[N, F]``.
+            cond: Condition of each graph, shape ``[B, C]``.
+            batch: Graph of each node, shape ``[N]``.
+
+        Returns:
+            Shape ``[N, F]``.
+        """
+        normed = self.norm(h)
+        if self.modulate is None:
+            return normed
+        scale, shift = self.modulate(cond).chunk(2, dim=-1)
+        return torch.addcmul(ops.broadcast(shift, batch), normed, ops.broadcast(1 + scale, batch))
+
+
+class EquivariantLayerNorm(nn.Module):
+    r"""Divide the vectors of each node by their root mean square length over channels.
+
+    .. math::
+        \bar v_c = w_c \, v_c \Big/ \sqrt{\tfrac{1}{C} \sum_{c'} |v_{c'}|^2 + \varepsilon}
+
+    There is no mean to subtract, and lengths are the only invariants: directions stay as they are. The constant is
+    large on purpose. At a symmetric place, the centre of a tetrahedron say, contributions to the vectors cancel. A tiny
+    constant would blow what is left, in float32 mere rounding errors, up to unit length from layer to layer: the output
+    would not turn with the input, and jump where nodes move by next to nothing.
+
+    Args:
+        channels: Number C of vectors per node.
+        eps: The constant :math:`\varepsilon`; a layer multiplies short vectors by at most its inverse root.
+
+    Shapes:
+        - input: ``[N, D, C]``
+        - output: ``[N, D, C]``
+    """
+
+    def __init__(self, channels: int, eps: float = 0.1) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(channels))
+
+    def forward(self, vectors: Tensor) -> Tensor:  # noqa: D102
+        square = vectors.square().sum(1, keepdim=True).mean(-1, keepdim=True)
+        return vectors * (square + self.eps).rsqrt() * self.weight

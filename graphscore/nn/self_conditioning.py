@@ -1,0 +1,91 @@
+"""A score network that reads what was estimated before."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+
+from graphscore import ops
+from graphscore.nn.radial import GaussianBasis
+from graphscore.nn.score_network import Backbone, ScoreNetwork
+
+
+class SelfConditionedNetwork(nn.Module):
+    r"""A :class:`ScoreNetwork` that reads an earlier estimate of each field, the attribute ``<field>_estimate``.
+
+    An estimate is read as what it estimates: features by a linear map; positions, relative to their centroid, and
+    vectors as vectors, of which the network also gives multiples back; and, if the backbone has edge channels,
+    distances between estimated positions along all edges. The symmetry is that of the network. An estimate of zeros
+    stands for none.
+
+    Args:
+        backbone: The backbone.
+        fields: Diffusing fields by name with their number of columns, in the order of the process.
+        positions: Attribute of the positions; ``None`` for graphs without.
+        node_inputs: For each further node attribute a module that maps it to ``[N, F]``.
+        edge_inputs: The same for edge attributes, to ``[E, edge_channels]``.
+        **options: Further arguments of :class:`ScoreNetwork`.
+
+    Raises:
+        ValueError: As :class:`ScoreNetwork`.
+
+    References:
+        Chen, Zhang and Hinton (2023), Analog bits: generating discrete data using diffusion models with
+        self-conditioning.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        fields: Mapping[str, int],
+        positions: str | None = "pos",
+        node_inputs: Mapping[str, nn.Module] | None = None,
+        edge_inputs: Mapping[str, nn.Module] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        nodes, edges, vectors = dict(node_inputs or {}), dict(edge_inputs or {}), list(options.pop("vectors", ()))
+        equivariant = [name for name in fields if name == positions or name in vectors]
+        for name, width in fields.items():
+            if options.get("oriented") or name not in equivariant:
+                nodes[f"{name}_estimate"] = nn.Linear(width, backbone.hidden_channels, bias=False)
+        self.positions = positions or ""
+        self.estimate = f"{positions}_estimate" if positions in fields else ""
+        if self.estimate and backbone.edge_channels:
+            basis = GaussianBasis()
+            edges[f"{self.estimate}_distance"] = nn.Sequential(basis, nn.Linear(basis.channels, backbone.edge_channels))
+        vectors += [f"{name}_estimate" for name in equivariant]
+        self.network = ScoreNetwork(backbone, fields, positions, nodes, edges, vectors=vectors, **options)
+        # Distances are told along the edges that are found, too: they have to be found here.
+        self.neighbors, self.network.neighbors = self.network.neighbors, None
+
+    def forward(self, batch: Batch, levels: Tensor) -> dict[str, Tensor]:
+        """Compute the raw outputs of the network.
+
+        Args:
+            batch: A batch whose fields have unit variance, with an estimate of each, ``[N, width]``.
+            levels: Noise level of each graph and field, shape ``[B, number of fields]``.
+
+        Returns:
+            For each field ``[N, width]``.
+        """
+        told = copy.copy(batch)
+        distance = f"{self.estimate}_distance"
+        if self.neighbors is not None:
+            known = {name: batch[name] for name in self.network.edge_inputs if name != distance}
+            told.edge_index, attributes = self.neighbors.extend(
+                batch.edge_index, known, batch[self.positions], batch.batch, levels.shape[0]
+            )
+            told.update(attributes)
+        if self.estimate:
+            told[self.estimate] = ops.center(batch[self.estimate], batch.batch, levels.shape[0])
+        if distance in self.network.edge_inputs:
+            source, target = told.edge_index
+            difference = told[self.estimate].index_select(0, target) - told[self.estimate].index_select(0, source)
+            # The small constant keeps the gradient of the root finite where two nodes meet.
+            told[distance] = (difference.square().sum(-1, keepdim=True) + 1e-12).sqrt()
+        return self.network(told, levels)

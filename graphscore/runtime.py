@@ -1,0 +1,142 @@
+r"""Settings of the whole process with which training and sampling on a CPU run faster.
+
+Importing this library changes nothing of this: the command line calls :func:`prepare`, and so may a program of one's
+own, once in each process, before it starts to compute.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+# Parameters of glibc's mallopt, from its malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+# Products from small to large (rows, columns): which algorithm a library takes depends on their size.
+_PRODUCTS = ((32, 64), (512, 128), (4096, 256))
+# Cores that may be taken without it being worth a word.
+_SLACK = 0.5
+
+
+class Prepared(NamedTuple):
+    """What :func:`prepare` did.
+
+    Attributes:
+        keeps_memory: Whether freed memory now stays with the process.
+        medium_products: Whether float32 products now run at PyTorch's precision ``"medium"``.
+        hint: What the user may do about other processes; ``None`` if nothing.
+    """
+
+    keeps_memory: bool
+    medium_products: bool
+    hint: str | None
+
+
+def prepare() -> Prepared:
+    """Set up this process for training and sampling: the same results to rounding, sooner.
+
+    It calls :func:`keep_freed_memory`; sets ``torch.set_float32_matmul_precision("medium")`` where that is exact, see
+    :func:`exact_medium_products`; and looks for other processes that compute, see :func:`busy_hint`. Both settings are
+    global, and hold for everything else that the process computes.
+
+    Returns:
+        What was done, and the hint.
+    """
+    # First, since threads that have just computed still count as running.
+    hint = busy_hint()
+    keeps, exact = keep_freed_memory(), exact_medium_products()
+    if exact:
+        torch.set_float32_matmul_precision("medium")
+    return Prepared(keeps, exact, hint)
+
+
+def keep_freed_memory() -> bool:
+    """Let the allocator keep what is freed, so that large tensors of the next step find memory that is there already.
+
+    By default glibc gives large freed blocks back to the kernel, which has to provide and clear them again page by page
+    in each step: 5 to 10 % of a training step, up to half of one with many large temporaries. This is what the
+    environment variables ``MALLOC_MMAP_MAX_=0`` and ``MALLOC_TRIM_THRESHOLD_`` do, at run time and for good; calling
+    it again changes nothing.
+
+    The cost: the process keeps the most memory that it ever needed until it ends, which other programs then lack.
+
+    Returns:
+        Whether it was done: only where glibc's own allocator is in use, not on macOS, Windows or musl, nor with another
+        allocator (jemalloc, tcmalloc) loaded before it.
+    """
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        # The first `malloc` that the process finds is the one that it uses.
+        used, own = (ctypes.cast(library.malloc, ctypes.c_void_p) for library in (ctypes.CDLL(None), libc))
+        if used.value != own.value:
+            return False
+        # -1 is never; a block from the heap, not one mapped for itself, is what can be kept.
+        return bool(libc.mallopt(_M_TRIM_THRESHOLD, -1))
+    except (OSError, AttributeError):
+        return False
+
+
+def exact_medium_products() -> bool:
+    """Find out whether products at the precision ``"medium"`` are true float32 products on this machine.
+
+    ``torch.set_float32_matmul_precision("medium")`` lets products of float32 matrices round their inputs to bfloat16,
+    where the CPU has units for such products, like AMX. On others with AVX-512 they are computed by oneDNN in full
+    float32, on AMD's twice as fast as by default. GPUs round to TF32: where there is one, the answer is no. A matrix
+    times the identity tells: only if no digit is dropped is it the matrix itself.
+
+    It takes some hundredths of a second, and leaves the precision as it was. The cost of the setting itself: oneDNN
+    makes a kernel for each shape of matrices that it meets, in about a millisecond, and keeps the last 1,024 of them
+    (``ONEDNN_PRIMITIVE_CACHE_CAPACITY``), each up to a megabyte.
+
+    Returns:
+        Whether no digit is dropped.
+    """
+    if torch.cuda.is_available() or torch.xpu.is_available():
+        return False
+    previous = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        return all(_keeps_all_digits(rows, columns) for rows, columns in _PRODUCTS)
+    finally:
+        torch.set_float32_matmul_precision(previous)
+
+
+def _keeps_all_digits(rows: int, columns: int) -> bool:
+    """Whether products with the identity, from the right and from the left, are exact."""
+    values = torch.linspace(1, 2, rows * columns, dtype=torch.float32, device="cpu").view(rows, columns)
+    identity = torch.eye(columns, dtype=torch.float32, device="cpu")
+    return bool((values @ identity == values).all() and (identity @ values.T == values.T).all())
+
+
+def busy_hint() -> str | None:
+    """Say how many threads to use, if other processes leave fewer cores than there are threads.
+
+    A tensor operation on several threads waits for the last one. If that shares its core with another process, small
+    operations may take a hundred times longer than on one thread.
+
+    Returns:
+        One sentence that names ``OMP_NUM_THREADS``; ``None`` if there are cores enough, or where this cannot be known.
+    """
+    threads, cores, busy = torch.get_num_threads(), os.cpu_count() or 1, _busy_cores()
+    if busy is None or threads == 1 or threads + busy <= cores + _SLACK:
+        return None
+    return (
+        f"other processes keep about {min(busy, cores):.1f} of {cores} cores busy, and {threads} threads that wait for each other "
+        f"may be much slower than fewer: set OMP_NUM_THREADS={max(1, int(cores - busy))}"
+    )
+
+
+def _busy_cores() -> float | None:
+    """How many cores other processes use; ``None`` where the system does not say."""
+    if not hasattr(os, "getloadavg"):
+        return None
+    load = os.getloadavg()[0]
+    try:
+        # Linux also tells what runs right now, this thread included: a run that has just ended is no reason to warn.
+        running = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0]) - 1
+    except (OSError, IndexError, ValueError):
+        return load
+    return min(load, float(running))

@@ -1,0 +1,122 @@
+r"""Self-conditioning: a model is told what it estimated before.
+
+The estimate is an attribute of the batch, ``<field>_estimate``, in units of the field's scale, and travels with it
+through a sampler; nothing else remembers it. Where there is none it is zero: then, as in likelihoods, the model is a
+fixed function of the batch.
+
+References:
+    Chen, Zhang and Hinton (2023), Analog bits: generating discrete data using diffusion models with self-conditioning.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from graphscore import ops
+from graphscore.denoiser import ScoreModel
+from graphscore.fields import check_batch, replace
+from graphscore.generators import Generator
+
+MASK = "self_conditioned"
+"""Attribute of a training batch: which graphs are told a first estimate, bool ``[B]``."""
+
+
+def estimate_name(field: str) -> str:
+    """Attribute of a batch that holds what was estimated of a field before, ``[rows, width]``."""
+    return f"{field}_estimate"
+
+
+def choose_self_conditioned(batch: Batch, generator: Generator = None) -> Batch:
+    """Choose a random half of the graphs of a training batch to be told a first estimate of themselves.
+
+    Args:
+        batch: A training batch.
+        generator: Source of the choice; with a :class:`~graphscore.generators.GraphGenerator` a graph's does not depend
+            on its batch mates.
+
+    Returns:
+        A shallow copy that says which, for :class:`SelfConditioning`.
+    """
+    graphs = torch.arange(check_batch(batch).num_graphs, device=batch.batch.device)
+    normal = ops.randn(graphs, batch.num_graphs, 1, dtype=torch.float64, generator=generator)[:, 0]
+    return replace(batch, {MASK: normal > 0})
+
+
+class SelfConditioning(ScoreModel):
+    r"""Tell a model what it estimated before.
+
+    The model finds ``<field>_estimate`` on each batch, for every field: what a sampler carried there from its previous
+    step, or zeros. For graphs chosen by :func:`choose_self_conditioned` it is made on the spot, in a first evaluation
+    without an estimate and without gradients; all graphs of a batch take part in that, so that a training step costs
+    an evaluation more. Since the gradient by the input leaves out how a first estimate changes with it, objectives that
+    take derivatives of the score must not choose graphs.
+
+    Args:
+        model: A score model that reads the estimates, such as a denoiser of a
+            :class:`~graphscore.nn.self_conditioning.SelfConditionedNetwork`, or an adapter of one's own network.
+    """
+
+    def __init__(self, model: ScoreModel) -> None:
+        super().__init__(model.process)
+        self.model = model
+        self.needs_signal = model.needs_signal
+
+    def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
+        nothing = {estimate_name(name): torch.zeros_like(batch[name]) for name in self.fields}
+        if MASK not in batch:
+            return self.model(replace(batch, {name: batch.get(name, zeros) for name, zeros in nothing.items()}), t)
+        with torch.no_grad():
+            first = self.model(replace(batch, nothing), t)
+        told = {
+            estimate_name(name): torch.where(ops.broadcast(batch[MASK], field.index(batch))[:, None], first[name], 0.0)
+            for name, field in self.fields.items()
+        }
+        return self.model(replace(batch, told), t)
+
+
+@contextmanager
+def carry_estimates(model: ScoreModel) -> Iterator[Callable[[Batch], Batch]]:
+    """Watch what a model estimates, for the batches of a sampler to carry it.
+
+    Args:
+        model: Any score model, guided or not; only if there is a :class:`SelfConditioning` inside is anything done.
+
+    Yields:
+        A function that copies a batch shallowly with the latest estimates in its attributes.
+    """
+    latest: dict[str, Tensor] = {}
+
+    def watch(module: ScoreModel, inputs: Any, x0_hat: dict[str, Tensor]) -> None:
+        latest.update({estimate_name(name): value.detach() for name, value in x0_hat.items()})
+
+    if not is_self_conditioned(model):
+        yield lambda batch: batch
+        return
+    handle = model.register_forward_hook(watch)
+    try:
+        yield lambda batch: replace(batch, latest)
+    finally:
+        handle.remove()
+
+
+def is_self_conditioned(model: ScoreModel) -> bool:
+    """Whether there is a :class:`SelfConditioning` inside a model, guided or not."""
+    return any(isinstance(module, SelfConditioning) for module in model.modules())
+
+
+def drop_estimates(batch: Batch, model: ScoreModel) -> Batch:
+    """Copy a batch shallowly without the estimates that it carries for a self-conditioned model."""
+    carried = [name for name in map(estimate_name, model.fields) if name in batch]
+    if not carried or not is_self_conditioned(model):
+        return batch
+    out = copy.copy(batch)
+    for name in carried:
+        del out[name]
+    return out

@@ -1,0 +1,115 @@
+"""Augmentation: training graphs in random orientations, for networks that are not equivariant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from graphscore import ops
+from graphscore.fields import Field, Level, replace
+from graphscore.generators import Generator
+
+
+def random_rotations(
+    num_graphs: int,
+    dim: int,
+    *,
+    reflections: bool = False,
+    device: torch.device | None = None,
+    generator: Generator = None,
+) -> Tensor:
+    r"""Draw orthogonal matrices from the Haar measure: all orientations are equally likely.
+
+    Args:
+        num_graphs: Number B of matrices.
+        dim: Dimension D.
+        reflections: Whether to draw from O(D), where half of the matrices are reflections, rather than from SO(D).
+        device: Device of the result.
+        generator: Source of the matrices; with a :class:`~graphscore.generators.GraphGenerator` a graph's does not
+            depend on its batch mates.
+
+    Returns:
+        Shape ``[B, D, D]``, float64.
+
+    References:
+        Mezzadri (2007), How to generate random matrices from the classical compact groups, "A correct and
+        efficient algorithm".
+    """
+    graphs = torch.arange(num_graphs, device=device)
+    normal = ops.randn(graphs, num_graphs, dim * dim, dtype=torch.float64, generator=generator)
+    q, r = torch.linalg.qr(normal.view(num_graphs, dim, dim))
+    # The decomposition is unique, and q uniform, only when the diagonal of r is positive.
+    q = q * r.diagonal(dim1=-2, dim2=-1).sign()[:, None, :]
+    if reflections:
+        return q
+    return torch.cat([q[..., :1] * torch.linalg.det(q).sign()[:, None, None], q[..., 1:]], dim=-1)
+
+
+class RandomRotation:
+    """Turn each training graph about the origin at random, all its vectors together.
+
+    Args:
+        attributes: Attributes of the batch that turn, by name, and their level (``"node"``, ``"edge"`` or ``"graph"``).
+            Their last dimension holds the coordinates, ``[rows, *, D]``.
+        reflections: Whether to mirror half of the graphs as well; not where mirror images differ, as in chiral
+            molecules whose handedness the network is told.
+
+    Raises:
+        ValueError: If there are no attributes, or a level is unknown.
+    """
+
+    def __init__(
+        self, attributes: Mapping[str, Level] = MappingProxyType({"pos": "node"}), reflections: bool = False
+    ) -> None:
+        if not attributes:
+            raise ValueError("RandomRotation needs the names of the attributes that turn, such as {'pos': 'node'}")
+        self.attributes = [Field(name, level) for name, level in attributes.items()]
+        self.reflections = reflections
+
+    def __call__(self, batch: Batch, generator: Generator = None) -> Batch:
+        """Turn a batch.
+
+        Args:
+            batch: Clean data.
+            generator: Source of the rotations, one for each graph.
+
+        Returns:
+            A shallow copy with the attributes replaced.
+
+        Raises:
+            ValueError: If an attribute is missing, or they have different dimensions or a wrong number of rows.
+        """
+        rows = {field.name: field.index(batch) for field in self.attributes}
+        values = {name: _read(batch, name, len(index)) for name, index in rows.items()}
+        dims = {name: value.shape[-1] for name, value in values.items()}
+        if len(set(dims.values())) > 1:
+            raise ValueError(f"Attributes that turn together must have one dimension, but have {dims}")
+        rotations = random_rotations(
+            batch.num_graphs,
+            next(iter(dims.values())),
+            reflections=self.reflections,
+            device=batch.batch.device,
+            generator=generator,
+        )
+        # In float64, which training in lower precision leaves alone.
+        turned = {
+            name: torch.einsum("nij,n...j->n...i", ops.broadcast(rotations, rows[name]), value.double())
+            for name, value in values.items()
+        }
+        return replace(batch, {name: value.to(values[name].dtype) for name, value in turned.items()})
+
+
+def _read(batch: Batch, name: str, num_rows: int) -> Tensor:
+    value: Any = batch.get(name)
+    if not isinstance(value, Tensor) or not value.is_floating_point() or value.dim() < 2 or len(value) != num_rows:
+        got = f"{value.dtype} of shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"RandomRotation: {name!r} must be a floating-point tensor [{num_rows}, *, D], but is {got}")
+    return value
+
+
+AUGMENTATIONS: dict[str, Callable[..., Callable[[Batch, Generator], Batch]]] = {"rotation": RandomRotation}

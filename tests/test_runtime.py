@@ -1,0 +1,156 @@
+"""Settings of the process: what they change, where they must not, and that they ask for nothing in vain."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import graphscore
+from graphscore import runtime
+
+PROGRAM = """
+import contextlib, io, json, resource, torch
+from graphscore import runtime
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.ones(12_000_000)  # 48 MB: larger than the largest block that glibc keeps by itself
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+found = {"untouched": faults(), "before": torch.get_float32_matmul_precision()}
+output = io.StringIO()
+with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+    prepared = runtime.prepare()
+faults()
+found |= {"prepared": prepared._asdict(), "tuned": faults(), "after": torch.get_float32_matmul_precision()}
+found |= {"again": runtime.keep_freed_memory(), "printed": output.getvalue(), "exact": runtime.exact_medium_products()}
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def found():
+    """What a fresh process finds before and after :func:`graphscore.runtime.prepare`."""
+    pytest.importorskip("resource")
+    plain = {key: value for key, value in os.environ.items() if not key.startswith(("MALLOC_", "GLIBC_", "LD_PRELOAD"))}
+    environment = plain | {"PYTHONPATH": str(Path(graphscore.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    output = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, check=True).stdout
+    return json.loads(output)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that gives memory back")
+def test_freed_memory_is_kept_and_not_faulted_in_again(found):
+    assert found["prepared"]["keeps_memory"] is found["again"] is True
+    assert found["untouched"] >= 10 * 20  # pages of at most 2 MB
+    assert found["tuned"] < found["untouched"] / 20
+
+
+def test_preparing_takes_medium_products_just_where_they_are_exact_and_prints_nothing(found):
+    assert found["before"] == "highest"
+    assert found["after"] == ("medium" if found["exact"] else "highest")
+    assert found["prepared"]["medium_products"] == found["exact"]
+    assert found["prepared"]["hint"] is None  # of one thread
+    assert found["printed"] == ""
+
+
+def library(**functions: int) -> SimpleNamespace:
+    """A stand-in for a loaded library with functions that return the given numbers."""
+    return SimpleNamespace(
+        **{name: ctypes.CFUNCTYPE(ctypes.c_int)(lambda value=value: value) for name, value in functions.items()}
+    )
+
+
+@pytest.mark.parametrize("case", ["no glibc", "musl", "another allocator"])
+def test_only_an_allocator_of_glibc_that_is_in_use_is_told(case, monkeypatch):
+    libc = library(malloc=0) if case == "musl" else library(malloc=0, mallopt=1)
+    used = library(malloc=0) if case == "another allocator" else libc
+
+    def load(name):
+        if name is not None and case == "no glibc":
+            raise OSError(f"{name}: cannot open shared object file")
+        return used if name is None else libc
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    assert runtime.keep_freed_memory() is False
+
+
+@pytest.mark.parametrize("precision", ["highest", "medium"])
+def test_whether_medium_products_are_exact_is_what_random_products_show(precision):
+    previous = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision(precision)
+        answer = runtime.exact_medium_products()
+        assert torch.get_float32_matmul_precision() == precision
+        torch.set_float32_matmul_precision("medium")
+        a, b = torch.randn(700, 256), torch.randn(256, 256)
+        error = ((a @ b).double() - a.double() @ b.double()).norm() / (a.double() @ b.double()).norm()
+    finally:
+        torch.set_float32_matmul_precision(previous)
+    assert answer == bool(error < 1e-6)
+
+
+def test_products_that_drop_digits_are_found():
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert not runtime.exact_medium_products()
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.parametrize("kind", ["cuda", "xpu"])
+def test_beside_a_gpu_medium_products_are_not_exact(kind, monkeypatch):
+    monkeypatch.setattr(getattr(torch, kind), "is_available", lambda: True)
+    assert not runtime.exact_medium_products()
+
+
+@pytest.mark.parametrize(
+    ("threads", "cores", "busy", "advice"),
+    [
+        (2, 2, 0.0, None),
+        (2, 2, 0.4, None),
+        (2, 2, 1.0, 1),
+        (2, 2, 7.3, 1),
+        (1, 2, 7.3, None),
+        (8, 16, 8.0, None),
+        (16, 16, 1.0, 15),
+        (2, 2, None, None),
+    ],
+)
+def test_a_hint_is_given_where_threads_outnumber_the_cores_left(threads, cores, busy, advice, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(runtime, "_busy_cores", lambda: busy)
+    hint = runtime.busy_hint()
+    assert hint is None if advice is None else hint.endswith(f"set OMP_NUM_THREADS={advice}")
+
+
+@pytest.mark.parametrize(
+    ("load", "running", "busy"),
+    [
+        (1.9, "1.9 1.2 1.0 1/97 1298\n", 0.0),  # a run that has just ended
+        (0.2, "0.2 0.1 0.0 4/97 1298\n", 0.2),  # a moment
+        (1.7, "1.7 1.2 1.0 2/97 1298\n", 1.0),
+        (1.7, "", 1.7),
+        (1.7, None, 1.7),
+    ],
+)
+def test_cores_are_busy_that_were_so_and_are_now(load, running, busy, monkeypatch, tmp_path):
+    if running is not None:
+        (tmp_path / "loadavg").write_text(running)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 1.2, 1.0), raising=False)
+    monkeypatch.setattr(runtime, "Path", lambda path: tmp_path / Path(path).name)
+    assert runtime._busy_cores() == busy
+
+
+def test_where_the_load_is_not_known_there_is_no_hint(monkeypatch):
+    monkeypatch.delattr(os, "getloadavg", raising=False)
+    assert runtime._busy_cores() is None

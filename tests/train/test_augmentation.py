@@ -1,0 +1,181 @@
+"""Training graphs in random orientations."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch.testing import assert_close
+from torch_geometric.data import Batch
+
+from graphscore.build import build_model, build_task
+from graphscore.config import check_config, load_config
+from graphscore.fields import replace
+from graphscore.generators import GraphGenerator
+from graphscore.testing import ragged_batch
+from graphscore.train.augmentation import RandomRotation, random_rotations
+from graphscore.train.task import VALIDATION
+
+MANY = 40_000
+
+
+@pytest.fixture(scope="module", params=[(2, False), (2, True), (3, False), (3, True), (4, False)], ids=str)
+def sample(request):
+    dim, reflections = request.param
+    generator = torch.Generator().manual_seed(0)
+    return dim, reflections, random_rotations(MANY, dim, reflections=reflections, generator=generator)
+
+
+@pytest.mark.exact
+def test_matrices_are_orthogonal_and_proper_unless_reflections_are_asked_for(sample):
+    dim, reflections, matrices = sample
+    assert matrices.dtype == torch.float64
+    assert_close(matrices @ matrices.mT, torch.eye(dim).double().expand_as(matrices), rtol=0, atol=1e-12)
+    share = float((torch.linalg.det(matrices) < 0).double().mean())
+    assert share == pytest.approx(0.5, abs=4 * 0.5 / math.sqrt(MANY)) if reflections else share == 0
+
+
+@pytest.mark.exact
+def test_moments_are_those_of_the_haar_measure(sample):
+    """Up to the fourth: ``E r_ij = 0``, ``E r_ij r_kl = δ_ik δ_jl / D``, and products of squares (Weingarten)."""
+    dim, reflections, matrices = sample
+    flat, error = matrices.flatten(1), 5 / math.sqrt(MANY)
+    assert flat.mean(0).abs().max() < error
+    products = flat.T @ flat / MANY
+    if dim == 2 and not reflections:  # r_11 = r_22 and r_12 = -r_21
+        angle = torch.atan2(matrices[:, 1, 0], matrices[:, 0, 0])
+        assert stats.kstest(angle.numpy(), stats.uniform(-math.pi, 2 * math.pi).cdf).pvalue > 1e-3
+        return
+    assert_close(products, torch.eye(dim * dim).double() / dim, rtol=0, atol=error)
+    squares = (flat**2).T @ flat**2 / MANY
+    same, line = 3 / (dim * (dim + 2)), 1 / (dim * (dim + 2))
+    other = (dim + 1) / (dim * (dim - 1) * (dim + 2))
+    row, column = torch.arange(dim * dim) // dim, torch.arange(dim * dim) % dim
+    in_line = (row[:, None] == row) | (column[:, None] == column)
+    expected = torch.where(in_line, line, other).fill_diagonal_(same).double()
+    assert_close(squares, expected, rtol=0, atol=error)
+
+
+@pytest.mark.exact
+def test_angles_of_rotations_in_space_have_the_density_of_the_haar_measure():
+    matrices = random_rotations(MANY, 3, generator=torch.Generator().manual_seed(1))
+    angle = ((matrices.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2).clamp(-1, 1).acos()
+    assert stats.kstest(angle.numpy(), lambda a: (a - np.sin(a)) / math.pi).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 5])
+def test_all_attributes_of_a_graph_turn_together(dim):
+    batch = ragged_batch(dim=dim)
+    batch.force = torch.randn(13, 2, dim).double()
+    batch.bond = torch.randn(batch.num_edges, dim).double()
+    batch.dipole = torch.randn(7, dim).double()
+    before = {name: value.clone() for name, value in batch.to_dict().items() if isinstance(value, torch.Tensor)}
+    levels = {"pos": "node", "force": "node", "bond": "edge", "dipole": "graph"}
+    turned = RandomRotation(levels)(batch, torch.Generator().manual_seed(0))
+    matrices = random_rotations(7, dim, generator=torch.Generator().manual_seed(0))
+    for i in range(13):
+        matrix = matrices[batch.batch[i]]
+        assert_close(turned.pos[i], matrix @ batch.pos[i])
+        assert_close(turned.force[i, 1], matrix @ batch.force[i, 1])
+    for edge, source in enumerate(batch.edge_index[0]):
+        assert_close(turned.bond[edge], matrices[batch.batch[source]] @ batch.bond[edge])
+    assert_close(turned.dipole, torch.stack([m @ d for m, d in zip(matrices, batch.dipole, strict=True)]))
+    assert turned.x is batch.x and all(torch.equal(batch[name], value) for name, value in before.items())
+
+
+def test_a_graphs_turn_does_not_depend_on_its_batch_mates():
+    graphs, seeds = ragged_batch().to_data_list(), torch.arange(7) + 10
+    together = RandomRotation()(Batch.from_data_list(graphs), GraphGenerator(seeds))
+    for number, graph in enumerate(graphs):
+        alone = RandomRotation()(Batch.from_data_list([graph]), GraphGenerator(seeds[number : number + 1]))
+        assert torch.equal(alone.pos, together.pos[together.batch == number])
+    again = RandomRotation()(Batch.from_data_list(graphs), GraphGenerator(seeds))
+    assert torch.equal(again.pos, together.pos)
+
+
+def test_types_are_kept():
+    batch = ragged_batch(dtype=torch.float32)
+    turned = RandomRotation()(batch)
+    assert turned.pos.dtype == torch.float32
+    assert_close(turned.pos.norm(dim=1), batch.pos.norm(dim=1))
+
+
+@pytest.mark.parametrize(
+    "attributes, match",
+    [
+        ({"where": "node"}, r"'where' must be a floating-point tensor \[13, \*, D\], but is NoneType"),
+        ({"z": "node"}, r"'z' must be .* but is torch.int64 of shape \[13\]"),
+        ({"pos": "graph"}, r"'pos' must be a floating-point tensor \[7, \*, D\], but is .*\[13, 3\]"),
+        ({"pos": "node", "x": "node"}, r"one dimension, but have {'pos': 3, 'x': 2}"),
+    ],
+)
+def test_attributes_that_cannot_turn_are_named(attributes, match):
+    with pytest.raises(ValueError, match=match):
+        RandomRotation(attributes)(ragged_batch())
+
+
+def test_bad_options_are_named():
+    with pytest.raises(ValueError, match="needs the names of the attributes"):
+        RandomRotation({})
+    with pytest.raises(ValueError, match="level must be"):
+        RandomRotation({"pos": "atom"})
+
+
+def make_task(*overrides):
+    config = load_config("digits", ["fields.0.scale=2.0", *overrides])
+    assert check_config(config.model_dump(mode="json"), "dump") == config
+    torch.manual_seed(0)
+    model, seen = build_model(config), []
+    task = build_task(config, model)
+    objective = task.objective
+
+    def look(model, batch, t, **options):
+        seen.append(batch)
+        return objective(model, batch, t, **options)
+
+    task.objective = look
+    return task, seen
+
+
+@pytest.mark.parametrize(
+    "option", ["rotation", "{name: rotation, attributes: {pos: node}, reflections: true}",
+               "'graphscore.train.augmentation:RandomRotation'"],
+)  # fmt: skip
+def test_a_configuration_turns_training_graphs_and_no_others(option):
+    task, seen = make_task(f"training.augmentations=[{option}]")
+    plain, unturned = make_task()
+    batch = ragged_batch((4, 1, 5), dim=2, dtype=torch.float32)
+    batch = replace(batch, {"digit": batch.z})
+    for each in (task, plain):
+        each(batch, 3)
+        each(batch, 3, stream=VALIDATION)
+    assert torch.equal(unturned[0].pos, batch.pos) and torch.equal(seen[1].pos, batch.pos)
+    assert not torch.allclose(seen[0].pos, batch.pos)
+    assert_close(seen[0].pos.norm(dim=1), batch.pos.norm(dim=1))
+
+
+def test_conditions_are_dropped_alike_with_and_without_augmentation():
+    conditions = [
+        "network.node_inputs={digit: 11}", "training.drop_probability=0.5",
+        "training.conditions=[{name: digit, null_value: 10, level: node}]",
+    ]  # fmt: skip
+    (one, turned), (two, plain) = make_task(*conditions, "training.augmentations=[rotation]"), make_task(*conditions)
+    batch = ragged_batch((2,) * 20, dim=2, dtype=torch.float32)
+    batch = replace(batch, {"digit": torch.zeros(40, dtype=torch.long)})
+    one(batch, 0), two(batch, 0)
+    assert torch.equal(turned[0].digit, plain[0].digit) and set(plain[0].digit.tolist()) == {0, 10}
+
+
+@pytest.mark.parametrize(
+    "option, match",
+    [
+        ("noise", "Unknown augmentation 'noise'; expected one of .'rotation'."),
+        ("{name: rotation, angle: 3}", "The augmentation 'rotation' does not take .*angle"),
+    ],
+)
+def test_unknown_augmentations_are_named(option, match):
+    with pytest.raises(ValueError, match=match):
+        make_task(f"training.augmentations=[{option}]")
