@@ -74,7 +74,7 @@ def keep_freed_memory() -> bool:
         if used.value != own.value:
             return False
         # -1 is never; a block from the heap, not one mapped for itself, is what can be kept.
-        return bool(libc.mallopt(_M_TRIM_THRESHOLD, -1))
+        return bool(libc.mallopt(_M_MMAP_MAX, 0) and libc.mallopt(_M_TRIM_THRESHOLD, -1))
     except (OSError, AttributeError):
         return False
 

@@ -62,8 +62,8 @@ class _HopTransform(BaseTransform):
 class CompleteGraph(_HopTransform):
     r"""Connect all ordered pairs of distinct nodes, and remember which were edges and how far apart.
 
-    Replaces ``edge_index`` by all :math:`N (N - 1)` pairs :math:`i \neq j`, sorted, and adds ``hops``
-    ``[E]``: the number of edges on a shortest path along the original edges if that is at most ``max_hops``,
+    Replaces ``edge_index`` by all :math:`N (N - 1)` pairs :math:`i \neq j`, sorted by target, and adds
+    ``hops`` ``[E]``: the number of edges on a shortest path along the original edges if that is at most ``max_hops``,
     else ``max_hops + 1``, unconnected pairs included. Edges are taken as undirected for ``hops``. Other edge
     attributes than ``edge_type`` would have no value for the new pairs: they are an error.
 
@@ -81,7 +81,7 @@ class CompleteGraph(_HopTransform):
         super().__init__(edge_type, max_hops)
 
     def _edges(self, edge_index: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
-        pairs = complete_edges(edge_index.new_tensor([0, num_nodes])).flip(0)
+        pairs = complete_edges(edge_index.new_tensor([0, num_nodes]))
         near, hops = hop_edges(edge_index, num_nodes, self.max_hops)
         return pairs, gather_or_fill(hops, match_edges(pairs, near, num_nodes), self.max_hops + 1)
 

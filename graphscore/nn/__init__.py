@@ -1,16 +1,25 @@
 """Layers and backbones, importable with PyTorch and PyTorch Geometric alone."""
 
+from graphscore.nn.adapters import IrrepsReadout, ModuleBackbone, VectorReadout
 from graphscore.nn.attention import EquivariantAttention
 from graphscore.nn.chiral_transformer import ChiralTransformer, CrossProductBlock
 from graphscore.nn.convolution import EquivariantConvolution
 from graphscore.nn.edge_geometry import EdgeGeometry
+from graphscore.nn.edge_sets import gather_or_fill, hop_edges, match_edges, merge_edges
+from graphscore.nn.edges import Edges
 from graphscore.nn.egnn import EGNN, EGNNLayer
 from graphscore.nn.embeddings import GaussianFourierEmbedding, SinusoidalEmbedding
+from graphscore.nn.encodings import flip_signs, laplacian_encoding, random_walk_encoding
 from graphscore.nn.equivariant_transformer import EquivariantTransformer, EquivariantTransformerLayer
+from graphscore.nn.messages import GatedMessages
+from graphscore.nn.neighbors import NEIGHBORS, Neighbors, complete_edges, knn_edges, radius_edges
 from graphscore.nn.norms import AdaptiveLayerNorm, EquivariantLayerNorm
 from graphscore.nn.painn import PaiNN, PaiNNMessage, PaiNNUpdate
+from graphscore.nn.plain_transformer import PlainTransformer
 from graphscore.nn.radial import BesselBasis, CosineCutoff, ExpNormalBasis, GaussianBasis, PolynomialCutoff
 from graphscore.nn.score_network import Backbone, ScoreNetwork
+from graphscore.nn.self_conditioning import SelfConditionedNetwork
+from graphscore.nn.vector_inputs import VectorInputs
 from graphscore.nn.vectors import GatedEquivariantBlock, VectorLinear
 
 BACKBONES: dict[str, type[Backbone]] = {
@@ -18,11 +27,13 @@ BACKBONES: dict[str, type[Backbone]] = {
     "painn": PaiNN,
     "equivariant-transformer": EquivariantTransformer,
     "chiral-transformer": ChiralTransformer,
+    "plain-transformer": PlainTransformer,
 }
 
 __all__ = [
     "BACKBONES",
     "EGNN",
+    "NEIGHBORS",
     "AdaptiveLayerNorm",
     "Backbone",
     "BesselBasis",
@@ -31,6 +42,7 @@ __all__ = [
     "CrossProductBlock",
     "EGNNLayer",
     "EdgeGeometry",
+    "Edges",
     "EquivariantAttention",
     "EquivariantConvolution",
     "EquivariantLayerNorm",
@@ -38,13 +50,31 @@ __all__ = [
     "EquivariantTransformerLayer",
     "ExpNormalBasis",
     "GatedEquivariantBlock",
+    "GatedMessages",
     "GaussianBasis",
     "GaussianFourierEmbedding",
+    "IrrepsReadout",
+    "ModuleBackbone",
+    "Neighbors",
     "PaiNN",
     "PaiNNMessage",
     "PaiNNUpdate",
+    "PlainTransformer",
     "PolynomialCutoff",
     "ScoreNetwork",
+    "SelfConditionedNetwork",
     "SinusoidalEmbedding",
+    "VectorInputs",
     "VectorLinear",
+    "VectorReadout",
+    "complete_edges",
+    "flip_signs",
+    "gather_or_fill",
+    "hop_edges",
+    "knn_edges",
+    "laplacian_encoding",
+    "match_edges",
+    "merge_edges",
+    "radius_edges",
+    "random_walk_encoding",
 ]

@@ -1,8 +1,8 @@
-"""Augmentation: training graphs in random orientations, for networks that are not equivariant."""
+"""Augmentation: what a network should not care for, drawn anew each time it sees a training graph."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch_geometric.data import Batch
 from graphscore import ops
 from graphscore.fields import Field, Level, replace
 from graphscore.generators import Generator
+from graphscore.nn.encodings import flip_signs
 
 
 def random_rotations(
@@ -104,6 +105,43 @@ class RandomRotation:
         return replace(batch, {name: value.to(values[name].dtype) for name, value in turned.items()})
 
 
+class SignFlips:
+    """Flip the signs of eigenvectors at random, each of a graph by itself: they are arbitrary in training data too.
+
+    Args:
+        attributes: Node attributes ``[N, k]``, such as that of :class:`graphscore.data.LaplacianEncoding`.
+
+    Raises:
+        ValueError: If there are no attributes.
+    """
+
+    def __init__(self, attributes: Sequence[str] = ("laplacian",)) -> None:
+        if not attributes or isinstance(attributes, str):
+            raise ValueError(f"SignFlips needs a list of attributes, such as ['laplacian'], but got {attributes!r}")
+        self.attributes = tuple(attributes)
+
+    def __call__(self, batch: Batch, generator: Generator = None) -> Batch:
+        """Flip signs in a batch.
+
+        Args:
+            batch: Clean data.
+            generator: Source of the signs.
+
+        Returns:
+            A shallow copy with the attributes replaced.
+
+        Raises:
+            ValueError: If an attribute is missing.
+        """
+        for name in self.attributes:
+            if not isinstance(batch.get(name), Tensor):
+                raise ValueError(f"SignFlips: the batch has no attribute {name!r}")
+        return replace(
+            batch,
+            {name: flip_signs(batch[name], batch.batch, batch.num_graphs, generator) for name in self.attributes},
+        )
+
+
 def _read(batch: Batch, name: str, num_rows: int) -> Tensor:
     value: Any = batch.get(name)
     if not isinstance(value, Tensor) or not value.is_floating_point() or value.dim() < 2 or len(value) != num_rows:
@@ -112,4 +150,7 @@ def _read(batch: Batch, name: str, num_rows: int) -> Tensor:
     return value
 
 
-AUGMENTATIONS: dict[str, Callable[..., Callable[[Batch, Generator], Batch]]] = {"rotation": RandomRotation}
+AUGMENTATIONS: dict[str, Callable[..., Callable[[Batch, Generator], Batch]]] = {
+    "rotation": RandomRotation,
+    "sign-flips": SignFlips,
+}

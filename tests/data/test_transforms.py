@@ -25,8 +25,8 @@ def path_graph(n: int) -> Data:
 def test_path_of_four_is_exactly_this():
     out = CompleteGraph("bond", max_hops=2)(path_graph(4))
     assert out.edge_index.tolist() == [
-        [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3],
         [1, 2, 3, 0, 2, 3, 0, 1, 3, 0, 1, 2],
+        [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3],
     ]
     assert out.hops.tolist() == [1, 2, 3, 1, 1, 2, 2, 1, 1, 3, 2, 1]
     assert out.bond.tolist() == [1, 0, 0, 1, 2, 0, 0, 2, 3, 0, 0, 3]
@@ -47,7 +47,7 @@ def test_hops_equal_shortest_paths_of_networkx(n: int, density: float, max_hops:
     pairs = [(u, v) for u, v in graph.to_directed().edges]
     edge_index = torch.tensor(sorted(pairs), dtype=torch.long).reshape(-1, 2).t()
     out = CompleteGraph(max_hops=max_hops)(Data(edge_index=edge_index, num_nodes=n))
-    assert out.edge_index.t().tolist() == [[i, j] for i in range(n) for j in range(n) if i != j]
+    assert out.edge_index.t().tolist() == [[j, i] for i in range(n) for j in range(n) if i != j]
     paths = dict(nx.all_pairs_shortest_path_length(graph))
     expected = [min(paths[i].get(j, n + 9), max_hops + 1) for i, j in out.edge_index.t().tolist()]
     assert out.hops.tolist() == expected

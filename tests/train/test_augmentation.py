@@ -16,7 +16,7 @@ from graphscore.config import check_config, load_config
 from graphscore.fields import replace
 from graphscore.generators import GraphGenerator
 from graphscore.testing import ragged_batch
-from graphscore.train.augmentation import RandomRotation, random_rotations
+from graphscore.train.augmentation import RandomRotation, SignFlips, random_rotations
 from graphscore.train.task import VALIDATION
 
 MANY = 40_000
@@ -169,10 +169,35 @@ def test_conditions_are_dropped_alike_with_and_without_augmentation():
     assert torch.equal(turned[0].digit, plain[0].digit) and set(plain[0].digit.tolist()) == {0, 10}
 
 
+def test_signs_flip_by_graph_and_column():
+    batch = ragged_batch((5, 1, 4) * 20)
+    batch = replace(batch, {"laplacian": torch.rand(batch.num_nodes, 3) + 0.5})
+    flipped = SignFlips()(batch, GraphGenerator(range(60)))
+    signs = flipped.laplacian / batch.laplacian
+    assert torch.equal(signs.abs(), torch.ones_like(signs)) and flipped is not batch
+    for graph in range(60):
+        assert (signs[batch.batch == graph] == signs[batch.batch == graph][:1]).all()
+    assert 60 < int((signs[batch.ptr[:-1]] > 0).sum()) < 120
+    rows = slice(int(batch.ptr[7]), int(batch.ptr[9]))
+    pair = replace(Batch.from_data_list(ragged_batch((5, 1, 4) * 20)[7:9]), {"laplacian": batch.laplacian[rows]})
+    assert torch.equal(SignFlips()(pair, GraphGenerator(range(7, 9))).laplacian, flipped.laplacian[rows])
+
+
+@pytest.mark.parametrize("attributes", [(), "laplacian"])
+def test_sign_flips_need_a_list(attributes):
+    with pytest.raises(ValueError, match="needs a list of attributes"):
+        SignFlips(attributes)
+
+
+def test_sign_flips_name_what_is_missing():
+    with pytest.raises(ValueError, match="no attribute 'laplacian'"):
+        SignFlips()(ragged_batch())
+
+
 @pytest.mark.parametrize(
     "option, match",
     [
-        ("noise", "Unknown augmentation 'noise'; expected one of .'rotation'."),
+        ("noise", "Unknown augmentation 'noise'; expected one of .'rotation', 'sign-flips'."),
         ("{name: rotation, angle: 3}", "The augmentation 'rotation' does not take .*angle"),
     ],
 )
