@@ -124,8 +124,8 @@ def busy_hint() -> str | None:
     if busy is None or threads == 1 or threads + busy <= cores + _SLACK:
         return None
     return (
-        f"other processes keep about {min(busy, cores):.1f} of {cores} cores busy, and {threads} threads that wait for each other "
-        f"may be much slower than fewer: set OMP_NUM_THREADS={max(1, int(cores - busy))}"
+        f"other processes keep about {min(busy, cores):.1f} of {cores} cores busy, and {threads} threads that wait for "
+        f"each other may be much slower than fewer: set OMP_NUM_THREADS={max(1, int(cores - busy))}"
     )
 
 

@@ -116,7 +116,8 @@ def test_objectives_and_weights_are_given_by_name_or_with_options(overrides, fun
 
 def test_a_configuration_from_before_there_were_objectives_trains_alike():
     values = load_config("digits", ["fields.0.scale=2.0"]).model_dump(mode="json")
-    old = {key: value for key, value in values["training"].items() if key not in ("objective", "precision")} | {"weight": "edm"}
+    later = ("objective", "precision")
+    old = {key: value for key, value in values["training"].items() if key not in later} | {"weight": "edm"}
     losses = []
     for config in (check_config(values, "new"), check_config({**values, "training": old}, "old")):
         batch = Batch.from_data_list(build_dataset(config).split("val")[:4])

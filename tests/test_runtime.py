@@ -23,8 +23,8 @@ from graphscore import runtime
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(10):
-        torch.ones(12_000_000)  # 48 MB: larger than the largest block that glibc keeps by itself
+    for first in range(4):
+        [torch.ones(4_000_000 * (1 + (first + k) % 4)) for k in range(4)]  # 16 to 64 MB, in changing places
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 faults()
@@ -52,7 +52,7 @@ def found():
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that gives memory back")
 def test_freed_memory_is_kept_and_not_faulted_in_again(found):
     assert found["prepared"]["keeps_memory"] is found["again"] is True
-    assert found["untouched"] >= 10 * 20  # pages of at most 2 MB
+    assert found["untouched"] > 4 * 20  # at least the largest block, in pages of at most 2 MB
     assert found["tuned"] < found["untouched"] / 20
 
 

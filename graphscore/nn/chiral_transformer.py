@@ -23,8 +23,8 @@ class CrossProductBlock(nn.Module):
         (s, g) = \mathrm{MLP}([h, \langle a \times b, c \rangle]), \qquad h \leftarrow h + s, \qquad
         v \leftarrow v + g \circ (a \times b).
 
-    Under a reflection triple products change their sign, and cross products turn as if there had been none: whatever
-    comes after knows left from right, and rotations from nothing.
+    Both turn with rotations as scalars and vectors do. Reflections change the sign of triple products, and do not
+    reflect cross products as they do vectors: whatever comes after can tell left from right.
 
     Args:
         channels: Number F of scalars, and of vectors, per node.

@@ -72,16 +72,14 @@ class EGNNLayer(nn.Module):
             New scalars ``[N, F]`` and the vectors ``[N, V, D]``.
         """
         normed = self.norm(h, cond, batch)
-        difference = pos.index_select(0, edges.target) - pos.index_select(0, edges.source)
-        # The small constant keeps the gradient of the root finite where two nodes meet.
-        distance = (difference.square().sum(-1, keepdim=True) + 1e-12).sqrt()
+        distance, direction = edges.measure(pos)
         features = self.basis(distance)
         if edge_attr is not None:
             features = torch.cat([edge_attr, features], dim=-1)
         received, pulls = self.messages(normed, features, edges)
         h = h + self.update(F.silu(self.own(normed) + self.received(received) * scale.to(received.dtype)))
         # Bounded directions, averaged: displacements do not grow with the number of nodes.
-        moves = pulls[:, :, None] * (difference / (1 + distance))[:, None, :]
+        moves = pulls[:, :, None] * direction[:, None, :]
         return h, ops.segment_sum(moves, edges.target, edges.ptr) * scale[:, :, None]
 
 

@@ -60,11 +60,12 @@ class GatedMessages(nn.Module):
         Returns:
             The gated sum ``r`` [N, F], and the heads of each message, linear in it, ``[E, V]``.
         """
+        ends = self.ends(h)
         inputs = (
-            self.ends(h), features, self.edge.weight, self.message.weight,
+            ends, features.to(ends.dtype), self.edge.weight, self.message.weight,
             torch.cat([self.gate.weight, self.heads.weight]), self.gate.bias,
         )  # fmt: skip
-        if _in_blocks(inputs[0], edges):
+        if _in_blocks(ends, edges):
             return _Messages.apply(edges, *inputs)  # pyright: ignore[reportReturnType]
         return _messages(edges, *inputs)
 
@@ -97,31 +98,25 @@ class _Messages(Function):
 
     @staticmethod
     def forward(ctx: Any, edges: Edges, *inputs: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.edges = edges
-        ctx.dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else inputs[0].dtype
+        # Under autocast only weights are of another type than what linear maps give.
+        ctx.edges, ctx.dtype = edges, inputs[0].dtype
         ends, features, edge, message, heads, bias = (x.detach().to(ctx.dtype) for x in inputs)
-        width = len(message)
-        blocks, keep = edges.blocks(BLOCK_EDGES), any(ctx.needs_input_grad)
-        sizes = [len(block.rows) for block in blocks]
-        # The activations and what goes into them, whole if derivatives will ask for them.
-        buffers = [ends.new_empty(len(features) if keep else max(sizes), width) for _ in range(4 if keep else 2)]
-        first, active, second, m = (
-            (x.split(sizes) if keep else [x[:size] for size in sizes])
-            for x in (buffers if keep else (buffers[0], buffers[0], buffers[1], buffers[1]))
-        )
-        received, scalars = ends.new_empty(len(ends), width), ends.new_empty(len(features), len(heads))
-        table, edge, message, heads, gates = ends.view(-1, width), edge.t(), message.t(), heads.t(), []
-        for k, block in enumerate(blocks):
-            pairs = _bags(block.ends, table, block.doubles)
-            torch.mm(features[block.edges], edge, out=first[k]).add_(pairs)
-            torch.ops.aten.silu.out(first[k], out=active[k])
-            torch.mm(active[k], message, out=second[k])
-            torch.ops.aten.silu.out(second[k], out=m[k])
-            read = torch.mm(m[k], heads, out=scalars[block.edges])
-            gates.append(torch.sigmoid(read[:, 0] + bias))
-            received[block.nodes] = _bags(block.rows, m[k], block.ptr, gates[k])
+        received, scalars = ends.new_empty(len(ends), len(message)), ends.new_empty(len(features), len(heads))
+        table, edge, message, heads = ends.view(-1, len(message)), edge.t(), message.t(), heads.t()
+        keep, kept = any(ctx.needs_input_grad), []
+        for block in edges.blocks(BLOCK_EDGES):
+            first = _bags(block.ends, table, block.doubles).addmm_(features[block.edges], edge)
+            active = F.silu(first)
+            second = torch.mm(active, message)
+            m = F.silu(second)
+            read = torch.mm(m, heads, out=scalars[block.edges])
+            gate = torch.sigmoid(read[:, 0] + bias)
+            received[block.nodes] = _bags(block.rows, m, block.ptr, gate)
+            if keep:
+                # The activations and what goes into them are what derivatives need.
+                kept += first, active, second, m, gate
         if keep:
-            ctx.save_for_backward(*inputs, *buffers, torch.cat(gates))
+            ctx.save_for_backward(*inputs, *kept)
         return received, scalars[:, 1:]
 
     @staticmethod
@@ -150,13 +145,13 @@ def _backward(
     ends, features, edge, message, heads, bias = inputs
     blocks, width = edges.blocks(BLOCK_EDGES), len(message)
     sizes = [len(block.rows) for block in blocks]
-    d_ends, d_first, d_features = torch.empty_like(ends), torch.empty_like(kept[0]), torch.empty_like(features)
+    d_ends, d_first, d_features = torch.empty_like(ends), ends.new_empty(len(features), width), torch.empty_like(features)
     buffer = ends.new_empty(max(sizes), width)
     # Summed over blocks in float32 or better.
     d_edge, d_message, d_heads, d_bias = (
         torch.zeros_like(x, dtype=torch.promote_types(x.dtype, torch.float32)) for x in (edge, message, heads, bias)
     )
-    parts = (x.split(sizes) for x in (*kept, features, grad_scalars, d_first, d_features))
+    parts = *(kept[i::5] for i in range(5)), *(x.split(sizes) for x in (features, grad_scalars, d_first, d_features))
     for block, first, active, second, m, gate, f, d_read, d_f, d_e in zip(blocks, *parts, strict=True):
         # What a gate gets: the product of its message with the gradient at the target.
         d_gate = torch.ops.aten._embedding_bag_per_sample_weights_backward(

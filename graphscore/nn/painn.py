@@ -200,10 +200,8 @@ class PaiNN(nn.Module):
             Scalars ``[N, F]`` and vectors ``[N, V, D]``.
         """
         edges, vectors = Edges.from_index(edge_index, h.shape[0]), None
-        difference = pos.index_select(0, edges.target) - pos.index_select(0, edges.source)
-        # The small constant keeps the gradient of the root finite where two nodes meet.
-        distance = (difference.square().sum(-1, keepdim=True) + 1e-12).sqrt()
-        features, direction = self._features(distance, edges, edge_attr), difference / (1 + distance)
+        distance, direction = edges.measure(pos)
+        features = self._features(distance, edges, edge_attr)
         for message, update in zip(self.messages, self.updates, strict=True):
             scalars, moved = message(h, vectors, features, direction, edges, batch, cond)
             h, vectors = h + scalars, moved if vectors is None else vectors + moved

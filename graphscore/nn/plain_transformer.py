@@ -187,9 +187,7 @@ class PlainTransformer(nn.Module):
         if self.position is not None:
             h = h + self.position(ops.center(pos, batch, cond.shape[0]))
         edges = Edges.from_index(edge_index, h.shape[0])
-        difference = pos.index_select(0, edges.target) - pos.index_select(0, edges.source)
-        # The small constant keeps the gradient of the root finite where two nodes meet.
-        features = self.basis((difference.square().sum(-1, keepdim=True) + 1e-12).sqrt())
+        features = self.basis(edges.measure(pos)[0])
         if edge_attr is not None:
             features = torch.cat([edges.sort(edge_attr), features], dim=-1)
         for layer, bias in zip(self.layers, self.bias(features).chunk(len(self.layers), dim=-1), strict=True):

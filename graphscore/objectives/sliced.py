@@ -87,6 +87,7 @@ def finite_difference_sliced_score_matching(
     ``lambda(t) (1/2 (v^T s)^2 + v^T (s+ - s-) / (2 h))`` with ``s+- = score(x +- h v)`` and ``s = (s+ + s-) / 2``: two
     evaluations of the model for each direction and field, and an error of order h^2. Scores at time t vary over the
     length std(t), so that ``h = step std(t)``; models without a process have ``h = step``, in units of the scales.
+    The model is evaluated in its full precision, within autocast too.
 
     Args:
         model: The score; graphs of a batch must not influence each other.
@@ -121,7 +122,9 @@ def finite_difference_sliced_score_matching(
         h = step * (sdes[name].std(t) if sdes else torch.ones_like(t, dtype=torch.float64))
         directions = _directions(field, batch, num_projections, projection, generator)
         moves = per_row(h, x, index) * directions
-        ahead, behind = (torch.stack([function(x + move) for move in side]) for side in (moves, -moves))
+        # Rounding is divided by the step: training in lower precision would see little else.
+        with torch.autocast(x.device.type, enabled=False):
+            ahead, behind = (torch.stack([function(x + move) for move in side]) for side in (moves, -moves))
         score = (ahead + behind) / 2
         length = _squared_length(score, directions, index, batch.num_graphs, variance_reduction)
         rise = _inner(directions, ahead - behind, index, batch.num_graphs) / (2 * h).to(x)

@@ -169,8 +169,8 @@ def fit(
         trainer = pl.Trainer(
             **{
                 "accelerator": "auto", "devices": 1, "max_steps": config.max_steps, "max_epochs": -1,
-                "precision": _PRECISIONS[config.precision], "gradient_clip_val": config.gradient_clip, "logger": loggers,
-                "log_every_n_steps": min(10, config.max_steps),
+                "precision": _PRECISIONS[config.precision], "gradient_clip_val": config.gradient_clip,
+                "logger": loggers, "log_every_n_steps": min(10, config.max_steps),
                 "callbacks": [checkpoint, *([_ProgressLine()] if progress else [])],
                 "enable_progress_bar": False, "enable_model_summary": False, "use_distributed_sampler": False,
                 "num_sanity_val_steps": 0, "val_check_interval": min(config.validate_every, config.max_steps),

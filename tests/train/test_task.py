@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from graphscore.denoiser import ScoreAdapter, ScoreModel
+from graphscore.denoiser import Denoiser, ScoreAdapter, ScoreModel
 from graphscore.fields import Field
+from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.objectives import OBJECTIVES, Objective
 from graphscore.process import ForwardProcess
 from graphscore.sdes import SDE, VESDE, HarmonicSDE
@@ -102,6 +103,15 @@ def test_augmentation_is_for_training_and_has_randomness_of_its_own():
     assert not torch.equal(seen[3], seen[0])
 
 
+def make_chains(*sizes: int) -> Batch:
+    generator, graphs = torch.Generator().manual_seed(0), []
+    for size in sizes:
+        ends = torch.stack([torch.arange(size - 1), torch.arange(1, size)])
+        pos = torch.randn(size, 3, generator=generator)
+        graphs.append(Data(pos=pos, edge_index=torch.cat([ends, ends.flip(0)], dim=1)))
+    return Batch.from_data_list(graphs)
+
+
 class Listener(ScoreModel):
     """Keeps what a network would see, and estimates zeros."""
 
@@ -113,17 +123,28 @@ class Listener(ScoreModel):
 @pytest.mark.parametrize("align", ["noise", "target"])
 def test_lower_precision_is_for_networks_alone(align):
     """What a network sees, the target and the loss have the same bits within autocast and without."""
-    generator, graphs = torch.Generator().manual_seed(0), []
-    for size in (3, 5, 5):
-        chain = torch.stack([torch.arange(size - 1), torch.arange(1, size)])
-        graphs.append(Data(pos=torch.randn(size, 3, generator=generator), edge_index=chain))
     process = ForwardProcess({Field("pos", zero_mean=True): HarmonicSDE(VESDE())})
     objective = OBJECTIVES["denoising"].bind(align={"pos": align})
     task = ScoreMatchingTask(Listener(process), density, objective, "mean", augment=RandomRotation())
-    batch, outcomes = Batch.from_data_list(graphs), []
+    batch, outcomes = make_chains(3, 5, 5), []
     for lower in (False, True):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=lower):
             outcomes.append((task(batch, 0).loss, *task.model.seen))
     for plain, lower in zip(*outcomes, strict=True):
         assert plain.dtype == lower.dtype
         assert torch.equal(plain, lower)
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "explicit"])
+def test_every_objective_is_about_the_same_in_lower_precision(name):
+    network = ScoreNetwork(EGNN(16, 2, cond_channels=8), {"pos": 3})
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    model = Denoiser(network, ForwardProcess({Field("pos", zero_mean=True, width=3): VESDE()}))
+    task, batch, losses = ScoreMatchingTask(model, density, OBJECTIVES[name], "mean"), make_chains(2, 3, 5, 5), []
+    for lower in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=lower):
+            losses.append(task(batch, 0).loss)
+    assert losses[1].dtype == torch.float32
+    torch.testing.assert_close(losses[1], losses[0], rtol=0.03, atol=0)
