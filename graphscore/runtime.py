@@ -1,4 +1,4 @@
-r"""Settings of the whole process with which training and sampling on a CPU run faster.
+"""Settings of the whole process with which training and sampling on a CPU run faster.
 
 Importing this library changes nothing of this: the command line calls :func:`prepare`, and so may a program of one's
 own, once in each process, before it starts to compute.
@@ -89,7 +89,7 @@ def exact_medium_products() -> bool:
 
     It takes some hundredths of a second, and leaves the precision as it was. The cost of the setting itself: oneDNN
     makes a kernel for each shape of matrices that it meets, in about a millisecond, and keeps the last 1,024 of them
-    (``ONEDNN_PRIMITIVE_CACHE_CAPACITY``), each up to a megabyte.
+    (``ONEDNN_PRIMITIVE_CACHE_CAPACITY``), each of up to a megabyte.
 
     Returns:
         Whether no digit is dropped.
