@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from torch.autograd import Function
 
 from graphscore import ops
+from graphscore.nn.blockwise import bags, differentiable_gradients, in_blocks
 from graphscore.nn.edge_geometry import EdgeGeometry, Fan
 from graphscore.nn.edges import Edges
-from graphscore.nn.messages import _bags, _in_blocks
 
 
 class EquivariantAttention(nn.Module):
@@ -68,7 +68,7 @@ class EquivariantAttention(nn.Module):
             self.query(h), self.source(h), vectors, features, self.filters.weight, self.factors(features),
             geometry.envelope, geometry.direction,
         )  # fmt: skip
-        if _in_blocks(inputs[0], geometry.edges):
+        if in_blocks(inputs[0], geometry.edges):
             return _Attention.apply(geometry, *inputs)  # pyright: ignore[reportReturnType]
         return _attend(geometry.edges, *inputs)
 
@@ -107,11 +107,8 @@ class _Attention(Function):
         *inputs, products = ctx.saved_tensors
         needs, values = ctx.needs_input_grad[1:], _cast(inputs, ctx.dtype)
         if torch.is_grad_enabled():
-            # A derivative that can be differentiated again: take it of the formula.
-            needed = [x for x, need in zip(inputs, needs, strict=True) if need]
             outputs = _attend(ctx.geometry.edges, *values)
-            results = iter(torch.autograd.grad(outputs, needed, grads, create_graph=True))
-            return None, *(next(results) if need else None for need in needs)
+            return None, *differentiable_gradients(outputs, inputs, needs, grads)
         results = _backward(ctx.geometry, values, products, grads, needs)
         return None, *(None if x is None else x.to(like.dtype) for x, like in zip(results, inputs, strict=True))
 
@@ -173,8 +170,8 @@ def _forward(
     keys, *tables = _parts(source, width)
     scalar, push, *carry = (_Values(features, *pair, buffers) for pair in zip(weight.split(width), tables, strict=True))
     components = () if vectors is None else _parts(vectors, width)
-    received, products = torch.empty_like(query), torch.empty_like(factors)
-    turned = query.new_empty(len(along), *query.shape)
+    received, products = torch.zeros_like(query), torch.empty_like(factors)
+    turned = query.new_zeros(len(along), *query.shape)
     for block in geometry.blocks:
         size, nodes, part, rows, ptr = len(block.rows), block.nodes, block.edges, block.rows, block.ptr
         leave, c, some, by_head = edges.source[part], envelope[part], asked[:size], (size, heads, width // heads)
@@ -184,14 +181,14 @@ def _forward(
         attention = F.silu(products[part] * factors[part]) * c[:, None]
         sent = scalar.send(part, leave)
         sent.view(by_head).mul_(attention[:, :, None])
-        received[nodes] = _bags(rows, sent, ptr)
+        received[nodes] += bags(rows, sent, ptr)
         sent = push.send(part, leave)
         for axis, weights in enumerate(along[:, part]):
-            turned[axis, nodes] = _bags(rows, sent, ptr, weights)
+            turned[axis, nodes] += bags(rows, sent, ptr, weights)
         sent = carry[0].send(part, leave) if carry else sent
         for axis, component in enumerate(components):
             torch.index_select(component, 0, leave, out=some).mul_(sent)
-            turned[axis, nodes] += _bags(rows, some, ptr, c)
+            turned[axis, nodes] += bags(rows, some, ptr, c)
     return received, turned.transpose(0, 1).contiguous(), products
 
 
@@ -207,7 +204,7 @@ def _backward(
     values = scalar, push, *carry = [_Values(features, *pair, buffers[:4]) for pair in pairs]
     components = () if vectors is None else _parts(vectors, width)
     grad_received, grad_turned = grads[0].contiguous(), grads[1].reshape(-1, width)
-    d_query, d_factors = torch.empty_like(query), torch.empty_like(factors)
+    d_query, d_factors = torch.zeros_like(query), torch.empty_like(factors)
     d_features, d_envelope, d_direction = (torch.zeros_like(inputs[i]) if needs[i] else None for i in (3, 6, 7))
     d_keys, *d_components = (torch.zeros_like(scalar.d_table) for _ in range(1 + len(components)))
     for block, fan in zip(geometry.blocks, geometry.fans, strict=True):
@@ -226,11 +223,11 @@ def _backward(
         torch.mul(d_logits, products[part], out=d_factors[part])
         d_products = (d_logits * factors[part])[:, :, None]
         torch.index_select(keys, 0, leave, out=some).view(by_head).mul_(d_products)
-        d_query[nodes] = _bags(block.rows, some, block.ptr)
+        d_query[nodes] += bags(block.rows, some, block.ptr)
         torch.index_select(query, 0, enter, out=some).view(by_head).mul_(d_products)
         _add(d_keys, fan, some)
         # What is pushed along the edges.
-        d_push = _bags(ends.flatten(), grad_turned, torch.arange(size + 1) * dim, direction[part].flatten())
+        d_push = bags(ends.flatten(), grad_turned, block.singles * dim, direction[part].flatten())
         sent = push.send(part, leave)
         if d_direction is not None:
             for axis in range(dim):
@@ -263,4 +260,4 @@ def _buffers(like: Tensor, geometry: EdgeGeometry, number: int) -> list[Tensor]:
 def _add(total: Tensor, fan: Fan, values: Tensor, weights: Tensor | None = None) -> None:
     """Add what the edges of a block bring to each of their sources."""
     weights = None if weights is None else weights.index_select(0, fan.order)
-    total.index_add_(0, fan.sources, _bags(fan.order, values, fan.ptr, weights).to(total.dtype))
+    total.index_add_(0, fan.sources, bags(fan.order, values, fan.ptr, weights).to(total.dtype))

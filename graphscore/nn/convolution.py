@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 
 from graphscore import ops
+from graphscore.nn.blockwise import bags, differentiable_gradients, in_blocks, totals
 from graphscore.nn.edges import Edges
-from graphscore.nn.messages import _bags, _in_blocks
 
 BLOCK_EDGES = 1024
 """Edges that are worked on at a time: so few that temporaries stay in the cache, so many that calls cost nothing."""
@@ -62,7 +62,7 @@ class EquivariantConvolution(nn.Module):
         scalar, push = scalars.chunk(2, dim=1)
         carried = scalar[:, None] if vectors is None else torch.cat([scalar[:, None], vectors], dim=1)
         inputs = (carried, push, features, direction, self.filters.weight)
-        if _in_blocks(carried, edges) and direction.shape[1] > 0:
+        if in_blocks(carried, edges) and direction.shape[1] > 0:
             received: Tensor = _Convolution.apply(edges, *inputs)  # pyright: ignore[reportAssignmentType]
         else:
             received = _convolve(edges, *inputs)
@@ -99,10 +99,7 @@ class _Convolution(Function):
         inputs, needs = ctx.saved_tensors, ctx.needs_input_grad[1:]
         values = [x.to(ctx.dtype) for x in inputs]
         if torch.is_grad_enabled():
-            # A derivative that can be differentiated again: take it of the formula.
-            needed = [x for x, need in zip(inputs, needs, strict=True) if need]
-            results = iter(torch.autograd.grad(_convolve(ctx.edges, *values), needed, grad, create_graph=True))
-            return None, *(next(results) if need else None for need in needs)
+            return None, *differentiable_gradients(_convolve(ctx.edges, *values), inputs, needs, grad)
         results = _backward(ctx.edges, values, grad, needs)
         return None, *(x if need else None for x, need in zip(results, needs, strict=True))
 
@@ -112,15 +109,15 @@ def _forward(edges: Edges, inputs: Sequence[Tensor]) -> Tensor:
     (num_nodes, components, width), dim = carried.shape, direction.shape[1]
     table, along = carried.flatten(0, 1), direction.t().contiguous()
     received = carried.new_zeros(num_nodes, 1 + dim, width)
-    for nodes, part in edges.blocks(BLOCK_EDGES):
-        rows, ptr = torch.arange(part.stop - part.start), edges.ptr[nodes.start : nodes.stop + 1] - part.start
+    for block in edges.blocks(BLOCK_EDGES):
+        nodes, part, rows, ptr = block.nodes, block.edges, block.rows, block.ptr
         source, filters = edges.source[part], _filters(features[part], weight, width)
         for component in range(components):
             sent = table.index_select(0, source * components + component).mul_(filters[2 if component else 0])
-            received[nodes, component].add_(_bags(rows, sent, ptr))
+            received[nodes, component].add_(bags(rows, sent, ptr))
         sent = push.index_select(0, source).mul_(filters[1])
         for axis, weights in enumerate(along[:, part]):
-            received[nodes, 1 + axis].add_(_bags(rows, sent, ptr, weights))
+            received[nodes, 1 + axis].add_(bags(rows, sent, ptr, weights))
     return received
 
 
@@ -135,11 +132,10 @@ def _backward(edges: Edges, inputs: Sequence[Tensor], grad: Tensor, needs: Seque
     features, direction = (x.index_select(0, order) for x in (features, direction))
     (_, components, width), axes = carried.shape, torch.arange(1, grad.shape[1])
     table, grads = carried.flatten(0, 1), grad.flatten(0, 1)
-    d_carried, d_push, d_features, d_direction = (torch.empty_like(x) for x in (carried, push, features, direction))
-    # Summed over blocks in float32 or better.
-    d_weight = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
-    for nodes, part in edges.blocks(BLOCK_EDGES):
-        rows, ptr = torch.arange(part.stop - part.start), edges.ptr[nodes.start : nodes.stop + 1] - part.start
+    d_carried, d_push, d_features, d_direction = (torch.zeros_like(x) for x in (carried, push, features, direction))
+    (d_weight,) = totals(weight)
+    for block in edges.blocks(BLOCK_EDGES):
+        nodes, part, rows, ptr = block.nodes, block.edges, block.rows, block.ptr
         source, target = edges.target[part], edges.source[part] * grad.shape[1]
         filters = _filters(features[part], weight, width)
         d_filters = torch.empty_like(filters)
@@ -150,11 +146,11 @@ def _backward(edges: Edges, inputs: Sequence[Tensor], grad: Tensor, needs: Seque
                 torch.mul(got, sent, out=d_filters[kind])
             else:
                 d_filters[kind].addcmul_(got, sent)
-            d_carried[nodes, component] = _bags(rows, got.mul_(filters[kind]), ptr)
+            d_carried[nodes, component].add_(bags(rows, got.mul_(filters[kind]), ptr))
         ends, pushed = target[:, None] + axes, push.index_select(0, source)
-        got = _bags(ends, grads, None, direction[part])
+        got = bags(ends.flatten(), grads, block.singles * len(axes), direction[part].flatten())
         torch.mul(got, pushed, out=d_filters[1])
-        d_push[nodes] = _bags(rows, got.mul_(filters[1]), ptr)
+        d_push[nodes] += bags(rows, got.mul_(filters[1]), ptr)
         if needs[2]:
             d_features[part] = torch.bmm(d_filters, weight.view(len(filters), width, -1)).sum(0)
         if needs[3]:

@@ -67,16 +67,14 @@ class EdgeGeometry:
             times the envelope.
         """
         edges = Edges.from_index(edge_index, pos.shape[0])
-        difference = pos.index_select(0, edges.target) - pos.index_select(0, edges.source)
-        # The small constant keeps the gradient of the root finite where two nodes meet.
-        distance = (difference.square().sum(-1, keepdim=True) + 1e-12).sqrt()
+        distance, direction = edges.measure(pos)
         envelope, features = cutoff(distance), [basis(distance), torch.ones_like(distance)]
         if edge_attr is not None:
             features.append(edges.sort(edge_attr))
         # As many neighbors as there are within the cutoff, counted without a jump.
         degree = ops.segment_sum(envelope, edges.target, edges.ptr)
         envelope = envelope * (1 + degree).rsqrt().index_select(0, edges.target)
-        return cls(edges, torch.cat(features, dim=-1), envelope[:, 0], envelope * difference / (1 + distance))
+        return cls(edges, torch.cat(features, dim=-1), envelope[:, 0], envelope * direction)
 
     @property
     def blocks(self) -> list[Block]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,12 +17,13 @@ from graphscore import ops
 
 @dataclass(frozen=True)
 class Block:
-    """Some consecutive target nodes with all edges into them.
+    """Some consecutive edges, and their target nodes.
 
     Attributes:
-        nodes: Targets, a slice of the nodes.
-        edges: The edges into them, a slice of the sorted edges.
-        rows: Numbers of these edges, counted from the first of the block.
+        nodes: Targets, a slice of the nodes. If the edges into one lie in several blocks, it is in all of these: what
+            blocks give has to be added up.
+        edges: The edges, a slice of the sorted edges.
+        rows: Their numbers, counted from the first of the block.
         ptr: Where the edges into each of the targets start and end in ``rows``.
         target: Target of each edge.
         ends: Rows of target and source of each edge, one edge after the other, in a table of two rows for each node,
@@ -39,9 +40,6 @@ class Block:
     ends: Tensor
     singles: Tensor
     doubles: Tensor
-
-    def __iter__(self):
-        return iter((self.nodes, self.edges))
 
 
 @dataclass(frozen=True)
@@ -98,9 +96,9 @@ class Edges:
             pos: Positions, shape ``[N, D]``.
 
         Returns:
-            The distance :math:`d_{ij} = \sqrt{|x_i - x_j|^2 + 10^{-12}}` of target i and source j, whose derivatives are
-            finite where they meet, shape ``[E, 1]``, and the direction :math:`(x_i - x_j) / (1 + d_{ij})`, shorter than
-            1 and smooth there too, shape ``[E, D]``.
+            The distance :math:`d_{ij} = \sqrt{|x_i - x_j|^2 + 10^{-12}}` of target i and source j, whose derivatives
+            are finite where they meet, shape ``[E, 1]``, and the direction :math:`(x_i - x_j) / (1 + d_{ij})`, shorter
+            than 1 and smooth there too, shape ``[E, D]``.
         """
         return _Measure.apply(pos, self)  # pyright: ignore[reportReturnType]
 
@@ -109,31 +107,33 @@ class Edges:
         """Edges grouped by source: their numbers ``[E]``, and pointers ``[N + 1]`` as for targets."""
         return self.source.argsort(stable=True), _pointers(self.source, self.num_nodes)
 
-    def blocks(self, max_edges: int) -> list[Block]:
-        """Cut the targets into blocks of at most ``max_edges`` edges, or of one node that has more.
+    def blocks(self, size: int) -> list[Block]:
+        """Cut the edges into blocks of ``size`` edges; only the last may have fewer.
 
-        Knows the sizes on the host, which on another device than the CPU would hold it up.
+        One size means matrix products of one shape, whose kernels some libraries compile at their first use. Knows the
+        targets on the host, which on another device than the CPU would hold it up.
         """
-        if max_edges not in self._blocks:
-            self._blocks[max_edges] = list(self._cut(max_edges))
-        return self._blocks[max_edges]
+        if size not in self._blocks:
+            self._blocks[size] = list(self._cut(size))
+        return self._blocks[size]
 
     @cached_property
     def _blocks(self) -> dict[int, list[Block]]:
         return {}
 
-    def _cut(self, max_edges: int) -> Iterator[Block]:
-        ptr, start = self.ptr.tolist(), 0
+    def _cut(self, size: int) -> Iterator[Block]:
+        pointers, num_edges = self.ptr.tolist(), len(self.source)
         ends = torch.stack([2 * self.target, 2 * self.source + 1], dim=1)
-        while start < self.num_nodes:
-            stop = max(start + 1, bisect_right(ptr, ptr[start] + max_edges) - 1)
-            nodes, edges = slice(start, stop), slice(ptr[start], ptr[stop])
-            singles = torch.arange(edges.stop - edges.start + 1, device=self.ptr.device)
+        numbers = torch.arange(min(size, num_edges) + 1, device=self.ptr.device)
+        for start in range(0, num_edges, size):
+            stop = min(start + size, num_edges)
+            edges, singles = slice(start, stop), numbers[: stop - start + 1]
+            nodes = slice(bisect_right(pointers, start) - 1, bisect_left(pointers, stop))
+            ptr = (self.ptr[nodes.start : nodes.stop + 1] - start).clamp(0, stop - start)
             yield Block(
-                nodes, edges, rows=singles[:-1], ptr=self.ptr[start : stop + 1] - edges.start, target=self.target[edges],
-                ends=ends[edges].flatten(), singles=singles, doubles=2 * singles,
+                nodes, edges, rows=singles[:-1], ptr=ptr, target=self.target[edges], ends=ends[edges].flatten(),
+                singles=singles, doubles=2 * singles,
             )  # fmt: skip
-            start = stop
 
 
 class _Measure(Function):

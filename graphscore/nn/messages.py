@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 
 from graphscore import ops
+from graphscore.nn.blockwise import add_product, bags, differentiable_gradients, in_blocks, totals
 from graphscore.nn.edges import Edges
 
 BLOCK_EDGES = 4096
@@ -65,20 +66,9 @@ class GatedMessages(nn.Module):
             ends, features.to(ends.dtype), self.edge.weight, self.message.weight,
             torch.cat([self.gate.weight, self.heads.weight]), self.gate.bias,
         )  # fmt: skip
-        if _in_blocks(ends, edges):
+        if in_blocks(ends, edges):
             return _Messages.apply(edges, *inputs)  # pyright: ignore[reportReturnType]
         return _messages(edges, *inputs)
-
-
-def _in_blocks(target: Tensor, edges: Edges) -> bool:
-    """Whether the hand-written form serves: it knows first derivatives in reverse mode."""
-    return (
-        target.is_cpu
-        and len(edges.source) > 0
-        and not torch.compiler.is_compiling()
-        and not torch._C._are_functorch_transforms_active()
-        and torch.autograd.forward_ad._current_level < 0
-    )
 
 
 def _messages(
@@ -101,17 +91,17 @@ class _Messages(Function):
         # Under autocast only weights are of another type than what linear maps give.
         ctx.edges, ctx.dtype = edges, inputs[0].dtype
         ends, features, edge, message, heads, bias = (x.detach().to(ctx.dtype) for x in inputs)
-        received, scalars = ends.new_empty(len(ends), len(message)), ends.new_empty(len(features), len(heads))
+        received, scalars = ends.new_zeros(len(ends), len(message)), ends.new_empty(len(features), len(heads))
         table, edge, message, heads = ends.view(-1, len(message)), edge.t(), message.t(), heads.t()
         keep, kept = any(ctx.needs_input_grad), []
         for block in edges.blocks(BLOCK_EDGES):
-            first = _bags(block.ends, table, block.doubles).addmm_(features[block.edges], edge)
+            first = bags(block.ends, table, block.doubles).addmm_(features[block.edges], edge)
             active = F.silu(first)
             second = torch.mm(active, message)
             m = F.silu(second)
             read = torch.mm(m, heads, out=scalars[block.edges])
             gate = torch.sigmoid(read[:, 0] + bias)
-            received[block.nodes] = _bags(block.rows, m, block.ptr, gate)
+            received[block.nodes] += bags(block.rows, m, block.ptr, gate)
             if keep:
                 # The activations and what goes into them are what derivatives need.
                 kept += first, active, second, m, gate
@@ -124,11 +114,8 @@ class _Messages(Function):
         inputs, needs = ctx.saved_tensors[:6], ctx.needs_input_grad[1:]
         values = [x.to(ctx.dtype) for x in inputs]
         if torch.is_grad_enabled():
-            # A derivative that can be differentiated again: take it of the formula.
-            needed = [x for x, need in zip(inputs, needs, strict=True) if need]
             outputs = _messages(ctx.edges, *values)
-            grads = iter(torch.autograd.grad(outputs, needed, (grad_received, grad_scalars), create_graph=True))
-            return None, *(next(grads) if need else None for need in needs)
+            return None, *differentiable_gradients(outputs, inputs, needs, (grad_received, grad_scalars))
         grads = _backward(ctx.edges, values, ctx.saved_tensors[6:], grad_received, grad_scalars, needs)
         return None, *(None if grad is None else grad.to(x.dtype) for grad, x in zip(grads, inputs, strict=True))
 
@@ -145,12 +132,13 @@ def _backward(
     ends, features, edge, message, heads, bias = inputs
     blocks, width = edges.blocks(BLOCK_EDGES), len(message)
     sizes = [len(block.rows) for block in blocks]
-    d_ends, d_first, d_features = torch.empty_like(ends), ends.new_empty(len(features), width), torch.empty_like(features)
-    buffer = ends.new_empty(max(sizes), width)
-    # Summed over blocks in float32 or better.
-    d_edge, d_message, d_heads, d_bias = (
-        torch.zeros_like(x, dtype=torch.promote_types(x.dtype, torch.float32)) for x in (edge, message, heads, bias)
+    d_ends, d_first, d_features = (
+        torch.zeros_like(ends),
+        ends.new_empty(len(features), width),
+        torch.empty_like(features),
     )
+    buffer = ends.new_empty(sizes[0], width)
+    d_edge, d_message, d_heads, d_bias = totals(edge, message, heads, bias)
     parts = *(kept[i::5] for i in range(5)), *(x.split(sizes) for x in (features, grad_scalars, d_first, d_features))
     for block, first, active, second, m, gate, f, d_read, d_f, d_e in zip(blocks, *parts, strict=True):
         # What a gate gets: the product of its message with the gradient at the target.
@@ -159,33 +147,16 @@ def _backward(
         )
         d_logit = (d_gate * gate * (1 - gate))[:, None]
         d_scalars = torch.cat([d_logit, d_read], dim=1)
-        d_m = _bags(block.target, grad_received, block.singles, gate).addmm_(d_scalars, heads)
+        d_m = bags(block.target, grad_received, block.singles, gate).addmm_(d_scalars, heads)
         d_second = torch.ops.aten.silu_backward.grad_input(d_m, second, grad_input=d_m)
         d_active = torch.mm(d_second, message, out=buffer[: len(m)])
         torch.ops.aten.silu_backward.grad_input(d_active, first, grad_input=d_f)
         torch.mm(d_f, edge, out=d_e)
-        d_ends[block.nodes, :width] = _bags(block.rows, d_f, block.ptr)
+        d_ends[block.nodes, :width] += bags(block.rows, d_f, block.ptr)
         if any(needs[2:]):
-            _accumulate(d_edge, d_f.t(), f)
-            _accumulate(d_message, d_second.t(), active)
-            _accumulate(d_heads, d_scalars.t(), m)
+            add_product(d_edge, d_f.t(), f)
+            add_product(d_message, d_second.t(), active)
+            add_product(d_heads, d_scalars.t(), m)
             d_bias += d_logit.sum()
-    d_ends[:, width:] = _bags(edges.by_source[0], d_first, edges.by_source[1])
+    d_ends[:, width:] = bags(edges.by_source[0], d_first, edges.by_source[1])
     return d_ends, d_features, d_edge, d_message, d_heads, d_bias
-
-
-def _accumulate(total: Tensor, one: Tensor, two: Tensor) -> None:
-    """Add a product to a total, which may be of a wider type."""
-    if total.dtype == one.dtype:
-        total.addmm_(one, two)
-    else:
-        total += one @ two
-
-
-def _bags(rows: Tensor, table: Tensor, ptr: Tensor | None, weight: Tensor | None = None) -> Tensor:
-    """Sum rows of a table: those listed between pointers, or in each row of a matrix; with weights or without."""
-    if ptr is None:
-        ptr = torch.arange(0, rows.numel() + 1, rows.shape[1], device=rows.device)
-    # Not the function of torch.nn.functional, whose checks take longer than small sums.
-    weight = None if weight is None else weight.flatten()
-    return torch.embedding_bag(table, rows.flatten(), ptr, False, 0, False, weight, True)[0]
