@@ -13,15 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphscore.nn.edges import Edges
+from graphscore.nn.edges import Edges, on_host
 
 
 def in_blocks(values: Tensor, edges: Edges) -> bool:
     """Whether a hand-written form serves here: it knows values, and first derivatives in reverse mode, on the CPU."""
     return (
-        values.is_cpu
+        on_host(values)
         and len(edges.source) > 0
-        and not torch.compiler.is_compiling()
         and not torch._C._are_functorch_transforms_active()
         and torch.autograd.forward_ad._current_level < 0
     )

@@ -15,6 +15,11 @@ from torch.autograd import Function
 from graphscore import ops
 
 
+def on_host(values: Tensor) -> bool:
+    """Whether one may look at values: that would hold up another device than the CPU, and break a compiler's graph."""
+    return values.is_cpu and not torch.compiler.is_compiling()
+
+
 @dataclass(frozen=True)
 class Block:
     """Some consecutive edges, and their target nodes.
@@ -70,8 +75,7 @@ class Edges:
             num_nodes: Number of nodes N.
         """
         source, target = edge_index
-        # To look whether there is anything to sort would hold up a device, and break the graph of a compiler.
-        if target.is_cpu and not torch.compiler.is_compiling() and bool((target[1:] >= target[:-1]).all()):
+        if on_host(target) and bool((target[1:] >= target[:-1]).all()):
             return cls(source, target, _pointers(target, num_nodes))
         order = target.argsort(stable=True)
         return cls(source[order], target[order], _pointers(target, num_nodes), order)

@@ -24,7 +24,7 @@ from graphscore import ops
 from graphscore.nn.blockwise import add_product, bags, differentiable_gradients, in_blocks, totals
 from graphscore.nn.edges import Edges
 
-BLOCK_EDGES = 4096
+BLOCK_EDGES = 8192
 """Edges that are worked on at a time: so few that temporaries stay in the cache, so many that calls cost nothing."""
 
 

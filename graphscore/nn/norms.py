@@ -47,7 +47,9 @@ class AdaptiveLayerNorm(nn.Module):
         if self.modulate is None:
             return normed
         scale, shift = self.modulate(cond).chunk(2, dim=-1)
-        return torch.addcmul(ops.broadcast(shift, batch), normed, ops.broadcast(1 + scale, batch))
+        # One gather, as its derivative is a scattered sum.
+        factor, shift = ops.broadcast(torch.cat([1 + scale, shift], dim=-1), batch).chunk(2, dim=-1)
+        return torch.addcmul(shift, normed, factor)
 
 
 class EquivariantLayerNorm(nn.Module):

@@ -36,7 +36,7 @@ class Weights(nn.Module):
         self.gate, self.vector = ours.gate, ours.heads
         own, received = (layer.own.weight, layer.own.bias), (layer.received.weight, None)
         self.update = nn.Sequential(joined(own, received), nn.SiLU(), layer.update)
-        self.basis, self.norm, self.modulate = layer.basis, layer.norm, layer.modulate
+        self.basis, self.norm, self.modulate = layer.basis, layer.norm.norm, layer.norm.modulate
 
     def normed(self, h: Tensor, cond: Tensor) -> Tensor:
         """Adaptive layer norm, by a condition ``[*, C]`` for each node."""

@@ -16,7 +16,7 @@ from graphscore import ops, times
 from graphscore.denoiser import Denoiser, NoiseAdapter, ScoreAdapter
 from graphscore.fields import Field
 from graphscore.generators import GraphGenerator
-from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.nn import EGNN, ScoreNetwork, blockwise, edges
 from graphscore.process import ForwardProcess
 from graphscore.samplers import SAMPLERS, HeunSampler
 from graphscore.sdes import SDES, VESDE, RectifiedSDE
@@ -184,8 +184,10 @@ class NoWaiting(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "adaptive"])
-def test_steps_never_wait_for_the_device(name, model):
-    """The adaptive solver has to ask whether it has arrived; all others go on without a look."""
+def test_steps_never_wait_for_the_device(name, model, monkeypatch):
+    """The adaptive solver has to ask whether it has arrived; all others go on without a look, and so do networks."""
+    for module in (edges, blockwise):
+        monkeypatch.setattr(module, "on_host", lambda values: False)
     sampler, batch = SAMPLERS[name](model, GRID), model.process.prior(ragged_batch(SIZES), dtype=torch.float64)
     generator, memory = GraphGenerator(range(7)), None
     with torch.no_grad(), NoWaiting():
