@@ -104,6 +104,8 @@ class Edges:
             are finite where they meet, shape ``[E, 1]``, and the direction :math:`(x_i - x_j) / (1 + d_{ij})`, shorter
             than 1 and smooth there too, shape ``[E, D]``.
         """
+        if torch.compiler.is_compiling():
+            return _measure(pos, self)
         return _Measure.apply(pos, self)  # pyright: ignore[reportReturnType]
 
     @cached_property
@@ -140,14 +142,18 @@ class Edges:
             )  # fmt: skip
 
 
+def _measure(pos: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
+    difference = pos.index_select(0, edges.target) - pos.index_select(0, edges.source)
+    distance = (difference.square().sum(-1, keepdim=True) + 1e-12).sqrt()
+    return distance, difference / (1 + distance)
+
+
 class _Measure(Function):
     """:meth:`Edges.measure` with a derivative of few passes, which keeps nothing but the result."""
 
     @staticmethod
     def forward(pos: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
-        direction = pos.index_select(0, edges.target).sub_(pos.index_select(0, edges.source))
-        distance = direction.square().sum(-1, keepdim=True).add_(1e-12).sqrt_()
-        return distance, direction.div_(1 + distance)
+        return _measure(pos, edges)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Edges], output: tuple[Tensor, Tensor]) -> None:

@@ -48,7 +48,14 @@ class GaussianBasis(nn.Module):
         self.inverse_width = (channels - 1) / stop
 
     def forward(self, distance: Tensor) -> Tensor:  # noqa: D102
+        if torch.compiler.is_compiling():
+            return _gaussians(distance, self.centers, self.inverse_width)
         return _Gaussians.apply(distance, self.centers, self.inverse_width)  # pyright: ignore[reportReturnType]
+
+
+def _gaussians(distance: Tensor, centers: Tensor, inverse_width: float) -> Tensor:
+    scale = inverse_width * math.sqrt(0.5)
+    return (distance * scale - centers * scale).square().neg().exp()
 
 
 class _Gaussians(Function):
@@ -58,8 +65,7 @@ class _Gaussians(Function):
 
     @staticmethod
     def forward(distance: Tensor, centers: Tensor, inverse_width: float) -> Tensor:
-        scale = inverse_width * math.sqrt(0.5)
-        return (distance * scale - centers * scale).square_().neg_().exp_()
+        return _gaussians(distance, centers, inverse_width)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._dynamo.utils import counters
 from torch_geometric.data import Batch
 
 from graphscore.fields import replace
@@ -252,3 +253,20 @@ def test_state_dict_round_trip(make):
 def test_bad_sizes_are_rejected(make, options):
     with pytest.raises(ValueError):
         make(**options)
+
+
+def test_compiles_whole_and_once_for_batches_of_any_size(make):
+    """Without graph breaks; sizes of 0 and 1 are special to the compiler, others must share a graph."""
+    torch._dynamo.reset()
+    counters["stats"].clear()
+    backbone = make().float()
+    compiled = torch.compile(backbone, backend="eager", fullgraph=True, dynamic=True)
+    for sizes in ((4, 5, 3), (2, 7, 3, 6), (9, 8), (5, 5, 6, 3, 4)):
+        batch = single(batch_with_features(sizes))
+        expected = call(backbone, batch)
+        cond, edge_attr = batch.cond[:, : backbone.cond_channels], batch.edge_attr
+        got = compiled(batch.h, batch.pos, batch.edge_index, batch.batch, cond, edge_attr)
+        for value, other in zip(got, expected.values(), strict=True):
+            assert relative_error(value, other) < 1e-5
+    assert counters["stats"]["unique_graphs"] <= 2
+    torch._dynamo.reset()
