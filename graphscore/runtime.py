@@ -35,19 +35,23 @@ class Prepared(NamedTuple):
     hint: str | None
 
 
-def prepare() -> Prepared:
+def prepare(medium_products: bool = False) -> Prepared:
     """Set up this process for training and sampling: the same results to rounding, sooner.
 
-    It calls :func:`keep_freed_memory`; sets ``torch.set_float32_matmul_precision("medium")`` where that is exact, see
-    :func:`exact_medium_products`; and looks for other processes that compute, see :func:`busy_hint`. Both settings are
-    global, and hold for everything else that the process computes.
+    It calls :func:`keep_freed_memory`, and looks for other processes that compute, see :func:`busy_hint`. The setting is
+    global, and holds for everything else that the process computes.
+
+    Args:
+        medium_products: Whether also to set ``torch.set_float32_matmul_precision("medium")`` where that is exact, see
+            :func:`exact_medium_products`. Worth it for networks some 256 channels wide. Narrow ones on batches of
+            changing sizes get slower: oneDNN compiles and keeps a kernel for each new shape of a product.
 
     Returns:
         What was done, and the hint.
     """
     # First, since threads that have just computed still count as running.
     hint = busy_hint()
-    keeps, exact = keep_freed_memory(), exact_medium_products()
+    keeps, exact = keep_freed_memory(), medium_products and exact_medium_products()
     if exact:
         torch.set_float32_matmul_precision("medium")
     return Prepared(keeps, exact, hint)

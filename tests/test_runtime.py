@@ -31,7 +31,7 @@ faults()
 found = {"untouched": faults(), "before": torch.get_float32_matmul_precision()}
 output = io.StringIO()
 with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-    prepared = runtime.prepare()
+    prepared = runtime.prepare(medium_products=True)
 faults()
 found |= {"prepared": prepared._asdict(), "tuned": faults(), "after": torch.get_float32_matmul_precision()}
 found |= {"again": runtime.keep_freed_memory(), "printed": output.getvalue(), "exact": runtime.exact_medium_products()}
@@ -54,6 +54,12 @@ def test_freed_memory_is_kept_and_not_faulted_in_again(found):
     assert found["prepared"]["keeps_memory"] is found["again"] is True
     assert found["untouched"] > 4 * 20  # at least the largest block, in pages of at most 2 MB
     assert found["tuned"] < found["untouched"] / 20
+
+
+def test_preparing_leaves_products_alone_unless_told_otherwise(monkeypatch):
+    monkeypatch.setattr(runtime, "keep_freed_memory", lambda: True)
+    before = torch.get_float32_matmul_precision()
+    assert not runtime.prepare().medium_products and torch.get_float32_matmul_precision() == before
 
 
 def test_preparing_takes_medium_products_just_where_they_are_exact_and_prints_nothing(found):
