@@ -38,8 +38,8 @@ class Prepared(NamedTuple):
 def prepare(medium_products: bool = False) -> Prepared:
     """Set up this process for training and sampling: the same results to rounding, sooner.
 
-    It calls :func:`keep_freed_memory`, and looks for other processes that compute, see :func:`busy_hint`. The setting is
-    global, and holds for everything else that the process computes.
+    It calls :func:`keep_freed_memory`, and looks for other processes that compute, see :func:`busy_hint`. What it sets
+    is global, and holds for everything else that the process computes.
 
     Args:
         medium_products: Whether also to set ``torch.set_float32_matmul_precision("medium")`` where that is exact, see
