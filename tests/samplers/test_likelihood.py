@@ -130,10 +130,11 @@ def network() -> Denoiser:
     return Denoiser(score_network, ForwardProcess({Field("pos", zero_mean=True): VPSDE()})).double()
 
 
+@pytest.mark.slow
 def test_networks_give_invariant_densities_that_do_not_depend_on_the_batch():
     model, batch = network(), ragged_batch((1, 3, 0, 4))
     # Rounding changes the steps that are taken, and with them the result, within the tolerance.
-    turn, options = torch.linalg.qr(torch.randn(3, 3).double())[0], {"rtol": 1e-7, "atol": 1e-7}
+    turn, options = torch.linalg.qr(torch.randn(3, 3).double())[0], {"rtol": 1e-9, "atol": 1e-9}
     moved = log_density(model, replace(batch, {"pos": batch.pos @ turn.T + 2}), **options).nats
     assert_close(moved, log_density(model, batch, **options).nats, rtol=0, atol=1e-6)
     together = log_density(model, batch).nats
