@@ -22,7 +22,7 @@ from graphscore.generators import GraphGenerator
 from graphscore.guidance import GUIDANCE, Condition, drop_conditions
 from graphscore.nn import BACKBONES, ScoreNetwork
 from graphscore.nn.neighbors import NEIGHBORS, Neighbors
-from graphscore.nn.self_conditioning import SelfConditionedNetwork
+from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.objectives import OBJECTIVES, WEIGHTS, Objective, denoising_score_matching
 from graphscore.process import ForwardProcess
 from graphscore.registry import find

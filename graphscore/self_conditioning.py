@@ -60,7 +60,7 @@ class SelfConditioning(ScoreModel):
 
     Args:
         model: A score model that reads the estimates, such as a denoiser of a
-            :class:`~graphscore.nn.self_conditioning.SelfConditionedNetwork`, or an adapter of one's own network.
+            :class:`~graphscore.nn.self_conditioned_network.SelfConditionedNetwork`, or an adapter of one's own network.
     """
 
     def __init__(self, model: ScoreModel) -> None:

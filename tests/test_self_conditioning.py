@@ -19,7 +19,7 @@ from graphscore.fields import Field, replace
 from graphscore.generators import GraphGenerator
 from graphscore.guidance import ClassifierFreeGuidance, Condition
 from graphscore.nn import EGNN
-from graphscore.nn.self_conditioning import SelfConditionedNetwork
+from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.objectives import OBJECTIVES
 from graphscore.process import ForwardProcess
 from graphscore.samplers import SAMPLERS, AdaptiveSampler, DDIMSampler, HeunSampler, log_density

@@ -2,6 +2,7 @@
 
 from graphscore.nn.adapters import IrrepsReadout, ModuleBackbone, VectorReadout
 from graphscore.nn.attention import EquivariantAttention
+from graphscore.nn.backbone import Backbone
 from graphscore.nn.chiral_transformer import ChiralTransformer, CrossProductBlock
 from graphscore.nn.convolution import EquivariantConvolution
 from graphscore.nn.edge_geometry import EdgeGeometry
@@ -17,8 +18,8 @@ from graphscore.nn.norms import AdaptiveLayerNorm, EquivariantLayerNorm
 from graphscore.nn.painn import PaiNN, PaiNNMessage, PaiNNUpdate
 from graphscore.nn.plain_transformer import PlainTransformer
 from graphscore.nn.radial import BesselBasis, CosineCutoff, ExpNormalBasis, GaussianBasis, PolynomialCutoff
-from graphscore.nn.score_network import Backbone, ScoreNetwork
-from graphscore.nn.self_conditioning import SelfConditionedNetwork
+from graphscore.nn.score_network import ScoreNetwork
+from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.nn.vector_inputs import VectorInputs
 from graphscore.nn.vectors import GatedEquivariantBlock, VectorLinear
 

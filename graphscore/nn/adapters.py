@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from graphscore import ops
+from graphscore.nn.edges import measure
 from graphscore.nn.radial import GaussianBasis
 
 INPUTS = (
@@ -114,9 +115,7 @@ class ModuleBackbone(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Call the module; inputs and outputs are those of :meth:`graphscore.nn.EGNN.forward`."""
         source, target = edge_index
-        difference = pos.index_select(0, target) - pos.index_select(0, source)
-        # The small constant keeps the gradient of the root finite where two nodes meet.
-        distance = (difference.square().sum(-1, keepdim=True) + 1e-12).sqrt()
+        distance, direction = measure(pos, source, target)
         features = self.basis(distance)
         if edge_attr is not None:
             features = torch.cat([edge_attr, features], dim=-1)
@@ -124,7 +123,8 @@ class ModuleBackbone(nn.Module):
             h = h + ops.broadcast(self.condition(cond), batch)
         inputs: dict[str, Any] = {
             "h": h, "pos": pos, "edge_index": edge_index, "batch": batch, "cond": cond, "edge_attr": edge_attr,
-            "num_graphs": cond.shape[0], "source": source, "target": target, "difference": difference,
+            "num_graphs": cond.shape[0], "source": source, "target": target,
+            "difference": pos.index_select(0, target) - pos.index_select(0, source),
         }  # fmt: skip
         if self.edge_features is not None:
             inputs["edge_features"] = self.edge_features(features)
@@ -136,7 +136,7 @@ class ModuleBackbone(nn.Module):
         if self.readout is None:
             return _check(output, shapes)
         (scalars,) = _check((output,), shapes[:1])
-        return scalars, self.readout(scalars, difference / (1 + distance), features, edge_index)
+        return scalars, self.readout(scalars, direction, features, edge_index)
 
 
 def _check(output: Any, shapes: list[tuple[int, ...]]) -> Any:

@@ -2,11 +2,10 @@ r"""An equivariant transformer that tells mirror images apart."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
 import torch
 from torch import Tensor, nn
 
+from graphscore.nn.backbone import SizedBackbone
 from graphscore.nn.edge_geometry import EdgeGeometry
 from graphscore.nn.equivariant_transformer import SOFTNESS, EquivariantTransformer
 from graphscore.nn.norms import AdaptiveLayerNorm, EquivariantLayerNorm
@@ -49,7 +48,7 @@ class CrossProductBlock(nn.Module):
         return h + shift, vectors + gate[:, None] * cross
 
 
-class ChiralTransformer(nn.Module):
+class ChiralTransformer(SizedBackbone):
     r"""Equivariant transformer that tells mirror images apart, for scalars and vectors on nodes in three dimensions.
 
     :class:`EquivariantTransformer` with a :class:`CrossProductBlock` after each layer. Rotations and permutations of
@@ -71,7 +70,7 @@ class ChiralTransformer(nn.Module):
             positions have not three dimensions.
     """
 
-    symmetry: ClassVar[Literal["E", "SE", "none"]] = "SE"
+    symmetry = "SE"
 
     def __init__(
         self,
@@ -84,11 +83,7 @@ class ChiralTransformer(nn.Module):
         num_basis: int = 32,
         cutoff: float = 5.0,
     ) -> None:
-        super().__init__()
-        self.hidden_channels = hidden_channels
-        self.edge_channels = edge_channels
-        self.cond_channels = cond_channels
-        self.vector_channels = vector_channels
+        super().__init__(hidden_channels, num_layers, edge_channels, cond_channels, vector_channels, num_heads)
         self.transformer = EquivariantTransformer(
             hidden_channels, num_layers, edge_channels, cond_channels, vector_channels, num_heads, num_basis, cutoff
         )
@@ -97,9 +92,6 @@ class ChiralTransformer(nn.Module):
             for layer in self.transformer.layers
             for block in (layer, CrossProductBlock(hidden_channels, cond_channels))
         )
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.hidden_channels}, num_layers={len(self.transformer.layers) // 2})"
 
     def forward(
         self,
@@ -110,19 +102,7 @@ class ChiralTransformer(nn.Module):
         cond: Tensor,
         edge_attr: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Apply all layers.
-
-        Args:
-            h: Node scalars, shape ``[N, F]``.
-            pos: Positions, shape ``[N, 3]``.
-            edge_index: Source and target of each edge, both directions listed, shape ``[2, E]``.
-            batch: Graph of each node, shape ``[N]``.
-            cond: Condition of each graph, shape ``[B, C]`` (``[B, 0]`` for none).
-            edge_attr: Edge attributes, shape ``[E, edge_channels]``.
-
-        Returns:
-            Scalars ``[N, F]`` and vectors ``[N, V, 3]``.
-        """
+        """Apply all layers, see :class:`~graphscore.nn.backbone.Backbone`."""
         if pos.shape[1] != 3:
             raise ValueError(f"ChiralTransformer: positions must have 3 dimensions, but have {pos.shape[1]}")
         return self.transformer(h, pos, edge_index, batch, cond, edge_attr)

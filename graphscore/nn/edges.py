@@ -105,7 +105,7 @@ class Edges:
             than 1 and smooth there too, shape ``[E, D]``.
         """
         if torch.compiler.is_compiling():
-            return _measure(pos, self)
+            return measure(pos, self.source, self.target)
         return _Measure.apply(pos, self)  # pyright: ignore[reportReturnType]
 
     @cached_property
@@ -142,8 +142,10 @@ class Edges:
             )  # fmt: skip
 
 
-def _measure(pos: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
-    difference = pos.index_select(0, edges.target) - pos.index_select(0, edges.source)
+def measure(pos: Tensor, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Lengths and bounded directions of edges in any order, see :meth:`Edges.measure`."""
+    difference = pos.index_select(0, target) - pos.index_select(0, source)
+    # The small constant keeps the gradient of the root finite where two nodes meet.
     distance = (difference.square().sum(-1, keepdim=True) + 1e-12).sqrt()
     return distance, difference / (1 + distance)
 
@@ -151,9 +153,11 @@ def _measure(pos: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
 class _Measure(Function):
     """:meth:`Edges.measure` with a derivative of few passes, which keeps nothing but the result."""
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(pos: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
-        return _measure(pos, edges)
+        return measure(pos, edges.source, edges.target)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Edges], output: tuple[Tensor, Tensor]) -> None:

@@ -2,13 +2,12 @@ r"""The E(n)-equivariant graph network."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphscore import ops
+from graphscore.nn.backbone import SizedBackbone
 from graphscore.nn.edges import Edges
 from graphscore.nn.messages import GatedMessages
 from graphscore.nn.norms import AdaptiveLayerNorm
@@ -83,7 +82,7 @@ class EGNNLayer(nn.Module):
         return h, ops.segment_sum(moves, edges.target, edges.ptr) * scale[:, :, None]
 
 
-class EGNN(nn.Module):
+class EGNN(SizedBackbone):
     r"""E(n)-equivariant graph network for scalars and vectors on nodes.
 
     Each layer sends messages made of invariants (scalars of both ends, distance, edge attributes), updates the scalars
@@ -110,7 +109,7 @@ class EGNN(nn.Module):
         Satorras, Hoogeboom and Welling (2021), E(n) equivariant graph neural networks, equations 3 to 6.
     """
 
-    symmetry: ClassVar[Literal["E", "SE", "none"]] = "E"
+    symmetry = "E"
 
     def __init__(
         self,
@@ -122,16 +121,7 @@ class EGNN(nn.Module):
         num_basis: int = 16,
         cutoff: float = 5.0,
     ) -> None:
-        super().__init__()
-        if min(hidden_channels, num_layers, vector_channels) < 1 or min(edge_channels, cond_channels) < 0:
-            raise ValueError(
-                "EGNN: hidden_channels, num_layers and vector_channels must be at least 1, but are "
-                f"{hidden_channels}, {num_layers}, {vector_channels}"
-            )
-        self.hidden_channels = hidden_channels
-        self.edge_channels = edge_channels
-        self.cond_channels = cond_channels
-        self.vector_channels = vector_channels
+        super().__init__(hidden_channels, num_layers, edge_channels, cond_channels, vector_channels)
         self.gain = nn.Linear(hidden_channels, vector_channels)
         nn.init.zeros_(self.gain.weight)
         nn.init.ones_(self.gain.bias)
@@ -139,9 +129,6 @@ class EGNN(nn.Module):
         self.layers = nn.ModuleList(
             EGNNLayer(hidden_channels, edge_channels, cond_channels, width, num_basis, cutoff) for width in widths
         )
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.hidden_channels}, num_layers={len(self.layers)})"
 
     def forward(
         self,
@@ -152,19 +139,10 @@ class EGNN(nn.Module):
         cond: Tensor,
         edge_attr: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Apply all layers.
+        """Apply all layers, see :class:`~graphscore.nn.backbone.Backbone`.
 
-        Args:
-            h: Node scalars, shape ``[N, F]``.
-            pos: Positions, shape ``[N, D]``.
-            edge_index: Source and target of each edge, both directions listed, shape ``[2, E]``.
-            batch: Graph of each node, shape ``[N]``.
-            cond: Condition of each graph, shape ``[B, C]`` (``[B, 0]`` for none).
-            edge_attr: Edge attributes, shape ``[E, edge_channels]``.
-
-        Returns:
-            Scalars ``[N, F]``, and vectors ``[N, V, D]``: the displacement of the positions by all layers but the last,
-            plus the last layer's own vectors, each scaled by a function of the node's scalars.
+        The vectors are the displacement of the positions by all layers but the last, plus the last layer's own vectors,
+        each scaled by a function of the node's scalars.
         """
         edges = Edges.from_index(edge_index, h.shape[0])
         if edge_attr is not None:

@@ -3,12 +3,12 @@ r"""The equivariant transformer: attention along edges that carries scalars and 
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from graphscore.nn.attention import EquivariantAttention
+from graphscore.nn.backbone import SizedBackbone
 from graphscore.nn.edge_geometry import EdgeGeometry
 from graphscore.nn.norms import AdaptiveLayerNorm, EquivariantLayerNorm
 from graphscore.nn.radial import CosineCutoff, ExpNormalBasis
@@ -73,7 +73,7 @@ class EquivariantTransformerLayer(nn.Module):
         return h + shift + product * (u * v).sum(1), vectors + gate[:, None] * u
 
 
-class EquivariantTransformer(nn.Module):
+class EquivariantTransformer(SizedBackbone):
     r"""Equivariant transformer for scalars and vectors on nodes.
 
     Layers of :class:`EquivariantTransformerLayer`: attention has a SiLU and a cutoff in place of a softmax, and filters
@@ -109,7 +109,7 @@ class EquivariantTransformer(nn.Module):
         potentials.
     """
 
-    symmetry: ClassVar[Literal["E", "SE", "none"]] = "E"
+    symmetry = "E"
 
     def __init__(
         self,
@@ -122,22 +122,7 @@ class EquivariantTransformer(nn.Module):
         num_basis: int = 32,
         cutoff: float = 5.0,
     ) -> None:
-        super().__init__()
-        sizes = (hidden_channels, num_layers, vector_channels, num_heads)
-        if min(sizes) < 1 or min(edge_channels, cond_channels) < 0:
-            raise ValueError(
-                "EquivariantTransformer: hidden_channels, num_layers, vector_channels and num_heads must be at least "
-                f"1, but are {', '.join(map(str, sizes))}"
-            )
-        if hidden_channels % num_heads:
-            raise ValueError(
-                "EquivariantTransformer: hidden_channels must be a multiple of num_heads, but is "
-                f"{hidden_channels} with {num_heads} heads"
-            )
-        self.hidden_channels = hidden_channels
-        self.edge_channels = edge_channels
-        self.cond_channels = cond_channels
-        self.vector_channels = vector_channels
+        super().__init__(hidden_channels, num_layers, edge_channels, cond_channels, vector_channels, num_heads)
         self.cutoff = CosineCutoff(cutoff)
         self.basis = ExpNormalBasis(num_basis, 5.0 if cutoff == math.inf else cutoff)
         self.layers = nn.ModuleList(
@@ -151,9 +136,6 @@ class EquivariantTransformer(nn.Module):
         # Positions start still: the first output of the network is zero.
         nn.init.zeros_(self.head.gated.weight)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.hidden_channels}, num_layers={len(self.layers)})"
-
     def forward(
         self,
         h: Tensor,
@@ -163,19 +145,7 @@ class EquivariantTransformer(nn.Module):
         cond: Tensor,
         edge_attr: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Apply all layers.
-
-        Args:
-            h: Node scalars, shape ``[N, F]``.
-            pos: Positions, shape ``[N, D]``.
-            edge_index: Source and target of each edge, both directions listed, shape ``[2, E]``.
-            batch: Graph of each node, shape ``[N]``.
-            cond: Condition of each graph, shape ``[B, C]`` (``[B, 0]`` for none).
-            edge_attr: Edge attributes, shape ``[E, edge_channels]``.
-
-        Returns:
-            Scalars ``[N, F]`` and vectors ``[N, V, D]``.
-        """
+        """Apply all layers, see :class:`~graphscore.nn.backbone.Backbone`."""
         geometry, vectors = EdgeGeometry.measure(pos, edge_index, edge_attr, self.basis, self.cutoff), None
         for layer in self.layers:
             h, vectors = layer(h, vectors, geometry, batch, cond)

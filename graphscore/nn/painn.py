@@ -3,12 +3,12 @@ r"""The polarizable atom interaction network: scalars and vectors on nodes that 
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from graphscore import ops
+from graphscore.nn.backbone import SizedBackbone
 from graphscore.nn.convolution import EquivariantConvolution
 from graphscore.nn.edges import Edges
 from graphscore.nn.norms import AdaptiveLayerNorm, EquivariantLayerNorm
@@ -104,7 +104,7 @@ class PaiNNUpdate(nn.Module):
         return a + b * (u * v).sum(1), c[:, None] * u
 
 
-class PaiNN(nn.Module):
+class PaiNN(SizedBackbone):
     r"""PaiNN: equivariant messages and updates of scalars and vectors on nodes.
 
     Nodes have as many vectors as scalars. Messages multiply what a neighbor sends by filters of the distance, and add
@@ -139,7 +139,7 @@ class PaiNN(nn.Module):
         molecular spectra.
     """
 
-    symmetry: ClassVar[Literal["E", "SE", "none"]] = "E"
+    symmetry = "E"
 
     def __init__(
         self,
@@ -151,16 +151,7 @@ class PaiNN(nn.Module):
         num_basis: int = 20,
         cutoff: float = 5.0,
     ) -> None:
-        super().__init__()
-        if min(hidden_channels, num_layers, vector_channels) < 1 or min(edge_channels, cond_channels) < 0:
-            raise ValueError(
-                "PaiNN: hidden_channels, num_layers and vector_channels must be at least 1, but are "
-                f"{hidden_channels}, {num_layers}, {vector_channels}"
-            )
-        self.hidden_channels = hidden_channels
-        self.edge_channels = edge_channels
-        self.cond_channels = cond_channels
-        self.vector_channels = vector_channels
+        super().__init__(hidden_channels, num_layers, edge_channels, cond_channels, vector_channels)
         self.cutoff = CosineCutoff(cutoff)
         self.basis = BesselBasis(num_basis, 5.0 if cutoff == math.inf else cutoff)
         self.basis_factors = nn.Linear(edge_channels, num_basis) if edge_channels else None
@@ -174,9 +165,6 @@ class PaiNN(nn.Module):
         # Positions start still: the first output of the network is zero.
         nn.init.zeros_(self.readout.gated.weight)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.hidden_channels}, num_layers={len(self.messages)})"
-
     def forward(
         self,
         h: Tensor,
@@ -186,19 +174,7 @@ class PaiNN(nn.Module):
         cond: Tensor,
         edge_attr: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Apply all layers.
-
-        Args:
-            h: Node scalars, shape ``[N, F]``.
-            pos: Positions, shape ``[N, D]``.
-            edge_index: Source and target of each edge, both directions listed, shape ``[2, E]``.
-            batch: Graph of each node, shape ``[N]``.
-            cond: Condition of each graph, shape ``[B, C]`` (``[B, 0]`` for none).
-            edge_attr: Edge attributes, shape ``[E, edge_channels]``.
-
-        Returns:
-            Scalars ``[N, F]`` and vectors ``[N, V, D]``.
-        """
+        """Apply all layers, see :class:`~graphscore.nn.backbone.Backbone`."""
         edges, vectors = Edges.from_index(edge_index, h.shape[0]), None
         distance, direction = edges.measure(pos)
         features = self._features(distance, edges, edge_attr)

@@ -2,12 +2,11 @@ r"""A transformer that takes coordinates as plain numbers: the baseline without 
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
-
 import torch
 from torch import Tensor, nn
 
 from graphscore import ops
+from graphscore.nn.backbone import SizedBackbone
 from graphscore.nn.edges import Edges
 from graphscore.nn.norms import AdaptiveLayerNorm
 from graphscore.nn.radial import GaussianBasis
@@ -91,7 +90,7 @@ class PlainTransformerBlock(nn.Module):
         return h + update_gate * self.update(self.update_norm(h, cond, batch))
 
 
-class PlainTransformer(nn.Module):
+class PlainTransformer(SizedBackbone):
     r"""Transformer over the edges of ragged graphs that reads and writes coordinates as plain numbers.
 
     Nodes attend to themselves and along the given edges, mostly those of the complete graph; distances and edge
@@ -118,7 +117,7 @@ class PlainTransformer(nn.Module):
         Peebles and Xie (2023), Scalable diffusion models with transformers (adaptive norms, gates that start at zero).
     """
 
-    symmetry: ClassVar[Literal["E", "SE", "none"]] = "none"
+    symmetry = "none"
 
     def __init__(
         self,
@@ -130,22 +129,9 @@ class PlainTransformer(nn.Module):
         num_heads: int = 8,
         dim: int = 3,
     ) -> None:
-        super().__init__()
-        sizes = (hidden_channels, num_layers, vector_channels, num_heads)
-        if min(sizes) < 1 or min(edge_channels, cond_channels, dim) < 0:
-            raise ValueError(
-                "PlainTransformer: hidden_channels, num_layers, vector_channels and num_heads must be at least 1, but "
-                f"are {', '.join(map(str, sizes))}"
-            )
-        if hidden_channels % num_heads:
-            raise ValueError(
-                f"PlainTransformer: hidden_channels must be a multiple of num_heads, but is {hidden_channels} with "
-                f"{num_heads} heads"
-            )
-        self.hidden_channels = hidden_channels
-        self.edge_channels = edge_channels
-        self.cond_channels = cond_channels
-        self.vector_channels = vector_channels
+        super().__init__(hidden_channels, num_layers, edge_channels, cond_channels, vector_channels, num_heads)
+        if dim < 0:
+            raise ValueError(f"PlainTransformer: dim must be at least 0, but is {dim}")
         self.dim = dim
         self.basis = GaussianBasis()
         self.position = nn.Linear(dim, hidden_channels, bias=False) if dim else None
@@ -157,8 +143,8 @@ class PlainTransformer(nn.Module):
         # Positions start still: the first output of the network is zero.
         self.vector = _ZeroLinear(hidden_channels, vector_channels * dim)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.hidden_channels}, num_layers={len(self.layers)}, dim={self.dim})"
+    def extra_repr(self) -> str:  # noqa: D102
+        return f"{super().extra_repr()}, dim={self.dim}"
 
     def forward(
         self,
@@ -169,19 +155,7 @@ class PlainTransformer(nn.Module):
         cond: Tensor,
         edge_attr: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Apply all blocks.
-
-        Args:
-            h: Node scalars, shape ``[N, F]``.
-            pos: Positions, shape ``[N, D]``.
-            edge_index: Source and target of each edge, both directions listed, shape ``[2, E]``.
-            batch: Graph of each node, shape ``[N]``.
-            cond: Condition of each graph, shape ``[B, C]`` (``[B, 0]`` for none).
-            edge_attr: Edge attributes, shape ``[E, edge_channels]``.
-
-        Returns:
-            Scalars ``[N, F]`` and vectors ``[N, V, D]``.
-        """
+        """Apply all layers, see :class:`~graphscore.nn.backbone.Backbone`."""
         if pos.shape[1] != self.dim:
             raise ValueError(f"PlainTransformer(dim={self.dim}) got positions of {pos.shape[1]} dimensions")
         if self.position is not None:

@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
+from graphscore.nn.backbone import Backbone
 from graphscore.nn.embeddings import SinusoidalEmbedding
 from graphscore.nn.neighbors import Neighbors
 from graphscore.nn.vector_inputs import VectorInputs
-
-
-class Backbone(Protocol):
-    """What a backbone is: tensors in, scalars and vectors out."""
-
-    hidden_channels: int
-    edge_channels: int
-    cond_channels: int
-    vector_channels: int
-
-    def __call__(
-        self,
-        h: Tensor,
-        pos: Tensor,
-        edge_index: Tensor,
-        batch: Tensor,
-        cond: Tensor,
-        edge_attr: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Map scalars ``h`` [N, F] and positions [N, D] to scalars [N, F] and vectors [N, V, D].
-
-        ``edge_index`` [2, E], ``batch`` [N] (graph of each node), ``cond`` [B, C] and ``edge_attr`` [E, edge_channels]
-        as in :class:`~graphscore.nn.EGNN`.
-        """
-        ...
 
 
 class ScoreNetwork(nn.Module):

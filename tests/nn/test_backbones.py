@@ -248,11 +248,24 @@ def test_state_dict_round_trip(make):
 
 
 @pytest.mark.parametrize(
-    "options", [{"vector_channels": 0}, {"edge_channels": -1}, {"cond_channels": -1}], ids=lambda o: str(*o)
+    "options, match",
+    [
+        ({"vector_channels": 0}, "must be at least 1, but are 16, 3, 0"),
+        ({"edge_channels": -1}, "must be at least 0, but are -1, 3"),
+        ({"cond_channels": -1}, "must be at least 0, but are 2, -1"),
+    ],
 )
-def test_bad_sizes_are_rejected(make, options):
-    with pytest.raises(ValueError):
+def test_bad_sizes_are_named(make, options, match):
+    with pytest.raises(ValueError, match=match):
         make(**options)
+
+
+def test_evaluates_many_positions_at_once(make):
+    backbone, batch = make(), batch_with_features((4, 3))
+    moved = batch.pos + torch.randn(5, *batch.pos.shape).double()
+    evaluate = lambda pos: tuple(call(backbone, replace(batch, {"pos": pos})).values())  # noqa: E731
+    for together, *alone in zip(torch.vmap(evaluate)(moved), *map(evaluate, moved), strict=True):
+        assert relative_error(together, torch.stack(alone)) < 1e-12
 
 
 def test_compiles_whole_and_once_for_batches_of_any_size(make):

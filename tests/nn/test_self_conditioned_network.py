@@ -13,7 +13,7 @@ from torch_geometric.data import Batch
 from graphscore.fields import replace
 from graphscore.nn import EGNN
 from graphscore.nn.neighbors import Neighbors, knn_edges
-from graphscore.nn.self_conditioning import SelfConditionedNetwork
+from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.testing import assert_batch_independent, assert_equivariant, ragged_batch
 
 SIZES = (0, 4, 1, 0, 5, 3, 0)

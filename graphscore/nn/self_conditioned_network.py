@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from graphscore import ops
+from graphscore.nn.backbone import Backbone
+from graphscore.nn.edges import measure
 from graphscore.nn.radial import GaussianBasis
-from graphscore.nn.score_network import Backbone, ScoreNetwork
+from graphscore.nn.score_network import ScoreNetwork
 
 
 class SelfConditionedNetwork(nn.Module):
@@ -84,8 +86,5 @@ class SelfConditionedNetwork(nn.Module):
         if self.estimate:
             told[self.estimate] = ops.center(batch[self.estimate], batch.batch, levels.shape[0])
         if distance in self.network.edge_inputs:
-            source, target = told.edge_index
-            difference = told[self.estimate].index_select(0, target) - told[self.estimate].index_select(0, source)
-            # The small constant keeps the gradient of the root finite where two nodes meet.
-            told[distance] = (difference.square().sum(-1, keepdim=True) + 1e-12).sqrt()
+            told[distance], _ = measure(told[self.estimate], *told.edge_index)
         return self.network(told, levels)
