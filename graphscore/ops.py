@@ -119,7 +119,7 @@ class _SegmentSum(Function):
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        # Rows of an expanded tensor are gathered a hundred times slower.
+        # Rows of an expanded tensor are gathered far more slowly.
         return grad.contiguous().index_select(0, ctx.index), None, None
 
     @staticmethod

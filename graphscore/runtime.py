@@ -61,9 +61,8 @@ def keep_freed_memory() -> bool:
     """Let the allocator keep what is freed, so that large tensors of the next step find memory that is there already.
 
     By default glibc gives large freed blocks back to the kernel, which has to provide and clear them again page by page
-    in each step: 5 to 10 % of a training step, up to half of one with many large temporaries. This is what the
-    environment variables ``MALLOC_MMAP_MAX_=0`` and ``MALLOC_TRIM_THRESHOLD_`` do, at run time and for good; calling
-    it again changes nothing.
+    in each step. This is what the environment variables ``MALLOC_MMAP_MAX_=0`` and ``MALLOC_TRIM_THRESHOLD_`` do, at
+    run time and for good; calling it again changes nothing.
 
     The cost: the process keeps the most memory that it ever needed until it ends, which other programs then lack.
 
@@ -88,12 +87,12 @@ def exact_medium_products() -> bool:
 
     ``torch.set_float32_matmul_precision("medium")`` lets products of float32 matrices round their inputs to bfloat16,
     where the CPU has units for such products, like AMX. On others with AVX-512 they are computed by oneDNN in full
-    float32, on AMD's twice as fast as by default. GPUs round to TF32: where there is one, the answer is no. A matrix
+    float32, on AMD's faster than by default. GPUs round to TF32: where there is one, the answer is no. A matrix
     times the identity tells: only if no digit is dropped is it the matrix itself.
 
     It takes some hundredths of a second, and leaves the precision as it was. The cost of the setting itself: oneDNN
-    makes a kernel for each shape of matrices that it meets, in about a millisecond, and keeps the last 1,024 of them
-    (``ONEDNN_PRIMITIVE_CACHE_CAPACITY``), each of up to a megabyte.
+    makes a kernel for each shape of matrices that it meets, and keeps the last 1,024 of them
+    (``ONEDNN_PRIMITIVE_CACHE_CAPACITY``).
 
     Returns:
         Whether no digit is dropped.
@@ -119,7 +118,7 @@ def busy_hint() -> str | None:
     """Say how many threads to use, if other processes leave fewer cores than there are threads.
 
     A tensor operation on several threads waits for the last one. If that shares its core with another process, small
-    operations may take a hundred times longer than on one thread.
+    operations take much longer than on one thread.
 
     Returns:
         One sentence that names ``OMP_NUM_THREADS``; ``None`` if there are cores enough, or where this cannot be known.

@@ -1,15 +1,21 @@
-"""Networks of configurations: edges, encodings, vectors and attributes of graphs; wrong ones are refused by name."""
+"""What configurations build, and refuse: edges, encodings, vectors, attributes of graphs, self-conditioning."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from torch.testing import assert_close
 from torch_geometric.data import Batch
 
-from graphscore.build import build_dataset, build_model, build_sampler, build_task
+from graphscore.build import build_dataset, build_model, build_sampler, build_task, load_model
 from graphscore.config import check_config, load_config
+from graphscore.fields import replace
 from graphscore.generate import categories
 from graphscore.nn.neighbors import knn_edges
+from graphscore.self_conditioning import MASK, SelfConditioning, is_self_conditioned
+from graphscore.testing import ragged_batch
+from graphscore.train.checkpoint import Checkpoint, save_checkpoint
+from graphscore.train.task import VALIDATION
 
 SPARSE = [
     "data.transforms=[{name: random-walk-encoding, steps: 6}, {name: laplacian-encoding, k: 4},"
@@ -85,3 +91,65 @@ def test_vectors_and_graph_inputs_of_a_configuration():
 def test_wrong_inputs_vectors_and_neighbors_are_named(override, words):
     with pytest.raises(ValueError, match=words):
         build_model(load_config("digits", ["fields.0.scale=1.0", override]))
+
+
+SELF_CONDITIONED = ["fields.0.scale=2.0", "network.self_condition=true"]
+
+
+def test_a_configuration_turns_self_conditioning_on(tmp_path):
+    config = load_config("digits", SELF_CONDITIONED)
+    assert check_config(config.model_dump(mode="json"), "dump") == config
+    torch.manual_seed(0)
+    model = build_model(config)
+    assert isinstance(model, SelfConditioning)
+    batch = replace(ragged_batch((4, 2, 5), dim=2, dtype=torch.float32), {"digit": torch.zeros(11, dtype=torch.long)})
+    masks = []
+    model.register_forward_pre_hook(lambda module, inputs: masks.append(inputs[0].get(MASK)))
+    task = build_task(config, model)
+    out = task(batch, 0)
+    out.loss.backward()
+    task(batch, 0, stream=VALIDATION)
+    assert masks[0].shape == (3,) and masks[1] is None
+    save_checkpoint(tmp_path / "model.safetensors", Checkpoint(dict(model.state_dict()), config.model_dump(), {}))
+    loaded, _, _ = load_model(tmp_path)
+    sampler = build_sampler(config.with_sampling("ddim", 3), loaded)
+    assert is_self_conditioned(sampler.model) and sampler(batch).pos.isfinite().all()
+
+
+def test_self_conditioning_goes_with_edges_that_are_found():
+    neighbors = ["network.neighbors={name: knn, k: 3}", "data.transforms=[]", "network.edge_inputs={bond: 5}"]
+    config = load_config("small-molecules", ["fields.0.scale=1.5", "network.self_condition=true", *neighbors])
+    model, batch = build_model(config), Batch.from_data_list(build_dataset(config).split("val")[:3])
+    build_task(config, model)(batch, 0).loss.backward()
+    (embed,) = (m for name, m in model.model.network.network.edge_inputs.items() if name == "pos_estimate_distance")
+    assert embed[1].weight.grad.isfinite().all()
+    assert build_sampler(config.with_sampling("ddim", 3), model)(batch).pos.isfinite().all()
+
+
+def test_without_the_option_nothing_is_self_conditioned():
+    config = load_config("small-molecules", ["fields.0.scale=1.0"])
+    assert not config.network.self_condition and not is_self_conditioned(build_model(config))
+
+
+def test_self_conditioning_refuses_objectives_with_derivatives():
+    config = load_config("digits", [*SELF_CONDITIONED, "training.objective=sliced"])
+    with pytest.raises(ValueError, match="self_condition .*regresses on clean data.*sliced_score_matching"):
+        build_task(config, build_model(config))
+
+
+def test_training_chooses_graphs_by_their_own_coins_on_any_number_of_ranks():
+    config = load_config("digits", SELF_CONDITIONED)
+    torch.manual_seed(0)
+    model = build_model(config).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    graphs = ragged_batch((4, 1, 5, 3, 2, 2), dim=2).to_data_list()
+    for graph in graphs:
+        graph.digit = torch.zeros(graph.num_nodes, dtype=torch.long)
+    task = build_task(config, model)
+    whole = task(Batch.from_data_list(graphs), 2).loss
+    shares = [task(Batch.from_data_list(graphs[rank::2]), 2, rank=rank, num_ranks=2).loss for rank in range(2)]
+    assert_close(sum(shares), whole, rtol=1e-10, atol=0)
+    task.augment = None
+    assert not torch.isclose(task(Batch.from_data_list(graphs), 2).loss, whole)

@@ -12,8 +12,6 @@ from torch.testing import assert_close
 from torch_geometric.data import Batch
 
 from graphscore import times
-from graphscore.build import build_dataset, build_model, build_sampler, build_task, load_model
-from graphscore.config import check_config, load_config
 from graphscore.denoiser import Denoiser, ScoreModel
 from graphscore.fields import Field, replace
 from graphscore.generators import GraphGenerator
@@ -33,8 +31,6 @@ from graphscore.self_conditioning import (
     is_self_conditioned,
 )
 from graphscore.testing import assert_batch_independent, assert_equivariant, ragged_batch
-from graphscore.train.checkpoint import Checkpoint, save_checkpoint
-from graphscore.train.task import VALIDATION, ScoreMatchingTask
 
 SIZES = (0, 4, 1, 0, 5, 3, 0)
 T = torch.tensor([0.9, 0.3, 0.5, 0.2, 0.8, 0.05, 0.7], dtype=torch.float64)
@@ -293,64 +289,3 @@ def test_graphs_stay_independent_in_training(denoiser):
 
     batch = denoiser.process.perturb(ragged_batch((4, 1, 5, 3)), T[:4]).batch
     assert_batch_independent(function, batch, inputs=("pos", "x"))
-
-
-def make_task(model, augment=choose_self_conditioned):
-    def density(u, sde):
-        return 0.01 + 0.99 * u
-
-    return ScoreMatchingTask(model, density, OBJECTIVES["denoising"], "sum", 0, augment)
-
-
-def test_training_chooses_graphs_by_their_own_coins_on_any_number_of_ranks(denoiser):
-    graphs = ragged_batch((4, 1, 5, 3, 2, 2)).to_data_list()
-    task = make_task(denoiser)
-    whole = task(Batch.from_data_list(graphs), 2).loss
-    shares = [task(Batch.from_data_list(graphs[rank::2]), 2, rank=rank, num_ranks=2).loss for rank in range(2)]
-    assert_close(sum(shares), whole, rtol=1e-10, atol=0)
-    plain = make_task(denoiser, None)(Batch.from_data_list(graphs), 2).loss
-    assert not torch.isclose(plain, whole)
-
-
-CONFIG = ["fields.0.scale=2.0", "network.self_condition=true"]
-
-
-def test_a_configuration_turns_it_on(tmp_path):
-    config = load_config("digits", CONFIG)
-    assert check_config(config.model_dump(mode="json"), "dump") == config
-    torch.manual_seed(0)
-    model = build_model(config)
-    assert isinstance(model, SelfConditioning)
-    batch = replace(ragged_batch((4, 2, 5), dim=2, dtype=torch.float32), {"digit": torch.zeros(11, dtype=torch.long)})
-    masks = []
-    model.register_forward_pre_hook(lambda module, inputs: masks.append(inputs[0].get(MASK)))
-    task = build_task(config, model)
-    out = task(batch, 0)
-    out.loss.backward()
-    task(batch, 0, stream=VALIDATION)
-    assert masks[0].shape == (3,) and masks[1] is None
-    save_checkpoint(tmp_path / "model.safetensors", Checkpoint(dict(model.state_dict()), config.model_dump(), {}))
-    loaded, _, _ = load_model(tmp_path)
-    sampler = build_sampler(config.with_sampling("ddim", 3), loaded)
-    assert is_self_conditioned(sampler.model) and sampler(batch).pos.isfinite().all()
-
-
-def test_it_goes_with_edges_that_are_found():
-    neighbors = ["network.neighbors={name: knn, k: 3}", "data.transforms=[]", "network.edge_inputs={bond: 5}"]
-    config = load_config("small-molecules", ["fields.0.scale=1.5", "network.self_condition=true", *neighbors])
-    model, batch = build_model(config), Batch.from_data_list(build_dataset(config).split("val")[:3])
-    build_task(config, model)(batch, 0).loss.backward()
-    (embed,) = (m for name, m in model.model.network.network.edge_inputs.items() if name == "pos_estimate_distance")
-    assert embed[1].weight.grad.isfinite().all()
-    assert build_sampler(config.with_sampling("ddim", 3), model)(batch).pos.isfinite().all()
-
-
-def test_off_is_off():
-    config = load_config("small-molecules", ["fields.0.scale=1.0"])
-    assert not config.network.self_condition and not is_self_conditioned(build_model(config))
-
-
-def test_objectives_with_derivatives_are_refused():
-    config = load_config("digits", [*CONFIG, "training.objective=sliced"])
-    with pytest.raises(ValueError, match="self_condition .*regresses on clean data.*sliced_score_matching"):
-        build_task(config, build_model(config))

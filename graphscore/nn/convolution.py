@@ -157,7 +157,7 @@ def _backward(edges: Edges, inputs: Sequence[Tensor], grad: Tensor, needs: Seque
             got = grads.index_select(0, ends.flatten()).view(*ends.shape, width)
             d_direction[part] = torch.bmm(got, pushed.mul_(filters[1])[:, :, None])[:, :, 0]
         if needs[4]:
-            # This way round the product is twice as fast.
+            # This way round the product is faster.
             products = torch.bmm(features[part].t().expand(len(filters), -1, -1), d_filters)
             d_weight += products.mT.reshape(weight.shape)
     if needs[2] or needs[3]:

@@ -1,6 +1,7 @@
 """Time per-graph sums on both back ends, forward and backward: ``python tests/benchmarks/bench_ops.py``.
 
-Needs torch-scatter. Prints medians of interleaved runs and their ratio, for nodes to graphs and for edges to nodes.
+Needs torch-scatter. Prints medians of interleaved runs and their ratio, for nodes to graphs and for edges to nodes, by
+index and, as these are sorted, by segments.
 """
 
 from __future__ import annotations
@@ -26,25 +27,32 @@ def cases() -> dict[str, tuple[torch.Tensor, torch.Tensor, int]]:
     return found
 
 
-def step(backend: str, values: torch.Tensor, index: torch.Tensor, num: int) -> None:
+def step(backend: str, values: torch.Tensor, index: torch.Tensor, num: int, ptr: torch.Tensor | None) -> None:
     """Sum, and differentiate the sum."""
     values.grad = None
     with ops.use_backend(backend):
-        ops.sum(values, index, num).square().sum().backward()
+        sums = ops.sum(values, index, num) if ptr is None else ops.segment_sum(values, index, ptr)
+        sums.square().sum().backward()
 
 
 def main() -> None:
     """Print the table."""
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; milliseconds, forward and backward")
-    print(f"{'':44}{'native':>10}{'scatter':>10}{'scatter/native':>16}")
+    print(f"{'':54}{'native':>10}{'scatter':>10}{'scatter/native':>16}")
+    pointed = {}
     for name, (values, index, num) in cases().items():
+        index, order = index.sort()
+        values = values[order].detach().requires_grad_()
+        pointed[name] = (values, index, num, None)
+        pointed[f"{name}, segments"] = (values, index, num, torch.searchsorted(index, torch.arange(num + 1)))
+    for name, (values, index, num, ptr) in pointed.items():
         times: dict[str, list[float]] = {"native": [], "scatter": []}
         for _ in range(7):
             for backend, seen in times.items():
-                scope = {"step": step, "backend": backend, "values": values, "index": index, "num": num}
-                seen.append(Timer("step(backend, values, index, num)", globals=scope).timeit(20).mean * 1e3)
+                scope = {"step": step, "backend": backend, "values": values, "index": index, "num": num, "ptr": ptr}
+                seen.append(Timer("step(backend, values, index, num, ptr)", globals=scope).timeit(20).mean * 1e3)
         native, scatter = median(times["native"]), median(times["scatter"])
-        print(f"{name:44}{native:10.3f}{scatter:10.3f}{scatter / native:16.2f}")
+        print(f"{name:54}{native:10.3f}{scatter:10.3f}{scatter / native:16.2f}")
 
 
 if __name__ == "__main__":
