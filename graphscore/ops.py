@@ -35,6 +35,8 @@ def _sum_scatter(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
         raise ImportError(
             'The "scatter" back end needs torch-scatter: pip install --no-build-isolation "graphscore[scatter]"'
         ) from error
+    if torch._C._are_functorch_transforms_active():  # it writes in place, which vmap does not allow
+        return _sum_native(values, index, num_graphs)
     return scatter_sum(values, index, dim=0, dim_size=num_graphs)
 
 
