@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from importlib import resources
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from torch import Tensor
@@ -17,8 +19,12 @@ Transform = Callable[[Data], Data]
 
 DATASETS = {
     "small-molecules": "graphscore.data.small_molecules:SmallMolecules",
+    "gfn2-ensembles": "graphscore.data.ensembles:GFN2Ensembles",
     "digits": "graphscore.data.digits:Digits",
     "files": "graphscore.data.files:FileDataset",
+    "geom": "graphscore.data.geom:GEOM",
+    "qm9": "graphscore.data.qm9:QM9",
+    "rmd17": "graphscore.data.md17:MD17",
 }
 
 
@@ -73,6 +79,27 @@ def load_dataset(name: str, **options: Any) -> Dataset:
     return find(name, DATASETS, "data set")(**options)
 
 
+def embedded_file(folder: str, name: str) -> Path:
+    """Find an embedded data file: inside the installed package, or in ``datasets/`` of a source checkout.
+
+    Args:
+        folder: Folder of the data set in ``datasets/``.
+        name: Name of the file.
+
+    Raises:
+        FileNotFoundError: If it is in neither place.
+    """
+    package = Path(str(resources.files("graphscore")))
+    places = (package / "data" / "embedded" / name, package.parent / "datasets" / folder / name)
+    for place in places:
+        if place.is_file():
+            return place
+    recipe = folder.replace("_", "-")
+    raise FileNotFoundError(
+        f"{name} is in none of {[str(p) for p in places]}; make it by `graphscore data build {recipe}`"
+    )
+
+
 def is_molecule(data: Data) -> bool:
     """Whether a graph is laid out as :mod:`graphscore.data.molecules` says, with or without coordinates."""
     return all(key in data for key in ("z", "charge", "bond"))
@@ -80,6 +107,8 @@ def is_molecule(data: Data) -> bool:
 
 def with_coordinates(graph: Data, clouds: Iterable[Tensor], transform: Transform | None) -> list[Data]:
     """Make one graph per cloud of coordinates; they share all other tensors.
+
+    A transform that leaves nodes out names the others as ``kept``.
 
     Args:
         graph: Graph without coordinates; it stays as it is.
@@ -94,6 +123,6 @@ def with_coordinates(graph: Data, clouds: Iterable[Tensor], transform: Transform
     items = []
     for pos in clouds:
         item = copy.copy(graph)
-        item.pos = pos
+        item.pos = pos[graph.kept] if "kept" in graph else pos
         items.append(item)
     return items

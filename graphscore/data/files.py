@@ -1,39 +1,44 @@
-"""A user's own file as a data set."""
+"""A user's own files as a data set."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+import glob
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from torch_geometric.data import Data
 
 from graphscore.data.dataset import Dataset, Part, Transform, is_molecule, with_coordinates
 from graphscore.data.readers import Failure, read
-from graphscore.data.split import PARTS, part_of
+from graphscore.data.split import PARTS, SPLITS, part_of, split_key
+
+FOLDER_EXTENSIONS = (".sdf", ".mol", ".xyz")
 
 
 class FileDataset(Dataset):
-    """Graphs with coordinates from a file of one's own: sdf, mol, xyz, graphml or pt.
+    """Graphs with coordinates from files of one's own: sdf, mol, xyz, graphml or pt.
 
-    Molecules are split by their SMILES without stereo marks, other graphs by their position in the file; a
-    molecule's group is all its conformers (same SMILES with stereo marks), any other graph is a group of its
-    own.
+    Molecules are split by their SMILES without stereo marks, or by their scaffold, other graphs by their position in
+    the file (and its name, if there are several). A molecule's group is all its conformers (same SMILES with stereo
+    marks) in all files, any other graph is a group of its own.
 
     Args:
-        path: File.
+        path: File; folder, of which all sdf, mol and xyz files are read, in subfolders too; or a pattern such as
+            ``"runs/*.sdf"``, where ``**`` stands for any subfolders.
         seed: Seed of the split.
         fractions: Expected shares of train, val and test.
         transform: Applied once to each graph, before it gets coordinates.
+        split: ``"molecule"`` or ``"scaffold"``; see :func:`~graphscore.data.split.split_key`.
 
     Attributes:
-        name: The file's name.
-        failures: Records that could not be used, and why.
+        name: The name of the file or folder, or the pattern's last part.
+        failures: Records, and files of several, that could not be used, and why.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file cannot be read, no graph has coordinates, they differ in dimension, or the
-            split leaves nothing to train on.
+        ValueError: If the only file cannot be read, no graph has coordinates, they differ in dimension, there is no
+            such split, or it leaves nothing to train on.
     """
 
     def __init__(
@@ -42,18 +47,23 @@ class FileDataset(Dataset):
         seed: int = 0,
         fractions: Sequence[float] = (0.8, 0.1, 0.1),
         transform: Transform | None = None,
+        split: str = "molecule",
     ) -> None:
-        result = read(path)
+        if split not in SPLITS:
+            raise ValueError(f"Expected split to be one of {SPLITS}, but got {split!r}")
         self.name = Path(path).name
-        self.failures = list(result.failures)
+        self.failures: list[Failure] = []
         self._groups: dict[str, dict[str, list[Data]]] = {part: {} for part in PARTS}
         dimensions = set()
-        for number, data in enumerate(result.items, start=1):
+        for file, number, data in self._graphs(Path(path)):
             try:
-                key, group = _keys(data, number)
+                key, group = _keys(data, split)
             except ValueError as error:
-                self.failures.append(Failure(str(path), f"graph {number}", str(error)))
+                self.failures.append(Failure(str(file), f"graph {number}", str(error)))
                 continue
+            # Folders are left out: a split must not change with the place of the data.
+            key = key or (str(number) if file == Path(path) else f"{file.name}:{number}")
+            group = group or f"{file}:{number}"
             dimensions.add(data["pos"].shape[1])
             part = PARTS[part_of(key, fractions, seed)]
             self._groups[part].setdefault(group, []).extend(_items(data, transform))
@@ -67,22 +77,51 @@ class FileDataset(Dataset):
                 "set fractions=(1, 0, 0) or another seed"
             )
 
+    def _graphs(self, path: Path) -> Iterator[tuple[Path, int, Data]]:
+        """Graphs, with their file and their number among those read from it."""
+        for file in _files(path):
+            try:
+                result = read(file)
+            except ValueError as error:
+                if file == path:
+                    raise
+                self.failures.append(Failure(str(file), "file", str(error)))
+                continue
+            self.failures += result.failures
+            yield from ((file, number, data) for number, data in enumerate(result.items, start=1))
+
     def _part_groups(self, part: Part) -> Iterable[list[Data]]:
         return self._groups[part].values()
 
 
-def _keys(data: Data, number: int) -> tuple[str, str]:
-    """Key of the split and key of the group; the graph's number is its position among those read."""
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in FOLDER_EXTENSIONS and file.is_file())
+        if not files:
+            raise ValueError(f"Expected files {' '.join(FOLDER_EXTENSIONS)} in the folder {path}, but it has none")
+        return files
+    if path.exists() or not glob.has_magic(str(path)):
+        return [path]
+    files = sorted(Path(file) for file in glob.glob(str(path), recursive=True) if Path(file).is_file())
+    if not files:
+        raise FileNotFoundError(f"There is no file like {path}")
+    return files
+
+
+def _keys(data: Data, split: str) -> tuple[str, str]:
+    """Key of the split and key of the group; empty for what is not a molecule."""
     if data.pos is None:
         raise ValueError("it has no coordinates (pos), which training needs")
     if data.pos.dim() != 2 or not data.pos.is_floating_point() or not bool(data.pos.isfinite().all()):
         raise ValueError(f"pos must be finite real numbers [N, D], but is {data.pos.dtype} {list(data.pos.shape)}")
     if not is_molecule(data):
-        return str(number), str(number)
-    from graphscore.data.molecules import canonical_smiles, flat_smiles, mol_from_data
+        if split != "molecule":
+            raise ValueError(f"it is no molecule, which a split by {split!r} needs")
+        return "", ""
+    from graphscore.data.molecules import canonical_smiles, mol_from_data
 
     mol = mol_from_data(data)
-    return flat_smiles(mol), canonical_smiles(mol)
+    return split_key(mol, split), canonical_smiles(mol)
 
 
 def _items(data: Data, transform: Transform | None) -> list[Data]:

@@ -7,6 +7,11 @@ One :class:`~torch_geometric.data.Data` per molecule, hydrogens always explicit:
 ``charge``     ``[N]`` int64               formal charges, in elementary charges
 ``edge_index`` ``[2, E]`` int64            each bond in both directions, sorted
 ``bond``       ``[E]`` int64               1 single, 2 double, 3 triple, 4 aromatic (0 is kept for "no bond")
+``chirality``  ``[N]`` int64               1 or -1 at tetrahedral stereocentres whose handedness is marked, else 0: the
+                                           sign of det(a - d, b - d, c - d) of the neighbors a < b < c < d, or of
+                                           det(a - x, b - x, c - x) where x has three neighbors
+``cis_trans_index`` ``[2, P]`` int64       pairs of substituents across marked stereo double bonds, both directions
+``cis_trans``  ``[P]`` int64               1 if the two are on the same side, 2 if on opposite sides
 ``pos``        ``[N, 3]`` float32          coordinates in Angstrom; absent where there are none
 ``smiles``     str                         canonical isomeric SMILES without explicit hydrogens
 ``name``       str                         whatever the source called it, or empty
@@ -117,11 +122,15 @@ def data_from_mol(mol: Chem.Mol, conformer_id: int | None = None, name: str = ""
     edge_index, bond = _bonds(mol)
     atoms = [(atom.GetAtomicNum(), atom.GetFormalCharge()) for atom in mol.GetAtoms()]
     z, charge = torch.tensor(atoms).t().contiguous()
+    pairs, sides = _cis_trans(mol)
     data = Data(
         z=z,
         charge=charge,
         edge_index=edge_index,
         bond=bond,
+        chirality=torch.tensor([_chirality(atom) for atom in mol.GetAtoms()]),
+        cis_trans_index=pairs,
+        cis_trans=sides,
         smiles=canonical_smiles(mol),
         name=name,
         num_nodes=mol.GetNumAtoms(),
@@ -194,8 +203,21 @@ def flat_smiles(mol: Chem.Mol) -> str:
     return Chem.MolToSmiles(remove_hydrogens(mol), isomericSmiles=False)
 
 
-def embed(mol: Chem.Mol, num: int, seed: int, optimize: bool = True) -> Chem.Mol:
-    """Compute conformers by ETKDGv3, by default relaxed in the MMFF94 force field.
+def scaffold_smiles(smiles: str) -> str:
+    """Flat SMILES of the Bemis-Murcko scaffold: rings and what links them; empty for molecules without rings.
+
+    References:
+        G. W. Bemis, M. A. Murcko (1996), The properties of known drugs 1. Molecular frameworks.
+    """
+    from rdkit.Chem.Scaffolds import MurckoScaffold
+
+    return MurckoScaffold.MurckoScaffoldSmiles(smiles)
+
+
+def embed(
+    mol: Chem.Mol, num: int, seed: int, optimize: bool = True, knowledge: bool = True, max_iterations: int = 0
+) -> Chem.Mol:
+    """Compute conformers by distance geometry, by default ETKDGv3 relaxed in the MMFF94 force field.
 
     Args:
         mol: Molecule with explicit hydrogens; its own conformers are not used.
@@ -203,6 +225,10 @@ def embed(mol: Chem.Mol, num: int, seed: int, optimize: bool = True) -> Chem.Mol
         seed: Seed of the distance geometry, at least 0.
         optimize: Relax by MMFF94. Each conformer then has the properties ``energy`` (float, kcal/mol) and
             ``converged`` (bool).
+        knowledge: Use what is known of torsions and rings, which is ETKDGv3; else distance bounds and chirality alone
+            decide, from random coordinates.
+        max_iterations: How often to try each conformer; 0 means ten times for each atom, which for stereoisomers that
+            cannot exist in space takes seconds.
 
     Returns:
         A copy that has the conformers.
@@ -217,7 +243,9 @@ def embed(mol: Chem.Mol, num: int, seed: int, optimize: bool = True) -> Chem.Mol
     """
     mol = Chem.Mol(mol)
     mol.RemoveAllConformers()
-    params = rdDistGeom.ETKDGv3()
+    params = rdDistGeom.ETKDGv3() if knowledge else rdDistGeom.EmbedParameters()
+    params.useRandomCoords = not knowledge
+    params.maxIterations = max_iterations
     # RDKit multiplies it by the number of the conformer: 0 would make all equal, 1 and 2 would share half.
     params.randomSeed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
     name = canonical_smiles(mol)
@@ -293,3 +321,33 @@ def _bonds(mol: Chem.Mol) -> tuple[Tensor, Tensor]:
     both = np.concatenate([table, table[:, [1, 0, 2]]])
     both = both[np.lexsort((both[:, 1], both[:, 0]))]
     return torch.from_numpy(both[:, :2].T.copy()), torch.from_numpy(both[:, 2].copy())
+
+
+def _chirality(atom: Chem.Atom) -> int:
+    """Handedness of the neighbors in ascending order, see the top of this module."""
+    tags = {Chem.ChiralType.CHI_TETRAHEDRAL_CCW: 1, Chem.ChiralType.CHI_TETRAHEDRAL_CW: -1}
+    sign = tags.get(atom.GetChiralTag(), 0)
+    order = [bond.GetOtherAtomIdx(atom.GetIdx()) for bond in atom.GetBonds()]
+    swaps = sum(a > b for i, a in enumerate(order) for b in order[i + 1 :])
+    return sign * (-1) ** swaps
+
+
+def _cis_trans(mol: Chem.Mol) -> tuple[Tensor, Tensor]:
+    """Substituent pairs ``[2, P]`` of the stereo double bonds, and on which sides they are, ``[P]``."""
+    cis = (Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS)
+    trans = (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS)
+    pairs, sides = [], []
+    for bond in mol.GetBonds():
+        if bond.GetStereo() not in cis + trans:
+            continue
+        (i, j), marked = (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()), tuple(bond.GetStereoAtoms())
+        for a in mol.GetAtomWithIdx(i).GetNeighbors():
+            for b in mol.GetAtomWithIdx(j).GetNeighbors():
+                if a.GetIdx() == j or b.GetIdx() == i:
+                    continue
+                # Each exchange of a marked substituent for the other one of its end changes the side.
+                flips = (a.GetIdx() != marked[0]) + (b.GetIdx() != marked[1])
+                side = 1 if (bond.GetStereo() in cis) == (flips % 2 == 0) else 2
+                pairs += [(a.GetIdx(), b.GetIdx()), (b.GetIdx(), a.GetIdx())]
+                sides += [side, side]
+    return torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).t().contiguous(), torch.tensor(sides, dtype=torch.long)

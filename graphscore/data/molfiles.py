@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from torch_geometric.data import Data
 
 from graphscore.data.molecules import Chem, canonical_smiles, mol_from_data, rdBase, rdkit_reason
@@ -20,6 +23,11 @@ def atomic_number(symbol: str) -> int:
             return Chem.GetPeriodicTable().GetAtomicNumber(symbol)
     except RuntimeError as error:
         raise ValueError(f"Expected the symbol of an element, but got {symbol!r}") from error
+
+
+def atom_label(data: Data, atom: int) -> str:
+    """Name an atom of a molecule by its number, counted from 0, and its element."""
+    return f"atom {atom} ({Chem.GetPeriodicTable().GetElementSymbol(int(data['z'][atom]))})"
 
 
 def mol_from_molblock(block: str) -> Chem.Mol:
@@ -66,22 +74,38 @@ def mol_from_xyz(text: str) -> Chem.Mol:
 
 
 def sdf_record(data: Data) -> str:
-    """Write a molecule with coordinates as an SDF record, titled by name or SMILES, with a field ``SMILES``.
+    """Write a molecule with coordinates as an SDF record, titled by name or SMILES.
+
+    Data fields are ``SMILES``, and the numbers that the graph has as attributes, such as an ``energy``.
 
     Raises:
         ValueError: If it is not a molecule, or has no coordinates.
     """
     if data.get("pos") is None:
         raise ValueError("An SDF record needs coordinates, but the graph has no pos")
-    mol = mol_from_data(data)
+    return mol_record(mol_from_data(data), data)
+
+
+def mol_record(mol: Chem.Mol, data: Data) -> str:
+    """Write an RDKit molecule as an SDF record, with the title and the data fields of a graph; see :func:`sdf_record`.
+
+    Raises:
+        ValueError: If RDKit cannot write it.
+    """
     smiles = data.get("smiles") or canonical_smiles(mol)
     mol.SetProp("_Name", _one_line(data.get("name") or smiles))
-    with rdBase.BlockLogs():
-        return f"{Chem.MolToMolBlock(mol)}>  <SMILES>\n{smiles}\n\n$$$$\n"
+    fields = "".join(f">  <{key}>\n{value}\n\n" for key, value in [("SMILES", smiles), *_numbers(data)])
+    try:
+        with rdBase.BlockLogs():
+            return f"{Chem.MolToMolBlock(mol)}{fields}$$$$\n"
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"RDKit cannot write {smiles!r}: {rdkit_reason(error)}") from error
 
 
 def xyz_record(data: Data) -> str:
-    """Write atoms with coordinates as an XYZ frame: the comment is the name or SMILES.
+    """Write atoms with coordinates as an XYZ frame.
+
+    The comment is the name or SMILES, followed by ``key=value`` for each number that the graph has as an attribute.
 
     Raises:
         ValueError: If there are no atomic numbers or no finite coordinates ``[N, 3]``.
@@ -93,10 +117,18 @@ def xyz_record(data: Data) -> str:
     if pos.shape != (len(numbers), 3) or not bool(pos.isfinite().all()):
         raise ValueError(f"Expected finite pos of shape [{len(numbers)}, 3], but got shape {list(pos.shape)}")
     table = Chem.GetPeriodicTable()
-    lines = [str(len(numbers)), _one_line(data.get("name") or data.get("smiles") or "")]
+    name = data.get("name") or data.get("smiles") or ""
+    lines = [str(len(numbers)), _one_line(" ".join([name, *(f"{key}={value}" for key, value in _numbers(data))]))]
     for number, (x, y, z) in zip(numbers.tolist(), pos.tolist(), strict=True):
         lines.append(f"{table.GetElementSymbol(number):<2} {x:14.8f} {y:14.8f} {z:14.8f}")
     return "\n".join(lines) + "\n"
+
+
+def _numbers(data: Data) -> Iterator[tuple[str, Any]]:
+    """The attributes that are plain numbers, as text."""
+    for key, value in data.to_dict().items():
+        if isinstance(value, int | float) and not isinstance(value, bool) and key != "num_nodes":
+            yield key, value if isinstance(value, int) else f"{value:.10g}"
 
 
 def _one_line(text: str) -> str:

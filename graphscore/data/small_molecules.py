@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
+from graphscore.data.dataset import Dataset, Part, Transform, embedded_file, with_coordinates
 from graphscore.data.molecules import data_from_smiles
 from graphscore.data.small_molecules_recipe import UNIT
 from graphscore.data.split import PARTS
 
 FILE = "small_molecules.npz"
-
-
-def embedded_file() -> Path:
-    """Find the data file: inside the installed package, or in ``datasets/`` of a source checkout.
-
-    Raises:
-        FileNotFoundError: If it is in neither place.
-    """
-    package = Path(str(resources.files("graphscore")))
-    places = (package / "data" / "embedded" / FILE, package.parent / "datasets" / "small_molecules" / FILE)
-    for place in places:
-        if place.is_file():
-            return place
-    raise FileNotFoundError(
-        f"{FILE} is in none of {[str(p) for p in places]}; make it by `graphscore data build small-molecules`"
-    )
 
 
 class SmallMolecules(Dataset):
@@ -52,7 +35,7 @@ class SmallMolecules(Dataset):
     name = "small-molecules"
 
     def __init__(self, path: str | Path | None = None, transform: Transform | None = None) -> None:
-        with np.load(path or embedded_file(), allow_pickle=False) as file:
+        with np.load(path or embedded_file("small_molecules", FILE), allow_pickle=False) as file:
             self.smiles = [text.decode() for text in file["smiles"].tolist()]
             self._part = file["part"].tolist()
             blocks = list(zip(file["num_conformers"].tolist(), file["num_atoms"].tolist(), strict=True))

@@ -72,7 +72,7 @@ def build(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     rejects: list[Reject] = []
-    candidates = sorted(_candidates(_source(), rejects))
+    candidates = sorted(_candidates(nci_file(), rejects))
     entries: list[Entry] = []
     # Spawned, not forked: forking a process that runs threads, as torch does, may hang.
     with ProcessPoolExecutor(num_workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
@@ -137,7 +137,8 @@ def make_entry(flat: str) -> tuple[Entry | None, list[Reject]]:
     return None, rejects
 
 
-def _source() -> Path:
+def nci_file() -> Path:
+    """The first 5,000 compounds of the NCI database, a file of RDKit."""
     from rdkit import RDConfig
 
     return Path(RDConfig.RDDataDir) / "NCI" / "first_5K.smi"
@@ -158,13 +159,13 @@ def _candidates(source: Path, rejects: list[Reject]) -> set[str]:
         if (flat := flat_smiles(mol)) in seen:
             continue
         seen.add(flat)
-        for candidate in (mol, *_pieces(mol)):
+        for candidate in (mol, *pieces(mol)):
             if _is_wanted(candidate):
                 wanted.add(flat_smiles(candidate))
     return wanted
 
 
-def _pieces(mol: Chem.Mol) -> Iterator[Chem.Mol]:
+def pieces(mol: Chem.Mol) -> Iterator[Chem.Mol]:
     """Yield both sides of each acyclic single bond, cut one at a time and capped by hydrogen."""
     for bond in mol.GetBonds():
         if bond.IsInRing() or bond.GetBondType() != Chem.BondType.SINGLE:

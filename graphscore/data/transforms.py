@@ -17,6 +17,9 @@ from graphscore.nn.neighbors import complete_edges
 EDGE_LEVEL = frozenset({"bond", "hops"})
 """Names that always mean edge attributes here."""
 
+PAIR_LEVEL = frozenset({"cis_trans", "cis_trans_index", "chiral_index"})
+"""Names that never do, whatever their size."""
+
 
 class _HopTransform(BaseTransform):
     """What :class:`CompleteGraph` and :class:`HopGraph` share: new edges, an edge type that is kept, and ``hops``."""
@@ -43,6 +46,7 @@ class _HopTransform(BaseTransform):
     def _edge_types(self, data: Data, num_edges: int) -> Tensor | None:
         # PyG cannot tell an edge attribute by its size where there are as many nodes as edges.
         edge_level = [key for key in data.to_dict() if key in EDGE_LEVEL or data.is_edge_attr(key)]
+        edge_level = [key for key in edge_level if key not in PAIR_LEVEL]
         others = [key for key in edge_level if key not in (self.edge_type, "edge_index")]
         name = type(self).__name__
         if others:
@@ -176,9 +180,10 @@ def _encode(name: str, encode: Callable[[Tensor, Tensor, int, int], Tensor], dat
     return encode(edge_index, edge_index.new_zeros(int(data.num_nodes or 0)), 1, width)
 
 
-TRANSFORMS: dict[str, type[BaseTransform]] = {
+TRANSFORMS: dict[str, str | type[BaseTransform]] = {
     "complete-graph": CompleteGraph,
     "hop-graph": HopGraph,
     "laplacian-encoding": LaplacianEncoding,
     "random-walk-encoding": RandomWalkEncoding,
+    "molecule-graph": "graphscore.data.chemistry:MoleculeGraph",
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +43,26 @@ def write_json(content: Any, path: Path) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def check_output(path: str | Path) -> Path:
-    """Check the name of an output file, before the work that would fill it.
+def check_output(path: str | Path, extensions: Collection[str] | None = None) -> Path:
+    """Check the name and the folder of an output file, before the work that would fill it.
+
+    Args:
+        path: File; its folder need not exist yet.
+        extensions: Those it may have; by default those of :func:`write`.
 
     Raises:
-        ValueError: If the extension is unknown or the path is a folder.
+        ValueError: If the extension is another one, the path is a folder, or nothing can be written there.
     """
-    path = Path(path)
-    if path.suffix.lower() not in WRITERS:
-        raise ValueError(f"Cannot write {path}: expected one of the extensions {' '.join(sorted(WRITERS))}")
+    path, extensions = Path(path), WRITERS if extensions is None else extensions
+    if path.suffix.lower() not in extensions:
+        raise ValueError(f"Cannot write {path}: expected one of the extensions {' '.join(sorted(extensions))}")
     if path.is_dir():
         raise ValueError(f"Expected a file to write, but {path} is a folder")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise ValueError(f"Cannot write {path}: {folder} is a file, not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError(f"Cannot write {path}: there is no permission to write into the folder {folder}")
     return path
 
 

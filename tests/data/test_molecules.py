@@ -218,3 +218,68 @@ class TestEmbed:
         monkeypatch.setattr("graphscore.data.molecules.rdDistGeom.EmbedMolecule", fail)
         with pytest.raises(ValueError, match="RDKit cannot embed 'C': Pre-condition Violation$"):
             embed(mol_from_smiles("C"), 1, seed=0)
+
+
+@pytest.mark.parametrize(
+    "smiles",
+    ["C[C@H](F)Cl", "C[C@@](N)(CC#N)C(=O)O", "C[C@@]12CCOCO[C@@H]1C2", "CC[S@](=O)C", "[H][C@](F)(Cl)Br",
+     "N[C@@H](C)C(=O)N1CCC[C@H]1C(O)=O", "C[C@H]1CC[C@@H](C)CC1"],
+)  # fmt: skip
+def test_chirality_is_the_sign_of_the_determinant(smiles: str):
+    """That of a conformer that RDKit embeds; marks and coordinates say the same."""
+    mol = embed(mol_from_smiles(smiles), 2, seed=1, optimize=False)
+    marked = data_from_smiles(smiles).chirality
+    assert int((marked != 0).sum()) == smiles.replace("@@", "@").count("@")
+    for conformer in mol.GetConformers():
+        data = data_from_mol(mol, conformer.GetId())
+        assert data.chirality.tolist() == marked.tolist()
+        for center in marked.nonzero()[:, 0].tolist():
+            source, target = data["edge_index"]
+            a, b, c, *last = data.pos.double()[target[source == center]]
+            origin = last[0] if last else data.pos[center].double()
+            determinant = torch.linalg.det(torch.stack([a - origin, b - origin, c - origin]))
+            assert int(determinant.sign()) == int(marked[center])
+
+
+def test_chirality_is_that_of_the_order_of_atoms():
+    """Each exchange of two neighbors in the numbering of atoms changes the sign."""
+    mol = Chem.MolFromSmiles("[C@](F)(Cl)(Br)I")
+    signs = []
+    for order in ([0, 1, 2, 3, 4], [0, 2, 1, 3, 4], [0, 2, 3, 1, 4], [4, 2, 3, 1, 0]):
+        data = data_from_mol(Chem.RenumberAtoms(mol, order))
+        signs.append(int(data.chirality[order.index(0)]))
+    assert signs in ([1, -1, 1, -1], [-1, 1, -1, 1])
+    assert data_from_mol(Chem.MolFromSmiles("[C@@](F)(Cl)(Br)I")).chirality[0] == -signs[0]
+
+
+def test_sides_of_double_bonds():
+    """(E)-1-chloro-2-fluoroethene: F 0, C 1, C 2, Cl 3, H 4 on C 1, H 5 on C 2."""
+    data = data_from_smiles("F/C=C/Cl")
+    sides = dict(zip(map(tuple, data.cis_trans_index.t().tolist()), data.cis_trans.tolist(), strict=True))
+    one_way = {(0, 3): 2, (0, 5): 1, (3, 4): 1, (4, 5): 2}
+    assert sides == {**one_way, **{(b, a): side for (a, b), side in one_way.items()}}
+    assert data_from_smiles("FC=CCl").cis_trans_index.shape == (2, 0)
+
+
+@pytest.mark.parametrize("smiles", ["F/C=C/Cl", "C/C(F)=C(\\Cl)C=O", "C/C=N/O", "C/C=C/C=C\\C"])
+def test_sides_are_those_of_coordinates(smiles: str):
+    """Across a double bond, substituents on one side are nearer to each other than those on opposite sides."""
+    data = data_from_mol(embed(mol_from_smiles(smiles), 1, seed=1))
+    pairs = data.cis_trans_index
+    assert sorted(map(tuple, pairs.t().tolist())) == sorted(
+        map(tuple, data_from_smiles(smiles).cis_trans_index.t().tolist())
+    )
+    for (a, b), side in zip(pairs.t().tolist(), data.cis_trans.tolist(), strict=True):
+        ((i, j),) = [
+            (i, j) for i, j, bond in zip(*data["edge_index"].tolist(), data.bond.tolist(), strict=True)
+            if bond == 2 and i in _neighbors(data, a) and j in _neighbors(data, b)
+        ]  # fmt: skip
+        one, other = (data.pos[end] - data.pos[center] for end, center in ((a, i), (b, j)))
+        axis = torch.nn.functional.normalize(data.pos[j] - data.pos[i], dim=0)
+        one, other = (arm - (arm @ axis) * axis for arm in (one, other))
+        assert (float(one @ other) > 0) == (side == 1)
+
+
+def _neighbors(data, node: int) -> list[int]:
+    source, target = data["edge_index"]
+    return target[source == node].tolist()

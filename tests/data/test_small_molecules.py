@@ -17,8 +17,9 @@ from rdkit.Chem.EnumerateStereoisomers import EnumerateStereoisomers
 
 import graphscore
 from graphscore.data import CompleteGraph
+from graphscore.data.dataset import embedded_file
 from graphscore.data.molecules import canonical_smiles, flat_smiles, mol_from_data, mol_from_smiles
-from graphscore.data.small_molecules import SmallMolecules, embedded_file
+from graphscore.data.small_molecules import FILE, SmallMolecules
 from graphscore.data.split import PARTS, part_of
 from graphscore.fields import measure_scale
 
@@ -98,7 +99,7 @@ def test_counts_and_scale_are_those_of_the_card(molecules: SmallMolecules):
 def test_file_and_report_are_those_of_the_card():
     from hashlib import sha256
 
-    path = embedded_file()
+    path = embedded_file("small_molecules", FILE)
     assert path.stat().st_size < 1.5 * 2**20
     text = (CARD / "README.md").read_text(encoding="utf-8")
     assert sha256(path.read_bytes()).hexdigest() in text

@@ -14,20 +14,21 @@ pytest.importorskip("rdkit")
 from rdkit import Chem, rdBase
 
 from graphscore.data import small_molecules_recipe as recipe
+from graphscore.data.dataset import embedded_file
 from graphscore.data.molecules import flat_smiles, mol_from_smiles
-from graphscore.data.small_molecules import SmallMolecules, embedded_file
+from graphscore.data.small_molecules import FILE, SmallMolecules
 from graphscore.data.split import PARTS
 from graphscore.metrics.conformers import rmsd_matrix
 
 
 def test_pieces_of_a_small_molecule_are_exactly_these():
     """N-ethylpyrrole: its cuts are CH3 | CH2-ring and C2H5 | ring, whose nitrogen gets a hydrogen."""
-    pieces = [flat_smiles(piece) for piece in recipe._pieces(Chem.MolFromSmiles("CCn1cccc1"))]
+    pieces = [flat_smiles(piece) for piece in recipe.pieces(Chem.MolFromSmiles("CCn1cccc1"))]
     assert sorted(pieces) == sorted(["C", "Cn1cccc1", "CC", "c1cc[nH]c1"])
 
 
 def test_double_bonds_and_rings_are_not_cut():
-    assert list(recipe._pieces(Chem.MolFromSmiles("C1CC1=O"))) == []
+    assert list(recipe.pieces(Chem.MolFromSmiles("C1CC1=O"))) == []
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_all_stereoisomers_are_listed():
 
 @pytest.mark.parametrize("part", PARTS)
 def test_embedded_conformers_come_out_again(part: str):
-    with np.load(embedded_file()) as file:
+    with np.load(embedded_file("small_molecules", FILE)) as file:
         made_with = file["rdkit"].item().decode()
     groups = SmallMolecules().groups(part)
     for group in groups[:: len(groups) // 4]:
@@ -89,7 +90,7 @@ def test_impossible_stereoisomers_are_reported_and_possible_ones_taken(monkeypat
 def test_build_writes_what_small_molecules_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     source = tmp_path / "source.smi"
     source.write_text("CC(F)CO\nC1CC\nCCCC\n")
-    monkeypatch.setattr(recipe, "_source", lambda: source)
+    monkeypatch.setattr(recipe, "nci_file", lambda: source)
     steps: list[tuple[int, int]] = []
     data, report = recipe.build(tmp_path / "out", num_workers=1, progress=lambda *step: steps.append(step))
     assert steps == [(i, 5) for i in range(1, 6)]

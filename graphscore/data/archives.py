@@ -1,0 +1,51 @@
+"""Files inside a folder or a tar archive, read one by one, without unpacking anything."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+Open = Callable[[], BinaryIO]
+
+
+def members(path: str | Path) -> Iterator[tuple[str, Open]]:
+    """Go once through the files of a folder (sorted, with subfolders) or of a tar archive (in its order).
+
+    A compressed archive is decompressed on the way, and skipping a file costs as much as reading it; in an
+    uncompressed one, skipped files cost nothing. Any other file counts as a folder of itself alone.
+
+    Args:
+        path: Folder, tar archive (plain, gz, bz2 or xz) or file.
+
+    Yields:
+        The name, relative to the folder or as in the archive, with ``/`` between its parts; and a function
+        that opens the file, to be called before going on to the next one.
+
+    Raises:
+        FileNotFoundError: If there is nothing at this path.
+        ValueError: If an archive is damaged.
+    """
+    path = Path(path)
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            if file.is_file():
+                yield file.relative_to(path).as_posix(), lambda file=file: file.open("rb")
+    elif not path.exists():
+        raise FileNotFoundError(f"There is no file or folder {path}")
+    elif tarfile.is_tarfile(path):
+        yield from _archived(path)
+    else:
+        yield path.name, lambda: path.open("rb")
+
+
+def _archived(path: Path) -> Iterator[tuple[str, Open]]:
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                if member.isfile():
+                    # Regular files have content, which the type of extractfile leaves open.
+                    yield member.name, lambda member=member: archive.extractfile(member)  # pyright: ignore
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise ValueError(f"The archive {path} is damaged or not complete: {error}") from error

@@ -1,0 +1,143 @@
+"""The recipe of the ensembles: what is taken, which part it comes into, and that it goes on where it stopped."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+pytest.importorskip("rdkit")
+
+from graphscore.data import ensembles_recipe as recipe
+from graphscore.data.conformer_search import Ensemble, Search
+from graphscore.data.ensembles import GFN2Ensembles
+from graphscore.data.ensembles_recipe import Job, Source
+from graphscore.data.molecules import flat_smiles, mol_from_smiles, scaffold_smiles
+
+needs_xtb = pytest.mark.skipif(shutil.which("xtb") is None, reason="the program xtb is not installed")
+
+
+def jobs(*sources: Source, exclude: tuple[str, ...] = ()) -> tuple[list[Job], list[tuple[str, str, str]]]:
+    rejects: list[tuple[str, str, str]] = []
+    return list(recipe._jobs(sources, exclude, rejects)), rejects
+
+
+def test_molecules_come_once_and_excluded_ones_not():
+    source = Source("list", ["CCO", "OCC", "C[C@H](F)Cl", "CCS", "C.C", "C[Si](C)C", "[CH3]", "C(", "CCCCC"], (2, 4))
+    found, rejects = jobs(source, exclude=("CC(F)Cl", "x("))
+    assert sorted(job.smiles for job in found) == ["CCO", "CCS"] or sorted(job.smiles for job in found) == [
+        "CCS",
+        "OCC",
+    ]
+    assert [(name, smiles) for name, smiles, _ in rejects] == [("exclude", "x("), ("list", "C(")]
+
+
+def test_test_lists_come_first_and_may_hold_what_is_excluded():
+    found, _ = jobs(Source("held-out", ["CCO"], part="test"), Source("list", ["OCC", "CCN"]), exclude=("CCO",))
+    assert (found[0].source, found[0].smiles, found[0].part) == ("held-out", "CCO", "test")
+    assert [job.smiles for job in found[1:]] == ["CCN"]
+
+
+def test_limit_draws_the_same_molecules_whatever_their_order():
+    names = [f"{'C' * n}O" for n in range(1, 12)]
+    one, other = (jobs(Source("a", order, limit=4))[0] for order in (names, names[::-1]))
+    assert len(one) == 4
+    assert one == other
+
+
+def test_no_test_scaffold_is_trained_on():
+    smiles = [f"{side}{ring}" for side in ("", "C", "CC", "O", "N", "F") for ring in ("C1CC1", "C1CCC1", "c1ccco1")]
+    smiles += [f"C1{'C' * n}C1" for n in range(1, 40)]
+    found, _ = jobs(Source("rings", smiles, (1, 60)))
+    parts: dict[str, set[str]] = {}
+    for job in found:
+        parts.setdefault(scaffold_smiles(flat_smiles(mol_from_smiles(job.smiles))), set()).add(job.part)
+    assert any("test" in part for part in parts.values())
+    assert all(part == {"test"} or "test" not in part for part in parts.values())
+
+
+def test_lists_are_read_from_tables_and_compressed_files(tmp_path: Path):
+    (tmp_path / "a.smi").write_text("CCO name\n\nCN\n")
+    (tmp_path / "b.csv").write_text("smiles,corrected_smiles\nCC,CCC\n")
+    (tmp_path / "c.csv").write_text("name\nCC\n")
+    with gzip.open(tmp_path / "d.smi.gz", "wt") as file:
+        file.write("CF\n")
+    read = recipe.read_smiles_file
+    assert (read(tmp_path / "a.smi"), read(tmp_path / "b.csv"), read(tmp_path / "d.smi.gz")) == (
+        ["CCO", "CN"], ["CCC"], ["CF"],
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="column smiles"):
+        read(tmp_path / "c.csv")
+
+
+def record(smiles: str, part: str, num: int, mirrors: list[bool]) -> dict:
+    """A record as the recipe computes it, of made-up coordinates."""
+    size = mol_from_smiles(smiles).GetNumAtoms()
+    pos = np.random.default_rng(0).normal(size=(num, size, 3))
+    found = Search(Ensemble(smiles, pos, np.arange(num, dtype=float), np.array(mirrors)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe, "search", lambda *_: found)
+        return recipe.compute(Job("made-up", smiles, part))
+
+
+def test_what_is_packed_comes_out_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Within half a unit; a mirror image that is one more conformer follows the conformer of the same energy."""
+    monkeypatch.setattr(recipe.xtb, "version", lambda: "9.9.9")
+    records = [record("CCO", "train", 2, [False, True]), record("CN", "test", 1, [False])]
+    data, _ = recipe.pack(records, tmp_path)
+    dataset = GFN2Ensembles(data)
+    ((one, two, image),) = dataset.groups("train")
+    pos = np.random.default_rng(0).normal(size=(2, 9, 3))
+    assert_allclose(one.pos.numpy(), pos[0], atol=0.5001 * recipe.UNIT)
+    assert_allclose(two.pos.numpy(), pos[1], atol=0.5001 * recipe.UNIT)
+    assert image.pos.tolist() == (two.pos * torch.tensor([-1, 1, 1])).tolist()
+    assert [item.energy for item in (one, two, image)] == [0, 1, 1]
+    assert one.smiles == "CCO" and dataset.smiles[one.molecule] == "CCO"
+    assert [len(group) for group in dataset.groups("test")] == [1]
+    assert dataset.groups("val") == []
+    assert len(GFN2Ensembles(data, max_conformers=2).split("train")) == 2
+    with pytest.raises(ValueError, match=r"Unknown sources \['other'\]"):
+        GFN2Ensembles(data, sources=["other"])
+
+
+def test_a_molecule_that_fails_is_reported_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def broken(*_):
+        raise RuntimeError("a cage")
+
+    monkeypatch.setattr(recipe, "search", broken)
+    monkeypatch.setattr(recipe.xtb, "version", lambda: "9.9.9")
+    result = recipe.compute(Job("list", "CCO", "train"))
+    assert result["ensemble"] is None
+    _, report = recipe.pack([result], tmp_path)
+    with report.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["stage"], row["reason"]) for row in rows] == [("search", "RuntimeError: a cage")]
+
+
+def test_interrupted_lines_do_not_count(tmp_path: Path):
+    path = tmp_path / recipe.WORK_FILE
+    path.write_text(json.dumps({"flat": "CC"}) + "\n" + '{"flat": "CC')
+    assert recipe.read_records(path) == [{"flat": "CC"}]
+    assert path.read_text() == json.dumps({"flat": "CC"}) + "\n"
+    assert recipe.read_records(tmp_path / "none") == []
+
+
+@needs_xtb
+@pytest.mark.slow
+def test_a_run_goes_on_where_it_stopped(tmp_path: Path):
+    (tmp_path / "list.smi").write_text("CCO\nCF\n")
+    seen: list[tuple[int, int]] = []
+    recipe.build_from_files(tmp_path / "out", 1, smiles=[tmp_path / "list.smi"], limit=1)
+    first = recipe.read_records(tmp_path / "out" / recipe.WORK_FILE)
+    recipe.build_from_files(tmp_path / "out", 1, lambda *n: seen.append(n), smiles=[tmp_path / "list.smi"])
+    second = recipe.read_records(tmp_path / "out" / recipe.WORK_FILE)
+    assert seen == [(2, 2)]
+    assert second[0] == first[0]
+    assert {r["ensemble"]["smiles"] for r in second} == {"CCO", "CF"}
