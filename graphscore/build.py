@@ -158,6 +158,7 @@ def build_model(config: Config) -> ScoreModel:
         graph_inputs=_embeddings(config.network.graph_inputs, backbone.cond_channels),
         vectors=config.network.vectors,
         neighbors=build_neighbors(config),
+        chirality=config.network.chirality,
     )
     model = Denoiser(network, build_process(config))
     return SelfConditioning(model) if config.network.self_condition else model

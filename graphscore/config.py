@@ -67,7 +67,8 @@ class NetworkConfig(_Strict):
 
     That is a number of categories for integers, ``{width: 8}`` for floating-point columns. ``vectors`` are node
     attributes that turn with the positions; ``neighbors`` finds edges at each call, with ``fill`` values for edge
-    inputs that are not 0 there. With ``self_condition`` it is told what it estimated before.
+    inputs that are not 0 there. ``chirality`` names triples of neighbors that should turn the same way. With
+    ``self_condition`` it is told what it estimated before.
     """
 
     backbone: Component
@@ -77,6 +78,7 @@ class NetworkConfig(_Strict):
     graph_inputs: dict[str, Input] = {}
     vectors: tuple[str, ...] = ()
     neighbors: Named | None = None
+    chirality: str | None = None
     oriented: bool = False
     self_condition: bool = False
 

@@ -98,8 +98,9 @@ class EquivariantTransformer(SizedBackbone):
         vector_channels: Number V of output vectors per node.
         num_heads: Number of attention heads, a divisor of the width.
         num_basis: Number of radial functions that embed a distance.
-        cutoff: Distance from which on nothing is sent, in units of the positions; ``math.inf`` for none, in which case
-            the radial functions change up to a distance of 5.
+        cutoff: Distance from which on nothing is sent, in units of the positions; ``None`` or ``math.inf`` for none, in
+            which case the radial functions change up to a distance of 5.
+        input_vectors: Number of vectors per node that are given at a call, 0 for none.
 
     Raises:
         ValueError: If there is no layer, channel, vector or head, or heads do not divide the width.
@@ -120,14 +121,22 @@ class EquivariantTransformer(SizedBackbone):
         vector_channels: int = 1,
         num_heads: int = 8,
         num_basis: int = 32,
-        cutoff: float = 5.0,
+        cutoff: float | None = 5.0,
+        input_vectors: int = 0,
     ) -> None:
+        cutoff = math.inf if cutoff is None else cutoff
         super().__init__(hidden_channels, num_layers, edge_channels, cond_channels, vector_channels, num_heads)
+        self.input_vectors = input_vectors
+        self.given = VectorLinear(input_vectors, hidden_channels) if input_vectors else None
         self.cutoff = CosineCutoff(cutoff)
         self.basis = ExpNormalBasis(num_basis, 5.0 if cutoff == math.inf else cutoff)
         self.layers = nn.ModuleList(
             EquivariantTransformerLayer(
-                hidden_channels, num_basis + 1 + edge_channels, cond_channels, num_heads, carries=number > 0
+                hidden_channels,
+                num_basis + 1 + edge_channels,
+                cond_channels,
+                num_heads,
+                carries=number > 0 or input_vectors > 0,
             )
             for number in range(num_layers)
         )
@@ -144,9 +153,14 @@ class EquivariantTransformer(SizedBackbone):
         batch: Tensor,
         cond: Tensor,
         edge_attr: Tensor | None = None,
+        given: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Apply all layers, see :class:`~graphscore.nn.backbone.Backbone`."""
-        geometry, vectors = EdgeGeometry.measure(pos, edge_index, edge_attr, self.basis, self.cutoff), None
+        """Apply all layers, see :class:`~graphscore.nn.backbone.Backbone`.
+
+        ``given`` are the input vectors, shape ``[N, input_vectors, D]``.
+        """
+        geometry = EdgeGeometry.measure(pos, edge_index, edge_attr, self.basis, self.cutoff)
+        vectors = None if self.given is None or given is None else self.given(given.transpose(1, 2))
         for layer in self.layers:
             h, vectors = layer(h, vectors, geometry, batch, cond)
         h, vectors = self.head(self.norm(h, cond, batch), vectors)

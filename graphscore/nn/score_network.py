@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from graphscore.nn.backbone import Backbone
+from graphscore.nn.chirality import handedness
 from graphscore.nn.embeddings import SinusoidalEmbedding
 from graphscore.nn.neighbors import Neighbors
 from graphscore.nn.vector_inputs import VectorInputs
@@ -40,6 +41,8 @@ class ScoreNetwork(nn.Module):
             :class:`~graphscore.nn.vector_inputs.VectorInputs`.
         neighbors: Edges to find at each call from the positions as they are there, which a denoiser has scaled to unit
             variance at every noise level. They join those of the batch.
+        chirality: Attribute ``[4, T]`` of triples of neighbors that should turn the same way round their centre, see
+            :func:`~graphscore.nn.chirality.handedness`. The backbone needs an input vector for it.
 
     Raises:
         ValueError: If the backbone has too few channels for what is asked, or some for which there is nothing; or if
@@ -58,6 +61,7 @@ class ScoreNetwork(nn.Module):
         graph_inputs: Mapping[str, nn.Module] | None = None,
         vectors: Collection[str] = (),
         neighbors: Neighbors | None = None,
+        chirality: str | None = None,
     ) -> None:
         super().__init__()
         equivariant = [name for name in fields if name == positions or name in vectors]
@@ -66,6 +70,7 @@ class ScoreNetwork(nn.Module):
         self.fields = dict(fields)
         self.positions = positions
         self.neighbors = neighbors
+        self.chirality = chirality
         self.node_inputs = nn.ModuleDict(node_inputs or {})
         self.edge_inputs = nn.ModuleDict(edge_inputs or {})
         self.graph_inputs = nn.ModuleDict(graph_inputs or {})
@@ -86,6 +91,8 @@ class ScoreNetwork(nn.Module):
         )  # fmt: skip
         if vectors:
             self.vector_inputs = VectorInputs(len(vectors), hidden, len(self.vector_fields))
+        if chirality is not None:
+            self.volumes = nn.Linear(1, hidden, bias=False)
 
     def forward(self, batch: Batch, levels: Tensor) -> dict[str, Tensor]:
         """Compute the raw outputs of the network.
@@ -106,7 +113,14 @@ class ScoreNetwork(nn.Module):
             h = h + self.vector_inputs(given)
         pos = h.new_zeros(h.shape[0], 0) if self.positions is None else _read(batch, self.positions)
         edge_index, edge_attr = self._edges(batch, pos, levels.shape[0])
-        scalars, vectors = self.backbone(h, pos, edge_index, batch.batch, cond, edge_attr)
+        if self.chirality is None:
+            scalars, vectors = self.backbone(h, pos, edge_index, batch.batch, cond, edge_attr)
+        else:
+            volumes, pushes = handedness(pos, _read(batch, self.chirality))
+            h = h + self.volumes(volumes[:, None])
+            # Backbones that say that they have input vectors take them as one more argument.
+            graph = (edge_index, batch.batch, cond, edge_attr)
+            scalars, vectors = self.backbone(h, pos, *graph, pushes[:, None])  # pyright: ignore[reportCallIssue]
         if given is not None:
             vectors = vectors[:, : len(self.vector_fields)] + self.vector_inputs.combine(given, scalars)
         outputs = {name: head(scalars) for name, head in self.scalar_heads.items()}
@@ -141,6 +155,15 @@ class ScoreNetwork(nn.Module):
             (
                 self.positions is None and bool(self.vectors or self.neighbors),
                 "vectors and neighbors need positions, but positions=None",
+            ),
+            (
+                self.chirality is not None and getattr(backbone, "input_vectors", 0) != 1,
+                f"chirality is told by an input vector, but the backbone has {getattr(backbone, 'input_vectors', 0)}: "
+                "take one that has them, with input_vectors=1",
+            ),
+            (
+                self.positions is None and self.chirality is not None,
+                "chirality needs positions, but positions=None",
             ),
             (bool(unfilled), f"neighbors have fill values for {unfilled}, but edge_inputs are {edge_inputs}"),
         )
