@@ -1,4 +1,4 @@
-r"""Conformer ensembles against references: RMSD, coverage, average minimum RMSD, bond lengths.
+r"""Conformer ensembles against references: RMSD, coverage, average minimum RMSD, stereochemistry.
 
 With :math:`d(r, g)` the heavy-atom RMSD after the best superposition and the best matching of equivalent
 atoms, for each molecule with references :math:`R` and generated conformers :math:`G`:
@@ -7,46 +7,39 @@ atoms, for each molecule with references :math:`R` and generated conformers :mat
     \mathrm{AMR\text{-}R} = \frac{1}{|R|} \sum_{r \in R} \min_{g \in G} d(r, g), \qquad
     \mathrm{COV\text{-}R}(\delta) = \frac{1}{|R|} \left|\{r \in R : \min_{g \in G} d(r, g) < \delta\}\right|,
 
-and AMR-P, COV-P with the roles of :math:`R` and :math:`G` exchanged. This is the protocol of Torsional
-Diffusion: ``<``, molecules that fail count as uncovered, and AMR is an average over those that did not fail,
-whose number is always given. GeoDiff's protocol has ``<=``, other sets and other thresholds; its numbers must
-not be compared with these.
+and AMR-P, COV-P with the roles of :math:`R` and :math:`G` exchanged. How many conformers count, whether it is ``<`` or
+``<=``, and what becomes of failures is up to the protocol: see :mod:`graphscore.metrics.protocols`.
 
 References:
     O.-E. Ganea et al. (2021), GeoMol: torsional geometric generation of molecular 3D conformer ensembles,
-    section 5. (the measures) B. Jing, G. Corso, J. Chang, R. Barzilay, T. Jaakkola (2022), Torsional
-    diffusion for molecular conformer generation. (the protocol)
+    section 5. (the measures)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from statistics import fmean, median
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphscore.data.molecules import Chem, flat_smiles, mol_from_data, remove_hydrogens
+from graphscore.metrics.comparison import Attempt, Comparison, prepare
+from graphscore.metrics.intervals import mean_and_median, share
+from graphscore.metrics.protocols import TORSIONAL_DIFFUSION, Protocol
+from graphscore.metrics.rmsd import best_rmsd, matchings
+from graphscore.metrics.stereo import MIRRORED, RIGHT, stereo_of
 
-THRESHOLDS = (0.05, 0.1, 0.25, 0.5, 0.75, 1.25)
-MAX_MATCHES = 10_000
-PROTOCOL = (
-    "heavy-atom RMSD in Angstrom, equivalent atoms matched (at most 10,000 ways); "
-    "coverage is the share with RMSD < threshold; "
-    "failed conformers and molecules count as uncovered; AMR is averaged over what did not fail"
-)
-
-Attempt = Data | None
-"""A generated conformer; None, or one whose coordinates are not finite, is a failed attempt."""
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 41))
+"""0.05 to 2 Angstrom."""
 
 
-def rmsd_matrix(references: Sequence[Data], generated: Sequence[Data]) -> np.ndarray:
+def rmsd_matrix(references: Sequence[Data], generated: Sequence[Data]) -> NDArray[np.float64]:
     """Heavy-atom RMSD of all pairs, minimal over rotations, translations and matchings of equivalent atoms.
 
     Mirror images are not superposed. Terminal groups that differ only by how a charge is drawn, as in
-    carboxylates, count as equivalent. Where a molecule has more than ``MAX_MATCHES`` matchings, the RMSD is
-    an upper bound.
+    carboxylates, count as equivalent. Where a molecule has more than
+    :data:`~graphscore.metrics.rmsd.MAX_MATCHES` matchings, the RMSD is an upper bound.
 
     Args:
         references: ``R`` conformers with ``pos``.
@@ -59,63 +52,108 @@ def rmsd_matrix(references: Sequence[Data], generated: Sequence[Data]) -> np.nda
         ValueError: If they are not conformers of one molecule (apart from stereo), or coordinates are
             missing.
     """
-    from rdkit.Chem import rdMolAlign
-
-    rows, columns = [_heavy(data) for data in references], [_heavy(data) for data in generated]
-    kinds = {flat_smiles(mol) for mol in (*rows, *columns)}
-    if len(kinds) > 1:
-        raise ValueError(f"Expected conformers of one molecule, but got {sorted(kinds)}")
-    out = np.empty((len(rows), len(columns)))
-    for i, reference in enumerate(rows):
-        for j, mol in enumerate(columns):
-            out[i, j] = rdMolAlign.GetBestRMS(mol, reference, maxMatches=MAX_MATCHES)
-    return out
+    comparison = prepare(references, generated)
+    for number, failure in enumerate(comparison.failures):
+        if failure is not None:
+            raise ValueError(f"Expected conformers of one molecule, but generated number {number}: {failure}")
+    return best_rmsd(comparison.references, comparison.generated, matchings(comparison.mol).atoms)
 
 
 def evaluate_molecule(
-    references: Sequence[Data], generated: Sequence[Attempt], thresholds: Sequence[float] = THRESHOLDS
+    comparison: Comparison, thresholds: Sequence[float] = THRESHOLDS, protocol: Protocol = TORSIONAL_DIFFUSION
 ) -> dict[str, Any]:
-    """Measure the conformers of one molecule.
+    """Measure the conformers of one molecule, those that the protocol has selected.
 
     Args:
-        references: Reference conformers.
-        generated: All attempts, failed ones included.
+        comparison: The molecule.
         thresholds: For coverage, in Angstrom.
+        protocol: What counts as covered.
 
     Returns:
-        ``smiles``, ``num_references``, ``num_generated`` (attempts), ``failures`` (one reason for each failed
-        attempt), ``amr_r`` and ``amr_p`` in Angstrom, ``cov_r`` and ``cov_p``: shares from 0 to 1 by
-        threshold. What has nothing to average over is None.
+        ``smiles``, ``num_references``, ``num_generated`` (attempts) and ``num_failed``; ``amr_r`` and ``amr_p`` in
+        Angstrom, ``cov_r`` and ``cov_p``: shares from 0 to 1 by threshold; ``rmsd_is_exact``, False where it is an
+        upper bound; ``stereo``, None where none was asked for, else the number of conformers that are ``right`` and
+        ``mirrored``; ``reference_rmsd``, from each reference to the closest conformer; ``conformers``, one entry for
+        each attempt: ``rmsd`` to the closest reference, ``stereo`` (a word) and ``failure`` (a reason), or None. What
+        has nothing to average over is None.
     """
-    survivors, failures = [], []
-    for i, attempt in enumerate(generated):
-        reason = _failure(attempt, references)
-        if reason is None and attempt is not None:
-            survivors.append(attempt)
-        else:
-            failures.append(f"conformer {i}: {reason}")
-    compared = bool(references and survivors)
-    recall, precision = (
-        np.empty(0),
-        np.empty(0),
-    )  # distances of what could be compared; nothing else can be covered
-    if compared:
-        rmsd = rmsd_matrix(references, survivors)
-        recall, precision = rmsd.min(axis=1), rmsd.min(axis=0)
+    orders = matchings(comparison.mol)
+    rmsd = best_rmsd(comparison.references, comparison.generated, orders.atoms)
+    num_references, num_attempts = len(comparison.references), len(comparison.failures)
+    compared = bool(rmsd.size)
+    # What could not be compared cannot be covered either.
+    recall, precision = (rmsd.min(axis=1), rmsd.min(axis=0)) if compared else (np.empty(0), np.empty(0))
+    verdicts = stereo_of(comparison)
+
+    def coverage(distances: NDArray[np.float64], total: int) -> dict[str, float | None]:
+        counts = {str(t): int(protocol.covered(distances, t).sum()) for t in thresholds}
+        return {t: count / total if total else None for t, count in counts.items()}
+
     return {
-        "smiles": _name(references, survivors),
-        "num_references": len(references),
-        "num_generated": len(generated),
-        "failures": failures,
+        "smiles": comparison.name,
+        "num_references": num_references,
+        "num_generated": num_attempts,
+        "num_failed": num_attempts - len(comparison.generated),
+        "rmsd_is_exact": orders.complete,
         "amr_r": float(recall.mean()) if compared else None,
         "amr_p": float(precision.mean()) if compared else None,
-        "cov_r": {str(t): _share(recall, t, len(references)) for t in thresholds},
-        "cov_p": {str(t): _share(precision, t, len(generated) if references else 0) for t in thresholds},
+        "cov_r": coverage(recall, num_references),
+        "cov_p": coverage(precision, max(num_attempts, 1) if num_references else 0),  # 0 where nothing was generated
+        "stereo": None if verdicts is None else {word: verdicts.count(word) for word in (RIGHT, MIRRORED)},
+        "reference_rmsd": [round(float(value), 5) for value in recall],
+        "conformers": _entries(comparison, precision, verdicts),
+    }
+
+
+def summarize(
+    molecules: Sequence[dict[str, Any]],
+    thresholds: Sequence[float] = THRESHOLDS,
+    protocol: Protocol = TORSIONAL_DIFFUSION,
+    left_out: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Average results of :func:`evaluate_molecule` over molecules.
+
+    Args:
+        molecules: The results.
+        thresholds: Those that they have.
+        protocol: The one that they follow.
+        left_out: SMILES of the molecules that the protocol leaves out.
+
+    Returns:
+        A dict that ``json`` can write; see :func:`evaluate_conformers`.
+    """
+    with_stereo = [result for result in molecules if result["stereo"] is not None]
+    attempts = [result["num_generated"] for result in with_stereo]
+    right = [result["stereo"][RIGHT] for result in with_stereo]
+    mirrored = [result["stereo"][MIRRORED] for result in with_stereo]
+    short = [r for r in molecules if r["num_generated"] < protocol.per_reference * r["num_references"]]
+    return {
+        "protocol": protocol.description,
+        "thresholds": list(thresholds),
+        "num_molecules": len(molecules),
+        "num_references": sum(r["num_references"] for r in molecules),
+        "num_generated": sum(r["num_generated"] for r in molecules),
+        "num_failed_conformers": sum(r["num_failed"] for r in molecules),
+        "num_failed_molecules": sum(r["num_failed"] == r["num_generated"] for r in molecules),
+        "num_short_molecules": len(short),
+        "num_upper_bounds": sum(not r["rmsd_is_exact"] for r in molecules),
+        "left_out": list(left_out),
+        "amr_r": mean_and_median([r["amr_r"] for r in molecules]),
+        "amr_p": mean_and_median([r["amr_p"] for r in molecules]),
+        "cov_r": {str(t): mean_and_median([r["cov_r"][str(t)] for r in molecules]) for t in thresholds},
+        "cov_p": {str(t): mean_and_median([r["cov_p"][str(t)] for r in molecules]) for t in thresholds},
+        "stereo": {
+            "strict": share(right, attempts),
+            "enantiomer_tolerant": share([a + b for a, b in zip(right, mirrored, strict=True)], attempts),
+        },
+        "molecules": list(molecules),
     }
 
 
 def evaluate_conformers(
-    molecules: Iterable[tuple[Sequence[Data], Sequence[Attempt]]], thresholds: Sequence[float] = THRESHOLDS
+    molecules: Iterable[tuple[Sequence[Data], Sequence[Attempt]]],
+    thresholds: Sequence[float] = THRESHOLDS,
+    protocol: Protocol = TORSIONAL_DIFFUSION,
 ) -> dict[str, Any]:
     """Measure the conformers of many molecules.
 
@@ -123,103 +161,39 @@ def evaluate_conformers(
         molecules: Pairs (references, generated) for each molecule; one for which nothing was generated has an
             empty list.
         thresholds: For coverage, in Angstrom.
+        protocol: How many conformers count, what covered means, and what becomes of failures.
 
     Returns:
-        A dict that ``json`` can write: ``protocol``, ``thresholds``, counts (``num_failed_molecules`` are
-        those without any usable conformer), ``amr_r``, ``amr_p``, ``cov_r``, ``cov_p`` with ``mean`` and
-        ``median`` over molecules (for coverages, by threshold) and ``molecules``, the results of
+        A dict that ``json`` can write: ``protocol`` with its ``rules``, ``thresholds``, counts
+        (``num_failed_molecules`` are those without any usable conformer, ``num_short_molecules`` those with fewer
+        conformers than the protocol wants, ``num_upper_bounds`` those with too many matchings for an exact RMSD),
+        ``left_out``; ``amr_r``, ``amr_p``, ``cov_r``, ``cov_p`` with ``mean`` and ``median`` over molecules and their
+        95 % intervals (for coverages, by threshold); ``stereo``, the ``strict`` and ``enantiomer_tolerant`` share of
+        the conformers for which stereochemistry was asked, failed ones included; ``molecules``, the results of
         :func:`evaluate_molecule`. What has nothing to average over is None.
     """
-    results = [evaluate_molecule(references, generated, thresholds) for references, generated in molecules]
-    return {
-        "protocol": PROTOCOL,
-        "thresholds": list(thresholds),
-        "num_molecules": len(results),
-        "num_references": sum(r["num_references"] for r in results),
-        "num_generated": sum(r["num_generated"] for r in results),
-        "num_failed_conformers": sum(len(r["failures"]) for r in results),
-        "num_failed_molecules": sum(len(r["failures"]) == r["num_generated"] for r in results),
-        "amr_r": _summary([r["amr_r"] for r in results]),
-        "amr_p": _summary([r["amr_p"] for r in results]),
-        "cov_r": {str(t): _summary([r["cov_r"][str(t)] for r in results]) for t in thresholds},
-        "cov_p": {str(t): _summary([r["cov_p"][str(t)] for r in results]) for t in thresholds},
-        "molecules": results,
-    }
+    results, left_out = [], []
+    for references, generated in molecules:
+        comparison = prepare(references, generated)
+        selected = protocol.select(comparison)
+        if selected is None:
+            left_out.append(comparison.name)
+        else:
+            results.append(evaluate_molecule(selected, thresholds, protocol))
+    return summarize(results, thresholds, protocol, left_out)
 
 
-def keeps_stereo(conformer: Data) -> bool:
-    """Whether a conformer's coordinates have every stereo mark (R/S, E/Z) of its ``smiles``; unmarked ones are free."""
-    wanted = Chem.MolFromSmiles(conformer.smiles)
-    return remove_hydrogens(mol_from_data(conformer)).HasSubstructMatch(wanted, useChirality=True)
-
-
-def bond_length_deviation(generated: Sequence[Attempt], references: Sequence[Data]) -> float | None:
-    """Mean absolute difference between bond lengths and the references' mean length of the same bond.
-
-    Bonds to hydrogen count as well. Where the generated atoms are in another order, equivalent bonds may be
-    exchanged.
-
-    Args:
-        generated: All attempts for one molecule; failed ones are left out.
-        references: Its reference conformers, atoms in one order.
-
-    Returns:
-        Deviation in Angstrom; None if there is no usable conformer, reference or bond.
-    """
-    survivors = [item for item in generated if item is not None and _failure(item, references) is None]
-    if not survivors or not references:
-        return None
-    bonded = references[0].bond > 0
-    i, j = references[0]["edge_index"][:, bonded].numpy()
-    if not len(i):
-        return None
-    target = mol_from_data(references[0])
-    expected = np.mean([_lengths(mol_from_data(item), target, i, j) for item in references], axis=0)
-    lengths = np.stack([_lengths(mol_from_data(item), target, i, j) for item in survivors])
-    return float(np.abs(lengths - expected).mean())
-
-
-def _lengths(mol: Chem.Mol, target: Chem.Mol, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """Distances between atoms ``i`` and ``j``, as the target numbers them."""
-    same_order = _table(mol) == _table(target)
-    order = np.arange(mol.GetNumAtoms()) if same_order else np.array(mol.GetSubstructMatch(target))
-    pos = mol.GetConformer().GetPositions()[order]
-    return np.linalg.norm(pos[i] - pos[j], axis=1)
-
-
-def _table(mol: Chem.Mol) -> tuple[list[int], set[tuple[int, int]]]:
-    numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
-    return numbers, {(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in mol.GetBonds()}
-
-
-def _heavy(data: Data) -> Chem.Mol:
-    if data.pos is None:
-        raise ValueError(f"Expected a conformer, but the graph {data.get('smiles', '')!r} has no pos")
-    return remove_hydrogens(mol_from_data(data))
-
-
-def _failure(attempt: Attempt, references: Sequence[Data]) -> str | None:
-    """Why an attempt cannot be compared with the references; None if it can."""
-    if attempt is None:
-        return "nothing was generated"
-    try:
-        kind = flat_smiles(_heavy(attempt))
-    except ValueError as error:
-        return str(error)
-    if references and kind != (expected := flat_smiles(mol_from_data(references[0]))):
-        return f"it is {kind}, not {expected}"
-    return None
-
-
-def _name(references: Sequence[Data], survivors: Sequence[Data]) -> str | None:
-    return next((item.get("smiles") for item in (*references, *survivors)), None)
-
-
-def _share(distances: np.ndarray, threshold: float, total: int) -> float | None:
-    """Share of ``total`` attempts, failed ones included, that are below the threshold."""
-    return float((distances < threshold).sum() / total) if total else None
-
-
-def _summary(values: Sequence[float | None]) -> dict[str, float | None]:
-    known = [value for value in values if value is not None]
-    return {"mean": fmean(known), "median": median(known)} if known else {"mean": None, "median": None}
+def _entries(
+    comparison: Comparison, distances: NDArray[np.float64], verdicts: Sequence[str] | None
+) -> list[dict[str, float | str | None]]:
+    """One entry for each attempt; distances and verdicts are of those that did not fail."""
+    rmsd = iter(distances)
+    words = iter(verdicts or ())
+    return [
+        {
+            "rmsd": round(float(next(rmsd)), 5) if failure is None and len(distances) else None,
+            "stereo": next(words) if failure is None and verdicts else None,
+            "failure": failure,
+        }
+        for failure in comparison.failures
+    ]

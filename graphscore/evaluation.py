@@ -1,0 +1,251 @@
+"""Conformers of several methods against the same references by the same rules; files of conformers and baselines."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch_geometric.data import Data
+
+from graphscore import __version__
+from graphscore.baselines import BASELINES
+from graphscore.data import xtb
+from graphscore.data.dataset import is_molecule
+from graphscore.data.molecules import flat_smiles, mol_from_data, rdBase
+from graphscore.data.readers import Failure, read
+from graphscore.data.writers import write_json
+from graphscore.metrics.comparison import Attempt, Comparison, prepare
+from graphscore.metrics.conformers import evaluate_molecule, summarize
+from graphscore.metrics.energies import METHODS, Energies, compare_energies, summarize_energies
+from graphscore.metrics.geometry import compare_coordinates, internal_coordinates
+from graphscore.metrics.protocols import TORSIONAL_DIFFUSION, Protocol
+from graphscore.metrics.validity import check_validity, posebusters_version, summarize_validity
+from graphscore.registry import find
+
+Progress = Callable[[int, int], None]
+Method = Callable[[str, Sequence[Data]], Sequence[Attempt]]
+"""Gives the generated conformers of a molecule, failed attempts included, from its flat SMILES and references."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is measured beside RMSD, stereochemistry and internal coordinates.
+
+    Attributes:
+        protocol: How many conformers count, what covered means, and what becomes of failures.
+        posebusters: Whether to run the checks of PoseBusters.
+        energies: Key of :data:`~graphscore.metrics.energies.METHODS`; no energies if None.
+    """
+
+    protocol: Protocol = TORSIONAL_DIFFUSION
+    posebusters: bool = False
+    energies: str | None = None
+
+    def versions(self) -> dict[str, str]:
+        """The versions of the programs that measure.
+
+        Raises:
+            ValueError: If the energies are unknown, or there is no program ``xtb`` for them.
+            ImportError: If PoseBusters is wanted but not installed.
+        """
+        versions = {
+            "graphscore": __version__,
+            "python": platform.python_version(),
+            "rdkit": rdBase.rdkitVersion,
+            "torch": torch.__version__,
+        }
+        if self.posebusters:
+            versions["posebusters"] = posebusters_version()
+        if self.energies is not None:
+            find(self.energies, METHODS, "method for energies")
+        if self.energies == "gfn2":
+            try:
+                versions["xtb"] = xtb.version()
+            except RuntimeError as error:
+                raise ValueError(str(error)) from error
+        return versions
+
+
+def evaluate_files(
+    generated: Path,
+    reference: Path,
+    out: Path | None = None,
+    *,
+    measures: Measures | None = None,
+    baselines: Sequence[str] = (),
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Compare the conformers of two files, molecule by molecule.
+
+    Molecules are matched by their SMILES without stereo marks: a conformer of wrong stereo counts, as a bad one.
+
+    Args:
+        generated: Generated conformers.
+        reference: Reference conformers.
+        out: Where to write the report.
+        measures: What is measured.
+        baselines: Keys of :data:`~graphscore.baselines.BASELINES`; each makes as many conformers as the protocol wants.
+        seed: Seed of the baselines.
+        progress: Called with (molecules done, molecules in all).
+
+    Returns:
+        The report of :func:`evaluate_methods` for the generated conformers, with ``baselines``, the same for each of
+        them by name; ``files``; ``versions``; ``seed``; ``skipped``: each record that could not be read, has no
+        coordinates or has no reference. Reference molecules without generated ones count as failed.
+
+    Raises:
+        ValueError: If a file cannot be read, they have no molecule in common, a name is unknown, or ``xtb`` is missing.
+        ImportError: If PoseBusters is wanted but not installed.
+    """
+    if out is not None and out.suffix != ".json":
+        raise ValueError(f"The report is JSON; expected a name that ends in .json, but got {out}")
+    measures = measures or Measures()
+    versions = measures.versions()
+    makers = {name: find(name, BASELINES, "baseline") for name in baselines}
+    skipped: list[Failure] = []
+    ours, theirs = _by_molecule(generated, skipped), _by_molecule(reference, skipped)
+    if not set(ours) & set(theirs):
+        raise ValueError(f"{generated} and {reference} have no molecule in common")
+    for smiles in ours.keys() - theirs.keys():
+        skipped.append(Failure(str(generated), smiles, "no reference conformer of this molecule"))
+    reports = evaluate_methods(
+        theirs,
+        {"": lambda smiles, _: ours.get(smiles, [])}
+        | {name: baseline(make, measures.protocol.per_reference, seed) for name, make in makers.items()},
+        measures,
+        progress,
+    )
+    report = {
+        "files": {"generated": str(generated), "reference": str(reference)},
+        "versions": versions,
+        "seed": seed,
+        **reports.pop(""),
+        "baselines": reports,
+        "skipped": [asdict(failure) for failure in skipped],
+    }
+    if out is not None:
+        write_json(report, out)
+    return report
+
+
+def evaluate_methods(
+    molecules: Mapping[str, Sequence[Data]],
+    methods: Mapping[str, Method],
+    measures: Measures | None = None,
+    progress: Progress | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Measure the conformers that several methods make of the same molecules.
+
+    Args:
+        molecules: References by flat SMILES.
+        methods: By name.
+        measures: What is measured.
+        progress: Called with (molecules done, molecules in all).
+
+    Returns:
+        For each method, the report of :func:`~graphscore.metrics.conformers.evaluate_conformers`, with ``geometry`` of
+        :func:`~graphscore.metrics.geometry.compare_coordinates`, and if they are measured ``validity`` of
+        :func:`~graphscore.metrics.validity.summarize_validity` and ``energies`` of
+        :func:`~graphscore.metrics.energies.summarize_energies`, whose parts are in the entries of ``molecules`` too.
+    """
+    measures = measures or Measures()
+    entries: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
+    coordinates: dict[str, list[Any]] = {name: [] for name in methods}
+    left_out: dict[str, list[str]] = {name: [] for name in methods}
+    for done, (smiles, references) in enumerate(molecules.items()):
+        if progress is not None:
+            progress(done, len(molecules))
+        reference_energies = _energies(prepare(references, []), "references", measures.energies)
+        for name, method in methods.items():
+            comparison = measures.protocol.select(prepare(references, method(smiles, references)))
+            if comparison is None:
+                left_out[name].append(smiles)
+                continue
+            coordinates[name].append(internal_coordinates(comparison))
+            entries[name].append(_measure(comparison, measures, reference_energies))
+    if progress is not None:
+        progress(len(molecules), len(molecules))
+    return {
+        name: _summary(entries[name], measures, left_out[name])
+        | {"geometry": compare_coordinates(coordinates[name]), "molecules": entries[name]}
+        for name in methods
+    }
+
+
+def baseline(make: Callable[[str, int, int], list[Data]], per_reference: int, seed: int) -> Method:
+    """A method of :func:`evaluate_methods` that makes conformers anew, as many for each reference.
+
+    Args:
+        make: One of :data:`~graphscore.baselines.BASELINES`.
+        per_reference: Conformers for each reference, of the same stereoisomer.
+        seed: Seed.
+
+    Returns:
+        The method. Conformers that could not be made are failed attempts.
+    """
+
+    def method(_: str, references: Sequence[Data]) -> list[Attempt]:
+        attempts: list[Attempt] = []
+        for smiles, count in Counter(data.smiles for data in references).items():
+            num = per_reference * count
+            try:
+                made, reason = make(smiles, num, seed), "it was not made"
+            except ValueError as error:
+                made, reason = [], str(error)
+            attempts += [*made, *[reason] * (num - len(made))]
+        return attempts
+
+    return method
+
+
+def _measure(comparison: Comparison, measures: Measures, reference_energies: Energies | str | None) -> dict[str, Any]:
+    """The entry of one molecule."""
+    entry = evaluate_molecule(comparison, protocol=measures.protocol)
+    if measures.posebusters:
+        entry["validity"] = check_validity(comparison)
+    energies = _energies(comparison, "generated", measures.energies)
+    if isinstance(energies, Energies) and isinstance(reference_energies, Energies):
+        entry["energies"] = compare_energies(reference_energies, energies)
+    elif isinstance(energies, str):
+        entry["energies"] = {"failures": [energies]}
+    return entry
+
+
+def _summary(entries: Sequence[dict[str, Any]], measures: Measures, left_out: Sequence[str]) -> dict[str, Any]:
+    report = summarize(entries, protocol=measures.protocol, left_out=left_out)
+    if measures.posebusters:
+        report["validity"] = summarize_validity([entry["validity"] for entry in entries])
+    if measures.energies is not None:
+        report["energies"] = summarize_energies(measures.energies, [entry["energies"] for entry in entries])
+    return report
+
+
+def _energies(comparison: Comparison, side: str, method: str | None) -> Energies | str | None:
+    """Energies of one side of a comparison, why there are none, or None if they are not wanted."""
+    if method is None:
+        return None
+    try:
+        return METHODS[method](comparison.mol, getattr(comparison, side))
+    except ValueError as error:
+        return str(error)
+
+
+def _by_molecule(path: Path, skipped: list[Failure]) -> dict[str, list[Data]]:
+    result = read(path)
+    skipped += result.failures
+    molecules: dict[str, list[Data]] = {}
+    for number, item in enumerate(result.items, start=1):
+        if not is_molecule(item) or "pos" not in item:
+            skipped.append(Failure(str(path), f"record {number}", "not a molecule with 3-D coordinates"))
+            continue
+        molecules.setdefault(flat_smiles(mol_from_data(item)), []).append(item)
+    if not molecules:
+        reason = f": {skipped[-1].reason}" if skipped else ""
+        raise ValueError(f"{path} has no molecule with 3-D coordinates{reason}")
+    return molecules

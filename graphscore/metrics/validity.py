@@ -1,0 +1,93 @@
+"""Plausibility of single conformers by the checks of PoseBusters: bond lengths, angles, flat rings, clashes, energy.
+
+References:
+    M. Buttenschoen, G. M. Morris, C. M. Deane (2024), PoseBusters: AI-based docking methods fail to generate
+    physically valid poses or generalise to novel sequences.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from graphscore.data.molecules import rdBase
+from graphscore.metrics.comparison import Comparison
+from graphscore.metrics.intervals import share
+
+GEOMETRY = ("bond_lengths", "bond_angles", "aromatic_ring_flatness", "internal_steric_clash")
+"""The checks of structure that need no energy."""
+
+
+def check_validity(comparison: Comparison) -> dict[str, Any]:
+    """Check the generated conformers of one molecule by PoseBusters' configuration ``mol``.
+
+    Args:
+        comparison: The conformers; failed attempts pass no check.
+
+    Returns:
+        ``num_generated`` (attempts), ``all`` and ``geometry``: how many pass every check, and those of ``GEOMETRY``;
+        ``passed`` and ``checked``: by check, how many pass and how many there are. What PoseBusters cannot decide
+        (the energy where its force field lacks parameters) is no failure, and is not among ``checked``.
+
+    Raises:
+        ImportError: If PoseBusters is not installed.
+    """
+    busters = _busters()
+    attempts = len(comparison.failures)
+    out: dict[str, Any] = {"num_generated": attempts, "all": 0, "geometry": 0}
+    if not len(comparison.generated):
+        return {**out, "passed": {}, "checked": {}}
+    with rdBase.BlockLogs():
+        table = busters.bust([comparison.with_conformer(pos) for pos in comparison.generated])
+    passed, undecided = Counter(), Counter()
+    for row in table.to_dict("records"):
+        undecided.update(name for name, value in row.items() if value != value)  # nan
+        passed.update(name for name, value in row.items() if value == value and value)
+        out["all"] += all(row.values())  # nan counts as true
+        out["geometry"] += all(row[name] for name in GEOMETRY)
+    names = list(table.columns)
+    checked = {name: attempts - undecided[name] for name in names}
+    return {**out, "passed": {name: passed[name] for name in names}, "checked": checked}
+
+
+def summarize_validity(molecules: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Pass rates over the conformers of all molecules.
+
+    Args:
+        molecules: Results of :func:`check_validity`.
+
+    Returns:
+        ``all``, ``geometry`` and, by check, ``checks``: each with the ``share`` of conformers that pass, its 95 %
+        interval ``ci`` and ``total``, how many there are, failed attempts included.
+    """
+    attempts = [result["num_generated"] for result in molecules]
+    names = dict.fromkeys(name for result in molecules for name in result["checked"])
+    # A molecule without any conformer fails in every check.
+    checked = {n: [r["checked"].get(n, r["num_generated"]) for r in molecules] for n in names}
+    return {
+        "all": share([result["all"] for result in molecules], attempts),
+        "geometry": share([result["geometry"] for result in molecules], attempts),
+        "checks": {name: share([r["passed"].get(name, 0) for r in molecules], checked[name]) for name in names},
+    }
+
+
+def posebusters_version() -> str:
+    """The version of PoseBusters.
+
+    Raises:
+        ImportError: If it is not installed.
+    """
+    return _module().__version__
+
+
+def _busters() -> Any:
+    return _module().PoseBusters(config="mol")
+
+
+def _module() -> Any:
+    try:
+        import posebusters
+    except ImportError as error:
+        raise ImportError('These checks need PoseBusters: pip install "graphscore[eval]"') from error
+    return posebusters
