@@ -44,7 +44,7 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> Path:
     Raises:
         ValueError: If the path is a folder or has another extension.
     """
-    with replacing(_check(path, ".png")) as temporary:
+    with replacing(check_suffix(path, ".png")) as temporary:
         figure.savefig(temporary, format="png", dpi=dpi)
     return Path(path)
 
@@ -62,12 +62,17 @@ def save_page(text: str, path: str | Path) -> Path:
     Raises:
         ValueError: If the path is a folder or has another extension.
     """
-    with replacing(_check(path, ".html")) as temporary:
+    with replacing(check_suffix(path, ".html")) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
     return Path(path)
 
 
-def _check(path: str | Path, suffix: str) -> Path:
+def check_suffix(path: str | Path, suffix: str) -> Path:
+    """Check the name of a picture or page, before the work that would fill it.
+
+    Raises:
+        ValueError: If the path is a folder or has another extension.
+    """
     path = Path(path)
     if path.suffix.lower() != suffix:
         raise ValueError(f"Expected a {suffix} file, but got {path}")

@@ -1,15 +1,12 @@
-"""Molecules in space as balls and sticks: superposition, pose and shapes, shared by the page and the picture."""
+"""Molecules in space as balls and sticks: colors and sizes, shared by the page and the picture, and shapes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from torch_geometric.data import Data
 
-from graphscore.data.molecules import Chem, mol_from_data, remove_hydrogens
-from graphscore.metrics.conformers import MAX_MATCHES
+from graphscore.data.molecules import BONDS, Chem
 
 # The usual colors (Corey, Pauling, Koltun), toned down where they are too pale or too loud on white.
 _COLORS = {
@@ -27,8 +24,16 @@ _COLORS = {
     "I": "#7a35a0",
 }
 _OTHER_COLOR = "#ff69b4"
-_BALL = 0.23  # of the van der Waals radius
+_BALL = 0.23  # radius of a ball, of the van der Waals radius
 _STICK = 0.1  # radius of a single bond, in Angstrom
+STRANDS: dict[int, list[tuple[float, float, bool]]] = {
+    1: [(0.0, _STICK, False)],
+    2: [(-0.12, 0.07, False), (0.12, 0.07, False)],
+    3: [(-0.17, 0.05, False), (0.0, 0.05, False), (0.17, 0.05, False)],
+    4: [(0.0, 0.085, False), (0.21, 0.05, True)],
+}
+"""Strands of a bond, by its number in graphs: distance from the line between the atoms, to the side on which an
+aromatic ring is, and radius, both in Angstrom; dashed or not."""
 
 
 class Shape(NamedTuple):
@@ -58,47 +63,14 @@ class Shape(NamedTuple):
         return float((np.linalg.norm(self.centers, axis=1) + self.radii).max())
 
 
-class Panel(NamedTuple):
-    """A generated conformer on top of its reference.
-
-    Attributes:
-        shape: What to draw; None for a failed attempt.
-        rmsd: Heavy-atom RMSD to the reference in Angstrom; infinite for a failed attempt.
-        failure: Why the attempt failed, or empty.
-    """
-
-    shape: Shape | None
-    rmsd: float
-    failure: str = ""
-
-
-def superpose(reference: Data, generated: Sequence[Data | None]) -> tuple[Shape, list[Panel]]:
-    """Turn a reference to its broad side and lay generated conformers onto it.
-
-    Args:
-        reference: Molecule with ``pos``, laid out as :mod:`graphscore.data.molecules` says.
-        generated: Conformers of the same molecule. None, or one whose coordinates are not finite, is a failed
-            attempt.
-
-    Returns:
-        The reference, and one panel for each generated conformer, closest first, failed ones last.
-
-    Raises:
-        ValueError: If the reference is no molecule with coordinates, or a generated one is another molecule.
-    """
-    if reference.get("pos") is None:
-        raise ValueError(f"Expected a conformer, but the graph {reference.get('smiles', '')!r} has no pos")
-    target = mol_from_data(reference)
-    pos = target.GetConformer().GetPositions()
-    pose = _broad_side(pos - pos.mean(axis=0))
-    center = ((pos @ pose).max(axis=0) + (pos @ pose).min(axis=0)) / 2
-    panels = [_panel(attempt, target, pose, center) for attempt in generated]
-    return ball_and_stick(target, pos @ pose - center), sorted(panels, key=lambda panel: panel.rmsd)
-
-
 def color_of(number: int) -> str:
     """Color of an element by atomic number, as ``#rrggbb``."""
     return _COLORS.get(Chem.GetPeriodicTable().GetElementSymbol(int(number)), _OTHER_COLOR)
+
+
+def radius_of(number: int) -> float:
+    """Radius of an element's ball in Angstrom."""
+    return _BALL * Chem.GetPeriodicTable().GetRvdw(int(number))
 
 
 def ball_and_stick(mol: Chem.Mol, pos: np.ndarray) -> Shape:
@@ -111,13 +83,12 @@ def ball_and_stick(mol: Chem.Mol, pos: np.ndarray) -> Shape:
         pos: ``[N, 3]`` coordinates, in Angstrom.
     """
     elements = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
-    table = Chem.GetPeriodicTable()
-    radii = np.array([_BALL * table.GetRvdw(int(number)) for number in elements])
+    radii = np.array([radius_of(number) for number in elements])
     sticks, stick_radii, owners, bonds = [], [], [], []
     for bond in mol.GetBonds():
         i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
         side = _side(bond, pos)
-        for offset, radius, dashed in _STRANDS[bond.GetBondType()]:
+        for offset, radius, dashed in STRANDS[BONDS[bond.GetBondType()]]:
             for owner, ends in _strand(pos[[i, j]] + offset * side, radii[[i, j]], abs(offset), dashed):
                 sticks.append(ends)
                 stick_radii.append(radius)
@@ -132,57 +103,6 @@ def ball_and_stick(mol: Chem.Mol, pos: np.ndarray) -> Shape:
         stick_elements=elements[np.array(owners, dtype=int)],
         stick_bonds=np.array(bonds, dtype=int).reshape(-1, 2),
     )
-
-
-# Strands of a bond: distance from the line between the atoms, radius (both in Angstrom), dashed or not.
-_STRANDS: dict[Chem.BondType, list[tuple[float, float, bool]]] = {
-    Chem.BondType.SINGLE: [(0.0, _STICK, False)],
-    Chem.BondType.DOUBLE: [(-0.12, 0.07, False), (0.12, 0.07, False)],
-    Chem.BondType.TRIPLE: [(-0.17, 0.05, False), (0.0, 0.05, False), (0.17, 0.05, False)],
-    Chem.BondType.AROMATIC: [(0.0, 0.085, False), (0.21, 0.05, True)],
-}
-
-
-def _panel(attempt: Data | None, target: Chem.Mol, pose: np.ndarray, center: np.ndarray) -> Panel:
-    pos = None if attempt is None else attempt.get("pos")
-    if attempt is None or pos is None:
-        return Panel(None, np.inf, "nothing was generated")
-    if not pos.isfinite().all():
-        return Panel(None, np.inf, "its coordinates are not finite")
-    mol = mol_from_data(attempt)
-    transform, rmsd = _superposition(mol, target)
-    moved = mol.GetConformer().GetPositions() @ transform[:3, :3].T + transform[:3, 3]
-    return Panel(ball_and_stick(mol, moved @ pose - center), rmsd)
-
-
-def _superposition(mol: Chem.Mol, target: Chem.Mol) -> tuple[np.ndarray, float]:
-    """The rigid motion ``[4, 4]`` of a molecule onto the target, and the heavy-atom RMSD."""
-    from rdkit.Chem import rdMolAlign
-
-    heavy = remove_hydrogens(target)
-    try:
-        rmsd, transform, _ = rdMolAlign.GetBestAlignmentTransform(remove_hydrogens(mol), heavy, maxMatches=MAX_MATCHES)
-        pos = heavy.GetConformer().GetPositions()
-        if np.linalg.matrix_rank(pos - pos.mean(axis=0), tol=0.1) < 2:
-            # Heavy atoms on a line leave the turn about it open, which the hydrogens decide.
-            _, transform, _ = rdMolAlign.GetBestAlignmentTransform(mol, target, maxMatches=MAX_MATCHES)
-    except RuntimeError as error:
-        smiles = [Chem.MolToSmiles(remove_hydrogens(m)) for m in (target, mol)]
-        raise ValueError(f"Expected conformers of one molecule, but got {smiles}") from error
-    return np.array(transform), float(rmsd)
-
-
-def _broad_side(pos: np.ndarray) -> np.ndarray:
-    """The rotation ``[3, 3]`` (for rows, from the right) to the principal axes, tilted to show the depth."""
-    axes = np.linalg.eigh(pos.T @ pos)[1][:, ::-1]
-    along = pos @ axes
-    farthest = np.abs(along).argmax(axis=0)
-    axes = axes * np.where(along[farthest, range(3)] < 0, -1.0, 1.0)  # else the signs are up to the machine
-    axes[:, 2] = np.cross(axes[:, 0], axes[:, 1])
-    x, y = np.deg2rad(28.0), np.deg2rad(-18.0)
-    about_x = np.array([[1, 0, 0], [0, np.cos(x), np.sin(x)], [0, -np.sin(x), np.cos(x)]])
-    about_y = np.array([[np.cos(y), 0, -np.sin(y)], [0, 1, 0], [np.sin(y), 0, np.cos(y)]])
-    return axes @ about_y @ about_x
 
 
 def _side(bond: Chem.Bond, pos: np.ndarray) -> np.ndarray:
