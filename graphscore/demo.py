@@ -102,7 +102,8 @@ def run_demo(config: Config, out: Path, *, num_groups: int = 60, progress: bool 
 def _report_molecules(
     groups: Sequence[list[Data]], samples: dict[str, list[list[Data]]], out: Path, seed: int
 ) -> tuple[dict[str, Any], dict[str, Path]]:
-    from graphscore.metrics.conformers import bond_length_deviation, evaluate_conformers
+    from graphscore.metrics.conformers import evaluate_conformers
+    from graphscore.metrics.geometry import bond_length_deviation
     from graphscore.viz.conformers import conformer_page, conformer_picture
 
     etkdg = [_etkdg(group[0], 2 * len(group), seed) for group in groups]

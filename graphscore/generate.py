@@ -12,10 +12,20 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.data.data import BaseData
 
 from graphscore import ops
+from graphscore.data.dataset import is_molecule
+from graphscore.denoiser import ScoreModel
 from graphscore.generators import GraphGenerator
+from graphscore.guidance import Guidance, Inpainting
 from graphscore.samplers import Sampler
 
 Progress = Callable[[int, int], None]
+Assemble = Callable[[Data, Data, Mapping[str, Tensor]], Data]
+Job = tuple[int, int]
+"""Number of a template, and number of a sample of it."""
+Trace = Callable[[Sequence[Job], int, float, Batch], None]
+
+TEMPLATE = "template"
+"""Attribute of the batches in which samples of a template are together: the number of each graph's template."""
 
 
 class Generated(NamedTuple):
@@ -24,10 +34,12 @@ class Generated(NamedTuple):
     Attributes:
         samples: For each template its samples: copies of the template with the fields replaced, in data units.
         failures: For each template, the reason why samples are missing, or ``None``.
+        numbers: For each template the numbers of its samples, from 0: those of missing samples are missing.
     """
 
     samples: list[list[Data]]
     failures: list[str | None]
+    numbers: list[list[int]]
 
 
 def generate(
@@ -38,24 +50,35 @@ def generate(
     seed: int = 0,
     transform: Callable[[Data], Data] | None = None,
     known: Mapping[str, Sequence[int]] | None = None,
+    assemble: Assemble | None = None,
+    together: bool = False,
     max_edges: int | None = None,
     progress: Progress | None = None,
+    trace: Trace | None = None,
 ) -> Generated:
     """Sample each template several times.
 
-    Sample k of a template depends on the template, the seed and k alone: not on the other templates, their order, or
-    how they are batched.
+    Sample k of a template depends on the template, the seed and k alone, up to rounding: not on the other templates,
+    their order, or how they are batched. Samples that guidance makes depend on each other need ``together``; they then
+    depend on their number too.
 
     Args:
-        sampler: A sampler; its model should be in evaluation mode.
+        sampler: A sampler; its model should be in evaluation mode. If part of a field is known to it (guidance by
+            :class:`~graphscore.guidance.inpainting.Inpainting`), samples are moved to where the known part is.
         templates: Graphs; the sampled fields are ignored if present, and nothing is changed in place.
         num: Samples of each template; one number for all, or one for each.
         seed: From 0 to 2**31 - 1.
         transform: Applied to each template for the network's eyes only.
         known: Categories of integer node and edge attributes seen in training; templates with others fail.
-        max_edges: Largest number of edges in a batch; a single graph may exceed it. By default 10,000 on a CPU, whose
-            caches then hold the messages, and 500,000 elsewhere.
+        assemble: Called as ``assemble(template, graph, values)`` with the graph that the network saw and the fields
+            sampled for it; returns the sample. By default a copy of the template with these fields.
+        together: Whether all samples of a template share one batch, whose attribute :data:`TEMPLATE` then tells which
+            graphs are samples of the same one, as :class:`~graphscore.guidance.particle.ParticleGuidance` asks for.
+        max_edges: Largest number of edges in a batch; a single graph, or all samples of a template that stay together,
+            may exceed it. By default 10,000 on a CPU, whose caches then hold the messages, and 500,000 elsewhere.
         progress: Called with (samples done, samples in all).
+        trace: Called as ``trace(jobs, step, t, batch)`` before the first step, after each, and with the result, whose
+            ``t`` is 0; the batch has one graph for each job, with the fields in data units.
 
     Returns:
         Samples and failures, in the order of the templates.
@@ -64,34 +87,44 @@ def generate(
         ValueError: If ``num`` or ``seed`` is out of range.
     """
     nums = [num] * len(templates) if isinstance(num, int) else list(num)
-    if len(nums) != len(templates) or min(nums, default=1) < 1:
-        raise ValueError(f"num must be at least 1, for all or each of {len(templates)} templates, but is {num}")
-    if not 0 <= seed < 2**31:
-        raise ValueError(f"seed must lie between 0 and 2**31 - 1, but is {seed}")
-    fields = list(sampler.model.process.fields)
-    graphs, failures = _input_graphs(templates, transform, fields, known or {})
-    jobs = [(number, k) for number in graphs for k in range(nums[number])]
-    # Graphs of like size share a batch; a result does not depend on it.
-    jobs.sort(key=lambda job: graphs[job[0]].num_edges)
-    found: dict[tuple[int, int], Data] = {}
+    check_request(nums, seed)
+    if len(nums) != len(templates):
+        raise ValueError(f"num must be one number for all or each of {len(templates)} templates, but is {num}")
+    graphs, failures = _input_graphs(templates, transform, list(sampler.model.process.fields), known or {})
     parameter = next(sampler.model.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
     budget = max_edges or (10_000 if device.type == "cpu" else 500_000)
-    for chunk in _chunks(jobs, [graphs[number].num_edges for number, _ in jobs], budget):
+    found: dict[Job, Data] = {}
+    done, total = 0, sum(nums[number] for number in graphs)
+    if progress is not None and total:
+        progress(done, total)
+    for chunk in _chunks(_units(graphs, nums, together), graphs, budget):
+        batch = _collate([graphs[number] for number, _ in chunk])
+        if together:
+            batch[TEMPLATE] = torch.tensor([number for number, _ in chunk])
         seeds = torch.tensor([(seed << 32) + k for _, k in chunk])
-        batch = _collate([graphs[number] for number, _ in chunk]).to(device)
-        batch = sampler(batch, GraphGenerator(seeds))
-        for job, values in zip(chunk, _split_fields(batch, sampler), strict=True):
-            found[job] = _with_values(templates[job[0]], values)
+        batch = _sample(sampler, batch.to(device), GraphGenerator(seeds), chunk, trace)
+        for (number, k), values in zip(chunk, _split_fields(batch, sampler), strict=True):
+            try:
+                found[number, k] = (assemble or with_values)(templates[number], graphs[number], values)
+            except ValueError as error:
+                failures[number] = str(error)
+        done += len(chunk)
         if progress is not None:
-            progress(len(found), len(jobs))
-    samples: list[list[Data]] = [[] for _ in templates]
-    for number in graphs:
-        drawn = [found[number, k] for k in range(nums[number])]
-        samples[number] = [item for item in drawn if all(bool(item[name].isfinite().all()) for name in fields)]
-        if missing := len(drawn) - len(samples[number]):
-            failures[number] = f"{missing} of {len(drawn)} samples are not finite"
-    return Generated(samples, failures)
+            progress(done, total)
+    return _collect(sampler, found, nums, failures)
+
+
+def check_request(nums: Sequence[int], seed: int) -> None:
+    """Check the numbers of samples and the seed.
+
+    Raises:
+        ValueError: If one is out of range.
+    """
+    if min(nums, default=1) < 1:
+        raise ValueError(f"num must be at least 1, but is {min(nums)}")
+    if not 0 <= seed < 2**31:
+        raise ValueError(f"seed must lie between 0 and 2**31 - 1, but is {seed}")
 
 
 def categories(items: Sequence[Data], names: Sequence[str]) -> dict[str, list[int]]:
@@ -119,6 +152,54 @@ def _input_graphs(
     return graphs, failures
 
 
+def _units(graphs: Mapping[int, Data], nums: Sequence[int], together: bool) -> list[list[Job]]:
+    """Jobs that must share a batch, those of like size next to each other; a result does not depend on their order."""
+    order = sorted(graphs, key=lambda number: graphs[number].num_edges)
+    jobs = [[(number, k) for k in range(nums[number])] for number in order]
+    return jobs if together else [[job] for unit in jobs for job in unit]
+
+
+def _sample(
+    sampler: Sampler, batch: Batch, generator: GraphGenerator, jobs: Sequence[Job], trace: Trace | None
+) -> Batch:
+    if trace is None:
+        return _placed(sampler.model, sampler(batch, generator))
+    last = 0
+
+    def callback(step: int, t: float, noisy: Batch) -> None:
+        nonlocal last
+        last = step
+        trace(jobs, step, t, sampler.model.process.to_data(noisy))
+
+    batch = _placed(sampler.model, sampler(batch, generator, callback))
+    trace(jobs, last + 1, 0.0, batch)
+    return batch
+
+
+def _placed(model: ScoreModel, batch: Batch) -> Batch:
+    """Move samples to where their known parts are, if guidance knows some."""
+    while isinstance(model, Guidance):
+        if isinstance(model, Inpainting):
+            batch = model.place(batch)
+        model = model.model
+    return batch
+
+
+def _collect(sampler: Sampler, found: Mapping[Job, Data], nums: Sequence[int], failures: list[str | None]) -> Generated:
+    """Sort the samples by template, and count those that are not finite."""
+    fields = list(sampler.model.process.fields)
+    samples: list[list[Data]] = [[] for _ in nums]
+    numbers: list[list[int]] = [[] for _ in nums]
+    for number, k in sorted(found):
+        if all(bool(found[number, k][name].isfinite().all()) for name in fields):
+            samples[number].append(found[number, k])
+            numbers[number].append(k)
+    for number, most in enumerate(nums):
+        if failures[number] is None and (missing := most - len(samples[number])):
+            failures[number] = f"{missing} of {most} samples are not finite"
+    return Generated(samples, failures, numbers)
+
+
 def _input_graph(
     template: Data, transform: Callable[[Data], Data] | None, fields: Sequence[str], known: Mapping[str, Sequence[int]]
 ) -> Data:
@@ -139,10 +220,20 @@ def _input_graph(
         strange = ~torch.isin(graph[name], torch.tensor(list(values), device=graph[name].device))
         if bool(strange.any()):
             row = int(strange.nonzero()[0])
-            raise ValueError(
-                f"{name} of row {row} is {int(graph[name][row])}, but the model was trained on {list(values)} only"
-            )
+            where, value = _where(template, graph, name, row), int(graph[name][row])
+            raise ValueError(f"{name} of {where} is {value}, but the model was trained on {list(values)} only")
     return graph
+
+
+def _where(template: Data, graph: Data, name: str, row: int) -> str:
+    """Say which atoms of the molecule, or else which row, it is."""
+    if not is_molecule(template):
+        return f"row {row}"
+    from graphscore.data.molfiles import atom_label
+
+    kept = graph.get("kept")
+    nodes = graph["edge_index"][:, row].tolist() if graph.is_edge_attr(name) else [row]
+    return " and ".join(atom_label(template, node if kept is None else int(kept[node])) for node in nodes)
 
 
 def _collate(graphs: Sequence[Data]) -> Batch:
@@ -154,14 +245,15 @@ def _collate(graphs: Sequence[Data]) -> Batch:
     return Batch.from_data_list(tensors)
 
 
-def _chunks(jobs: list[tuple[int, int]], sizes: list[int], budget: int) -> Iterator[list[tuple[int, int]]]:
-    chunk: list[tuple[int, int]] = []
+def _chunks(units: Sequence[list[Job]], graphs: Mapping[int, Data], budget: int) -> Iterator[list[Job]]:
+    chunk: list[Job] = []
     used = 0
-    for job, size in zip(jobs, sizes, strict=True):
+    for unit in units:
+        size = sum(graphs[number].num_edges for number, _ in unit)
         if chunk and used + size > budget:
             yield chunk
             chunk, used = [], 0
-        chunk.append(job)
+        chunk += unit
         used += size
     if chunk:
         yield chunk
@@ -176,7 +268,8 @@ def _split_fields(batch: Batch, sampler: Sampler) -> list[dict[str, Tensor]]:
     return values
 
 
-def _with_values(template: Data, values: Mapping[str, Tensor]) -> Data:
+def with_values(template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
+    """Copy a template with fields replaced: how samples are assembled by default."""
     item = copy.copy(template)
     for name, value in values.items():
         item[name] = value

@@ -1,185 +1,179 @@
-"""Files in, files out: sampling with a trained model, and evaluation of what came out."""
+"""Files in, files out: sampling with a trained model."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch_geometric.data import Data
 
-from graphscore import __version__
-from graphscore.build import build_sampler, build_transform, load_model
 from graphscore.data.dataset import is_molecule
-from graphscore.data.readers import Failure, ReadResult, read, read_smiles
+from graphscore.data.readers import ReadResult, read, read_smiles
 from graphscore.data.writers import check_output, write, write_json
-from graphscore.generate import Generated, generate
+from graphscore.generate import Progress
+from graphscore.sampling import POS, Request, Sampled, Session
+
+if TYPE_CHECKING:  # only molecules need RDKit
+    from graphscore.fragments import Fragment
 
 
 def read_inputs(smiles: Sequence[str], path: Path | None) -> ReadResult:
     """Read what is to be sampled, from SMILES strings or a file.
 
     Raises:
-        ValueError: If both or neither are given, a SMILES string is wrong, or no record of the file can be used.
+        ValueError: If both or neither are given, or nothing of it can be used.
     """
     if bool(smiles) == (path is not None):
         raise ValueError(
             "Expected either SMILES strings or --input FILE" + (", not both" if smiles else ", but got neither")
         )
     result = read_smiles(smiles) if path is None else read(path)
-    if result.failures and (path is None or not result.items):
-        first = result.failures[0]
-        raise ValueError(f"{first.source}, {first.location}: {first.reason}")
+    if not result.items:
+        raise ValueError(str(result.failures[0]))
     return result
 
 
-def sample_file(
-    checkpoint: Path,
-    inputs: ReadResult,
-    out: Path,
-    *,
-    num: int = 1,
-    sampler: str | None = None,
-    num_steps: int | None = None,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Any]:
+def read_fragment(smarts: str | None, template: Path | None) -> Fragment | None:
+    """Read which atoms are to be held where, if any.
+
+    Raises:
+        ValueError: If one is given without the other, or as for :meth:`graphscore.fragments.Fragment.read`.
+        FileNotFoundError: If there is no such file.
+    """
+    if smarts is None and template is None:
+        return None
+    if smarts is None or template is None:
+        raise ValueError("--fix SMARTS and --from FILE belong together: which atoms are held, and where they are")
+    from graphscore.fragments import Fragment
+
+    return Fragment.read(smarts, template)
+
+
+class FileJob:
     """Sample inputs with a trained model, and write the samples and a report of all inputs.
 
-    Args:
-        checkpoint: Model file or folder of a run.
-        inputs: What was read.
-        out: Output file; the report goes beside it, ``<out>.report.json``.
-        num: Samples of each input.
-        sampler: Name of the sampler; the model's default if ``None``.
-        num_steps: Sampling steps; the model's default if ``None``.
-        seed: Seed of the samples.
-        progress: Called with (samples done, samples in all).
+    Everything is checked when it is made, before the work begins.
 
-    Returns:
-        The report: one entry per input, in order, and totals.
+    Args:
+        inputs: What was read.
+        out: Output file.
+        request: What is asked of the model.
+        checkpoint: Model file or folder of a run; by default the weights that come with the package.
+        report: File of the report, ``*.json``; by default beside the output, ``<out>.report.json``.
+        trajectory: File ``*.sdf`` for the steps of all samples, see :class:`~graphscore.trajectory.Trajectories`.
 
     Raises:
-        ValueError: If the output's format is unknown or does not fit, there is no such sampler, or nothing could be
-            sampled.
+        ValueError: If a file cannot be written or does not fit, or as for :class:`~graphscore.sampling.Session`.
         FileNotFoundError: If there is no checkpoint.
     """
-    _check_fit(inputs, check_output(out))
-    model, config, info = load_model(checkpoint)
-    config = config.with_sampling(sampler, num_steps)
-    started = time.monotonic()
-    result = generate(
-        build_sampler(config, model), inputs.items, num=num, seed=seed, transform=build_transform(config),
-        known=info["known"], progress=progress,
-    )  # fmt: skip
-    entries = _entries(inputs, result)
-    samples = [sample for group in result.samples for sample in group]
-    if not samples:
-        raise ValueError(f"Nothing could be sampled: {entries[0]['input']}: {entries[0]['failure']}")
-    write(samples, out)
-    report = {
-        "path": f"{out}.report.json",
-        "num_written": len(samples),
-        "num_sampled": sum(bool(group) for group in result.samples),
-        "num_failed": sum(entry["failure"] is not None for entry in entries),
-        "num_wrong_stereo": sum(entry["wrong_stereo"] for entry in entries),
-        "seed": seed,
-        "sampler": config.sampling.sampler.name,
-        "num_steps": config.sampling.num_steps,
-        "seconds": time.monotonic() - started,
-        "version": __version__,
-        "inputs": entries,
-    }
-    write_json(report, Path(report["path"]))
-    return report
+
+    def __init__(
+        self,
+        inputs: ReadResult,
+        out: Path,
+        request: Request,
+        checkpoint: Path | None = None,
+        report: Path | None = None,
+        trajectory: Path | None = None,
+    ) -> None:
+        self.inputs = inputs
+        self.out = check_output(out)
+        self.report = check_output(Path(f"{out}.report.json") if report is None else report, [".json"])
+        self.trajectory = None if trajectory is None else check_output(trajectory, [".sdf"])
+        if self.trajectory is not None and self.trajectory.absolute() == out.absolute():
+            raise ValueError(f"Samples and trajectory need different files, but both are {out}")
+        for number, item in enumerate(inputs.items, start=1):
+            if not is_molecule(item) and (trajectory is not None or out.suffix.lower() != ".pt"):
+                file = out if trajectory is None else trajectory
+                raise ValueError(f"{file} takes molecules, but input {number} has no `z` and `bond`; write a .pt file")
+        if checkpoint is None:
+            from graphscore.conformers import shipped_checkpoint
+
+            checkpoint = shipped_checkpoint()
+        self.session = Session(checkpoint, request)
+        self.session.check(inputs.items)
+        if trajectory is not None and POS not in self.session.model.fields:
+            raise ValueError(f"The model places no nodes in space, of which {trajectory} could tell")
+
+    def run(self, progress: Progress | None = None) -> dict[str, Any]:
+        """Do the work.
+
+        Args:
+            progress: Called with (samples done, samples in all).
+
+        Returns:
+            The report: all that the samples depend on, what they cost, and one entry per input, those that could not be
+            read last.
+
+        Raises:
+            ValueError: If nothing could be sampled, or a sample does not fit the format of the output.
+        """
+        items, trace = self.inputs.items, None
+        if self.trajectory is not None:
+            from graphscore.trajectory import Trajectories
+
+            trace = Trajectories(dict((field.name, sde) for field, sde in self.session.model.process)[POS])
+        result = self.session(items, progress, trace)
+        entries = _entries(self.inputs, result)
+        samples = [sample for group in result.samples for sample in group]
+        if not samples:
+            reasons = [*(entry["failure"] for entry in entries), *(note for notes in result.notes for note in notes)]
+            raise ValueError(f"Nothing could be sampled: {entries[0]['input']}: {next(filter(None, reasons))}")
+        started = time.perf_counter()
+        write(samples, self.out)
+        if trace is not None and self.trajectory is not None:
+            trace.write(self.trajectory, items)
+        report = {
+            **self.session.describe(),
+            "path": str(self.report),
+            "output": str(self.out),
+            "num_written": len(samples),
+            "num_sampled": sum(bool(group) for group in result.samples),
+            "num_failed": sum(entry["failure"] is not None for entry in entries),
+            "num_wrong_stereo": sum(entry["wrong_stereo"] for entry in entries),
+            "evaluations_per_sample": result.evaluations,
+            "seconds": result.seconds | {"write": time.perf_counter() - started},
+            "inputs": entries,
+        }
+        write_json(report, self.report)
+        return report
 
 
-def evaluate_files(generated: Path, reference: Path, out: Path | None = None) -> dict[str, Any]:
-    """Compare the conformers of two files, molecule by molecule.
-
-    Molecules are matched by their SMILES without stereo marks: a conformer of wrong stereo counts, as a bad one.
-
-    Args:
-        generated: Generated conformers.
-        reference: Reference conformers.
-        out: Where to write the report.
-
-    Returns:
-        The report of :func:`~graphscore.metrics.conformers.evaluate_conformers` and ``skipped``: each record that could
-        not be read, has no coordinates or has no reference. Reference molecules without generated ones count as
-        uncovered.
-
-    Raises:
-        ValueError: If a file cannot be read, or they have no molecule in common.
-    """
-    from graphscore.metrics.conformers import evaluate_conformers
-
-    if out is not None and out.suffix != ".json":
-        raise ValueError(f"The report is JSON; expected a name that ends in .json, but got {out}")
-    skipped: list[Failure] = []
-    ours, theirs = _by_molecule(generated, skipped), _by_molecule(reference, skipped)
-    if not set(ours) & set(theirs):
-        raise ValueError(f"{generated} and {reference} have no molecule in common")
-    for smiles in ours.keys() - theirs.keys():
-        skipped.append(Failure(str(generated), smiles, "no reference conformer of this molecule"))
-    report = evaluate_conformers((conformers, ours.get(smiles, [])) for smiles, conformers in theirs.items())
-    report["skipped"] = [asdict(failure) for failure in skipped]
-    if out is not None:
-        write_json(report, out)
-    return report
-
-
-def _check_fit(inputs: ReadResult, out: Path) -> None:
-    if out.suffix.lower() == ".pt":
-        return
-    for number, item in enumerate(inputs.items, start=1):
-        if not is_molecule(item):
-            raise ValueError(f"{out} takes molecules, but input {number} has no `z` and `bond`; write a .pt file")
-
-
-def _entries(inputs: ReadResult, result: Generated) -> list[dict[str, Any]]:
+def _entries(inputs: ReadResult, result: Sampled) -> list[dict[str, Any]]:
     """The report's entry of each input, those that could not be read last."""
+    rows = zip(inputs.items, result.samples, result.failures, result.notes, strict=True)
     entries = [
         {
             "input": _label(item, number),
             "written": len(samples),
             "failure": failure,
+            "notes": notes,
             "wrong_stereo": _count_wrong_stereo(samples),
+            **{key: max(sample[key] for sample in samples) for key in ("fixed_rmsd",) if samples and key in samples[0]},
         }
-        for number, (item, samples, failure) in enumerate(zip(inputs.items, *result, strict=True), start=1)
+        for number, (item, samples, failure, notes) in enumerate(rows, start=1)
     ]
     return entries + [
-        {"input": f"{failure.source}, {failure.location}", "written": 0, "failure": failure.reason, "wrong_stereo": 0}
+        {
+            "input": f"{failure.source}, {failure.location}",
+            "written": 0,
+            "failure": failure.reason,
+            "notes": [],
+            "wrong_stereo": 0,
+        }
         for failure in inputs.failures
     ]
 
 
 def _count_wrong_stereo(samples: Sequence[Data]) -> int:
-    """How many samples have another stereochemistry than their SMILES, which the network is not told."""
+    """How many samples have another stereochemistry than their SMILES."""
     if not samples or not is_molecule(samples[0]) or not set(samples[0].get("smiles") or "") & set("@/\\"):
         return 0
-    from graphscore.metrics.conformers import keeps_stereo
+    from graphscore.metrics.stereo import keeps_stereo
 
     return sum(not keeps_stereo(sample) for sample in samples)
-
-
-def _by_molecule(path: Path, skipped: list[Failure]) -> dict[str, list[Data]]:
-    from graphscore.data.molecules import flat_smiles, mol_from_data
-
-    result = read(path)
-    skipped += result.failures
-    molecules: dict[str, list[Data]] = {}
-    for number, item in enumerate(result.items, start=1):
-        if not is_molecule(item) or "pos" not in item:
-            skipped.append(Failure(str(path), f"record {number}", "not a molecule with 3-D coordinates"))
-            continue
-        molecules.setdefault(flat_smiles(mol_from_data(item)), []).append(item)
-    if not molecules:
-        reason = f": {skipped[-1].reason}" if skipped else ""
-        raise ValueError(f"{path} has no molecule with 3-D coordinates{reason}")
-    return molecules
 
 
 def _label(item: Data, number: int) -> str:

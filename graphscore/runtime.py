@@ -35,7 +35,7 @@ class Prepared(NamedTuple):
     hint: str | None
 
 
-def prepare(medium_products: bool = False) -> Prepared:
+def prepare(medium_products: bool = False, spare_cores: bool = False) -> Prepared:
     """Set up this process for training and sampling: the same results to rounding, sooner.
 
     It calls :func:`keep_freed_memory`, and looks for other processes that compute, see :func:`busy_hint`. What it sets
@@ -45,12 +45,17 @@ def prepare(medium_products: bool = False) -> Prepared:
         medium_products: Whether also to set ``torch.set_float32_matmul_precision("medium")`` where that is exact, see
             :func:`exact_medium_products`. Worth it for networks some 256 channels wide. Narrow ones on batches of
             changing sizes get slower: oneDNN compiles and keeps a kernel for each new shape of a product.
+        spare_cores: Whether to compute on no more threads than other processes leave cores for, instead of giving the
+            hint. Nothing is done where ``OMP_NUM_THREADS`` is set.
 
     Returns:
         What was done, and the hint.
     """
     # First, since threads that have just computed still count as running.
     hint = busy_hint()
+    if hint is not None and spare_cores and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(_spare_threads(torch.get_num_threads(), os.cpu_count() or 1, _busy_cores() or 0.0))
+        hint = None
     keeps, exact = keep_freed_memory(), medium_products and exact_medium_products()
     if exact:
         torch.set_float32_matmul_precision("medium")
@@ -123,13 +128,19 @@ def busy_hint() -> str | None:
     Returns:
         One sentence that names ``OMP_NUM_THREADS``; ``None`` if there are cores enough, or where this cannot be known.
     """
-    threads, cores, busy = torch.get_num_threads(), os.cpu_count() or 1, _busy_cores()
-    if busy is None or threads == 1 or threads + busy <= cores + _SLACK:
+    threads, cores, busy = torch.get_num_threads(), os.cpu_count() or 1, _busy_cores() or 0.0
+    spare = _spare_threads(threads, cores, busy)
+    if spare == threads:
         return None
     return (
         f"other processes keep about {min(busy, cores):.1f} of {cores} cores busy, and {threads} threads that wait for "
-        f"each other may be much slower than fewer: set OMP_NUM_THREADS={max(1, int(cores - busy))}"
+        f"each other may be much slower than fewer: set OMP_NUM_THREADS={spare}"
     )
+
+
+def _spare_threads(threads: int, cores: int, busy: float) -> int:
+    """How many of the threads find a core of their own, at least one."""
+    return threads if threads + busy <= cores + _SLACK else max(1, min(threads, int(cores - busy)))
 
 
 def _busy_cores() -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -63,3 +64,28 @@ class LinearVP(SDE):
 @pytest.fixture(scope="session")
 def vp() -> SDE:
     return LinearVP()
+
+
+@pytest.fixture(scope="session")
+def conformer_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model of heavy atoms, with random weights, as ``graphscore train --config conformers`` writes it."""
+    pytest.importorskip("rdkit")
+    from graphscore.build import build_model
+    from graphscore.config import load_config
+    from graphscore.train.checkpoint import Checkpoint, save_checkpoint
+
+    backbone = (
+        "{name: equivariant-transformer, hidden_channels: 16, num_layers: 1, edge_channels: 8, cond_channels: 16, "
+        "num_basis: 8, num_heads: 2, cutoff: 30.0, input_vectors: 1}"
+    )
+    changes = [f"network.backbone={backbone}", "fields.0.scale=1.2", "sampling.num_steps=4"]
+    config = load_config("conformers", changes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build_model(config)
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.1)
+    path = tmp_path_factory.mktemp("conformers") / "model.safetensors"
+    known = {"z": [6, 7, 8, 9]}
+    save_checkpoint(path, Checkpoint(dict(model.state_dict()), config.model_dump(mode="json"), {"known": known}))
+    return path

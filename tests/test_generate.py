@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
+from graphscore import ops
 from graphscore.data import CompleteGraph
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field
-from graphscore.generate import categories, generate
+from graphscore.generate import TEMPLATE, categories, generate
+from graphscore.generators import GraphGenerator
+from graphscore.guidance import EnergyGuidance, Inpainting
 from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.process import ForwardProcess
 from graphscore.samplers import EulerMaruyamaSampler, Sampler
@@ -79,6 +82,77 @@ def test_samples_that_are_not_finite_are_counted_not_returned(sampler):
     result = generate(sampler, [template(3)], num=4, transform=CompleteGraph())
     assert result.samples == [[]]
     assert result.failures == ["4 of 4 samples are not finite"]
+
+
+class Recorder(EulerMaruyamaSampler):
+    """Remembers which templates share a batch."""
+
+    batches: list[list[int]]
+
+    def __call__(self, template: Batch, *args: object) -> Batch:
+        self.batches.append(template.get(TEMPLATE, torch.empty(0)).tolist())
+        return super().__call__(template, *args)
+
+
+@pytest.mark.parametrize("budget", [1, 60, 1000])
+def test_all_samples_of_a_template_share_a_batch_where_asked_for(sampler, budget):
+    recorder = Recorder(sampler.model, linear_grid(6))
+    recorder.batches = []
+    options = {"num": [3, 1, 5, 2, 4], "seed": 1, "transform": CompleteGraph(), "max_edges": budget}
+    together = generate(recorder, TEMPLATES, together=True, **options)
+    places = [{number for number, batch in enumerate(recorder.batches) if k in batch} for k in range(5)]
+    assert all(len(place) == 1 for place in places)
+    assert sorted(k for batch in recorder.batches for k in batch) == [0] * 3 + [1] + [2] * 5 + [3] * 2 + [4] * 4
+    assert len(recorder.batches) == {1: 5, 60: 3, 1000: 1}[budget]
+    apart = generate(sampler, TEMPLATES, **options)
+    for one, other in zip(together.samples, apart.samples, strict=True):
+        for a, b in zip(one, other, strict=True):
+            torch.testing.assert_close(a.pos, b.pos, rtol=1e-9, atol=1e-9)
+
+
+def test_samples_are_moved_to_what_is_known_of_them(sampler):
+    """Also through guidance around it."""
+    size, rows = 6, [1, 2, 5]
+    known = torch.zeros(size, 3, dtype=torch.float64)
+    known[rows] = 5 + torch.randn(3, 3, dtype=torch.float64)
+    item = template(size, mask=torch.zeros(size, dtype=torch.bool).index_fill(0, torch.tensor(rows), True), known=known)
+    model = Inpainting(sampler.model, "pos", "mask", "known", rigid=True)
+    energy = EnergyGuidance(model, lambda batch: 0 * ops.sum(batch["pos"].sum(-1), batch.batch, batch.num_graphs))
+    for guided in (model, energy):
+        method = EulerMaruyamaSampler(guided, linear_grid(6, start=0.99))
+        result = generate(method, [item], num=2, transform=CompleteGraph())
+        for sample in result.samples[0]:
+            torch.testing.assert_close(sample.pos[rows], known[rows], rtol=0, atol=1e-9)
+
+
+def test_a_trace_sees_each_step_of_each_sample_and_the_result(sampler):
+    seen: dict[tuple[int, int], list[tuple[int, float, torch.Tensor]]] = {}
+
+    def trace(jobs, step, t, batch):
+        for job, graph in zip(jobs, batch.pos.split(batch.ptr.diff().tolist()), strict=True):
+            seen.setdefault(job, []).append((step, t, graph))
+
+    result = generate(sampler, TEMPLATES, num=2, transform=CompleteGraph(), max_edges=20, trace=trace)
+    assert set(seen) == {(number, k) for number in range(5) for k in range(2)}
+    for (number, k), frames in seen.items():
+        assert [step for step, _, _ in frames] == list(range(8))
+        assert [t for _, t, _ in frames] == [*sampler.grid.tolist(), 0.0]
+        torch.testing.assert_close(frames[-1][2], result.samples[number][k].pos, rtol=0, atol=0)
+        process = sampler.model.process
+        noise = process.prior(Batch.from_data_list([TEMPLATES[number]]), GraphGenerator([k]), torch.float64)
+        torch.testing.assert_close(frames[0][2], process.to_data(noise).pos)
+
+
+def test_samples_that_cannot_be_assembled_are_named_and_the_others_kept(sampler):
+    def assemble(item, graph, values):
+        if item.num_nodes == 7:
+            raise ValueError("too large")
+        return Data(pos=values["pos"])
+
+    result = generate(sampler, TEMPLATES, num=2, transform=CompleteGraph(), assemble=assemble)
+    assert result.failures == [None, None, "too large", None, None]
+    assert [len(samples) for samples in result.samples] == [2, 2, 0, 2, 2]
+    assert result.numbers == [[0, 1], [0, 1], [], [0, 1], [0, 1]]
 
 
 @pytest.mark.parametrize("options", [{"num": 0}, {"num": [1]}, {"seed": -1}, {"seed": 2**31}])

@@ -139,6 +139,21 @@ def test_a_hint_is_given_where_threads_outnumber_the_cores_left(threads, cores, 
     assert hint is None if advice is None else hint.endswith(f"set OMP_NUM_THREADS={advice}")
 
 
+@pytest.mark.parametrize(("variable", "threads"), [(None, 3), ("4", None)])
+def test_fewer_threads_instead_of_the_hint_unless_somebody_chose_their_number(variable, threads, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(runtime, "_busy_cores", lambda: 1.0)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    chosen: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    assert runtime.prepare().hint and not chosen
+    assert (runtime.prepare(spare_cores=True).hint is None) == (threads is not None)
+    assert chosen == ([] if threads is None else [threads])
+
+
 @pytest.mark.parametrize(
     ("load", "running", "busy"),
     [

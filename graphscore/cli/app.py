@@ -20,18 +20,21 @@ data_app = typer.Typer(help="List the data sets, or build one.", no_args_is_help
 app.add_typer(data_app, name="data")
 console = Console()
 
-RECIPES = {"small-molecules": "graphscore.data.small_molecules_recipe:build"}
+RECIPES = {
+    "small-molecules": "graphscore.data.small_molecules_recipe:build",
+    "gfn2-ensembles": "graphscore.data.ensembles_recipe:build_from_files",
+}
 
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the configuration.")
 ]
 
 
-def _prepare() -> None:
+def _prepare(spare_cores: bool = False) -> None:
     """Set up the process, of which the command is master, for training and sampling."""
     from graphscore.runtime import prepare
 
-    if hint := prepare().hint:
+    if hint := prepare(spare_cores=spare_cores).hint:
         console.print(f"Hint: {hint}")
 
 
@@ -80,55 +83,114 @@ def train(
 
 @app.command()
 def sample(
-    checkpoint: Annotated[Path, typer.Option(help="A model.safetensors, or the folder of a run.")],
     out: Annotated[Path, typer.Option(help="Output file: .sdf, .xyz or .pt.")],
     smiles: Annotated[list[str] | None, typer.Argument(metavar="[SMILES]...", help="Molecules.")] = None,
     inputs: Annotated[
         Path | None, typer.Option("--input", help="Graphs: .smi .csv .sdf .mol .xyz .graphml .pt")
     ] = None,
     num: Annotated[int, typer.Option(help="Samples of each input.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same samples.")] = 0,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A model.safetensors, or the folder of a run; by default the shipped weights.")
+    ] = None,
+    refine: Annotated[str, typer.Option(help="mmff relaxes all atoms in the force field MMFF94; none.")] = "none",
+    energy_rank: Annotated[
+        bool, typer.Option("--energy-rank", help="Sort the conformers of a molecule by their MMFF94 energy.")
+    ] = False,
+    diverse: Annotated[
+        bool, typer.Option("--diverse", help="Let the samples of an input keep away from each other.")
+    ] = False,
+    fix: Annotated[
+        str | None, typer.Option(metavar="SMARTS", help="Hold the atoms that match where --from has them.")
+    ] = None,
+    template: Annotated[Path | None, typer.Option("--from", help="A molecule with coordinates, for --fix.")] = None,
+    report: Annotated[Path | None, typer.Option(help="JSON report; by default OUT.report.json.")] = None,
+    trajectory: Annotated[Path | None, typer.Option(help="Write each step of each sample to this .sdf too.")] = None,
     sampler: Annotated[
         str | None, typer.Option(help="Sampler, see `graphscore methods`; the model's own default if not given.")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; the model's own default if not given.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same samples.")] = 0,
 ) -> None:
     """Generate coordinates (or other fields) for molecules or graphs with a trained model."""
-    from graphscore.cli.show import Counter
-    from graphscore.inference import read_inputs, sample_file
+    from graphscore.cli.startup import SLOW, postponed
 
-    found = read_inputs(smiles or [], inputs)
-    _prepare()
-    with Counter(console, "sampling") as progress:
-        report = sample_file(
-            checkpoint, found, out, num=num, sampler=sampler, num_steps=steps, seed=seed, progress=progress
-        )
-    console.print(f"Wrote {report['num_written']} samples of {report['num_sampled']} input(s) to {out}")
-    if report["num_wrong_stereo"]:
-        console.print(
-            f"{report['num_wrong_stereo']} of them have another stereochemistry than asked for, which is not yet an "
-            f"input of the model; {report['path']} counts them for each input"
-        )
-    if report["num_failed"]:
-        console.print(f"{report['num_failed']} input(s) failed; reasons are in {report['path']}")
+    with postponed(*SLOW):
+        from graphscore.cli.show import Counter, show_sampled
+        from graphscore.inference import FileJob, read_fragment, read_inputs
+        from graphscore.sampling import Request
+
+    request = Request(num, seed, sampler, steps, refine, energy_rank, diverse, read_fragment(fix, template))
+    job = FileJob(read_inputs(smiles or [], inputs), out, request, checkpoint, report, trajectory)
+    _prepare(spare_cores=True)
+    with Counter(console, "sampling", waits=True) as progress:
+        result = job.run(progress)
+    show_sampled(console, result)
 
 
 @app.command()
 def evaluate(
     generated: Annotated[Path, typer.Argument(help="Generated conformers, .sdf, .xyz or .pt.")],
     reference: Annotated[Path, typer.Argument(help="Reference conformers of the same molecules.")],
-    out: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
+    protocol: Annotated[
+        str, typer.Option(help="torsional-diffusion or geodiff: their numbers must not be compared.")
+    ] = "torsional-diffusion",
+    baselines: Annotated[
+        list[str] | None,
+        typer.Option("--baseline", metavar="NAME", help="Measure etkdg, etkdg-mmff or etkdg-clustered too."),
+    ] = None,
+    posebusters: Annotated[bool, typer.Option("--posebusters", help="Run the checks of PoseBusters.")] = False,
+    energies: Annotated[
+        str | None, typer.Option(help="mmff or gfn2 (by the program xtb): strain and ensemble properties.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the baselines.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the report as JSON, with confidence intervals.")] = None,
 ) -> None:
-    """Compare generated conformers with reference conformers: recall, precision, coverage."""
-    from graphscore.cli.show import show_conformers
-    from graphscore.inference import evaluate_files
+    """Compare generated conformers with reference conformers: recall, precision, stereochemistry, geometry."""
+    from graphscore.cli.show import Counter, show_conformers
+    from graphscore.evaluation import Measures, evaluate_files
+    from graphscore.metrics.protocols import PROTOCOLS
+    from graphscore.registry import find
 
-    report = evaluate_files(generated, reference, out)
-    show_conformers(console, {"generated": report})
+    measures = Measures(find(protocol, PROTOCOLS, "protocol"), posebusters, energies)
+    with Counter(console, "evaluating") as progress:
+        report = evaluate_files(
+            generated, reference, out, measures=measures, baselines=baselines or (), seed=seed, progress=progress
+        )
+    show_conformers(console, {"generated": report, **report["baselines"]})
     if report["skipped"]:
         console.print(
             f"{len(report['skipped'])} records or molecules were left out: {report['skipped'][0]['reason']} ..."
         )
+
+
+@app.command()
+def view(
+    file: Annotated[Path, typer.Argument(help="Conformers of one or more molecules: .sdf .mol .xyz .pt")],
+    out: Annotated[Path, typer.Option(help="The page, .html.")],
+    reference: Annotated[
+        Path | None, typer.Option(help="Reference conformers; each conformer is laid onto the closest one.")
+    ] = None,
+    trajectories: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--trajectory", help="Steps from noise to the conformers, .sdf or .pt; records have `sample` and `step`."
+        ),
+    ] = None,
+) -> None:
+    """Write a page to look at conformers in a browser: one file, which needs no network."""
+    from graphscore.viz.view import view_files
+
+    made = view_files(file, out, reference, trajectories or ())
+    ways = f", trajectories of {made.num_trajectories}" if made.num_trajectories else ""
+    console.print(
+        f"Wrote {made.path} ({made.path.stat().st_size / 1024:,.0f} KiB): {made.num_molecules} molecule(s), "
+        f"{made.num_conformers} conformer(s){ways}; open it in a browser",
+        markup=False,
+    )
+    for note in made.notes[:10]:
+        console.print(f"Not shown: {note}", markup=False)
+    if len(made.notes) > 10:
+        console.print(f"... and {len(made.notes) - 10} more, which the page lists")
 
 
 @app.command()
@@ -158,13 +220,23 @@ def build_data(
     name: Annotated[str, typer.Argument(help="Name of a data set; see `graphscore data list`.")],
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("data"),
     workers: Annotated[int, typer.Option(help="Processes; 0 takes one for each core.")] = 0,
+    smiles: Annotated[
+        list[Path] | None, typer.Option(help="gfn2-ensembles: a list of molecules, .smi or .csv, also with .gz.")
+    ] = None,
+    test: Annotated[list[Path] | None, typer.Option(help="gfn2-ensembles: a list, of test molecules alone.")] = None,
+    exclude: Annotated[list[Path] | None, typer.Option(help="gfn2-ensembles: a list never to train on.")] = None,
+    limit: Annotated[int | None, typer.Option(help="gfn2-ensembles: most molecules of each list.")] = None,
 ) -> None:
-    """Compute a data set again from its sources."""
+    """Compute a data set again from its sources; an interrupted gfn2-ensembles goes on where it stopped."""
     from graphscore.cli.show import Counter
     from graphscore.data import DATASETS
     from graphscore.registry import find
 
     recipe = find(name, RECIPES, "data set that can be built" if name in DATASETS else "data set")
+    given = {"smiles": smiles, "test": test, "exclude": exclude, "limit": limit}
+    options = {key: value for key, value in given.items() if value}
+    if options and name != "gfn2-ensembles":
+        raise ValueError(f"{name} is built from sources of its own: it takes no {', '.join(f'--{k}' for k in options)}")
     with Counter(console, "building") as progress:
-        files = recipe(out, workers, progress)
+        files = recipe(out, workers, progress, **options)
     console.print("Wrote " + ", ".join(str(file) for file in files))

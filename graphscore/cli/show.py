@@ -16,21 +16,27 @@ from graphscore.methods import LEGEND, REFUSED, SIGNS, Trial
 if TYPE_CHECKING:  # commands that train nothing need not load the training engine
     from graphscore.demo import Demo
 
+SHOWN_REASONS = 3  # of inputs that failed
+SHOWN_THRESHOLDS = (0.05, 0.1, 0.25)  # beside those of the protocol, in Angstrom
+
 
 class Counter:
-    """A progress bar that is called with (done, all)."""
+    """A progress bar that is called with (done, all); if it ``waits``, it is first seen then."""
 
-    def __init__(self, console: Console, title: str) -> None:
+    def __init__(self, console: Console, title: str, waits: bool = False) -> None:
         columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._progress = Progress(*columns, console=console)
         self._line = self._progress.add_task(title, total=None)
+        self._waits = waits
 
     def __call__(self, done: int, total: int) -> None:
         """Show how many are done."""
+        self._progress.start()
         self._progress.update(self._line, completed=done, total=total)
 
     def __enter__(self) -> Counter:
-        self._progress.start()
+        if not self._waits:
+            self._progress.start()
         return self
 
     def __exit__(
@@ -60,19 +66,90 @@ def show_methods(console: Console, trials: Sequence[Trial]) -> None:
 
 
 def show_conformers(console: Console, reports: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print a table of conformer reports, recall beside precision."""
+    """Print tables of conformer reports, recall beside precision, and what is to be known of the numbers."""
     first = next(iter(reports.values()))
-    table = Table(
-        title=f"{first['num_molecules']} molecules, {first['num_references']} reference conformers",
-        caption="heavy-atom RMSD in Å, mean over molecules; R recall, P precision; COV below 0.5 Å",
-    )
-    for heading in ("", "AMR-R", "AMR-P", "COV-R", "COV-P", "failed"):
-        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    shown = sorted({*SHOWN_THRESHOLDS, *first["protocol"]["thresholds"].values()} & set(first["thresholds"]))
+    amr, coverage, structure, physics = ({name: {} for name in reports} for _ in range(4))
     for name, report in reports.items():
-        cells = [_number(report[key]["mean"], 3) for key in ("amr_r", "amr_p")]
-        cells += [_percent(report[key]["0.5"]["mean"]) for key in ("cov_r", "cov_p")]
-        table.add_row(name, *cells, str(report["num_failed_conformers"]))
+        amr[name] = {
+            "AMR-R": _with_interval(report["amr_r"]),
+            "AMR-P": _with_interval(report["amr_p"]),
+            "failed": f"{report['num_failed_conformers']} of {report['num_generated']}",
+        }
+        for threshold in map(str, shown):
+            pair = (report[key][threshold]["mean"] for key in ("cov_r", "cov_p"))
+            coverage[name][threshold] = "/".join(_percent(value, unit="") for value in pair)
+        for heading, kind in (("stereo", "strict"), ("or mirrored", "enantiomer_tolerant")):
+            if report["stereo"][kind]["total"]:
+                structure[name][heading] = _percent(report["stereo"][kind]["share"])
+        for kind, of in report.get("geometry", {}).items():
+            structure[name][f"{kind} ({'Å' if of['unit'] == 'Angstrom' else '°'})"] = _number(of["mean"], 3)
+        for heading, key in (("valid", "all"), ("in structure", "geometry")):
+            if "validity" in report:
+                physics[name][heading] = _percent(report["validity"][key]["share"])
+        if "energies" in report:
+            physics[name]["strain"] = _number(report["energies"]["strain"]["median"], 2)
+            for key, of in report["energies"]["errors"].items():
+                physics[name][f"Δ {key}"] = _number(of["median"], 2)
+    console.print(
+        f"{first['num_molecules']} molecules, {first['num_references']} reference conformers, "
+        f"protocol {first['protocol']['name']}",
+        highlight=False,
+    )
+    _show_rows(console, amr, "average minimum RMSD in Å, with 95 % interval; R recall, P precision")
+    _show_rows(console, coverage, f"coverage R/P in %: RMSD of heavy atoms {first['protocol']['comparison']} Å")
+    _show_rows(console, structure, "stereochemistry as asked; bonds ...: Wasserstein distance to references")
+    _show_rows(console, physics, "PoseBusters; medians of strain and absolute errors Δ, kcal/mol and debye")
+    for name, report in reports.items():
+        for note in _notes(report):
+            console.print(f"{name}: {note}", highlight=False)
+
+
+def _show_rows(console: Console, rows: Mapping[str, Mapping[str, str]], caption: str) -> None:
+    """Print a table without lines, which fits in 80 columns; nothing if there are no columns."""
+    headings = list(dict.fromkeys(heading for cells in rows.values() for heading in cells))
+    if not headings:
+        return
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    for heading in ("", *headings):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for name, cells in rows.items():
+        table.add_row(name, *(cells.get(heading, "-") for heading in headings))
     console.print(table)
+    console.print(f"[italic]{caption}\n", highlight=False)
+
+
+def _notes(report: Mapping[str, Any]) -> list[str]:
+    """What the numbers alone do not say."""
+    counts = {
+        "molecules have fewer generated conformers than the protocol wants": report["num_short_molecules"],
+        "molecules have no usable conformer; they count as uncovered, and not in AMR": report["num_failed_molecules"],
+        "molecules are left out by the protocol": len(report["left_out"]),
+        "molecules have too many equivalent atoms: their RMSD is an upper bound": report["num_upper_bounds"],
+        "failures in the energies": report["energies"]["num_failures"] if "energies" in report else 0,
+    }
+    return [f"{count} {text}" for text, count in counts.items() if count]
+
+
+def show_sampled(console: Console, report: Mapping[str, Any]) -> None:
+    """Print what was sampled, and warn of what was not."""
+    console.print(
+        f"Wrote {report['num_written']} samples of {report['num_sampled']} input(s) to {report['output']}",
+        highlight=False,
+    )
+    if report["num_wrong_stereo"]:
+        console.print(
+            f"[yellow]Warning:[/] {report['num_wrong_stereo']} of them have another stereochemistry than asked for; "
+            f"{report['path']} counts them for each input",
+            highlight=False,
+        )
+    failed = [(entry["input"], entry["failure"]) for entry in report["inputs"] if entry["failure"]]
+    noted = [(entry["input"], note) for entry in report["inputs"] for note in entry["notes"]]
+    for what, found in ((f"{len(failed)} input(s) failed", failed), (f"{len(noted)} note(s)", noted)):
+        if found:
+            console.print(f"[yellow]Warning:[/] {what}; {report['path']} has all:", highlight=False)
+            for name, reason in found[:SHOWN_REASONS]:
+                console.print(f"  {name}: {reason}", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_clouds(console: Console, reports: Mapping[str, Mapping[str, Any]]) -> None:
@@ -120,5 +197,11 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f} %"
+def _percent(value: float | None, unit: str = " %") -> str:
+    return "-" if value is None else f"{100 * value:.1f}{unit}"
+
+
+def _with_interval(summary: Mapping[str, Any]) -> str:
+    """The mean and its interval."""
+    interval = summary["mean_ci"]
+    return _number(summary["mean"], 3) + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")

@@ -10,17 +10,78 @@ from graphscore.data import write
 WRONG = {
     "unknown command": (["generate"], ["generate"]),
     "unknown option": (["demo", "--stepz", "3"], ["--stepz"]),
-    "missing option": (["sample", "CCO", "--out", "x.sdf"], ["--checkpoint"]),
+    "missing option": (["sample", "--checkpoint", "{model}", "CCO"], ["--out"]),
     "no inputs": (["sample", "--checkpoint", "{model}", "--out", "x.sdf"], ["SMILES", "--input"]),
     "two kinds of inputs": (
         ["sample", "--checkpoint", "{model}", "CCO", "--input", "a.smi", "--out", "x.sdf"],
         ["not both"],
     ),
-    "bad SMILES": (["sample", "--checkpoint", "{model}", "CCO", "C1CC", "--out", "x.sdf"], ["SMILES 2", "C1CC"]),
+    "only bad SMILES": (["sample", "--checkpoint", "{model}", "C(C", "C1CC", "--out", "x.sdf"], ["SMILES 1", "C(C"]),
     "empty SMILES": (["sample", "--checkpoint", "{model}", "", "--out", "x.sdf"], ["SMILES 1"]),
     "unknown element": (
         ["sample", "--checkpoint", "{model}", "CCBr", "--out", "x.sdf"],
-        ["CCBr", "35", "[1, 6, 7, 8, 9]"],
+        ["CCBr", "atom 2 (Br)", "35", "[1, 6, 7, 8, 9]"],
+    ),
+    "folder of the output is a file": (
+        ["sample", "--checkpoint", "{model}", "CCO", "--out", "a.csv/x.sdf"],
+        ["a.csv/x.sdf", "a.csv is a file"],
+    ),
+    "report of unknown kind": (
+        ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--report", "x.txt"],
+        ["x.txt", ".json"],
+    ),
+    "trajectory of unknown kind": (
+        ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--trajectory", "x.xyz"],
+        ["x.xyz", ".sdf"],
+    ),
+    "samples and trajectory in one file": (
+        ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--trajectory", "x.sdf"],
+        ["x.sdf", "different files"],
+    ),
+    "trajectory of no molecule": (
+        ["sample", "--checkpoint", "{model}", "--input", "cloud.pt", "--out", "x.pt", "--trajectory", "x.sdf"],
+        ["input 1", "x.sdf"],
+    ),
+    "unknown refinement": (
+        ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--refine", "uff"],
+        ["'uff'", "mmff"],
+    ),
+    "refine no molecule": (
+        ["sample", "--checkpoint", "{model}", "--input", "cloud.pt", "--out", "x.pt", "--refine", "mmff"],
+        ["molecules", "input 1"],
+    ),
+    "negative seed": (["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--seed", "-1"], ["seed", "-1"]),
+    "atoms to hold, but nowhere": (
+        ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--fix", "CC"],
+        ["--fix", "--from"],
+    ),
+    "a place, but no atoms to hold": (
+        ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--from", "good.sdf"],
+        ["--fix", "--from"],
+    ),
+    "no SMARTS": (
+        ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--fix", "C(", "--from", "good.sdf"],
+        ["SMARTS", "'C('"],
+    ),
+    "no such template": (
+        ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--fix", "CO", "--from", "none.sdf"],
+        ["none.sdf"],
+    ),
+    "template without coordinates": (
+        ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--fix", "CO", "--from", "good.smi"],
+        ["template", "no coordinates"],
+    ),
+    "SMARTS that fits to nothing": (
+        ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--fix", "c1ccccc1", "--from", "good.sdf"],
+        ["c1ccccc1", "no heavy atoms of the template"],
+    ),
+    "SMARTS that fits twice": (
+        ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--fix", "[#6]", "--from", "good.sdf"],
+        ["'[#6]'", "2 sets of atoms (0; 1) of the template"],
+    ),
+    "SMARTS that fits to none of the molecules": (
+        ["sample", "--checkpoint", "{model}", "CCN", "--out", "x.sdf", "--fix", "CO", "--from", "good.sdf"],
+        ["CCN", "no heavy atoms of the molecule"],
     ),
     "no such checkpoint": (
         ["sample", "--checkpoint", "nowhere", "CCO", "--out", "x.sdf"],
@@ -105,6 +166,9 @@ WRONG = {
     "evaluate without coordinates": (["evaluate", "good.smi", "good.sdf"], ["good.smi", "coordinates"]),
     "evaluate other molecules": (["evaluate", "other.sdf", "good.sdf"], ["no molecule in common"]),
     "report of another kind": (["evaluate", "good.sdf", "good.sdf", "--out", "report.txt"], ["report.txt", ".json"]),
+    "unknown protocol": (["evaluate", "good.sdf", "good.sdf", "--protocol", "td"], ["'td'", "torsional-diffusion"]),
+    "unknown baseline": (["evaluate", "good.sdf", "good.sdf", "--baseline", "omega"], ["'omega'", "etkdg-mmff"]),
+    "unknown energies": (["evaluate", "good.sdf", "good.sdf", "--energies", "dft"], ["'dft'", "gfn2"]),
     "unknown sampler": (
         ["sample", "--checkpoint", "{model}", "CCO", "--sampler", "dpm", "--out", "x.sdf"],
         ["'dpm'", "dpm-solver++"],
@@ -154,6 +218,7 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(case, run, checkpoint, file
     for word in words:
         assert word in line, line
     assert "Traceback" not in result.out + result.err
+    assert "sampling" not in result.out, "work has begun before the error"
     assert {path.name for path in tmp_path.iterdir()} == files, "something was written"
 
 
@@ -168,9 +233,9 @@ def test_debug_shows_the_traceback(run, monkeypatch, files):
 
 
 def test_errors_of_the_program_itself_have_another_exit_code(run, monkeypatch, checkpoint):
-    from graphscore import inference
+    from graphscore import sampling
 
-    monkeypatch.setattr(inference, "load_model", lambda path: 1 / 0)
+    monkeypatch.setattr(sampling, "load_model", lambda path: 1 / 0)
     result = run("sample", "--checkpoint", checkpoint, "CCO", "--out", "x.sdf")
     assert result.code == 1
     assert "ZeroDivisionError" in result.err

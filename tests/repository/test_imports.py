@@ -15,8 +15,10 @@ import pytest
 import graphscore
 
 EXTRAS = (
+    "ase",
     "lightning",
     "matplotlib",
+    "posebusters",
     "pydantic",
     "rdkit",
     "rich",

@@ -1,0 +1,285 @@
+"""A trained model, ready to sample: graphs in, samples out, with what else is wanted of molecules."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch, Data
+
+from graphscore import __version__, ops
+from graphscore.build import build_sampler, build_transform, load_model
+from graphscore.data.dataset import is_molecule
+from graphscore.denoiser import ScoreModel
+from graphscore.generate import TEMPLATE, Assemble, Progress, Trace, check_request, generate, with_values
+from graphscore.guidance import EnergyGuidance, Inpainting, Repulsion
+
+if TYPE_CHECKING:  # only molecules need RDKit
+    from graphscore.fragments import Fragment
+
+POS = "pos"
+MASK, POSITIONS = "fixed", "fixed_pos"
+"""Attributes of graphs: which nodes are known, bool ``[n]``, and where they are, ``[n, 3]``."""
+REFINEMENTS = ("none", "mmff")
+REPULSION, BANDWIDTH = 2.0, 1.0  # nats per atom, and Angstrom
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a model.
+
+    Attributes:
+        num: Samples of each graph.
+        seed: Seed of the samples.
+        sampler: Name of the sampler; the model's own by default.
+        num_steps: Sampling steps; the model's own number by default.
+        refine: ``"mmff"`` relaxes all atoms in MMFF94; ``"none"``.
+        energy_rank: Whether to give conformers their MMFF94 energy, and sort those of a molecule by it.
+        diverse: Whether samples of a graph keep away from each other.
+        fragment: Atoms that are held.
+
+    Raises:
+        ValueError: If a number is out of range, or there is no such refinement.
+    """
+
+    num: int = 1
+    seed: int = 0
+    sampler: str | None = None
+    num_steps: int | None = None
+    refine: str = "none"
+    energy_rank: bool = False
+    diverse: bool = False
+    fragment: Fragment | None = None
+
+    def __post_init__(self) -> None:
+        check_request([self.num], self.seed)
+        if self.refine not in REFINEMENTS:
+            raise ValueError(f"Unknown refinement {self.refine!r}; expected one of {list(REFINEMENTS)}")
+
+    @property
+    def needs_molecules(self) -> bool:
+        """Whether something is asked that only molecules have."""
+        return self.refine != "none" or self.energy_rank or self.fragment is not None
+
+
+@dataclass
+class Sampled:
+    """What :class:`Session` returns.
+
+    Attributes:
+        samples: For each graph its samples. Numbers are attributes: ``sample``, from 1, and ``seed``; of molecules, as
+            far as asked for, ``energy`` and ``relative_energy`` in kcal/mol, ``fixed_rmsd`` in Angstrom.
+        failures: For each graph, the reason why samples are missing, or ``None``.
+        notes: For each graph, what else is to be known of its samples.
+        evaluations: Evaluations of the network for a sample, on average.
+        seconds: Time by what it was spent on.
+    """
+
+    samples: list[list[Data]]
+    failures: list[str | None]
+    notes: list[list[str]]
+    evaluations: float
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Session:
+    """A trained model with what is asked of it; whatever does not depend on the graphs is checked here.
+
+    Args:
+        checkpoint: Model file, or folder of a run.
+        request: What is asked.
+
+    Raises:
+        FileNotFoundError: If there is no checkpoint.
+        ValueError: If it cannot be read, there is no such sampler, or the model cannot do what is asked.
+    """
+
+    def __init__(self, checkpoint: Path, request: Request) -> None:
+        started = time.perf_counter()
+        self.checkpoint = checkpoint / "model.safetensors" if checkpoint.is_dir() else checkpoint
+        self.request = request
+        self.model, config, info = load_model(checkpoint)
+        self.config = config.with_sampling(request.sampler, request.num_steps)
+        self.sampler = build_sampler(self.config, self._guided())
+        self.transform = build_transform(self.config)
+        self.known: Mapping[str, Sequence[int]] = info["known"]
+        self.leaves_out_hydrogens = any(step.name == "molecule-graph" for step in config.data.transforms)
+        self.seconds_to_load = time.perf_counter() - started
+
+    def _guided(self) -> ScoreModel:
+        model, request = self.model, self.request
+        if not (request.diverse or request.fragment):
+            return model
+        if POS not in model.fields:
+            raise ValueError(f"The model places no nodes in space: its fields are {sorted(model.fields)}, not {POS!r}")
+        if request.diverse:
+            model = EnergyGuidance(model, _Repulsion(Repulsion(model.fields[POS], TEMPLATE, BANDWIDTH, rigid=True)),
+                                   REPULSION, through_network=False)  # fmt: skip
+        return model if request.fragment is None else Inpainting(model, POS, MASK, POSITIONS, rigid=True)
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that the samples depend on."""
+        request, sampling = self.request, self.config.sampling
+        versions = {"graphscore": __version__, "python": platform.python_version(), "torch": torch.__version__}
+        try:
+            from rdkit import rdBase
+
+            versions["rdkit"] = rdBase.rdkitVersion
+        except ImportError:
+            pass
+        return {
+            "seed": request.seed,
+            "num": request.num,
+            "sampler": sampling.sampler.name,
+            "num_steps": sampling.num_steps,
+            "refine": request.refine,
+            "energy_rank": request.energy_rank,
+            "diverse": request.diverse,
+            "fix": None if (held := request.fragment) is None else {"smarts": held.smarts, "from": held.source},
+            "checkpoint": str(self.checkpoint),
+            "sha256": hashlib.sha256(self.checkpoint.read_bytes()).hexdigest(),
+            "versions": versions,
+        }
+
+    def check(self, items: Sequence[Data]) -> None:
+        """Check that graphs are what the request needs.
+
+        Raises:
+            ValueError: If one is no molecule, but has to be.
+        """
+        for number, item in enumerate(items, start=1):
+            if self.request.needs_molecules and not is_molecule(item):
+                raise ValueError(f"Only molecules can be refined, ranked or held, but input {number} is none")
+
+    def __call__(self, items: Sequence[Data], progress: Progress | None = None, trace: Trace | None = None) -> Sampled:
+        """Sample graphs.
+
+        Args:
+            items: Graphs; molecules in the layout of :mod:`graphscore.data.molecules` where molecules are asked for.
+            progress: Called with (samples done, samples in all); twice as many if they are relaxed too.
+            trace: See :func:`graphscore.generate.generate`.
+
+        Returns:
+            The samples.
+
+        Raises:
+            ValueError: If a graph is no molecule, but has to be one.
+        """
+        self.check(items)
+        request, started = self.request, time.perf_counter()
+        finish, calls, rounds = _Finish(self._assemble()), [0], _Rounds(progress, 1 + (request.refine != "none"))
+        hook = self.model.register_forward_hook(lambda _, inputs, __: calls.append(inputs[0].num_graphs))
+        try:
+            result = generate(
+                self.sampler, items, num=request.num, seed=request.seed, transform=self._seen, known=self.known,
+                assemble=finish, together=request.diverse, progress=rounds.sampled, trace=trace,
+            )  # fmt: skip
+        finally:
+            hook.remove()
+        sampled, notes = time.perf_counter(), []
+        for number, (samples, numbers) in enumerate(zip(result.samples, result.numbers, strict=True)):
+            for sample, k in zip(samples, numbers, strict=True):
+                sample.sample, sample.seed = k + 1, request.seed
+            result.samples[number], found = self._refined(samples, finish.held.get(id(items[number]), []))
+            notes.append(found)
+            rounds.relaxed(len(samples))
+        seconds = {
+            "load": self.seconds_to_load,
+            "sample": sampled - started - finish.seconds,
+            "hydrogens": finish.seconds if self.leaves_out_hydrogens else 0.0,
+            "refine": time.perf_counter() - sampled,
+        }
+        evaluations = sum(calls) / max(1, finish.num)
+        return Sampled(result.samples, result.failures, notes, evaluations, seconds)
+
+    def _seen(self, item: Data) -> Data:
+        """What the network sees of a graph."""
+        graph, fragment = self.transform(item), self.request.fragment
+        if fragment is not None:
+            rows, pos = fragment.find(item, graph)
+            graph[MASK] = torch.zeros(graph.num_nodes or 0, dtype=torch.bool).index_fill(0, rows, True)
+            graph[POSITIONS] = pos.new_zeros(graph.num_nodes or 0, 3).index_copy(0, rows, pos)
+        return graph
+
+    def _assemble(self) -> Assemble | None:
+        if not self.leaves_out_hydrogens:
+            return None
+        from graphscore.data.hydrogens import AssembleMolecules
+
+        return AssembleMolecules()
+
+    def _refined(self, samples: list[Data], held: Sequence[int]) -> tuple[list[Data], list[str]]:
+        relax = self.request.refine == "mmff"
+        if not (relax or self.request.energy_rank):
+            return samples, []
+        from graphscore.refinement import rank, refine
+
+        result = refine(samples, relax, held)
+        if not self.request.energy_rank:
+            return result.samples, result.notes
+        ranked = [result.samples[i] for i in rank(result.samples)]
+        for sample in ranked:
+            if "energy" in sample:
+                sample.relative_energy = sample.energy - ranked[0].energy
+        return ranked, result.notes
+
+
+class _Repulsion:
+    """Repulsion that neither fades in large molecules nor grows with the number of samples."""
+
+    def __init__(self, repulsion: Repulsion) -> None:
+        self.repulsion = repulsion
+
+    def __call__(self, batch: Batch) -> Tensor:
+        rows = ops.count(batch.batch, batch.num_graphs)
+        others = (batch[TEMPLATE][:, None] == batch[TEMPLATE]).sum(1) - 1
+        return rows / others.clamp(min=1) * self.repulsion(batch)
+
+
+class _Rounds:
+    """Progress of sampling and relaxing the same samples, as one."""
+
+    def __init__(self, progress: Progress | None, rounds: int) -> None:
+        self.progress, self.rounds = progress, rounds
+        self.done = self.num = 0
+
+    def sampled(self, done: int, total: int) -> None:
+        self.done, self.num = done, total
+        self._tell()
+
+    def relaxed(self, more: int) -> None:
+        if self.rounds > 1:
+            self.done += more
+            self._tell()
+
+    def _tell(self) -> None:
+        if self.progress is not None:
+            self.progress(self.done, self.rounds * self.num)
+
+
+class _Finish:
+    """Assemble samples, and find out how far known atoms are from where they should be."""
+
+    def __init__(self, assemble: Assemble | None) -> None:
+        self.assemble = assemble
+        self.held: dict[int, list[int]] = {}  # by the identity of the template
+        self.seconds, self.num = 0.0, 0
+
+    def __call__(self, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
+        started = time.perf_counter()
+        self.num += 1
+        item = (self.assemble or with_values)(template, graph, values)
+        if MASK in graph:
+            rows = graph[MASK].nonzero()[:, 0]
+            off = values[POS][rows] - graph[POSITIONS][rows]
+            item.fixed_rmsd = float(off.square().sum(-1).mean().sqrt())
+            self.held[id(template)] = (graph["kept"][rows] if "kept" in graph else rows).tolist()
+        self.seconds += time.perf_counter() - started
+        return item

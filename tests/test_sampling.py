@@ -1,0 +1,138 @@
+"""Molecules in, conformers out, with all that can be asked for: fixed atoms, energies, diversity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("rdkit")
+
+from torch_geometric.data import Data
+
+from graphscore.alignment import align
+from graphscore.data.molecules import data_from_mol, data_from_smiles, embed, mol_from_smiles
+from graphscore.fragments import Fragment
+from graphscore.sampling import Request, Sampled, Session
+
+OTHERS = ["C" * n for n in range(2, 9)] + ["C1CC1", "CCO", "OCCO", "CNC", "c1ccccc1", "c1ccncc1", "CF", "C#N"] * 3
+
+
+def sample(path: Path, smiles: Sequence[str], **options: object) -> Sampled:
+    return Session(path, Request(**options))([data_from_smiles(text) for text in smiles])
+
+
+@pytest.mark.parametrize("options", [{}, {"diverse": True}, {"energy_rank": True}])
+def test_a_molecule_alone_and_among_thirty_others(conformer_checkpoint: Path, options: dict):
+    """Hydrogens included; up to the rounding errors of float32."""
+    mine = "C[C@H](N)C(=O)NCC"
+    alone = sample(conformer_checkpoint, [mine], num=3, seed=4, **options)
+    among = sample(conformer_checkpoint, [*OTHERS[:17], mine, *OTHERS[17:]], num=3, seed=4, **options)
+    assert len(among.samples) == 32
+    for one, other in zip(alone.samples[0], among.samples[17], strict=True):
+        torch.testing.assert_close(one.pos, other.pos, atol=1e-3, rtol=0)
+        assert one.sample == other.sample
+
+
+def test_relaxed_alone_and_among_others(conformer_checkpoint: Path):
+    """The start of relaxation is rounded, so that no bit of the result tells who else was there."""
+    mine, few = "FC(F)(F)OC(F)(F)F", ["CCO", "CCCC", "C1CC1"]
+    alone = sample(conformer_checkpoint, [mine], num=2, refine="mmff")
+    among = sample(conformer_checkpoint, [*few, mine], num=2, refine="mmff")
+    for one, other in zip(alone.samples[0], among.samples[3], strict=True):
+        assert torch.equal(one.pos, other.pos) and one.energy == other.energy
+
+
+def test_energies_rank_the_conformers_of_each_molecule(conformer_checkpoint: Path):
+    result = sample(conformer_checkpoint, ["CCCO", "CCN"], num=5, energy_rank=True)
+    for samples in result.samples:
+        energies = [item.energy for item in samples]
+        assert energies == sorted(energies) and len(set(energies)) == 5
+        assert [item.relative_energy for item in samples] == [energy - energies[0] for energy in energies]
+        assert sorted(item.sample for item in samples) == [1, 2, 3, 4, 5]
+    plain = sample(conformer_checkpoint, ["CCCO"], num=5)
+    assert [item.sample for item in plain.samples[0]] == [1, 2, 3, 4, 5]
+    for item in result.samples[0]:
+        torch.testing.assert_close(item.pos, plain.samples[0][item.sample - 1].pos, atol=1e-3, rtol=0)
+    assert "energy" not in plain.samples[0][0]
+
+
+@pytest.mark.parametrize("options", [{}, {"refine": "mmff"}, {"diverse": True}, {"sampler": "ancestral"}])
+def test_held_atoms_are_where_the_template_has_them(conformer_checkpoint: Path, options: dict):
+    template = data_from_mol(embed(mol_from_smiles("CC(=O)NC"), 1, seed=3))
+    molecules = {"CCNC(C)=O": [4, 3, 5, 2, 1], "O=C(CF)NCC": [2, 1, 0, 4, 5], "CCCO": []}
+    request = Request(num=3, fragment=Fragment("[#6]C(=O)N[#6]", template), **options)
+    result = Session(conformer_checkpoint, request)([data_from_smiles(text) for text in molecules])
+    for samples, atoms in zip(result.samples[:2], molecules.values(), strict=False):
+        assert len(samples) == 3
+        for item in samples:
+            assert float((item.pos[atoms] - template.pos[:5]).norm(dim=1).max()) < 1e-3
+            assert item.fixed_rmsd < 1e-3
+        if not options.get("refine"):  # which may lead to one and the same minimum
+            assert float((samples[0].pos - samples[1].pos).norm(dim=1).max()) > 0.1
+    assert result.samples[2] == [] and "no heavy atoms of the molecule" in result.failures[2]
+
+
+def spread(samples: Sequence[Data]) -> float:
+    """Mean distance of pairs of samples, superposed."""
+    pos = [item.pos.double() for item in samples]
+    index = torch.zeros(len(pos[0]), dtype=torch.long)
+    pairs = [(one, align(pos[j], one, index, 1)) for i, one in enumerate(pos) for j in range(i)]
+    return float(torch.stack([(a - b).square().sum(-1).mean().sqrt() for a, b in pairs]).mean())
+
+
+def test_diverse_samples_keep_away_from_each_other(conformer_checkpoint: Path):
+    smiles = ["CCCCCO", "CCC", "CC(C)CC=O"]
+    plain, diverse = (sample(conformer_checkpoint, smiles, num=8, diverse=flag).samples for flag in (False, True))
+    for one, other in zip(plain, diverse, strict=True):
+        assert spread(other) > 1.05 * spread(one)
+    alone = sample(conformer_checkpoint, smiles[:1], num=1, diverse=True).samples[0][0]
+    torch.testing.assert_close(alone.pos, plain[0][0].pos, atol=1e-3, rtol=0)  # nobody to keep away from
+
+
+def test_counts_evaluations_and_seconds(conformer_checkpoint: Path):
+    result = sample(conformer_checkpoint, ["CCO", "CBr", "CCCCCC"], num=3, num_steps=5)
+    assert result.evaluations == 6  # and one that removes the last noise
+    assert all(seconds >= 0 for seconds in result.seconds.values())
+    assert {"load", "sample", "hydrogens", "refine"} == set(result.seconds)
+    assert sample(conformer_checkpoint, ["CCO"], num_steps=5, sampler="heun").evaluations == 11
+
+
+@pytest.mark.parametrize("refine", ["none", "mmff"])
+def test_progress_goes_on_while_relaxing(conformer_checkpoint: Path, refine: str):
+    seen: list[tuple[int, int]] = []
+    session = Session(conformer_checkpoint, Request(num=3, refine=refine))
+    session([data_from_smiles("CCO"), data_from_smiles("CBr"), data_from_smiles("CC")], lambda *a: seen.append(a))
+    total = 12 if refine == "mmff" else 6
+    assert seen[0] == (0, total) and seen[-1] == (total, total) and seen == sorted(seen)
+
+
+def test_failures_name_the_atom_of_the_input(conformer_checkpoint: Path):
+    """Not the row of the network, which does not see the hydrogens before it."""
+    mol = mol_from_smiles("[H]C([H])([H])Br")
+    result = Session(conformer_checkpoint, Request())([data_from_mol(mol), data_from_smiles("CC")])
+    assert result.failures[0] == "z of atom 4 (Br) is 35, but the model was trained on [6, 7, 8, 9] only"
+    assert result.failures[1] is None and len(result.samples[1]) == 1
+
+
+def test_describes_all_that_samples_depend_on(conformer_checkpoint: Path):
+    session = Session(conformer_checkpoint.parent, Request(num=2, seed=7, num_steps=3, sampler="heun"))
+    found = session.describe()
+    assert (found["seed"], found["num"], found["num_steps"], found["sampler"]) == (7, 2, 3, "heun")
+    assert found["checkpoint"] == str(conformer_checkpoint) and len(found["sha256"]) == 64
+    assert {"graphscore", "python", "torch", "rdkit"} == set(found["versions"])
+
+
+@pytest.mark.parametrize("wrong", [{"num": 0}, {"seed": -1}, {"refine": "uff"}])
+def test_requests_are_checked(wrong: dict):
+    with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
+        Request(**wrong)
+
+
+def test_what_is_no_molecule_cannot_be_refined(conformer_checkpoint: Path):
+    session = Session(conformer_checkpoint, Request(refine="mmff"))
+    cloud = Data(pos=torch.zeros(3, 2), edge_index=torch.zeros(2, 0, dtype=torch.long))
+    with pytest.raises(ValueError, match="input 2 is none"):
+        session([data_from_smiles("CC"), cloud])
