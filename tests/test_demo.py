@@ -33,6 +33,10 @@ def test_no_finite_sample_at_all_is_said(tmp_path, monkeypatch):
         "network.backbone={name: egnn, hidden_channels: 8, num_layers: 1, cond_channels: 4}",
         "training.max_steps=1",
     ]
-    monkeypatch.setattr(demo, "generate", lambda sampler, templates, **_: Generated([[] for _ in templates], []))
+    monkeypatch.setattr(
+        demo,
+        "generate",
+        lambda sampler, templates, **_: Generated([[] for _ in templates], [], [[] for _ in templates]),
+    )
     with pytest.raises(FloatingPointError, match="No sample"):
         demo.run_demo(load_config("digits", tiny), tmp_path, num_groups=2, progress=False, say=lambda text: None)

@@ -1,4 +1,4 @@
-"""The command line: ``graphscore demo | train | sample | evaluate | data``."""
+"""The command line: ``graphscore demo | train | sample | evaluate | view | data``."""
 
 from __future__ import annotations
 

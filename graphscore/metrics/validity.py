@@ -7,6 +7,7 @@ References:
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -33,11 +34,15 @@ def check_validity(comparison: Comparison) -> dict[str, Any]:
     Raises:
         ImportError: If PoseBusters is not installed.
     """
+    import rdkit
+
     busters = _busters()
     attempts = len(comparison.failures)
     out: dict[str, Any] = {"num_generated": attempts, "all": 0, "geometry": 0}
     if not len(comparison.generated):
         return {**out, "passed": {}, "checked": {}}
+    # PoseBusters leaves RDKit's log on the standard error of its last call, and fails if that has been closed since.
+    rdkit.log_handler.stream = sys.stderr
     with rdBase.BlockLogs():
         table = busters.bust([comparison.with_conformer(pos) for pos in comparison.generated])
     passed, undecided = Counter(), Counter()
