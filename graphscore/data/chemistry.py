@@ -11,7 +11,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from graphscore.data.molecules import Chem, mol_from_data
+from graphscore.data.coordinates import bare_mol
+from graphscore.data.molecules import Chem
 from graphscore.nn.neighbors import complete_edges
 
 RING_SIZES = (3, 4, 5, 6, 7, 8)  # and larger
@@ -54,8 +55,7 @@ class MoleculeGraph(BaseTransform):
 
     def forward(self, data: Data) -> Data:
         """Return a new graph; whatever else describes the molecule as a whole, such as its SMILES, is kept."""
-        bare = Data(**{key: data[key] for key in ("z", "charge", "edge_index", "bond") if key in data})
-        mol = mol_from_data(bare)
+        mol = bare_mol(data)
         kept = np.array([a.GetIdx() for a in mol.GetAtoms() if self.hydrogens or _is_node(a)])
         pairs = complete_edges(torch.tensor([0, len(kept)]))
         sources, targets = kept[pairs.numpy()]

@@ -11,18 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphscore.data import xtb
-from graphscore.data.molecules import (
-    Chem,
-    canonical_smiles,
-    embed,
-    mol_from_smiles,
-)
+from graphscore.data.coordinates import set_positions
+from graphscore.data.molecules import Chem, canonical_smiles, embed, mol_from_smiles
 
 SEED = 0
 MAX_ISOMERS = 3  # tries to find one that can be embedded
 MAX_ITERATIONS = 20  # per embedding; those that can be embedded at all mostly need one
-TEMPERATURE = 298.15  # K
-BOLTZMANN = 1.987204258e-3  # kcal / (mol K)
 
 
 @dataclass(frozen=True)
@@ -73,7 +67,7 @@ class Ensemble:
     @property
     def weights(self) -> NDArray[np.float64]:
         """Boltzmann weights at 298.15 K, ``[K]``, each together with its mirror image if that is one more."""
-        factors = (1 + self.mirrors) * np.exp(-self.energies / (BOLTZMANN * TEMPERATURE))
+        factors = (1 + self.mirrors) * np.exp(-self.energies / xtb.KT)
         return factors / factors.sum()
 
 
@@ -210,10 +204,7 @@ def _without_stereo(mol: Chem.Mol) -> Chem.Mol:
 
 def _with_positions(mol: Chem.Mol, pos: NDArray[np.float64]) -> Chem.Mol:
     mol = Chem.Mol(mol)
-    mol.RemoveAllConformers()
-    conformer = Chem.Conformer(len(pos))
-    conformer.SetPositions(np.ascontiguousarray(pos))
-    mol.AddConformer(conformer)
+    set_positions(mol, pos)
     return mol
 
 
@@ -273,18 +264,13 @@ class _Comparison:
                 neighbors[0].SetNumExplicitHs(neighbors[0].GetNumExplicitHs() + 1)
                 probe.RemoveAtom(atom.GetIdx())
         self.rows = [atom.GetIntProp("row") for atom in probe.GetAtoms()]
-        self.mols = []
-        for _ in range(2):
-            copy = Chem.Mol(probe)
-            copy.RemoveAllConformers()
-            copy.AddConformer(Chem.Conformer(len(self.rows)))
-            self.mols.append(copy)
+        self.mols = Chem.Mol(probe), Chem.Mol(probe)
 
     def rmsd(self, one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
         from rdkit.Chem import rdMolAlign
 
         for mol, pos in zip(self.mols, (one, other), strict=True):
-            mol.GetConformer().SetPositions(np.ascontiguousarray(pos[self.rows]))
+            set_positions(mol, pos[self.rows])
         return rdMolAlign.GetBestRMS(*self.mols, maxMatches=1000)
 
 
@@ -294,10 +280,9 @@ def _check_same_molecule(mol: Chem.Mol, smiles: str, pos: NDArray[np.float64]) -
     radii = np.array([table.GetRcovalent(atom.GetAtomicNum()) for atom in mol.GetAtoms()])
     ratio = np.linalg.norm(pos[:, None] - pos[None], axis=-1) / (radii[:, None] + radii[None])
     bonded = Chem.GetAdjacencyMatrix(mol).astype(bool)
-    upper = np.triu(np.ones_like(bonded), 1).astype(bool)
     for wrong, what in ((bonded & (ratio > 1.3), "broke"), (~bonded & (ratio < 1.1), "formed")):
-        if (wrong & upper).any():
-            i, j = np.argwhere(wrong & upper)[0]
+        if (pairs := np.argwhere(np.triu(wrong, 1))).size:
+            i, j = pairs[0]
             pair = f"{mol.GetAtomWithIdx(int(i)).GetSymbol()}{i} and {mol.GetAtomWithIdx(int(j)).GetSymbol()}{j}"
             raise ValueError(f"the bond between {pair} {what}")
     if (got := smiles_of(_with_positions(mol, pos), 0)) != smiles:

@@ -1,8 +1,9 @@
-"""Optimisation by the program ``xtb``: GFN2-xTB and GFN-FF geometries and energies."""
+"""The program ``xtb``: GFN2-xTB and GFN-FF geometries, energies and properties."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 KCAL_PER_HARTREE = 627.5094740631
+KCAL_PER_EV = 23.060547830
+KT = 1.987204259e-3 * 298.15  # kcal/mol, at 298.15 K
 TIMEOUT = 600.0  # seconds
 
 Method = Literal["gfn2", "gfnff"]
@@ -30,6 +33,20 @@ class Optimized(NamedTuple):
 
     pos: NDArray[np.float64]
     energy: float
+
+
+class SinglePoint(NamedTuple):
+    """What :func:`single_point` returns.
+
+    Attributes:
+        energy: Total energy in kcal/mol.
+        dipole: Dipole moment in debye.
+        gap: HOMO-LUMO gap in kcal/mol.
+    """
+
+    energy: float
+    dipole: float
+    gap: float
 
 
 def version() -> str:
@@ -65,25 +82,55 @@ def optimize(symbols: Sequence[str], pos: NDArray[np.float64], charge: int = 0, 
         S. Spicher, S. Grimme (2020), Robust atomistic modeling of materials, organometallic and biochemical systems.
         (GFN-FF)
     """
-    program = _program()
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_STACKSIZE": "1G"}
     with tempfile.TemporaryDirectory(prefix="xtb-") as folder:
-        rows = [f"{s} {x:.8f} {y:.8f} {z:.8f}" for s, (x, y, z) in zip(symbols, pos.tolist(), strict=True)]
-        Path(folder, "start.xyz").write_text("\n".join([str(len(rows)), "", *rows]) + "\n")
-        command = [program, "start.xyz", "--opt", *_FLAGS[method], "--chrg", str(charge)]
-        try:
-            run = subprocess.run(
-                command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", timeout=TIMEOUT
-            )
-        except subprocess.TimeoutExpired:
-            raise ValueError(f"xtb did not finish in {TIMEOUT:.0f} seconds") from None
+        output = _run(folder, symbols, pos, ["--opt", *_FLAGS[method], "--chrg", str(charge)])
         result = Path(folder, "xtbopt.xyz")
-        if run.returncode != 0 or not result.is_file() or Path(folder, "NOT_CONVERGED").exists():
-            raise ValueError(f"xtb did not converge: {_reason(run.stdout + run.stderr)}")
+        if not result.is_file() or Path(folder, "NOT_CONVERGED").exists():
+            raise ValueError(f"xtb did not converge: {_reason(output)}")
         lines = result.read_text().splitlines()
     # The comment reads " energy: -5.070544440612 gnorm: ...".
     energy = float(lines[1].split()[1]) * KCAL_PER_HARTREE
     return Optimized(np.array([[float(x) for x in line.split()[1:4]] for line in lines[2:]]), energy)
+
+
+def single_point(symbols: Sequence[str], pos: NDArray[np.float64], charge: int = 0) -> SinglePoint:
+    """Compute coordinates as they are by GFN2-xTB in vacuum, closed shell, on one thread.
+
+    Args:
+        symbols: Element symbols of N atoms.
+        pos: Coordinates in Angstrom, ``[N, 3]``.
+        charge: Total charge in elementary charges.
+
+    Raises:
+        RuntimeError: If there is no program ``xtb``.
+        ValueError: If it does not converge, with the program's reason.
+    """
+    with tempfile.TemporaryDirectory(prefix="xtb-") as folder:
+        output = _run(folder, symbols, pos, [*_FLAGS["gfn2"], "--chrg", str(charge)])
+    energy = re.search(r"TOTAL ENERGY\s+(\S+) Eh", output)
+    gap = re.search(r"HOMO-LUMO GAP\s+(\S+) eV", output)
+    dipole = re.search(r"molecular dipole:.*?full:(?:\s+\S+){3}\s+(\S+)", output, re.DOTALL)
+    if energy is None or gap is None or dipole is None:
+        raise ValueError(f"xtb did not converge: {_reason(output)}")
+    return SinglePoint(float(energy[1]) * KCAL_PER_HARTREE, float(dipole[1]), float(gap[1]) * KCAL_PER_EV)
+
+
+def _run(folder: str, symbols: Sequence[str], pos: NDArray[np.float64], options: Sequence[str]) -> str:
+    """Run the program in a folder; gives what it prints."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_STACKSIZE": "1G"}
+    rows = [f"{symbol} {x:.8f} {y:.8f} {z:.8f}" for symbol, (x, y, z) in zip(symbols, pos.tolist(), strict=True)]
+    Path(folder, "start.xyz").write_text("\n".join([str(len(rows)), "", *rows]) + "\n")
+    command = [_program(), "start.xyz", *options]
+    try:
+        run = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", timeout=TIMEOUT
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"xtb did not finish in {TIMEOUT:.0f} seconds") from None
+    output = run.stdout + run.stderr
+    if run.returncode != 0:
+        raise ValueError(f"xtb did not converge: {_reason(output)}")
+    return output
 
 
 def _program() -> str:

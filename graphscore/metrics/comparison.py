@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from graphscore.data.coordinates import set_positions
 from graphscore.data.molecules import Chem, canonical_smiles, flat_smiles, mol_from_data
 
 Attempt = Data | str | None
@@ -50,9 +51,7 @@ class Comparison:
     def with_conformer(self, pos: NDArray[np.float64]) -> Chem.Mol:
         """The molecule with coordinates ``[N, 3]``, and the stereo marks that follow from them."""
         mol = Chem.Mol(self.mol)
-        conformer = Chem.Conformer(len(pos))
-        conformer.SetPositions(np.ascontiguousarray(pos))
-        mol.AddConformer(conformer)
+        set_positions(mol, pos)
         Chem.AssignStereochemistryFrom3D(mol)
         return mol
 

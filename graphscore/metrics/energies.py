@@ -12,12 +12,7 @@ References:
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,11 +20,10 @@ from numpy.typing import NDArray
 from rdkit.Chem import rdForceFieldHelpers
 
 from graphscore.data import xtb
+from graphscore.data.coordinates import add_positions
 from graphscore.data.molecules import Chem, rdBase
 from graphscore.metrics.intervals import mean_and_median
 
-KT = 0.001987204259 * 298.15  # kcal/mol
-KCAL_PER_EV = 23.060547830
 UNITS = {"energy": "kcal/mol", "gap": "kcal/mol", "dipole": "debye"}
 MAX_STEPS = 10_000  # of the force field's minimiser
 
@@ -65,9 +59,7 @@ def mmff_energies(mol: Chem.Mol, pos: NDArray[np.float64]) -> Energies:
     mol = Chem.Mol(mol)
     mol.RemoveAllConformers()
     for frame in pos:
-        conformer = Chem.Conformer(mol.GetNumAtoms())
-        conformer.SetPositions(np.ascontiguousarray(frame))
-        mol.AddConformer(conformer, assignId=True)
+        add_positions(mol, frame)
     with rdBase.BlockLogs():
         if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
             raise ValueError("MMFF94 lacks parameters for it")
@@ -96,46 +88,14 @@ def gfn2_energies(mol: Chem.Mol, pos: NDArray[np.float64]) -> Energies:
     rows, failures = [], []
     for number, frame in enumerate(pos):
         try:
-            start, _, _ = single_point(symbols, frame, charge)
+            start = xtb.single_point(symbols, frame, charge).energy
             relaxed = xtb.optimize(symbols, frame, charge)
-            rows.append((start, *single_point(symbols, relaxed.pos, charge)))
+            rows.append((start, *xtb.single_point(symbols, relaxed.pos, charge)))
         except ValueError as error:
             failures.append(f"conformer {number}: {error}")
             rows.append((np.nan,) * 4)
     start, relaxed, dipole, gap = np.array(rows, dtype=np.float64).reshape(-1, 4).T
     return Energies(start, relaxed, {"dipole": dipole, "gap": gap}, failures)
-
-
-def single_point(symbols: Sequence[str], pos: NDArray[np.float64], charge: int = 0) -> tuple[float, float, float]:
-    """Energy in kcal/mol, dipole moment in debye and HOMO-LUMO gap in kcal/mol by GFN2-xTB, on one thread.
-
-    Args:
-        symbols: Element symbols of N atoms.
-        pos: Coordinates in Angstrom, ``[N, 3]``.
-        charge: Total charge in elementary charges.
-
-    Raises:
-        RuntimeError: If there is no program ``xtb``.
-        ValueError: If it does not converge.
-    """
-    command = [xtb._program(), "start.xyz", "--gfn", "2", "--chrg", str(charge)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_STACKSIZE": "1G"}
-    with tempfile.TemporaryDirectory(prefix="xtb-") as folder:
-        rows = [f"{symbol} {x:.8f} {y:.8f} {z:.8f}" for symbol, (x, y, z) in zip(symbols, pos.tolist(), strict=True)]
-        Path(folder, "start.xyz").write_text("\n".join([str(len(rows)), "", *rows]) + "\n")
-        try:
-            run = subprocess.run(
-                command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace",
-                timeout=xtb.TIMEOUT,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise ValueError(f"xtb did not finish in {xtb.TIMEOUT:.0f} seconds") from None
-    energy = re.search(r"TOTAL ENERGY\s+(\S+) Eh", run.stdout)
-    gap = re.search(r"HOMO-LUMO GAP\s+(\S+) eV", run.stdout)
-    dipole = re.search(r"molecular dipole:.*?full:(?:\s+\S+){3}\s+(\S+)", run.stdout, re.DOTALL)
-    if run.returncode != 0 or energy is None or gap is None or dipole is None:
-        raise ValueError(f"xtb failed: {xtb._reason(run.stdout + run.stderr)}")
-    return float(energy[1]) * xtb.KCAL_PER_HARTREE, float(dipole[1]), float(gap[1]) * KCAL_PER_EV
 
 
 def compare_energies(references: Energies, generated: Energies) -> dict[str, Any]:
@@ -208,7 +168,7 @@ def _boltzmann_mean(energies: Energies, name: str) -> float:
     known = np.isfinite(energies.relaxed)
     relaxed = energies.relaxed[known]
     values = relaxed if name == "energy" else energies.properties[name][known]
-    weights = np.exp(-(relaxed - relaxed.min()) / KT)
+    weights = np.exp(-(relaxed - relaxed.min()) / xtb.KT)
     return float(values @ weights / weights.sum())
 
 

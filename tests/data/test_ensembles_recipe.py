@@ -18,7 +18,7 @@ pytest.importorskip("rdkit")
 from graphscore.data import ensembles_recipe as recipe
 from graphscore.data.conformer_search import Ensemble, Search
 from graphscore.data.ensembles import GFN2Ensembles
-from graphscore.data.ensembles_recipe import Job, Source
+from graphscore.data.molecule_lists import Job, Source, choose, read_smiles_file
 from graphscore.data.molecules import flat_smiles, mol_from_smiles, scaffold_smiles
 
 needs_xtb = pytest.mark.skipif(shutil.which("xtb") is None, reason="the program xtb is not installed")
@@ -26,7 +26,7 @@ needs_xtb = pytest.mark.skipif(shutil.which("xtb") is None, reason="the program 
 
 def jobs(*sources: Source, exclude: tuple[str, ...] = ()) -> tuple[list[Job], list[tuple[str, str, str]]]:
     rejects: list[tuple[str, str, str]] = []
-    return list(recipe._jobs(sources, exclude, rejects)), rejects
+    return list(choose(sources, exclude, rejects)), rejects
 
 
 def test_molecules_come_once_and_excluded_ones_not():
@@ -36,7 +36,12 @@ def test_molecules_come_once_and_excluded_ones_not():
         "CCS",
         "OCC",
     ]
-    assert [(name, smiles) for name, smiles, _ in rejects] == [("exclude", "x("), ("list", "C(")]
+    reasons = {smiles: reason for _, smiles, reason in rejects}
+    assert {smiles: reason for smiles, reason in reasons.items() if "(" not in smiles or reason[0] != "'"} == {
+        "C[C@H](F)Cl": "excluded", "C.C": "several components", "C[Si](C)C": "element Si",
+        "[CH3]": "1 heavy atoms, not 2 to 4", "CCCCC": "5 heavy atoms, not 2 to 4",
+    }  # fmt: skip
+    assert "not a SMILES string" in reasons["C("] and "not a SMILES string" in reasons["x("]
 
 
 def test_test_lists_come_first_and_may_hold_what_is_excluded():
@@ -69,11 +74,12 @@ def test_lists_are_read_from_tables_and_compressed_files(tmp_path: Path):
     (tmp_path / "c.csv").write_text("name\nCC\n")
     with gzip.open(tmp_path / "d.smi.gz", "wt") as file:
         file.write("CF\n")
-    read = recipe.read_smiles_file
+    read = read_smiles_file
     assert (read(tmp_path / "a.smi"), read(tmp_path / "b.csv"), read(tmp_path / "d.smi.gz")) == (
         ["CCO", "CN"], ["CCC"], ["CF"],
     )  # fmt: skip
-    with pytest.raises(ValueError, match="column smiles"):
+    assert read(tmp_path / "b.csv", every_column=True) == ["CCC", "CC"]
+    with pytest.raises(ValueError, match="column corrected_smiles or smiles"):
         read(tmp_path / "c.csv")
 
 
