@@ -157,10 +157,9 @@ def _report_clouds(
 
 def _etkdg(template: Data, num: int, seed: int) -> list[Data]:
     """RDKit's own conformers of a molecule, not refined by a force field; fewer where it could not make them."""
-    from graphscore.data.molecules import data_from_mol, embed, mol_from_smiles
+    from graphscore.baselines import etkdg
 
     try:
-        mol = embed(mol_from_smiles(template.smiles), num, seed, optimize=False)
+        return etkdg(template.smiles, num, seed)
     except ValueError:
         return []
-    return [data_from_mol(mol, conformer.GetId()) for conformer in mol.GetConformers()]

@@ -60,10 +60,10 @@ def train(config: Config, out: Path, *, resume: bool = False, progress: bool = T
         model = build_model(config)
     task = build_task(config, model)
     out.mkdir(parents=True, exist_ok=True)
-    if failures := getattr(dataset, "failures", []):
-        write_json([asdict(failure) for failure in failures], out / SKIPPED_FILE)
     (out / CONFIG_FILE).write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     validation = dataset.split("val")[:NUM_VALIDATION_GRAPHS]
+    if failures := getattr(dataset, "failures", []):  # some data sets only know of a part what they have read of it
+        write_json([asdict(failure) for failure in failures], out / SKIPPED_FILE)
     average = fit(task, config.training, graphs, validation, out, resume=resume, progress=progress)
     info = {"known": known, "num_training_graphs": len(graphs), "steps": config.training.max_steps}
     checkpoint = Checkpoint(dict(average.state_dict()), config.model_dump(mode="json"), info)

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rdkit.Chem import rdForceFieldHelpers
 from torch_geometric.data import Data
 
 from graphscore.data.coordinates import bare_mol, set_positions
-from graphscore.data.molecules import rdBase, rdForceFieldHelpers
+from graphscore.data.molecules import rdBase
 from graphscore.metrics.stereo import keeps_stereo
 
 MAX_STEPS = 5000

@@ -13,7 +13,8 @@ pytest.importorskip("rdkit")
 from torch_geometric.data import Data
 
 from graphscore.alignment import align
-from graphscore.data.molecules import data_from_mol, data_from_smiles, embed, mol_from_smiles
+from graphscore.data.embedding import embed
+from graphscore.data.molecules import data_from_mol, data_from_smiles, mol_from_smiles
 from graphscore.fragments import Fragment
 from graphscore.sampling import Request, Sampled, Session
 

@@ -98,7 +98,8 @@ def show_conformers(console: Console, reports: Mapping[str, Mapping[str, Any]]) 
     )
     _show_rows(console, amr, "average minimum RMSD in Å, with 95 % interval; R recall, P precision")
     _show_rows(console, coverage, f"coverage R/P in %: RMSD of heavy atoms {first['protocol']['comparison']} Å")
-    _show_rows(console, structure, "stereochemistry as asked; bonds ...: Wasserstein distance to references")
+    distances = "; bonds ...: Wasserstein distance to references" if first.get("geometry") else ""
+    _show_rows(console, structure, f"stereochemistry as asked{distances}")
     _show_rows(console, physics, "PoseBusters; medians of strain and absolute errors Δ, kcal/mol and debye")
     for name, report in reports.items():
         for note in _notes(report):

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from graphscore.data import xtb
 from graphscore.data.coordinates import set_positions
-from graphscore.data.molecules import Chem, canonical_smiles, embed, mol_from_smiles
+from graphscore.data.embedding import embed
+from graphscore.data.molecules import Chem, canonical_smiles, mol_from_smiles
 
 SEED = 0
 MAX_ISOMERS = 3  # tries to find one that can be embedded

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rdkit.Chem import rdForceFieldHelpers
 from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.data.coordinates import bare_mol, set_positions
-from graphscore.data.molecules import Chem, rdBase, rdForceFieldHelpers
+from graphscore.data.molecules import Chem, rdBase
 
 MAX_STEPS = 1000
 # So near to the minimum that rounding errors of the given coordinates do not come out larger.

@@ -23,8 +23,8 @@ from torch.autograd import Function
 def _faded(exponent: Tensor) -> Tensor:
     """``exp(-exponent)``, zero where nothing is left of it.
 
-    Below the smallest normal number of its type, processors multiply ten times slower, and products with small weights
-    get there from the root of it.
+    Processors multiply numbers below the smallest normal one of their type far more slowly, and products with small
+    weights get there from the root of it.
     """
     return torch.exp(-exponent) * (exponent < -math.log(torch.finfo(exponent.dtype).tiny) / 2)
 

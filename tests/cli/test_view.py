@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from graphscore.data import write
-from graphscore.data.molecules import data_from_mol, embed, mol_from_smiles
+from graphscore.data.embedding import embed
+from graphscore.data.molecules import data_from_mol, mol_from_smiles
 
 
 @pytest.fixture

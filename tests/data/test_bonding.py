@@ -10,7 +10,8 @@ pytest.importorskip("rdkit")
 from rdkit import Chem
 
 from graphscore.data.bonding import mol_from_coordinates
-from graphscore.data.molecules import canonical_smiles, data_from_mol, embed, flat_smiles, mol_from_smiles
+from graphscore.data.embedding import embed
+from graphscore.data.molecules import canonical_smiles, data_from_mol, flat_smiles, mol_from_smiles
 
 SMILES = [
     "C[C@H](N)C(=O)O",

@@ -14,7 +14,6 @@ pytest.importorskip("rdkit")
 
 from graphscore.data import xtb
 from graphscore.data.conformer_search import Ensemble, Settings, draw_stereoisomer, search
-from graphscore.data.molecules import embed, mol_from_smiles
 
 needs_xtb = pytest.mark.skipif(shutil.which("xtb") is None, reason="the program xtb is not installed")
 FEW = Settings(num_knowledge=4, num_plain=4, max_optimizations=4)
@@ -67,7 +66,7 @@ def test_water_is_that_of_the_method():
 
 @needs_xtb
 def test_butane_has_three_conformers_one_of_them_a_mirror_image():
-    """Anti, and gauche twice: by GFN2 0.6 kcal/mol higher (0.5-0.9 in the literature of the method's benchmarks)."""
+    """Anti, and gauche twice, which is higher by a fraction of a kcal/mol."""
     result = search("CCCC")
     assert result.ensemble is not None
     assert result.ensemble.smiles == "CCCC"
@@ -112,9 +111,3 @@ def test_weights_are_boltzmanns_and_count_mirror_images():
     pos = np.zeros((2, 1, 3))
     ensemble = Ensemble("C", pos, np.array([0.0, 0.5924846]), np.array([False, True]))
     assert_allclose(ensemble.weights, np.array([1, 2 / np.e]) / (1 + 2 / np.e), rtol=1e-5)
-
-
-def test_starts_without_knowledge_are_other_starts():
-    mol = mol_from_smiles("CCCCO")
-    one, other = (embed(mol, 1, 5, optimize=False, knowledge=knowledge) for knowledge in (True, False))
-    assert not np.allclose(one.GetConformer().GetPositions(), other.GetConformer().GetPositions(), atol=1e-2)

@@ -21,7 +21,8 @@ pytest.importorskip("rdkit")
 
 from rdkit import Chem
 
-from graphscore.data.molecules import embed, flat_smiles, mol_from_smiles
+from graphscore.data.embedding import embed
+from graphscore.data.molecules import flat_smiles, mol_from_smiles
 from graphscore.data.split import part_of, split_key
 
 PARTS = ("train", "val", "test")

@@ -16,7 +16,8 @@ from rdkit.Chem import rdMolAlign
 from scipy.spatial.transform import Rotation
 from spyrmsd.rmsd import symmrmsd
 
-from graphscore.data.molecules import embed, mol_from_smiles, remove_hydrogens
+from graphscore.data.embedding import embed
+from graphscore.data.molecules import mol_from_smiles, remove_hydrogens
 from graphscore.metrics import rmsd
 from graphscore.metrics.rmsd import best_rmsd, matchings
 

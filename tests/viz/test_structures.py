@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from graphscore.data.molecules import data_from_mol, embed, mol_from_data, mol_from_smiles
+from graphscore.data.embedding import embed
+from graphscore.data.molecules import data_from_mol, mol_from_data, mol_from_smiles
 from graphscore.viz.structures import Shape, ball_and_stick, color_of
 
 

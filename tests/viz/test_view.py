@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from graphscore.data.molecules import data_from_mol, embed, mol_from_smiles
+from graphscore.data.embedding import embed
+from graphscore.data.molecules import data_from_mol, mol_from_smiles
 from graphscore.data.molfiles import sdf_record
 from graphscore.data.writers import write
 from graphscore.viz.records import read_records, read_trajectories

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from graphscore.data.molecules import data_from_mol, embed, mol_from_smiles
+from graphscore.data.embedding import embed
+from graphscore.data.molecules import data_from_mol, mol_from_smiles
 from graphscore.viz.conformers import PageRow, conformer_page, conformer_picture
 
 

@@ -1,0 +1,123 @@
+"""The embedded ensembles: what the card says about them holds."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("rdkit")
+
+import graphscore
+from graphscore.data.dataset import embedded_file
+from graphscore.data.ensembles import GFN2Ensembles
+from graphscore.data.ensembles_recipe import DATA_FILE, REJECTS_FILE
+from graphscore.data.molecule_lists import part_of_molecule
+from graphscore.data.molecules import Chem, flat_smiles, mol_from_smiles, scaffold_smiles
+from graphscore.data.split import PARTS
+from graphscore.metrics.stereo import keeps_stereo
+
+CARD = Path(graphscore.__file__).parents[1] / "datasets" / "gfn2_ensembles"
+LISTS = ("qm9", "geom-qm9")
+
+
+@pytest.fixture(scope="module")
+def flat() -> dict[tuple[str, str], list[str]]:
+    """SMILES without stereo marks, by list and part."""
+    dataset, found = GFN2Ensembles(), {}
+    for smiles, source, part in zip(dataset.smiles, dataset._source, dataset._part, strict=True):
+        found.setdefault((source, PARTS[part]), []).append(flat_smiles(mol_from_smiles(smiles)))
+    return found
+
+
+def test_no_molecule_is_in_two_parts_and_no_test_scaffold_elsewhere(flat: dict[tuple[str, str], list[str]]):
+    everything = [smiles for part in flat.values() for smiles in part]
+    assert len(everything) == len(set(everything))
+    assert all(
+        part_of_molecule(smiles) == part for (name, part), rows in flat.items() if name == "qm9" for smiles in rows
+    )
+    scaffolds = {part: {scaffold_smiles(s) or s for s in flat["qm9", part]} for part in PARTS}
+    assert not scaffolds["test"] & (scaffolds["train"] | scaffolds["val"])
+
+
+def test_card_counts_molecules_and_conformers(flat: dict[tuple[str, str], list[str]]):
+    text = (CARD / "README.md").read_text(encoding="utf-8")
+    for name, part in flat:
+        groups = [len(pos) + int(mirrors.sum()) for pos, mirrors in _stored(name, part)]
+        row = f"| `{name}` | {part} | {len(groups):,} | {sum(groups):,} | {sum(groups) / len(groups):.1f} |"
+        assert row in text, row
+    data = embedded_file("gfn2_ensembles", DATA_FILE)
+    assert f"{data.stat().st_size:,} bytes" in text
+    assert hashlib.sha256(data.read_bytes()).hexdigest() in text
+    assert f"{sum(map(len, flat.values())):,} real small molecules" in text
+
+
+def _stored(name: str, part: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    dataset = GFN2Ensembles()
+    return [
+        (dataset._pos[i], dataset._mirrors[i])
+        for i in range(len(dataset.smiles))
+        if dataset._source[i] == name and PARTS[dataset._part[i]] == part
+    ]
+
+
+def test_card_counts_molecules_without_ensemble():
+    """A molecule gave none if the last thing that is reported of it ends its search, and it is not in the file."""
+    with (CARD / REJECTS_FILE).open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["stage"] != "source"]
+    found = {flat_smiles(mol_from_smiles(smiles)) for smiles in GFN2Ensembles().smiles}
+    lost = {flat_smiles(mol_from_smiles(row["smiles"])): row["source"] for row in rows}
+    lost = {smiles: source for smiles, source in lost.items() if smiles not in found}
+    text = (CARD / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"\b{len(lost)} of {len(lost) + len(found):,} molecules", text)
+    assert re.search(rf"`geom-qm9` {Counter(lost.values())['geom-qm9']} of 200", text)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_conformers_are_those_of_their_molecule(part: str):
+    """Stereo marks and bonds, of some molecules of each part; energies rise from 0 within the window."""
+    dataset = GFN2Ensembles()
+    chosen = [i for i, number in enumerate(dataset._part) if PARTS[number] == part][::97]
+    for molecule in chosen:
+        group = dataset._conformers(molecule, None)
+        energies = [item.energy for item in group]
+        assert energies == sorted(energies)
+        assert energies[0] == 0 and energies[-1] < 6.01
+        for item in group:
+            assert item.pos.mean(0).abs().max() < 2e-3
+            i, j = item["edge_index"]
+            assert float((item.pos[i] - item.pos[j]).norm(dim=-1).min()) > 0.9
+            assert float((item.pos[i] - item.pos[j]).norm(dim=-1).max()) < 1.9
+            assert keeps_stereo(item)
+
+
+def test_mirror_images_are_of_molecules_without_handedness():
+    dataset = GFN2Ensembles()
+    mirrored = [smiles for smiles, mirrors in zip(dataset.smiles, dataset._mirrors, strict=True) if bool(mirrors.any())]
+    assert mirrored
+    assert not any("@" in smiles for smiles in mirrored)
+
+
+def test_elements_and_sizes_are_those_of_the_card():
+    numbers, sizes, atoms = set(), set(), set()
+    for smiles in GFN2Ensembles().smiles:
+        mol = Chem.MolFromSmiles(smiles)
+        numbers |= {atom.GetSymbol() for atom in mol.GetAtoms()}
+        sizes.add(mol.GetNumAtoms())
+        atoms.add(Chem.AddHs(mol).GetNumAtoms())
+    assert numbers <= {"C", "N", "O", "F"}
+    assert max(sizes) == 9
+    assert f"{min(atoms)} to {max(atoms)} atoms" in (CARD / "README.md").read_text(encoding="utf-8")
+
+
+def test_unmarked_stereo_is_none_that_could_be_marked():
+    """Every centre of a sample of molecules that RDKit sees is assigned, but for nitrogens, which invert."""
+    for smiles in GFN2Ensembles().smiles[::50]:
+        centers = Chem.FindMolChiralCenters(Chem.MolFromSmiles(smiles), includeUnassigned=True)
+        mol = Chem.MolFromSmiles(smiles)
+        assert all(label != "?" for atom, label in centers if mol.GetAtomWithIdx(atom).GetAtomicNum() != 7)
