@@ -48,6 +48,7 @@ def train(config: Config, out: Path, *, resume: bool = False, progress: bool = T
         _check_resumed(config, out)
     elif (out / RESUME_FILE).exists():
         raise ValueError(f"{out} already holds a run; add --resume to go on with it, or choose another folder")
+    _check_buildable(config)
     dataset = build_dataset(config)
     graphs = dataset.split("train")
     if not graphs:
@@ -69,6 +70,14 @@ def train(config: Config, out: Path, *, resume: bool = False, progress: bool = T
     checkpoint = Checkpoint(dict(average.state_dict()), config.model_dump(mode="json"), info)
     save_checkpoint(out / MODEL_FILE, checkpoint)
     return out / MODEL_FILE, dataset
+
+
+def _check_buildable(config: Config) -> None:
+    """Find wrong options before the data are read, which may take a minute; only scales are known no sooner."""
+    fields = tuple(field.model_copy(update={"scale": 1.0}) for field in config.fields)
+    config = config.model_copy(update={"fields": fields})
+    with torch.random.fork_rng(devices=[]):
+        build_task(config, build_model(config))
 
 
 def _check_resumed(config: Config, out: Path) -> None:
