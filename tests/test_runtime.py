@@ -27,15 +27,16 @@ def faults():
         [torch.ones(4_000_000 * (1 + (first + k) % 4)) for k in range(4)]  # 16 to 64 MB, in changing places
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-faults()  # the heap grows to what changing places need
+def least():  # the kernel may reclaim pages at any time, whatever the allocator does
+    return min(faults() for _ in range(5))
+
 faults()
-found = {"untouched": faults(), "before": torch.get_float32_matmul_precision()}
+found = {"untouched": least(), "before": torch.get_float32_matmul_precision()}
 output = io.StringIO()
 with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
     prepared = runtime.prepare(medium_products=True)
-faults()  # the heap grows to what changing places need
 faults()
-found |= {"prepared": prepared._asdict(), "tuned": faults(), "after": torch.get_float32_matmul_precision()}
+found |= {"prepared": prepared._asdict(), "tuned": least(), "after": torch.get_float32_matmul_precision()}
 found |= {"again": runtime.keep_freed_memory(), "printed": output.getvalue(), "exact": runtime.exact_medium_products()}
 print(json.dumps(found))
 """

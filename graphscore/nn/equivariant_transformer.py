@@ -103,7 +103,8 @@ class EquivariantTransformer(SizedBackbone):
         input_vectors: Number of vectors per node that are given at a call, 0 for none.
 
     Raises:
-        ValueError: If there is no layer, channel, vector or head, or heads do not divide the width.
+        ValueError: If there is no layer, channel, vector or head, or heads do not divide the width. At a call, if there
+            are not as many input vectors as were announced.
 
     References:
         Thölke and De Fabritiis (2022), TorchMD-NET: equivariant transformers for neural network based molecular
@@ -159,6 +160,11 @@ class EquivariantTransformer(SizedBackbone):
 
         ``given`` are the input vectors, shape ``[N, input_vectors, D]``.
         """
+        num_given = 0 if given is None else given.shape[1]
+        if num_given != self.input_vectors:
+            raise ValueError(
+                f"{type(self).__name__}: expected {self.input_vectors} input vectors per node, but got {num_given}"
+            )
         geometry = EdgeGeometry.measure(pos, edge_index, edge_attr, self.basis, self.cutoff)
         vectors = None if self.given is None or given is None else self.given(given.transpose(1, 2))
         for layer in self.layers:

@@ -16,6 +16,7 @@ import math
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 
@@ -26,7 +27,7 @@ def _faded(exponent: Tensor) -> Tensor:
     Processors multiply numbers below the smallest normal one of their type far more slowly, and products with small
     weights get there from the root of it.
     """
-    return torch.exp(-exponent) * (exponent < -math.log(torch.finfo(exponent.dtype).tiny) / 2)
+    return F.threshold(torch.exp(-exponent), math.sqrt(torch.finfo(exponent.dtype).tiny), 0.0)
 
 
 class GaussianBasis(nn.Module):

@@ -191,7 +191,8 @@ def _columns(values: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
         if match := re.fullmatch(rf"(.+?)_({'|'.join(_UNITS)})", key, flags=re.IGNORECASE):
             label, unit = match[1], _UNITS[match[2].lower()]
         label = "RMSD" if key == RMSD else label.replace("_", " ").strip()
-        columns.append({"key": key, "label": label, "unit": unit, "relative": "energy" in key.lower()})
+        is_total = "energy" in key.lower() and "relative" not in key.lower()
+        columns.append({"key": key, "label": label, "unit": unit, "relative": is_total})
     return columns
 
 

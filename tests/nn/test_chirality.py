@@ -104,6 +104,10 @@ def test_wrong_networks_are_refused():
     backbone = EquivariantTransformer(8, 1, cond_channels=4, num_heads=2, input_vectors=1)
     with pytest.raises(ValueError, match="chirality needs positions"):
         ScoreNetwork(backbone, {"x": 3}, positions=None, chirality="chiral_index")
+    with pytest.raises(ValueError, match="expected 1 input vectors per node, but got 0"):
+        backbone(
+            torch.zeros(2, 8), torch.zeros(2, 3), torch.tensor([[0], [1]]), torch.zeros(2).long(), torch.zeros(1, 4)
+        )
     network = make_network()
     with pytest.raises(ValueError, match="no attribute 'chiral_index'"):
         network(ragged_batch(SIZES, dim=3), torch.zeros(len(SIZES), 1).double())
