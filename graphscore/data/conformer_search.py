@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from graphscore.data import xtb
 from graphscore.data.coordinates import set_positions
 from graphscore.data.embedding import embed
 from graphscore.data.molecules import Chem, canonical_smiles, mol_from_smiles
+from graphscore.data.split import seed_of
 
 SEED = 0
 MAX_ISOMERS = 3  # tries to find one that can be embedded
@@ -110,7 +110,7 @@ def search(smiles: str, settings: Settings = Settings(), seed: int = SEED) -> Se
     Raises:
         RuntimeError: If there is no program ``xtb``.
     """
-    rng = random.Random(_seed(smiles, seed))
+    rng = random.Random(seed_of(smiles, seed))
     rejects: list[Reject] = []
     for _ in range(MAX_ISOMERS):
         isomer = smiles
@@ -298,7 +298,3 @@ def smiles_of(mol: Chem.Mol, conformer: int) -> str:
         if atom.GetAtomicNum() == 7 and atom.GetDegree() == 3:
             atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
     return canonical_smiles(mol)
-
-
-def _seed(smiles: str, seed: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}:{smiles}".encode()).digest()[:4], "big")

@@ -7,7 +7,6 @@ number of processes or on the order of work.
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ import numpy as np
 
 from graphscore.data.embedding import embed
 from graphscore.data.molecules import Chem, canonical_smiles, flat_smiles, mol_from_smiles, rdBase
-from graphscore.data.split import PARTS, part_of
+from graphscore.data.split import PARTS, part_of, seed_of
 
 ELEMENTS = frozenset({1, 6, 7, 8, 9})
 HEAVY_ATOMS = range(4, 10)
@@ -118,7 +117,7 @@ def make_entry(flat: str) -> tuple[Entry | None, list[Reject]]:
     Returns:
         The entry, or None if nothing usable came out, and what was left out.
     """
-    seed = int.from_bytes(hashlib.sha256(f"{SEED}:{flat}".encode()).digest()[:4], "big")
+    seed = seed_of(flat, SEED)
     rejects: list[Reject] = []
     isomers = _stereoisomers(flat)
     random.Random(seed).shuffle(isomers)

@@ -41,6 +41,11 @@ def part_of(key: str, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 
     return max(part for part, fraction in enumerate(fractions) if fraction > 0)
 
 
+def seed_of(key: str, seed: int = 0) -> int:
+    """A seed below 2**32 for what is drawn for one item, whatever else is drawn."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:4], "big")
+
+
 def split_by_key(
     keys: Sequence[str], fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0
 ) -> tuple[list[int], ...]:
