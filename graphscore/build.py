@@ -291,8 +291,17 @@ def load_model(path: str | Path) -> tuple[ScoreModel, Config, dict[str, Any]]:
     config = check_config(checkpoint.config, str(path))
     with torch.random.fork_rng(devices=[]):
         model = build_model(config)
+    load_weights(model, checkpoint, f"The tensors in {path} do not fit its configuration")
+    return model.eval(), config, checkpoint.info
+
+
+def load_weights(model: ScoreModel, checkpoint: Checkpoint, problem: str) -> None:
+    """Give a model the tensors of a checkpoint.
+
+    Raises:
+        ValueError: If they do not fit; it begins with ``problem``.
+    """
     try:
         model.load_state_dict(checkpoint.state)
     except RuntimeError as error:
-        raise ValueError(f"The tensors in {path} do not fit its configuration: {error}") from error
-    return model.eval(), config, checkpoint.info
+        raise ValueError(f"{problem}: {error}") from error

@@ -108,9 +108,13 @@ class TrainingConfig(_Strict):
     training batch goes through the ``augmentations`` in order, such as ``rotation``.
 
     With ``precision: bfloat16`` the network computes its products from inputs of 8 significant bits, in training and
-    validation: faster where the machine has such products (AVX-512 with bfloat16, AMX, GPUs), slower elsewhere.
-    Weights, process and loss stay in float32 or better. Sampling is always in float32, since a score is a small
-    difference divided by a smaller variance, and what is lost there goes straight into the samples.
+    validation: faster where the machine has such products (AVX-512 with bfloat16, AMX, GPUs), slower elsewhere. With
+    ``tfloat32`` inputs keep 11 bits, on CUDA alone. Weights, process and loss stay in float32 or better. Sampling is
+    always in float32, since a score is a small difference divided by a smaller variance, and what is lost there goes
+    straight into the samples.
+
+    ``workers`` processes load batches ahead, which a GPU needs to be kept busy; ``compile`` lets PyTorch's compiler
+    make the backbone's kernels, in the first minutes of the run.
     """
 
     max_steps: int = Field(gt=0)
@@ -127,7 +131,9 @@ class TrainingConfig(_Strict):
     conditions: tuple[ConditionConfig, ...] = ()
     drop_probability: float = Field(default=0.1, ge=0, le=1)
     augmentations: tuple[Named, ...] = ()
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "tfloat32", "bfloat16"] = "float32"
+    compile: bool = False
+    workers: int = Field(default=0, ge=0)
     seed: int = Field(default=0, ge=0, lt=2**31)
     validate_every: int = Field(default=200, gt=0)
     checkpoint_every: int = Field(default=200, gt=0)

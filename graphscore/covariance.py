@@ -9,15 +9,17 @@ n rows has n of them, so a number per mode is stored like a number per row.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore import ops
 from graphscore.fields import Field
 
+_ROUND_SIZES = [base << k for k in range(60) for base in (8, 12)]
 ModeFunction = Callable[[Tensor], Tensor]
 
 
@@ -121,7 +123,7 @@ class LaplacianCovariance(Covariance):
     each connected component, its translation. Of these, a zero-mean field lacks the translation of the whole graph.
     An isolated node is a component.
 
-    Graphs of equal size share one batched eigenproblem, O(n^3) in their number of nodes; nothing is ever as large as
+    Graphs of one size share a batched eigenproblem, O(n^3) in their number of nodes; nothing is ever as large as
     the square of the batch.
 
     Args:
@@ -148,10 +150,11 @@ class LaplacianCovariance(Covariance):
         super().__init__(index, num_graphs)
         counts = ops.count(index, num_graphs)
         starts = counts.cumsum(0) - counts
-        # Modes by graph size: their rows [k, n], their eigenvectors [k, n, n] and variances [k, n].
+        # Modes by size: their rows [k, n], their eigenvectors [k, n, n] and variances [k, n].
         rows, vectors, variances = [], [], []
-        for size in sorted(set(counts.tolist()) - {0}):
-            graphs = (counts == size).nonzero()[:, 0]
+        for size, graphs in _by_size(counts, rounded=not counts.is_cpu):
+            local, count = torch.arange(size, device=index.device), counts[graphs, None]
+            inside = local < count
             place = torch.full_like(counts, -1)
             place[graphs] = torch.arange(len(graphs), device=index.device)
             edges = edge_index[:, place[index[edge_index[0]]] >= 0]
@@ -162,25 +165,29 @@ class LaplacianCovariance(Covariance):
             adjacency.diagonal(dim1=1, dim2=2).zero_()
             degrees = adjacency.sum(-1)
             # Eigenvalues are at most twice the largest degree. The translation of the whole graph is moved above, where
-            # it is the last mode; not far above, since digits are lost in proportion to the largest eigenvalue.
-            above = (2 * degrees.amax(-1) + 1) / size
-            values, basis = torch.linalg.eigh(torch.diag_embed(degrees) - adjacency + above[:, None, None])
+            # it is the last mode; not far above, since digits are lost in proportion to the largest eigenvalue. Places
+            # without a node come after it.
+            bound = 2 * degrees.amax(-1, keepdim=True)
+            above = ((bound + 1) / count)[..., None] * (inside[:, :, None] & inside[:, None, :])
+            diagonal = torch.where(inside, degrees, bound + 2)
+            values, basis = torch.linalg.eigh(torch.diag_embed(diagonal) - adjacency + above)
             free = values < 1e-9  # the smallest other one, of a chain, is about 10 / n^2
             variance = torch.where(free, component_std**2, 1 / (stiffness * values.masked_fill(free, 1)))
-            variance[:, -1] = 0 if zero_mean else component_std**2
-            rows.append(starts[graphs, None] + torch.arange(size, device=index.device))
+            translation = 0 if zero_mean else component_std**2
+            rows.append(torch.where(inside, starts[graphs, None] + local, len(index)))
             vectors.append(basis)
-            variances.append(variance)
+            variances.append(torch.where(local == count - 1, translation, variance))
         self._rows = rows
         self._vectors = {torch.float64: vectors}
         order = torch.cat([part.flatten() for part in rows]) if rows else index
-        self._inverse = order.argsort()
+        self._inverse = order.argsort()[: len(index)]
         flat = torch.cat([part.flatten() for part in variances]) if variances else index.double()
         self.variances = flat[self._inverse]
         self._mean_variance = super().mean_variance
 
     def apply(self, function: ModeFunction, x: Tensor) -> Tensor:  # noqa: D102 (documented on Covariance)
-        factors = self._of_modes(function).to(x)
+        # One row more, for the places without a node.
+        factors, x = F.pad(self._of_modes(function).to(x), (0, 1)), F.pad(x, (0, 0, 0, 1))
         if x.dtype not in self._vectors:
             self._vectors[x.dtype] = [basis.to(x.dtype) for basis in self._vectors[torch.float64]]
         parts = [x.new_zeros(0, x.shape[1])]
@@ -201,6 +208,17 @@ class LaplacianCovariance(Covariance):
     def _of_modes(self, function: ModeFunction) -> Tensor:
         carries = self.variances > 0
         return torch.where(carries, function(torch.where(carries, self.variances, 1.0)), 0.0)
+
+
+def _by_size(counts: Tensor, rounded: bool) -> Iterator[tuple[int, Tensor]]:
+    """The sizes of eigenproblems, and the graphs that share each: rounded up, since many small ones launch slowly."""
+    sizes = sorted(set(counts.tolist()) - {0})
+    if rounded:
+        sizes = sorted({next(size for size in _ROUND_SIZES if size >= own) for own in sizes})
+    smallest = 1
+    for size in sizes:
+        yield size, ((counts >= smallest) & (counts <= size)).nonzero()[:, 0]
+        smallest = size + 1
 
 
 def isotropic(batch: Batch, field: Field) -> IsotropicCovariance:

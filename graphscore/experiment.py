@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 import yaml
 
-from graphscore.build import build_dataset, build_model, build_task, measure_scales
+from graphscore.build import build_dataset, build_model, build_task, load_weights, measure_scales
 from graphscore.config import Config, check_config
 from graphscore.data import Dataset
 from graphscore.data.writers import write_json
 from graphscore.generate import categories
-from graphscore.train.checkpoint import Checkpoint, save_checkpoint
+from graphscore.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from graphscore.train.engine import RESUME_FILE, fit
 
 CONFIG_FILE = "config.yaml"
@@ -22,11 +22,14 @@ LOG_FILE = "logs/metrics.csv"
 SKIPPED_FILE = "skipped.json"
 NUM_VALIDATION_GRAPHS = 256
 
+_UNFIT = "The weights to start from do not fit the configuration"
 # What may differ between a run and its resumption without changing what was computed so far.
 _RESUMABLE = ("max_steps", "validate_every", "checkpoint_every")
 
 
-def train(config: Config, out: Path, *, resume: bool = False, progress: bool = True) -> tuple[Path, Dataset]:
+def train(
+    config: Config, out: Path, *, resume: bool = False, init: Path | None = None, progress: bool = True
+) -> tuple[Path, Dataset]:
     """Train a model in a folder, which gets ``config.yaml``, ``last.ckpt``, ``logs/`` and ``model.safetensors``.
 
     Records of the data set that could not be used are listed in ``skipped.json``.
@@ -35,20 +38,28 @@ def train(config: Config, out: Path, *, resume: bool = False, progress: bool = T
         config: The run.
         out: Its folder.
         resume: Whether to go on from ``last.ckpt``.
+        init: Model file, or folder of a run, of whose weights the new run starts; by default they are drawn. Scales
+            that are ``auto`` are those of its fields.
         progress: Whether to show the progress line.
 
     Returns:
         The model file, and the data set that was used.
 
     Raises:
-        ValueError: If the folder holds a run that is not to be resumed, or one of another configuration.
-        FileNotFoundError: If there is nothing to resume from.
+        ValueError: If the folder holds a run that is not to be resumed, or one of another configuration, or the weights
+            to start from do not fit the configuration.
+        FileNotFoundError: If there is nothing to resume or start from.
     """
+    if resume and init is not None:
+        raise ValueError(f"Either resume the run in {out}, or start a new one from the weights of {init}")
+    start = None if init is None else load_checkpoint(init)
+    if start is not None:
+        config = _take_scales(config, check_config(start.config, str(init)))
     if resume:
         _check_resumed(config, out)
     elif (out / RESUME_FILE).exists():
         raise ValueError(f"{out} already holds a run; add --resume to go on with it, or choose another folder")
-    _check_buildable(config)
+    _check_buildable(config, start)
     dataset = build_dataset(config)
     graphs = dataset.split("train")
     if not graphs:
@@ -59,6 +70,8 @@ def train(config: Config, out: Path, *, resume: bool = False, progress: bool = T
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
         model = build_model(config)
+    if start is not None:
+        load_weights(model, start, _UNFIT)
     task = build_task(config, model)
     out.mkdir(parents=True, exist_ok=True)
     (out / CONFIG_FILE).write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
@@ -72,12 +85,27 @@ def train(config: Config, out: Path, *, resume: bool = False, progress: bool = T
     return out / MODEL_FILE, dataset
 
 
-def _check_buildable(config: Config) -> None:
+def _check_buildable(config: Config, start: Checkpoint | None) -> None:
     """Find wrong options before the data are read, which may take a minute; only scales are known no sooner."""
     fields = tuple(field.model_copy(update={"scale": 1.0}) for field in config.fields)
     config = config.model_copy(update={"fields": fields})
     with torch.random.fork_rng(devices=[]):
-        build_task(config, build_model(config))
+        model = build_model(config)
+        build_task(config, model)
+    if start is not None:
+        load_weights(model, start, _UNFIT)
+
+
+def _take_scales(config: Config, source: Config) -> Config:
+    """Take the scales that are to be measured from the fields of the same name of another configuration."""
+    known = {field.name: field.scale for field in source.fields}
+    fields = tuple(
+        field.model_copy(update={"scale": known[field.name]})
+        if field.scale == "auto" and field.name in known
+        else field
+        for field in config.fields
+    )
+    return config.model_copy(update={"fields": fields})
 
 
 def _check_resumed(config: Config, out: Path) -> None:

@@ -67,6 +67,9 @@ def train(
     ] = None,
     changes: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    init: Annotated[
+        Path | None, typer.Option(help="Start from the weights of a model.safetensors, or of the folder of a run.")
+    ] = None,
 ) -> None:
     """Train a model."""
     from graphscore.config import load_config
@@ -75,7 +78,7 @@ def train(
 
     settings = load_config(config, changes or ())
     _prepare()
-    path, dataset = run(settings if data is None else settings.with_file(data), out, resume=resume)
+    path, dataset = run(settings if data is None else settings.with_file(data), out, resume=resume, init=init)
     if failures := getattr(dataset, "failures", []):
         console.print(f"{len(failures)} records were not used; {out / SKIPPED_FILE} says why")
     console.print(f"Wrote {path}; sample from it by: graphscore sample --checkpoint {path} ...")

@@ -28,6 +28,7 @@ from graphscore.data.split import PARTS
 UNIT = 1e-3  # Angstrom per stored integer
 LARGE = 14  # heavy atoms; beyond, optimisations cost seconds
 LARGE_SETTINGS = Settings(num_knowledge=4, num_plain=4, max_optimizations=4)
+LARGE_THOROUGH = Settings(num_knowledge=16, num_plain=16, max_optimizations=16)
 WORK_FILE, DATA_FILE, REJECTS_FILE = "ensembles.jsonl", "gfn2_ensembles.npz", "rejects.csv"
 
 
@@ -115,9 +116,9 @@ def _name(path: Path) -> str:
 def compute(job: Job) -> dict[str, Any]:
     """Compute one molecule's ensemble as a record of plain values."""
     size = mol_from_smiles(job.smiles).GetNumHeavyAtoms()
-    settings = THOROUGH if job.part != "train" else LARGE_SETTINGS if size > LARGE else Settings()
+    of_training, of_others = (LARGE_SETTINGS, LARGE_THOROUGH) if size > LARGE else (Settings(), THOROUGH)
     try:
-        result = search(job.smiles, settings, SEED)
+        result = search(job.smiles, of_training if job.part == "train" else of_others, SEED)
     except Exception as error:
         result = Search(None)
         failure = [{"smiles": job.smiles, "stage": "search", "reason": f"{type(error).__name__}: {error}"}]

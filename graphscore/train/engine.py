@@ -6,7 +6,7 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,14 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
 from graphscore.config import TrainingConfig
+from graphscore.nn.backbone import SizedBackbone
 from graphscore.train.ema import EMA
 from graphscore.train.loading import StepBatchSampler
 from graphscore.train.task import VALIDATION, ScoreMatchingTask
 
 RESUME_FILE = "last.ckpt"
 # Lightning's names: "mixed" keeps weights, optimiser and checkpoints in float32.
-_PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+_PRECISIONS = {"float32": "32-true", "tfloat32": "32-true", "bfloat16": "bf16-mixed"}
 
 
 class _Module(pl.LightningModule):
@@ -47,12 +48,18 @@ class _Module(pl.LightningModule):
             len(self.data["train"]), self.config.batch_size, self.config.max_steps, self.global_step, self.config.seed,
             self.global_rank, self.trainer.world_size,
         )  # fmt: skip
-        return DataLoader(self.data["train"], batch_sampler=sampler)
+        return self._loader("train", sampler)
 
     def val_dataloader(self) -> DataLoader:
         share = list(range(self.global_rank, len(self.data["val"]), self.trainer.world_size))
         batches = [share[i : i + self.config.batch_size] for i in range(0, len(share), self.config.batch_size)]
-        return DataLoader(self.data["val"], batch_sampler=batches)
+        return self._loader("val", batches)
+
+    def _loader(self, part: str, batches: Iterable[list[int]]) -> DataLoader:
+        workers = self.config.workers if part == "train" else 0
+        return DataLoader(
+            self.data[part], batch_sampler=batches, num_workers=workers, pin_memory=self.device.type == "cuda"
+        )
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         out = self.task(batch, self.global_step, rank=self.global_rank, num_ranks=self.trainer.world_size)
@@ -177,10 +184,27 @@ def fit(
                 "limit_val_batches": 1.0 if len(val) else 0, **(trainer_options or {}),
             }
         )  # fmt: skip
-        trainer.fit(module, ckpt_path=resume_from if resume else None, weights_only=True)
+        if config.compile:
+            # In place, and only what is trained: the average is copied already.
+            for part in task.model.modules():
+                if isinstance(part, SizedBackbone):
+                    part.compile(dynamic=True)
+        with _tfloat32(config.precision == "tfloat32"):
+            trainer.fit(module, ckpt_path=resume_from if resume else None, weights_only=True)
     if not all(bool(torch.isfinite(p).all()) for p in module.task.parameters()):
         raise FloatingPointError("Training diverged: weights are no longer finite; lower training.learning_rate")
     return module.ema.module
+
+
+@contextmanager
+def _tfloat32(allowed: bool) -> Iterator[None]:
+    """Let CUDA compute float32 products from 11 bits; other devices go on as they are."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = allowed or before
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 @contextmanager

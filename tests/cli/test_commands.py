@@ -11,6 +11,7 @@ from graphscore import runtime
 from graphscore.methods import markdown
 from graphscore.objectives import OBJECTIVES
 from graphscore.samplers import SAMPLERS
+from graphscore.train.checkpoint import load_checkpoint
 
 TINY = [
     "--set", "network.backbone={name: egnn, hidden_channels: 16, num_layers: 2, edge_channels: 8, cond_channels: 8}",
@@ -94,6 +95,14 @@ def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path):
     )
     assert other.code == 2
     assert "seed" in other.err
+
+    still = [*more, "--set", "training.max_steps=1", "--set", "training.learning_rate=1.0e-12"]
+    tuned = run("train", "--config", "small-molecules", "--out", "tuned", "--init", "run", *still)
+    assert tuned.code == 0, tuned.err
+    before, after = (load_checkpoint(tmp_path / name) for name in ("run", "tuned"))
+    assert after.config["fields"] == before.config["fields"]  # the scale is not that of the other data
+    for name, values in before.state.items():
+        assert torch.equal(values, after.state[name]) or torch.allclose(values, after.state[name], rtol=0, atol=1e-9)
 
     sampled = run("sample", "--checkpoint", "run", "--input", "mine.sdf", "--num", 2, "--out", "made.sdf")
     assert sampled.code == 0, sampled.err

@@ -158,6 +158,14 @@ WRONG = {
         ["train", "--config", "small-molecules", "--out", "r", "--resume"],
         ["Nothing to resume", "r"],
     ),
+    "resume and start anew": (
+        ["train", "--config", "small-molecules", "--out", "r", "--resume", "--init", "{model}"],
+        ["Either resume", "r", "model"],
+    ),
+    "weights of another network": (
+        ["train", "--config", "small-molecules", "--out", "r", "--init", "{model}"],
+        ["weights to start from do not fit"],
+    ),
     "data without coordinates": (
         ["train", "--config", "small-molecules", "--data", "good.smi", "--out", "r"],
         ["good.smi", "coordinates"],

@@ -107,6 +107,43 @@ def test_resuming_equals_an_uninterrupted_run_bit_for_bit(precision, tmp_path):
         assert torch.equal(expected, value), name
 
 
+def test_processes_that_load_ahead_change_nothing(tmp_path):
+    graphs, found = make_graphs(10), []
+    for workers in (0, 2):
+        settings = config(workers=workers, max_steps=5)
+        found.append(fit(make_task(), settings, graphs, graphs[:4], tmp_path, progress=False, trainer_options=OPTIONS))
+    for mine, other in zip(*(model.parameters() for model in found), strict=True):
+        assert torch.equal(mine, other)
+
+
+def test_the_backbone_that_is_trained_is_compiled_and_nothing_else(tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module, **options: compiled.append((module, options)))
+    task, settings = make_task(), config(max_steps=2)
+    fit(task, settings, make_graphs(6), [], tmp_path, progress=False, trainer_options=OPTIONS)
+    assert not compiled
+    settings = config(max_steps=2, compile=True)
+    fit(task, settings, make_graphs(6), [], tmp_path, progress=False, trainer_options=OPTIONS)
+    (one,) = compiled
+    assert one[0] is task.model.network.backbone and one[1] == {"dynamic": True}
+
+
+def test_in_tfloat32_cuda_may_round_products_during_the_fit_alone(tmp_path, monkeypatch):
+    seen = []
+
+    class Watched(Objective):
+        def __call__(self, *args, **options):
+            seen.append(torch.backends.cuda.matmul.allow_tf32)
+            return super().__call__(*args, **options)
+
+    for precision in ("tfloat32", "float32"):
+        task = make_task()
+        task.objective = Watched(task.objective.function, task.objective.options)
+        settings = config(precision=precision, max_steps=1)
+        fit(task, settings, make_graphs(6), [], tmp_path, progress=False, trainer_options=OPTIONS)
+    assert seen == [True, False] and not torch.backends.cuda.matmul.allow_tf32
+
+
 def test_training_lowers_the_loss_and_moves_the_average_behind_the_weights(tmp_path):
     graphs = make_graphs(8)
     task = make_task()
