@@ -158,13 +158,20 @@ class Session:
             if self.request.needs_molecules and not is_molecule(item):
                 raise ValueError(f"Only molecules can be refined, ranked or held, but input {number} is none")
 
-    def __call__(self, items: Sequence[Data], progress: Progress | None = None, trace: Trace | None = None) -> Sampled:
+    def __call__(
+        self,
+        items: Sequence[Data],
+        progress: Progress | None = None,
+        trace: Trace | None = None,
+        nums: Sequence[int] | None = None,
+    ) -> Sampled:
         """Sample graphs.
 
         Args:
             items: Graphs; molecules in the layout of :mod:`graphscore.data.molecules` where molecules are asked for.
             progress: Called with (samples done, samples in all); twice as many if they are relaxed too.
             trace: See :func:`graphscore.generate.generate`.
+            nums: Samples of each graph; by default as many of each as requested.
 
         Returns:
             The samples.
@@ -178,8 +185,9 @@ class Session:
         hook = self.model.register_forward_hook(lambda _, inputs, __: calls.append(inputs[0].num_graphs))
         try:
             result = generate(
-                self.sampler, items, num=request.num, seed=request.seed, transform=self._seen, known=self.known,
-                assemble=finish, together=request.diverse, progress=rounds.sampled, trace=trace,
+                self.sampler, items, num=request.num if nums is None else nums, seed=request.seed,
+                transform=self._seen, known=self.known, assemble=finish, together=request.diverse,
+                progress=rounds.sampled, trace=trace,
             )  # fmt: skip
         finally:
             hook.remove()

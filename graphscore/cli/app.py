@@ -167,6 +167,51 @@ def evaluate(
 
 
 @app.command()
+def benchmark(
+    source: Annotated[str, typer.Argument(help="List of molecules in gfn2-ensembles: geom-qm9, geom-drugs or qm9.")],
+    out: Annotated[Path | None, typer.Option(help="Write the report as JSON, with confidence intervals.")] = None,
+    part: Annotated[
+        str, typer.Option(help="test, or val for choices that must not be made on test molecules.")
+    ] = "test",
+    limit: Annotated[int | None, typer.Option(help="Only the first so many molecules.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A model.safetensors, or the folder of a run; by default the shipped weights.")
+    ] = None,
+    baselines: Annotated[
+        list[str] | None,
+        typer.Option("--baseline", metavar="NAME", help="Measure etkdg, etkdg-mmff or etkdg-clustered too."),
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="torsional-diffusion or geodiff.")] = "torsional-diffusion",
+    posebusters: Annotated[bool, typer.Option("--posebusters", help="Run the checks of PoseBusters.")] = False,
+    energies: Annotated[str | None, typer.Option(help="mmff or gfn2 (by the program xtb).")] = None,
+    refine: Annotated[str, typer.Option(help="mmff relaxes all atoms in the force field MMFF94; none.")] = "none",
+    seed: Annotated[int, typer.Option(help="Seed of model and baselines.")] = 0,
+    sampler: Annotated[str | None, typer.Option(help="Sampler; the model's own default if not given.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps; the model's own default if not given.")] = None,
+) -> None:
+    """Measure a conformer model on molecules it has never seen, with RDKit beside it."""
+    from graphscore.benchmark import benchmark as run
+    from graphscore.cli.show import Counter, show_benchmark
+    from graphscore.evaluation import Measures
+    from graphscore.metrics.protocols import PROTOCOLS
+    from graphscore.registry import find
+    from graphscore.sampling import Request
+
+    measures = Measures(find(protocol, PROTOCOLS, "protocol"), posebusters, energies)
+    request = Request(seed=seed, sampler=sampler, num_steps=steps, refine=refine)
+    _prepare(spare_cores=True)
+    with (
+        Counter(console, "sampling", waits=True) as sampling,
+        Counter(console, "evaluating", waits=True) as evaluating,
+    ):
+        report = run(
+            source, out, part=part, limit=limit, checkpoint=checkpoint, request=request, measures=measures,
+            baselines=baselines or (), sampling=sampling, evaluating=evaluating,
+        )  # fmt: skip
+    show_benchmark(console, report)
+
+
+@app.command()
 def view(
     file: Annotated[Path, typer.Argument(help="Conformers of one or more molecules: .sdf .mol .xyz .pt")],
     out: Annotated[Path, typer.Option(help="The page, .html.")],

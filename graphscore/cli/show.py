@@ -106,6 +106,17 @@ def show_conformers(console: Console, reports: Mapping[str, Mapping[str, Any]]) 
             console.print(f"{name}: {note}", highlight=False)
 
 
+def show_benchmark(console: Console, report: Mapping[str, Any]) -> None:
+    """Print the tables of a benchmark, and what the model's conformers cost."""
+    show_conformers(console, report["methods"])
+    costs = report["sampling"]
+    console.print(
+        f"model: {costs['sampler']}, {costs['evaluations_per_sample']:.0f} network evaluations each, "
+        f"{costs['conformers_per_second']:.0f} conformers/s on {costs['threads']} threads",
+        highlight=False,
+    )
+
+
 def _show_rows(console: Console, rows: Mapping[str, Mapping[str, str]], caption: str) -> None:
     """Print a table without lines, which fits in 80 columns; nothing if there are no columns."""
     headings = list(dict.fromkeys(heading for cells in rows.values() for heading in cells))

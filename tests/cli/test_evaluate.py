@@ -94,3 +94,15 @@ def test_failures_and_upper_bounds_are_said(capsys, monkeypatch):
     assert "4 of 6" in text
     assert "1 molecules have no usable conformer" in text
     assert "2 molecules have too many equivalent atoms" in text
+
+
+def test_a_benchmark_measures_model_and_baselines_and_tells_the_costs(run, conformer_checkpoint, tmp_path):
+    options = ["--checkpoint", conformer_checkpoint, "--limit", 2, "--baseline", "etkdg", "--steps", 3]
+    result = run("benchmark", "geom-qm9", *options, "--out", "report.json")
+    assert result.code == 0, result.err
+    report = json.loads((tmp_path / "report.json").read_text())
+    for name, part in report["methods"].items():
+        assert rows_of(result.out, name)[0][0] == f"{part['amr_r']['mean']:.3f}"
+    assert f"ddim, 4 network evaluations each, {report['sampling']['conformers_per_second']:.0f} conf" in result.out
+    unknown = run("benchmark", "geom", "--checkpoint", conformer_checkpoint)
+    assert unknown.code == 2 and "geom-qm9" in unknown.err
