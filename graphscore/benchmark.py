@@ -16,7 +16,8 @@ from graphscore.data.writers import check_output, write_json
 from graphscore.evaluation import Measures, Method, baseline, evaluate_methods
 from graphscore.metrics.comparison import Attempt
 from graphscore.registry import find
-from graphscore.sampling import Request, Sampled, Session
+from graphscore.request import Request
+from graphscore.sampling import Sampled, Session
 
 Progress = Callable[[int, int], None]
 DATASET = "gfn2-ensembles"

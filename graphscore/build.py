@@ -271,7 +271,9 @@ def build_sampler(config: Config, model: ScoreModel) -> Sampler:
     sampling = config.sampling
     _, sde = next(iter(model.process))
     grid = create(sampling.grid, GRIDS, "time grid", sampling.num_steps, sde)
-    return create(sampling.sampler, SAMPLERS, "sampler", build_guidance(config, model), grid)
+    sampler = create(sampling.sampler, SAMPLERS, "sampler", build_guidance(config, model), grid)
+    sampler.prior_scale = sampling.prior_scale
+    return sampler
 
 
 def load_model(path: str | Path) -> tuple[ScoreModel, Config, dict[str, Any]]:

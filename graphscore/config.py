@@ -140,12 +140,17 @@ class TrainingConfig(_Strict):
 
 
 class SamplingConfig(_Strict):
-    """How samples are drawn unless told otherwise; each guidance goes around those before it."""
+    """How samples are drawn unless told otherwise; each guidance goes around those before it.
+
+    ``prior_scale`` multiplies the standard deviation of the noise that sampling starts from: below 1, fewer samples are
+    outliers, and fewer are rare.
+    """
 
     guidance: tuple[Component, ...] = ()
     sampler: Component = Component(name="heun")
     grid: Component = Component(name="karras")
     num_steps: int = Field(default=20, gt=0)
+    prior_scale: float = Field(default=1.0, gt=0)
 
 
 class Config(_Strict):

@@ -20,7 +20,8 @@ from graphscore.data.coordinates import add_positions
 from graphscore.data.molecules import Chem, data_from_mol, mol_from_smiles, rdBase
 from graphscore.fragments import Fragment
 from graphscore.generate import Progress
-from graphscore.sampling import Request, Session
+from graphscore.request import Request
+from graphscore.sampling import Session
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -79,7 +80,7 @@ def generate_conformers(
     """Generate conformers of molecules, many different ones together.
 
     A molecule's stereochemistry is that of its stereo marks, as for RDKit's own embedding: what is not marked comes out
-    one way or the other. Conformers that it has already are ignored. Beside other work on the same machine,
+    one way or the other, and conformers that are not what is marked are drawn again, three times at most. Conformers that it has already are ignored. Beside other work on the same machine,
     :func:`graphscore.runtime.prepare` with ``spare_cores=True``, called once before, saves much time.
 
     Args:

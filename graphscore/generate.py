@@ -20,6 +20,7 @@ from graphscore.samplers import Sampler
 
 Progress = Callable[[int, int], None]
 Assemble = Callable[[Data, Data, Mapping[str, Tensor]], Data]
+Accept = Callable[[Data], bool]
 Job = tuple[int, int]
 """Number of a template, and number of a sample of it."""
 Trace = Callable[[Sequence[Job], int, float, Batch], None]
@@ -51,6 +52,8 @@ def generate(
     transform: Callable[[Data], Data] | None = None,
     known: Mapping[str, Sequence[int]] | None = None,
     assemble: Assemble | None = None,
+    accept: Accept | None = None,
+    retries: int = 0,
     together: bool = False,
     max_edges: int | None = None,
     progress: Progress | None = None,
@@ -72,6 +75,9 @@ def generate(
         known: Categories of integer node and edge attributes seen in training; templates with others fail.
         assemble: Called as ``assemble(template, graph, values)`` with the graph that the network saw and the fields
             sampled for it; returns the sample. By default a copy of the template with these fields.
+        accept: Called as ``accept(sample)``; a sample that it refuses is drawn again from other noise.
+        retries: How often at most; what is refused then, too, stays. Not for samples that are ``together``, which
+            depend on each other.
         together: Whether all samples of a template share one batch, whose attribute :data:`TEMPLATE` then tells which
             graphs are samples of the same one, as :class:`~graphscore.guidance.particle.ParticleGuidance` asks for.
         max_edges: Largest number of edges in a batch; a single graph, or all samples of a template that stay together,
@@ -98,20 +104,27 @@ def generate(
     done, total = 0, sum(nums[number] for number in graphs)
     if progress is not None and total:
         progress(done, total)
-    for chunk in _chunks(_units(graphs, nums, together), graphs, budget):
-        batch = _collate([graphs[number] for number, _ in chunk])
-        if together:
-            batch[TEMPLATE] = torch.tensor([number for number, _ in chunk])
-        seeds = torch.tensor([(seed << 32) + k for _, k in chunk])
-        batch = _sample(sampler, batch.to(device), GraphGenerator(seeds), chunk, trace)
-        for (number, k), values in zip(chunk, _split_fields(batch, sampler), strict=True):
-            try:
-                found[number, k] = (assemble or with_values)(templates[number], graphs[number], values)
-            except ValueError as error:
-                failures[number] = str(error)
-        done += len(chunk)
-        if progress is not None:
-            progress(done, total)
+    units = _units(graphs, nums, together)
+    for attempt in range(1 if together or accept is None else 1 + retries):
+        refused: list[list[Job]] = []
+        for chunk in _chunks(units, graphs, budget):
+            batch = _collate([graphs[number] for number, _ in chunk]).to(device)
+            if together:
+                batch[TEMPLATE] = torch.tensor([number for number, _ in chunk], device=device)
+            generator = GraphGenerator([(seed << 32) + k for _, k in chunk], attempt)
+            batch = _sample(sampler, batch, generator, chunk, trace)
+            for (number, k), values in zip(chunk, _split_fields(batch, sampler), strict=True):
+                try:
+                    found[number, k] = (assemble or with_values)(templates[number], graphs[number], values)
+                except ValueError as error:
+                    failures[number] = str(error)
+                    continue
+                if accept is not None and not accept(found[number, k]):
+                    refused.append([(number, k)])
+            done += 0 if attempt else len(chunk)
+            if progress is not None:
+                progress(done, total)
+        units = refused
     return _collect(sampler, found, nums, failures)
 
 

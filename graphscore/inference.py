@@ -13,7 +13,8 @@ from graphscore.data.dataset import is_molecule
 from graphscore.data.readers import ReadResult, read, read_smiles
 from graphscore.data.writers import check_output, write, write_json
 from graphscore.generate import Progress
-from graphscore.sampling import POS, Request, Sampled, Session
+from graphscore.request import Request
+from graphscore.sampling import POS, Sampled, Session
 
 if TYPE_CHECKING:  # only molecules need RDKit
     from graphscore.fragments import Fragment
@@ -169,11 +170,11 @@ def _entries(inputs: ReadResult, result: Sampled) -> list[dict[str, Any]]:
 
 def _count_wrong_stereo(samples: Sequence[Data]) -> int:
     """How many samples have another stereochemistry than their SMILES."""
-    if not samples or not is_molecule(samples[0]) or not set(samples[0].get("smiles") or "") & set("@/\\"):
+    if not samples or not is_molecule(samples[0]):
         return 0
-    from graphscore.metrics.stereo import keeps_stereo
+    from graphscore.metrics.stereo import is_as_asked
 
-    return sum(not keeps_stereo(sample) for sample in samples)
+    return sum(not is_as_asked(sample) for sample in samples)
 
 
 def _label(item: Data, number: int) -> str:

@@ -106,7 +106,12 @@ class ForwardProcess:
         return Perturbed(replace(batch, noisy), clean, noise)
 
     def prior(
-        self, template: Batch, generator: Generator = None, dtype: torch.dtype | None = None, t: float = 1.0
+        self,
+        template: Batch,
+        generator: Generator = None,
+        dtype: torch.dtype | None = None,
+        t: float = 1.0,
+        scale: float = 1.0,
     ) -> Batch:
         """Draw each field from its prior ``N(0, std(t)^2 C)``.
 
@@ -115,6 +120,7 @@ class ForwardProcess:
             generator: Source of the noise.
             dtype: Floating type of the fields; PyTorch's default type if ``None``.
             t: Time at which sampling starts; below 1, the data's own spread is missing all the more.
+            scale: Factor of the standard deviation.
 
         Returns:
             A batch at time ``t``.
@@ -131,7 +137,7 @@ class ForwardProcess:
                 )
             dtype = dtype or torch.get_default_dtype()
             noise = ops.randn(field.index(template), template.num_graphs, width, dtype=dtype, generator=generator)
-            batch = field.write(batch, sde.prior_std(t) * sde.covariance(template, field).root(noise))
+            batch = field.write(batch, scale * sde.prior_std(t) * sde.covariance(template, field).root(noise))
         return batch
 
     def combine(

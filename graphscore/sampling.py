@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,55 +18,14 @@ from graphscore import __version__, ops
 from graphscore.build import build_sampler, build_transform, load_model
 from graphscore.data.dataset import is_molecule
 from graphscore.denoiser import ScoreModel
-from graphscore.generate import TEMPLATE, Assemble, Progress, Trace, check_request, generate, with_values
+from graphscore.generate import TEMPLATE, Assemble, Progress, Trace, generate, with_values
 from graphscore.guidance import EnergyGuidance, Inpainting, Repulsion
-
-if TYPE_CHECKING:  # only molecules need RDKit
-    from graphscore.fragments import Fragment
+from graphscore.request import Request
 
 POS = "pos"
 MASK, POSITIONS = "fixed", "fixed_pos"
 """Attributes of graphs: which nodes are known, bool ``[n]``, and where they are, ``[n, 3]``."""
-REFINEMENTS = ("none", "mmff")
 REPULSION, BANDWIDTH = 2.0, 1.0  # nats per atom, and Angstrom
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is asked of a model.
-
-    Attributes:
-        num: Samples of each graph.
-        seed: Seed of the samples.
-        sampler: Name of the sampler; the model's own by default.
-        num_steps: Sampling steps; the model's own number by default.
-        refine: ``"mmff"`` relaxes all atoms in MMFF94; ``"none"``.
-        energy_rank: Whether to give conformers their MMFF94 energy, and sort those of a molecule by it.
-        diverse: Whether samples of a graph keep away from each other.
-        fragment: Atoms that are held.
-
-    Raises:
-        ValueError: If a number is out of range, or there is no such refinement.
-    """
-
-    num: int = 1
-    seed: int = 0
-    sampler: str | None = None
-    num_steps: int | None = None
-    refine: str = "none"
-    energy_rank: bool = False
-    diverse: bool = False
-    fragment: Fragment | None = None
-
-    def __post_init__(self) -> None:
-        check_request([self.num], self.seed)
-        if self.refine not in REFINEMENTS:
-            raise ValueError(f"Unknown refinement {self.refine!r}; expected one of {list(REFINEMENTS)}")
-
-    @property
-    def needs_molecules(self) -> bool:
-        """Whether something is asked that only molecules have."""
-        return self.refine != "none" or self.energy_rank or self.fragment is not None
 
 
 @dataclass
@@ -78,7 +37,7 @@ class Sampled:
             far as asked for, ``energy`` and ``relative_energy`` in kcal/mol, ``fixed_rmsd`` in Angstrom.
         failures: For each graph, the reason why samples are missing, or ``None``.
         notes: For each graph, what else is to be known of its samples.
-        evaluations: Evaluations of the network for a sample, on average.
+        evaluations: Evaluations of the network for a sample, those drawn again included, on average.
         seconds: Time by what it was spent on.
     """
 
@@ -139,6 +98,8 @@ class Session:
             "num": request.num,
             "sampler": sampling.sampler.name,
             "num_steps": sampling.num_steps,
+            "prior_scale": sampling.prior_scale,
+            "retries": request.retries,
             "refine": request.refine,
             "energy_rank": request.energy_rank,
             "diverse": request.diverse,
@@ -186,7 +147,8 @@ class Session:
         try:
             result = generate(
                 self.sampler, items, num=request.num if nums is None else nums, seed=request.seed,
-                transform=self._seen, known=self.known, assemble=finish, together=request.diverse,
+                transform=self._seen, known=self.known, assemble=finish, accept=_accepted,
+                retries=request.retries, together=request.diverse,
                 progress=rounds.sampled, trace=trace,
             )  # fmt: skip
         finally:
@@ -204,7 +166,7 @@ class Session:
             "hydrogens": finish.seconds if self.leaves_out_hydrogens else 0.0,
             "refine": time.perf_counter() - sampled,
         }
-        evaluations = sum(calls) / max(1, finish.num)
+        evaluations = sum(calls) / max(1, sum(map(len, result.samples)))
         return Sampled(result.samples, result.failures, notes, evaluations, seconds)
 
     def _seen(self, item: Data) -> Data:
@@ -237,6 +199,14 @@ class Session:
             if "energy" in sample:
                 sample.relative_energy = sample.energy - ranked[0].energy
         return ranked, result.notes
+
+
+def _accepted(sample: Data) -> bool:
+    if not is_molecule(sample):
+        return True
+    from graphscore.metrics.stereo import is_as_asked
+
+    return is_as_asked(sample)
 
 
 class _Repulsion:
@@ -278,11 +248,10 @@ class _Finish:
     def __init__(self, assemble: Assemble | None) -> None:
         self.assemble = assemble
         self.held: dict[int, list[int]] = {}  # by the identity of the template
-        self.seconds, self.num = 0.0, 0
+        self.seconds = 0.0
 
     def __call__(self, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
         started = time.perf_counter()
-        self.num += 1
         item = (self.assemble or with_values)(template, graph, values)
         if MASK in graph:
             rows = graph[MASK].nonzero()[:, 0]

@@ -51,7 +51,9 @@ class Trajectories:
         sizes = batch.ptr.diff().tolist()
         kept = batch["kept"].split(sizes) if "kept" in batch else [torch.arange(size) for size in sizes]
         for job, pos, atoms in zip(jobs, batch["pos"].cpu().split(sizes), kept, strict=True):
-            self.frames.setdefault(job, []).append(Frame(step, level, pos.clone()))
+            if step == 0:
+                self.frames[job] = []  # also where a sample is drawn again
+            self.frames[job].append(Frame(step, level, pos.clone()))
             self.kept[job[0]] = atoms.tolist()
 
     def write(self, path: Path, items: Sequence[Data]) -> None:

@@ -16,7 +16,8 @@ from rdkit.Chem import rdDistGeom
 from graphscore import conformers
 from graphscore.conformers import generate_conformers, to_ase
 from graphscore.data.molecules import data_from_mol
-from graphscore.sampling import Request, Session
+from graphscore.request import Request
+from graphscore.sampling import Session
 
 
 def scrambled() -> Chem.Mol:

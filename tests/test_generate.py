@@ -170,3 +170,26 @@ def test_progress_ends_at_all(sampler):
 
 def test_categories_lists_what_occurs():
     assert categories([template(1), template(3)], ["z"]) == {"z": [0, 1, 2]}
+
+
+def test_refused_samples_are_drawn_again_from_other_noise(sampler):
+    """A few times at most, and whatever else is in the batch."""
+    graphs, asked, options = [template(n) for n in (3, 4, 5)], [], {"seed": 3, "transform": CompleteGraph()}
+
+    def accept(sample: Data) -> bool:
+        asked.append(sample)
+        return float(sample.pos[0, 0]) > 0
+
+    plain = generate(sampler, graphs, num=8, **options).samples
+    once = generate(sampler, graphs, num=8, **options, accept=accept, retries=1).samples
+    assert len(asked) == 24 + sum(not accept(sample) for group in plain for sample in group)
+    often = generate(sampler, graphs, num=8, **options, accept=accept, retries=30).samples
+    alone = generate(sampler, graphs[1:2], num=3, **options, accept=accept, retries=30).samples[0]
+    for group, first, kept in zip(plain, once, often, strict=True):
+        assert all(float(sample.pos[0, 0]) > 0 for sample in kept)
+        for before, after in zip(group, first, strict=True):
+            assert torch.equal(before.pos, after.pos) == (float(before.pos[0, 0]) > 0)
+    for one, other in zip(alone, often[1], strict=False):
+        torch.testing.assert_close(one.pos, other.pos)
+    never = generate(sampler, graphs, num=2, **options, accept=lambda _: False, retries=2)
+    assert [len(group) for group in never.samples] == [2, 2, 2] and never.failures == [None] * 3

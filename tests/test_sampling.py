@@ -16,7 +16,9 @@ from graphscore.alignment import align
 from graphscore.data.embedding import embed
 from graphscore.data.molecules import data_from_mol, data_from_smiles, mol_from_smiles
 from graphscore.fragments import Fragment
-from graphscore.sampling import Request, Sampled, Session
+from graphscore.metrics.stereo import is_as_asked
+from graphscore.request import Request
+from graphscore.sampling import Sampled, Session
 
 OTHERS = ["C" * n for n in range(2, 9)] + ["C1CC1", "CCO", "OCCO", "CNC", "c1ccccc1", "c1ccncc1", "CF", "C#N"] * 3
 
@@ -99,6 +101,19 @@ def test_counts_evaluations_and_seconds(conformer_checkpoint: Path):
     assert all(seconds >= 0 for seconds in result.seconds.values())
     assert {"load", "sample", "hydrogens", "refine"} == set(result.seconds)
     assert sample(conformer_checkpoint, ["CCO"], num_steps=5, sampler="heun").evaluations == 11
+
+
+def test_conformers_of_wrong_stereochemistry_are_drawn_again(conformer_checkpoint: Path):
+    smiles, options = ["C[C@H](N)O", "CCO", "C/C=C/F"], {"num": 12, "seed": 1}
+    raw, result = (sample(conformer_checkpoint, smiles, retries=retries, **options) for retries in (0, 30))
+    right = [[is_as_asked(conformer) for conformer in group] for group in raw.samples]
+    assert 0 < sum(right[0]) < 12 and 0 < sum(right[2]) < 12 and all(right[1])
+    for group, before, kept in zip(result.samples, raw.samples, right, strict=True):
+        assert all(is_as_asked(conformer) for conformer in group)
+        for one, other, was_right in zip(group, before, kept, strict=True):
+            if was_right:
+                torch.testing.assert_close(one.pos, other.pos, atol=1e-4, rtol=0)
+    assert raw.evaluations == 5 < result.evaluations
 
 
 @pytest.mark.parametrize("refine", ["none", "mmff"])

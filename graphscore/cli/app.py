@@ -120,7 +120,7 @@ def sample(
     with postponed(*SLOW):
         from graphscore.cli.show import Counter, show_sampled
         from graphscore.inference import FileJob, read_fragment, read_inputs
-        from graphscore.sampling import Request
+        from graphscore.request import Request
 
     request = Request(num, seed, sampler, steps, refine, energy_rank, diverse, read_fragment(fix, template))
     job = FileJob(read_inputs(smiles or [], inputs), out, request, checkpoint, report, trajectory)
@@ -155,7 +155,7 @@ def evaluate(
     from graphscore.registry import find
 
     measures = Measures(find(protocol, PROTOCOLS, "protocol"), posebusters, energies)
-    with Counter(console, "evaluating") as progress:
+    with Counter(console, "evaluating", waits=True) as progress:
         report = evaluate_files(
             generated, reference, out, measures=measures, baselines=baselines or (), seed=seed, progress=progress
         )
@@ -185,6 +185,9 @@ def benchmark(
     posebusters: Annotated[bool, typer.Option("--posebusters", help="Run the checks of PoseBusters.")] = False,
     energies: Annotated[str | None, typer.Option(help="mmff or gfn2 (by the program xtb).")] = None,
     refine: Annotated[str, typer.Option(help="mmff relaxes all atoms in the force field MMFF94; none.")] = "none",
+    retries: Annotated[
+        int, typer.Option(help="How often a conformer of wrong stereochemistry is drawn again at most.")
+    ] = 3,
     seed: Annotated[int, typer.Option(help="Seed of model and baselines.")] = 0,
     sampler: Annotated[str | None, typer.Option(help="Sampler; the model's own default if not given.")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; the model's own default if not given.")] = None,
@@ -195,10 +198,10 @@ def benchmark(
     from graphscore.evaluation import Measures
     from graphscore.metrics.protocols import PROTOCOLS
     from graphscore.registry import find
-    from graphscore.sampling import Request
+    from graphscore.request import Request
 
     measures = Measures(find(protocol, PROTOCOLS, "protocol"), posebusters, energies)
-    request = Request(seed=seed, sampler=sampler, num_steps=steps, refine=refine)
+    request = Request(seed=seed, sampler=sampler, num_steps=steps, refine=refine, retries=retries)
     _prepare(spare_cores=True)
     with (
         Counter(console, "sampling", waits=True) as sampling,

@@ -19,6 +19,13 @@ def keeps_stereo(conformer: Data) -> bool:
     return _has_stereo(mol_from_data(conformer), [Chem.MolFromSmiles(conformer.smiles)])
 
 
+def is_as_asked(conformer: Data) -> bool:
+    """Whether a conformer has the stereo marks of its ``smiles``; without marks, or ``smiles``, it has."""
+    if not set(conformer.get("smiles") or "") & set("@/\\"):
+        return True
+    return bool(conformer["pos"].isfinite().all()) and keeps_stereo(conformer)
+
+
 def stereo_of(comparison: Comparison) -> list[str] | None:
     """Compare generated conformers with the stereo marks of the references' SMILES.
 

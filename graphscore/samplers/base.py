@@ -44,6 +44,10 @@ class Sampler(ABC):
     stochastic: ClassVar[bool]
     """Whether steps draw noise."""
 
+    prior_scale: float = 1.0
+    """Factor of the prior's standard deviation, to be set on a sampler: below 1, samples start nearer to the middle of
+    the prior, so that fewer are outliers and fewer are rare; 1 samples the distribution that was learned."""
+
     needs_signal: bool = False
     """Whether the method divides by alpha at the first time, so that something must be left of the data there."""
 
@@ -93,7 +97,7 @@ class Sampler(ABC):
         """
         parameter = next(self.model.parameters(), None)
         dtype = None if parameter is None else parameter.dtype
-        batch = self.model.process.prior(template, generator, dtype, t=float(self.grid[0]))
+        batch = self.model.process.prior(template, generator, dtype, float(self.grid[0]), self.prior_scale)
         batch = self.integrate(batch, generator, callback)
         if self.denoise_last:
             last = self.grid[-1].to(batch.batch.device).expand(batch.num_graphs)

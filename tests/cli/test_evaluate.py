@@ -97,7 +97,7 @@ def test_failures_and_upper_bounds_are_said(capsys, monkeypatch):
 
 
 def test_a_benchmark_measures_model_and_baselines_and_tells_the_costs(run, conformer_checkpoint, tmp_path):
-    options = ["--checkpoint", conformer_checkpoint, "--limit", 2, "--baseline", "etkdg", "--steps", 3]
+    options = ["--checkpoint", conformer_checkpoint, "--limit", 2, "--baseline", "etkdg", "--steps", 3, "--retries", 0]
     result = run("benchmark", "geom-qm9", *options, "--out", "report.json")
     assert result.code == 0, result.err
     report = json.loads((tmp_path / "report.json").read_text())

@@ -86,6 +86,16 @@ def test_callbacks_see_every_step(name, model):
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
+def test_the_prior_can_be_narrowed(name, model):
+    starts, sampler = [], SAMPLERS[name](model, GRID)
+    for scale in (1.0, 0.25):
+        sampler.prior_scale = scale
+        sampler(ragged_batch(SIZES), GraphGenerator(range(7)), lambda step, _, batch: step or starts.append(batch))
+    for field in ("pos", "x"):
+        assert_close(0.25 * starts[0][field], starts[1][field])
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_the_template_is_not_touched_and_its_fields_are_ignored(name, model):
     template = ragged_batch(SIZES)
     copies = {key: value.clone() for key, value in template.to_dict().items() if isinstance(value, torch.Tensor)}

@@ -1,0 +1,56 @@
+"""What can be asked of a trained model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphscore.generate import check_request
+
+if TYPE_CHECKING:  # only molecules need RDKit
+    from graphscore.fragments import Fragment
+
+REFINEMENTS = ("none", "mmff")
+RETRIES = 3
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a model.
+
+    Attributes:
+        num: Samples of each graph.
+        seed: Seed of the samples.
+        sampler: Name of the sampler; the model's own by default.
+        num_steps: Sampling steps; the model's own number by default.
+        refine: ``"mmff"`` relaxes all atoms in MMFF94; ``"none"``.
+        energy_rank: Whether to give conformers their MMFF94 energy, and sort those of a molecule by it.
+        diverse: Whether samples of a graph keep away from each other.
+        fragment: Atoms that are held.
+        retries: How often a conformer of wrong stereochemistry is drawn again at most; diverse ones are not.
+
+    Raises:
+        ValueError: If a number is out of range, or there is no such refinement.
+    """
+
+    num: int = 1
+    seed: int = 0
+    sampler: str | None = None
+    num_steps: int | None = None
+    refine: str = "none"
+    energy_rank: bool = False
+    diverse: bool = False
+    fragment: Fragment | None = None
+    retries: int = RETRIES
+
+    def __post_init__(self) -> None:
+        check_request([self.num], self.seed)
+        if self.retries < 0:
+            raise ValueError(f"retries must be 0 or more, but is {self.retries}")
+        if self.refine not in REFINEMENTS:
+            raise ValueError(f"Unknown refinement {self.refine!r}; expected one of {list(REFINEMENTS)}")
+
+    @property
+    def needs_molecules(self) -> bool:
+        """Whether something is asked that only molecules have."""
+        return self.refine != "none" or self.energy_rank or self.fragment is not None
