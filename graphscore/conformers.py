@@ -80,8 +80,9 @@ def generate_conformers(
     """Generate conformers of molecules, many different ones together.
 
     A molecule's stereochemistry is that of its stereo marks, as for RDKit's own embedding: what is not marked comes out
-    one way or the other, and conformers that are not what is marked are drawn again, three times at most. Conformers that it has already are ignored. Beside other work on the same machine,
-    :func:`graphscore.runtime.prepare` with ``spare_cores=True``, called once before, saves much time.
+    one way or the other, and conformers that are not what is marked are drawn again, three times at most. Conformers
+    that it has already are ignored. Beside other work on the same machine, :func:`graphscore.runtime.prepare` with
+    ``spare_cores=True``, called once before, saves much time.
 
     Args:
         molecules: One or several; SMILES strings, or RDKit molecules with or without hydrogens.

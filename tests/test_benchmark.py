@@ -23,8 +23,8 @@ def groups():
 def test_as_many_conformers_as_the_protocol_wants_of_the_first_molecules(conformer_checkpoint, groups, tmp_path):
     seen = []
     report = benchmark(
-        "geom-qm9", tmp_path / "report.json", limit=3, checkpoint=conformer_checkpoint, request=Request(seed=4, retries=0),
-        baselines=["etkdg-mmff"], sampling=lambda *x: seen.append(x),
+        "geom-qm9", tmp_path / "report.json", limit=3, checkpoint=conformer_checkpoint,
+        request=Request(seed=4, retries=0), baselines=["etkdg-mmff"], sampling=lambda *x: seen.append(x),
     )  # fmt: skip
     assert json.loads((tmp_path / "report.json").read_text()) == report
     model, other = report["methods"]["model"], report["methods"]["etkdg-mmff"]

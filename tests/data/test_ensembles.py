@@ -23,7 +23,7 @@ from graphscore.data.split import PARTS
 from graphscore.metrics.stereo import keeps_stereo
 
 CARD = Path(graphscore.__file__).parents[1] / "datasets" / "gfn2_ensembles"
-LISTS = ("qm9", "geom-qm9")
+SPLIT = ("qm9", "nci")
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +39,9 @@ def test_no_molecule_is_in_two_parts_and_no_test_scaffold_elsewhere(flat: dict[t
     everything = [smiles for part in flat.values() for smiles in part]
     assert len(everything) == len(set(everything))
     assert all(
-        part_of_molecule(smiles) == part for (name, part), rows in flat.items() if name == "qm9" for smiles in rows
+        part_of_molecule(smiles) == part for (name, part), rows in flat.items() if name in SPLIT for smiles in rows
     )
-    scaffolds = {part: {scaffold_smiles(s) or s for s in flat["qm9", part]} for part in PARTS}
+    scaffolds = {part: {scaffold_smiles(s) or s for name in SPLIT for s in flat[name, part]} for part in PARTS}
     assert not scaffolds["test"] & (scaffolds["train"] | scaffolds["val"])
 
 
@@ -54,7 +54,7 @@ def test_card_counts_molecules_and_conformers(flat: dict[tuple[str, str], list[s
     data = embedded_file("gfn2_ensembles", DATA_FILE)
     assert f"{data.stat().st_size:,} bytes" in text
     assert hashlib.sha256(data.read_bytes()).hexdigest() in text
-    assert f"{sum(map(len, flat.values())):,} real small molecules" in text
+    assert f"{sum(map(len, flat.values())):,} real molecules" in text
 
 
 def _stored(name: str, part: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -91,8 +91,9 @@ def test_conformers_are_those_of_their_molecule(part: str):
         for item in group:
             assert item.pos.mean(0).abs().max() < 2e-3
             i, j = item["edge_index"]
-            assert float((item.pos[i] - item.pos[j]).norm(dim=-1).min()) > 0.9
-            assert float((item.pos[i] - item.pos[j]).norm(dim=-1).max()) < 1.9
+            radii = torch.tensor([Chem.GetPeriodicTable().GetRcovalent(z) for z in item.z.tolist()])
+            ratio = (item.pos[i] - item.pos[j]).norm(dim=-1) / (radii[i] + radii[j])
+            assert 0.75 < float(ratio.min()) and float(ratio.max()) < 1.3
             assert keeps_stereo(item)
 
 
@@ -104,14 +105,14 @@ def test_mirror_images_are_of_molecules_without_handedness():
 
 
 def test_elements_and_sizes_are_those_of_the_card():
-    numbers, sizes, atoms = set(), set(), set()
-    for smiles in GFN2Ensembles().smiles:
-        mol = Chem.MolFromSmiles(smiles)
-        numbers |= {atom.GetSymbol() for atom in mol.GetAtoms()}
-        sizes.add(mol.GetNumAtoms())
+    dataset, elements, sizes, atoms = GFN2Ensembles(), {}, {}, set()
+    for smiles, source in zip(dataset.smiles, dataset._source, strict=True):
+        mol, kind = Chem.MolFromSmiles(smiles), "small" if source.endswith("qm9") else "large"
+        elements.setdefault(kind, set()).update(atom.GetSymbol() for atom in mol.GetAtoms())
+        sizes.setdefault(kind, set()).add(mol.GetNumHeavyAtoms())
         atoms.add(Chem.AddHs(mol).GetNumAtoms())
-    assert numbers <= {"C", "N", "O", "F"}
-    assert max(sizes) == 9
+    assert elements["small"] <= {"C", "N", "O", "F"} and max(sizes["small"]) == 9
+    assert elements["large"] == {"C", "N", "O", "F", "P", "S", "Cl", "Br", "I"} and max(sizes["large"]) == 40
     assert f"{min(atoms)} to {max(atoms)} atoms" in (CARD / "README.md").read_text(encoding="utf-8")
 
 
