@@ -152,7 +152,7 @@ def test_wrong_objectives_and_processes_are_refused_before_training(override, wo
     [
         ("training.max_step=3", "training.max_step"),
         ("training.max_steps=0", "training.max_steps"),
-        ("training.precision=float16", "training.precision: Input should be 'float32' or 'bfloat16'"),
+        ("training.precision=float16", "training.precision: Input should be 'float32', 'tfloat32' or 'bfloat16'"),
         ("training.max_steps", "key=value"),
         ("fields.0.scale=tiny", "fields.0.scale"),
         ("fields.3.scale=1", "fields.3"),

@@ -103,6 +103,7 @@ def test_a_benchmark_measures_model_and_baselines_and_tells_the_costs(run, confo
     report = json.loads((tmp_path / "report.json").read_text())
     for name, part in report["methods"].items():
         assert rows_of(result.out, name)[0][0] == f"{part['amr_r']['mean']:.3f}"
-    assert f"ddim, 4 network evaluations each, {report['sampling']['conformers_per_second']:.0f} conf" in result.out
+    speed = report["sampling"]["conformers_per_second"]
+    assert f"dpm-solver++, 4 network evaluations each, {speed:.0f} conf" in result.out
     unknown = run("benchmark", "geom", "--checkpoint", conformer_checkpoint)
     assert unknown.code == 2 and "geom-qm9" in unknown.err
