@@ -51,7 +51,7 @@ def test_the_report_says_what_it_was_and_what_it_cost(sample, conformer_checkpoi
     sample("CCO", "CC", "--num", 3, "--seed", 5, "--steps", 3, "--out", "x.xyz", "--report", "new/r.json")
     report = json.loads(Path("new/r.json").read_text())
     assert not Path("x.xyz.report.json").exists()
-    assert (report["seed"], report["num"], report["num_steps"], report["sampler"]) == (5, 3, 3, "ddim")
+    assert (report["seed"], report["num"], report["num_steps"], report["sampler"]) == (5, 3, 3, "dpm-solver++")
     assert report["evaluations_per_sample"] == 4  # and one that removes the last noise
     assert set(report["seconds"]) == {"load", "sample", "hydrogens", "refine", "write"}
     assert report["checkpoint"] == str(conformer_checkpoint)
