@@ -117,7 +117,8 @@ def generate(
                 try:
                     found[number, k] = (assemble or with_values)(templates[number], graphs[number], values)
                 except ValueError as error:
-                    failures[number] = str(error)
+                    if (number, k) not in found:  # else what was drawn before stays
+                        failures[number] = str(error)
                     continue
                 if accept is not None and not accept(found[number, k]):
                     refused.append([(number, k)])

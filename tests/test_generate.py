@@ -10,7 +10,7 @@ from graphscore import ops
 from graphscore.data import CompleteGraph
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field
-from graphscore.generate import TEMPLATE, categories, generate
+from graphscore.generate import TEMPLATE, categories, generate, with_values
 from graphscore.generators import GraphGenerator
 from graphscore.guidance import EnergyGuidance, Inpainting
 from graphscore.nn import EGNN, ScoreNetwork
@@ -193,3 +193,18 @@ def test_refused_samples_are_drawn_again_from_other_noise(sampler):
         torch.testing.assert_close(one.pos, other.pos)
     never = generate(sampler, graphs, num=2, **options, accept=lambda _: False, retries=2)
     assert [len(group) for group in never.samples] == [2, 2, 2] and never.failures == [None] * 3
+
+
+def test_what_was_drawn_before_stays_if_drawing_again_fails(sampler):
+    calls = []
+
+    def assemble(item: Data, graph: Data, values: dict[str, torch.Tensor]) -> Data:
+        calls.append(values["pos"])
+        if len(calls) > 2:
+            raise ValueError("no second time")
+        return with_values(item, graph, values)
+
+    options = {"transform": CompleteGraph(), "assemble": assemble, "accept": lambda _: False, "retries": 2}
+    result = generate(sampler, [template(3)], num=2, **options)
+    assert result.failures == [None]
+    assert [torch.equal(item.pos, pos) for item, pos in zip(result.samples[0], calls, strict=False)] == [True, True]
