@@ -167,11 +167,12 @@ class Config(_Strict):
         dataset = Component.model_validate({"name": "files", "path": str(path)})
         return self.model_copy(update={"data": self.data.model_copy(update={"dataset": dataset})})
 
-    def with_sampling(self, sampler: str | None, num_steps: int | None) -> Config:
-        """The same run sampled by another method, with its default options, or in another number of steps."""
-        changes: dict[str, Any] = {} if sampler is None else {"sampler": Component(name=sampler)}
-        if num_steps is not None:
-            changes["num_steps"] = num_steps
+    def with_sampling(self, sampler: str | None, num_steps: int | None, prior_scale: float | None = None) -> Config:
+        """The same run sampled by another method, with its default options, in other steps, from another prior."""
+        given = {"num_steps": num_steps, "prior_scale": prior_scale}
+        changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        if sampler is not None:
+            changes["sampler"] = Component(name=sampler)
         return self.model_copy(update={"sampling": self.sampling.model_copy(update=changes)})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ class Request:
         energy_rank: Whether to give conformers their MMFF94 energy, and sort those of a molecule by it.
         diverse: Whether samples of a graph keep away from each other.
         fragment: Atoms that are held.
+        prior_scale: Factor of the noise that sampling starts from; the model's own by default.
         retries: How often a conformer of wrong stereochemistry is drawn again at most; diverse ones are not.
 
     Raises:
@@ -42,11 +44,14 @@ class Request:
     diverse: bool = False
     fragment: Fragment | None = None
     retries: int = RETRIES
+    prior_scale: float | None = None
 
     def __post_init__(self) -> None:
         check_request([self.num], self.seed)
         if self.retries < 0:
             raise ValueError(f"retries must be 0 or more, but is {self.retries}")
+        if self.prior_scale is not None and not 0 < self.prior_scale < math.inf:
+            raise ValueError(f"prior_scale must be positive and finite, but is {self.prior_scale}")
         if self.refine not in REFINEMENTS:
             raise ValueError(f"Unknown refinement {self.refine!r}; expected one of {list(REFINEMENTS)}")
 

@@ -65,7 +65,7 @@ class Session:
         self.checkpoint = checkpoint / "model.safetensors" if checkpoint.is_dir() else checkpoint
         self.request = request
         self.model, config, info = load_model(checkpoint)
-        self.config = config.with_sampling(request.sampler, request.num_steps)
+        self.config = config.with_sampling(request.sampler, request.num_steps, request.prior_scale)
         self.sampler = build_sampler(self.config, self._guided())
         self.transform = build_transform(self.config)
         self.known: Mapping[str, Sequence[int]] = info["known"]

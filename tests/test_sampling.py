@@ -134,14 +134,18 @@ def test_failures_name_the_atom_of_the_input(conformer_checkpoint: Path):
 
 
 def test_describes_all_that_samples_depend_on(conformer_checkpoint: Path):
-    session = Session(conformer_checkpoint.parent, Request(num=2, seed=7, num_steps=3, sampler="heun"))
+    session = Session(conformer_checkpoint.parent, Request(num=2, seed=7, num_steps=3, sampler="heun", prior_scale=0.7))
     found = session.describe()
+    assert found["prior_scale"] == session.sampler.prior_scale == 0.7
     assert (found["seed"], found["num"], found["num_steps"], found["sampler"]) == (7, 2, 3, "heun")
     assert found["checkpoint"] == str(conformer_checkpoint) and len(found["sha256"]) == 64
     assert {"graphscore", "python", "torch", "rdkit"} == set(found["versions"])
 
 
-@pytest.mark.parametrize("wrong", [{"num": 0}, {"seed": -1}, {"refine": "uff"}])
+WRONG = [{"num": 0}, {"seed": -1}, {"refine": "uff"}, {"retries": -1}, {"prior_scale": 0.0}]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_requests_are_checked(wrong: dict):
     with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
         Request(**wrong)

@@ -168,12 +168,12 @@ def evaluate(
 
 @app.command()
 def benchmark(
-    source: Annotated[str, typer.Argument(help="List of molecules in gfn2-ensembles: geom-qm9, geom-drugs or qm9.")],
+    source: Annotated[str, typer.Argument(help="List in gfn2-ensembles: geom-qm9, geom-drugs, qm9 or nci.")],
     out: Annotated[Path | None, typer.Option(help="Write the report as JSON, with confidence intervals.")] = None,
     part: Annotated[
         str, typer.Option(help="test, or val for choices that must not be made on test molecules.")
     ] = "test",
-    limit: Annotated[int | None, typer.Option(help="Only the first so many molecules.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many molecules.")] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="A model.safetensors, or the folder of a run; by default the shipped weights.")
     ] = None,
@@ -191,6 +191,7 @@ def benchmark(
     seed: Annotated[int, typer.Option(help="Seed of model and baselines.")] = 0,
     sampler: Annotated[str | None, typer.Option(help="Sampler; the model's own default if not given.")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; the model's own default if not given.")] = None,
+    prior_scale: Annotated[float | None, typer.Option(help="Factor of the noise that sampling starts from.")] = None,
 ) -> None:
     """Measure a conformer model on molecules it has never seen, with RDKit beside it."""
     from graphscore.benchmark import benchmark as run
@@ -201,7 +202,9 @@ def benchmark(
     from graphscore.request import Request
 
     measures = Measures(find(protocol, PROTOCOLS, "protocol"), posebusters, energies)
-    request = Request(seed=seed, sampler=sampler, num_steps=steps, refine=refine, retries=retries)
+    request = Request(
+        seed=seed, sampler=sampler, num_steps=steps, refine=refine, retries=retries, prior_scale=prior_scale
+    )
     _prepare(spare_cores=True)
     with (
         Counter(console, "sampling", waits=True) as sampling,
