@@ -280,6 +280,8 @@ def build_data(
     test: Annotated[list[Path] | None, typer.Option(help="gfn2-ensembles: a list, of test molecules alone.")] = None,
     exclude: Annotated[list[Path] | None, typer.Option(help="gfn2-ensembles: a list never to train on.")] = None,
     limit: Annotated[int | None, typer.Option(help="gfn2-ensembles: most molecules of each list.")] = None,
+    part: Annotated[str | None, typer.Option(help="gfn2-ensembles: of lists that are split, this part.")] = None,
+    level: Annotated[str | None, typer.Option(help="gfn2-ensembles: gfn2, or mmff94, fast, to pretrain on.")] = None,
 ) -> None:
     """Compute a data set again from its sources; an interrupted gfn2-ensembles goes on where it stopped."""
     from graphscore.cli.show import Counter
@@ -287,7 +289,7 @@ def build_data(
     from graphscore.registry import find
 
     recipe = find(name, RECIPES, "data set that can be built" if name in DATASETS else "data set")
-    given = {"smiles": smiles, "test": test, "exclude": exclude, "limit": limit}
+    given = {"smiles": smiles, "test": test, "exclude": exclude, "limit": limit, "part": part, "level": level}
     options = {key: value for key, value in given.items() if value}
     if options and name != "gfn2-ensembles":
         raise ValueError(f"{name} is built from sources of its own: it takes no {', '.join(f'--{k}' for k in options)}")

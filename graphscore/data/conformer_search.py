@@ -1,4 +1,4 @@
-"""The ensemble of GFN2-xTB conformers of a molecule."""
+"""The ensemble of conformers of a molecule."""
 
 from __future__ import annotations
 
@@ -13,40 +13,12 @@ from graphscore.data import xtb
 from graphscore.data.coordinates import set_positions
 from graphscore.data.embedding import embed
 from graphscore.data.molecules import Chem, canonical_smiles, mol_from_smiles
+from graphscore.data.search_settings import TRAINING, Settings
 from graphscore.data.split import seed_of
 
 SEED = 0
 MAX_ISOMERS = 3  # tries to find one that can be embedded
 MAX_ITERATIONS = 20  # per embedding; those that can be embedded at all mostly need one
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How hard to search; the default is for training, of small molecules.
-
-    Attributes:
-        num_knowledge: Starts by ETKDGv3.
-        num_plain: Starts by distance geometry without knowledge of torsions and rings, from random coordinates, so that
-            the ensemble is not what ETKDG finds.
-        max_optimizations: Most starts that are relaxed by GFN2-xTB, drawn from those that differ in MMFF94.
-        window: Conformers up to here above the lowest found are kept, kcal/mol.
-        start_window: The same for starts relaxed by MMFF94.
-        min_rmsd: Conformers closer than this, in Angstrom, are the same if their energies agree: symmetry-aware, over
-            heavy atoms and hydrogens on other elements than carbon.
-        min_energy: Energies closer than this agree, kcal/mol.
-    """
-
-    num_knowledge: int = 12
-    num_plain: int = 12
-    max_optimizations: int = 10
-    window: float = 6.0
-    start_window: float = 15.0
-    min_rmsd: float = 0.125
-    min_energy: float = 0.1
-
-
-THOROUGH = Settings(num_knowledge=40, num_plain=40, max_optimizations=60)
-"""For molecules that models are measured on."""
 
 
 @dataclass
@@ -96,7 +68,7 @@ class Search:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def search(smiles: str, settings: Settings = Settings(), seed: int = SEED) -> Search:
+def search(smiles: str, settings: Settings = TRAINING, seed: int = SEED) -> Search:
     """Compute the ensemble of a molecule.
 
     Args:
@@ -121,7 +93,10 @@ def search(smiles: str, settings: Settings = Settings(), seed: int = SEED) -> Se
         except ValueError as error:
             rejects.append(Reject(isomer, "embedding", str(error)))
             continue
-        found = _relax(mol, isomer, starts, rejects)
+        if settings.level == "gfn2":
+            found = _relax(mol, isomer, starts, rejects)
+        else:
+            found = [_Conformer(start.pos - start.pos.mean(axis=0), start.energy) for start in starts]
         kept = _distinct(mol, found, settings.window, settings)
         if kept:
             energies = np.array([conformer.energy for conformer in kept])
@@ -164,7 +139,7 @@ class _Conformer:
     energy: float
 
 
-def _starts(mol: Chem.Mol, smiles: str, settings: Settings, rng: random.Random) -> list[NDArray[np.float64]]:
+def _starts(mol: Chem.Mol, smiles: str, settings: Settings, rng: random.Random) -> list[_Conformer]:
     """Embed both ways, relax by MMFF94, and draw from those that differ and are not far too high."""
     starts: list[_Conformer] = []
     reason = "no start has the stereochemistry of the molecule"
@@ -181,7 +156,7 @@ def _starts(mol: Chem.Mol, smiles: str, settings: Settings, rng: random.Random) 
     distinct = _distinct(mol, starts, settings.start_window, settings)
     if len(distinct) > settings.max_optimizations:
         distinct = rng.sample(distinct, settings.max_optimizations)
-    return [start.pos for start in distinct]
+    return distinct
 
 
 def _embed(mol: Chem.Mol, smiles: str, num: int, seed: int, knowledge: bool) -> list[_Conformer]:
@@ -209,14 +184,12 @@ def _with_positions(mol: Chem.Mol, pos: NDArray[np.float64]) -> Chem.Mol:
     return mol
 
 
-def _relax(
-    mol: Chem.Mol, smiles: str, starts: Sequence[NDArray[np.float64]], rejects: list[Reject]
-) -> list[_Conformer]:
+def _relax(mol: Chem.Mol, smiles: str, starts: Sequence[_Conformer], rejects: list[Reject]) -> list[_Conformer]:
     symbols, charge = [atom.GetSymbol() for atom in mol.GetAtoms()], Chem.GetFormalCharge(mol)
     found = []
     for number, start in enumerate(starts):
         try:
-            pos, energy = xtb.optimize(symbols, start, charge)
+            pos, energy = xtb.optimize(symbols, start.pos, charge)
             _check_same_molecule(mol, smiles, pos)
         except ValueError as error:
             rejects.append(Reject(smiles, "optimization", f"start {number}: {error}"))

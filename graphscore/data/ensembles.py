@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.data.dataset import Dataset, Part, Transform, embedded_file, with_coordinates
-from graphscore.data.ensembles_recipe import DATA_FILE, UNIT
+from graphscore.data.ensembles_recipe import UNIT, data_file
 from graphscore.data.molecules import data_from_smiles
 from graphscore.data.split import PARTS
 
@@ -47,7 +47,7 @@ class GFN2Ensembles(Dataset):
         sources: Sequence[str] | None = None,
         max_conformers: int | None = None,
     ) -> None:
-        with np.load(path or embedded_file("gfn2_ensembles", DATA_FILE), allow_pickle=False) as file:
+        with np.load(path or embedded_file("gfn2_ensembles", data_file("gfn2")), allow_pickle=False) as file:
             self.smiles = [text.decode() for text in file["smiles"].tolist()]
             names = [text.decode() for text in file["sources"].tolist()]
             self._source = [names[number] for number in file["source"].tolist()]

@@ -13,23 +13,27 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from graphscore.data import xtb
-from graphscore.data.conformer_search import THOROUGH, Search, Settings, search
+from graphscore.data.conformer_search import Search, search
 from graphscore.data.molecule_lists import SEED, Job, Source, choose, flat_key, nci_smiles, read_smiles_file
 from graphscore.data.molecules import mol_from_smiles, rdBase
+from graphscore.data.search_settings import Level, choose_settings
 from graphscore.data.split import PARTS
 
 UNIT = 1e-3  # Angstrom per stored integer
-LARGE = 14  # heavy atoms; beyond, optimisations cost seconds
-LARGE_SETTINGS = Settings(num_knowledge=4, num_plain=4, max_optimizations=4)
-LARGE_THOROUGH = Settings(num_knowledge=16, num_plain=16, max_optimizations=16)
-WORK_FILE, DATA_FILE, REJECTS_FILE = "ensembles.jsonl", "gfn2_ensembles.npz", "rejects.csv"
+WORK_FILE, REJECTS_FILE = "ensembles.jsonl", "rejects.csv"
+
+
+def data_file(level: Level) -> str:
+    """Name of the file that is made."""
+    return f"{level}_ensembles.npz"
 
 
 def build(
@@ -38,6 +42,7 @@ def build(
     exclude: Sequence[str] = (),
     num_workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    level: Level = "gfn2",
 ) -> tuple[Path, Path]:
     """Compute ensembles, going on where an earlier run in the same folder stopped, and pack all that are there.
 
@@ -47,14 +52,15 @@ def build(
         exclude: SMILES of molecules that are only allowed in sources with a ``part`` of their own.
         num_workers: Processes; 0 takes one per CPU core.
         progress: Called with (molecules done, molecules in all) after each molecule.
+        level: What conformers are minima of.
 
     Returns:
         Paths of the data file and of the report.
 
     Raises:
-        RuntimeError: If there is no program ``xtb``.
+        RuntimeError: If there is no program ``xtb`` and the level needs it.
     """
-    xtb.version()
+    versions = _versions(level)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     rejects: list[tuple[str, str, str]] = []
@@ -67,12 +73,12 @@ def build(
         work.open("a", encoding="utf-8") as file,
         ProcessPoolExecutor(num_workers or os.cpu_count(), mp_context=get_context("spawn")) as pool,
     ):
-        for number, record in enumerate(pool.map(compute, left, chunksize=4), start=1):
+        for number, record in enumerate(pool.map(partial(compute, level=level), left, chunksize=4), start=1):
             file.write(json.dumps(record) + "\n")
             file.flush()
             if progress is not None:
                 progress(len(jobs) - len(left) + number, len(jobs))
-    return pack(read_records(work), out, rejects)
+    return pack(read_records(work), out / data_file(level), versions, rejects)
 
 
 def build_from_files(
@@ -84,6 +90,8 @@ def build_from_files(
     test: Sequence[Path] = (),
     exclude: Sequence[Path] = (),
     limit: int | None = None,
+    part: str | None = None,
+    level: Level = "gfn2",
 ) -> tuple[Path, Path]:
     """Compute ensembles of the molecules of files; see :func:`build`.
 
@@ -95,30 +103,36 @@ def build_from_files(
         test: Lists of molecules that are all for testing; without either, RDKit's NCI list and its pieces are taken.
         exclude: Lists of molecules to leave out, also from ``smiles``.
         limit: Most molecules of each list, drawn by a hash.
+        part: Of lists that are split, take this part alone.
+        level: What conformers are minima of.
 
     Returns:
         Paths of the data file and of the report.
 
     Raises:
-        RuntimeError: If there is no program ``xtb``.
-        ValueError: If a list holds no molecules.
+        RuntimeError: If there is no program ``xtb`` and the level needs it.
+        ValueError: If a list holds no molecules, or there is no such part or level.
     """
+    for what, name, known in (("part", part, (None, *PARTS)), ("level", level, get_args(Level))):
+        if name not in known:
+            raise ValueError(f"There is no {what} {name!r}; expected one of {[name for name in known if name]}")
     sources = [Source(_name(path), read_smiles_file(path), part="test", limit=limit) for path in test]
-    sources += [Source(_name(path), read_smiles_file(path), limit=limit) for path in smiles]
+    sources += [Source(_name(path), read_smiles_file(path), only=part, limit=limit) for path in smiles]
     banned = [text for path in (*test, *exclude) for text in read_smiles_file(path, every_column=True)]
-    return build(out, sources or [Source("nci", nci_smiles(), limit=limit)], banned, num_workers, progress)
+    return build(
+        out, sources or [Source("nci", nci_smiles(), only=part, limit=limit)], banned, num_workers, progress, level
+    )
 
 
 def _name(path: Path) -> str:
     return path.name.split(".")[0]
 
 
-def compute(job: Job) -> dict[str, Any]:
+def compute(job: Job, level: Level = "gfn2") -> dict[str, Any]:
     """Compute one molecule's ensemble as a record of plain values."""
     size = mol_from_smiles(job.smiles).GetNumHeavyAtoms()
-    of_training, of_others = (LARGE_SETTINGS, LARGE_THOROUGH) if size > LARGE else (Settings(), THOROUGH)
     try:
-        result = search(job.smiles, of_training if job.part == "train" else of_others, SEED)
+        result = search(job.smiles, choose_settings(level, size, job.part == "train"), SEED)
     except Exception as error:
         result = Search(None)
         failure = [{"smiles": job.smiles, "stage": "search", "reason": f"{type(error).__name__}: {error}"}]
@@ -153,19 +167,21 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole.splitlines()]
 
 
-def pack(
-    records: Sequence[dict[str, Any]], out: Path, rejects: Sequence[tuple[str, str, str]] = ()
-) -> tuple[Path, Path]:
-    """Write arrays without pickles: one row per molecule, per conformer, or per atom of each conformer.
+def _versions(level: Level) -> list[str]:
+    """The programs behind the ensembles: others may find other conformers."""
+    return [f"rdkit {rdBase.rdkitVersion}", *([f"xtb {xtb.version()}"] if level == "gfn2" else [])]
 
-    The versions of the programs go along: others may find other conformers.
-    """
+
+def pack(
+    records: Sequence[dict[str, Any]], path: Path, versions: Sequence[str], rejects: Sequence[tuple[str, str, str]] = ()
+) -> tuple[Path, Path]:
+    """Write arrays without pickles: one row per molecule, per conformer, or per atom of each conformer."""
     found = sorted((r for r in records if r["ensemble"] is not None), key=lambda r: r["flat"])
     ensembles = [record["ensemble"] for record in found]
     blocks = [np.frombuffer(base64.b64decode(e["pos"]), dtype=np.int16).reshape(-1, 3) for e in ensembles]
     sources = sorted({record["source"] for record in found})
     np.savez_compressed(
-        out / DATA_FILE,
+        path,
         smiles=np.array([e["smiles"].encode() for e in ensembles]),
         source=np.array([sources.index(record["source"]) for record in found], dtype=np.uint8),
         sources=np.array([name.encode() for name in sources]),
@@ -175,12 +191,22 @@ def pack(
         energies=np.array([x for e in ensembles for x in e["energies"]], dtype=np.float16),
         mirrors=np.array([x for e in ensembles for x in e["mirrors"]], dtype=bool),
         pos=np.concatenate(blocks) if blocks else np.zeros((0, 3), dtype=np.int16),
-        versions=np.array([f"rdkit {rdBase.rdkitVersion}".encode(), f"xtb {xtb.version()}".encode()]),
+        versions=np.array([version.encode() for version in versions]),
     )
-    with (out / REJECTS_FILE).open("w", newline="", encoding="utf-8") as file:
+    report = path.with_name(REJECTS_FILE)
+    passed_over = dict.fromkeys([*_passed_over(report), *rejects])
+    with report.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["source", "smiles", "stage", "reason"])
-        writer.writerows((source, smiles, "source", reason) for source, smiles, reason in rejects)
+        writer.writerows((source, smiles, "source", reason) for source, smiles, reason in passed_over)
         for record in sorted(records, key=lambda r: r["flat"]):
             writer.writerows((record["source"], r["smiles"], r["stage"], r["reason"]) for r in record["rejects"])
-    return out / DATA_FILE, out / REJECTS_FILE
+    return path, report
+
+
+def _passed_over(report: Path) -> list[tuple[str, str, str]]:
+    """What runs on other lists in the same folder passed over; the work file holds the rest of their reports."""
+    if not report.is_file():
+        return []
+    with report.open(newline="", encoding="utf-8") as file:
+        return [(r["source"], r["smiles"], r["reason"]) for r in csv.DictReader(file) if r["stage"] == "source"]

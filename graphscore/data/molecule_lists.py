@@ -28,6 +28,7 @@ class Source:
         smiles: One SMILES per molecule.
         sizes: Smallest and largest number of heavy atoms.
         part: The part that all go to; by default it is decided by scaffold and molecule.
+        only: Take only molecules that this part was decided for.
         limit: Most molecules that are taken, drawn by a hash.
     """
 
@@ -35,6 +36,7 @@ class Source:
     smiles: Sequence[str]
     sizes: tuple[int, int] = (1, 40)
     part: str | None = None
+    only: str | None = None
     limit: int | None = None
 
 
@@ -87,9 +89,11 @@ def choose(sources: Sequence[Source], exclude: Sequence[str], rejects: list[tupl
             if (reason := "excluded" if excluded else _unwanted(mol, source.sizes)) is not None:
                 rejects.append((source.name, smiles, reason))
                 continue
-            number += 1
             # The part may depend on nothing else, or a molecule could come into two.
-            yield Job(source.name, smiles, source.part or part_of_molecule(flat))
+            part = source.part or part_of_molecule(flat)
+            if source.only in (None, part):
+                number += 1
+                yield Job(source.name, smiles, part)
 
 
 def _unwanted(mol: Chem.Mol, sizes: tuple[int, int]) -> str | None:

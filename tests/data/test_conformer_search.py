@@ -13,7 +13,8 @@ from numpy.testing import assert_allclose
 pytest.importorskip("rdkit")
 
 from graphscore.data import xtb
-from graphscore.data.conformer_search import Ensemble, Settings, draw_stereoisomer, search
+from graphscore.data.conformer_search import Ensemble, draw_stereoisomer, search
+from graphscore.data.search_settings import Settings
 
 needs_xtb = pytest.mark.skipif(shutil.which("xtb") is None, reason="the program xtb is not installed")
 FEW = Settings(num_knowledge=4, num_plain=4, max_optimizations=4)

@@ -16,7 +16,7 @@ pytest.importorskip("rdkit")
 import graphscore
 from graphscore.data.dataset import embedded_file
 from graphscore.data.ensembles import GFN2Ensembles
-from graphscore.data.ensembles_recipe import DATA_FILE, REJECTS_FILE
+from graphscore.data.ensembles_recipe import REJECTS_FILE, data_file
 from graphscore.data.molecule_lists import part_of_molecule
 from graphscore.data.molecules import Chem, flat_smiles, mol_from_smiles, scaffold_smiles
 from graphscore.data.split import PARTS
@@ -51,7 +51,7 @@ def test_card_counts_molecules_and_conformers(flat: dict[tuple[str, str], list[s
         groups = [len(pos) + int(mirrors.sum()) for pos, mirrors in _stored(name, part)]
         row = f"| `{name}` | {part} | {len(groups):,} | {sum(groups):,} | {sum(groups) / len(groups):.1f} |"
         assert row in text, row
-    data = embedded_file("gfn2_ensembles", DATA_FILE)
+    data = embedded_file("gfn2_ensembles", data_file("gfn2"))
     assert f"{data.stat().st_size:,} bytes" in text
     assert hashlib.sha256(data.read_bytes()).hexdigest() in text
     assert f"{sum(map(len, flat.values())):,} real molecules" in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -15,11 +16,14 @@ from numpy.testing import assert_allclose
 
 pytest.importorskip("rdkit")
 
+from rdkit.Chem import rdForceFieldHelpers
+
 from graphscore.data import ensembles_recipe as recipe
 from graphscore.data.conformer_search import Ensemble, Search
 from graphscore.data.ensembles import GFN2Ensembles
 from graphscore.data.molecule_lists import Job, Source, choose, read_smiles_file
-from graphscore.data.molecules import flat_smiles, mol_from_smiles, scaffold_smiles
+from graphscore.data.molecules import flat_smiles, mol_from_data, mol_from_smiles, scaffold_smiles
+from graphscore.data.split import PARTS
 
 needs_xtb = pytest.mark.skipif(shutil.which("xtb") is None, reason="the program xtb is not installed")
 
@@ -55,6 +59,15 @@ def test_limit_draws_the_same_molecules_whatever_their_order():
     one, other = (jobs(Source("a", order, limit=4))[0] for order in (names, names[::-1]))
     assert len(one) == 4
     assert one == other
+
+
+def test_one_part_of_a_list_can_be_taken_alone():
+    smiles = [f"{'C' * n}O" for n in range(1, 40)]
+    every = jobs(Source("a", smiles))[0]
+    wanted = [job for job in every if job.part == "train"]
+    assert 0 < len(wanted) < len(every)
+    assert jobs(Source("a", smiles, only="train"))[0] == wanted
+    assert jobs(Source("a", smiles, only="train", limit=5))[0] == wanted[:5]
 
 
 def test_no_test_scaffold_is_trained_on():
@@ -93,11 +106,10 @@ def record(smiles: str, part: str, num: int, mirrors: list[bool]) -> dict:
         return recipe.compute(Job("made-up", smiles, part))
 
 
-def test_what_is_packed_comes_out_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_is_packed_comes_out_again(tmp_path: Path):
     """Within half a unit; a mirror image that is one more conformer follows the conformer of the same energy."""
-    monkeypatch.setattr(recipe.xtb, "version", lambda: "9.9.9")
     records = [record("CCO", "train", 2, [False, True]), record("CN", "test", 1, [False])]
-    data, _ = recipe.pack(records, tmp_path)
+    data, _ = recipe.pack(records, tmp_path / "data.npz", ["rdkit 1"])
     dataset = GFN2Ensembles(data)
     ((one, two, image),) = dataset.groups("train")
     pos = np.random.default_rng(0).normal(size=(2, 9, 3))
@@ -118,10 +130,9 @@ def test_a_molecule_that_fails_is_reported_and_ends_nothing(tmp_path: Path, monk
         raise RuntimeError("a cage")
 
     monkeypatch.setattr(recipe, "search", broken)
-    monkeypatch.setattr(recipe.xtb, "version", lambda: "9.9.9")
     result = recipe.compute(Job("list", "CCO", "train"))
     assert result["ensemble"] is None
-    _, report = recipe.pack([result], tmp_path)
+    _, report = recipe.pack([result], tmp_path / "data.npz", ["rdkit 1"])
     with report.open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["stage"], row["reason"]) for row in rows] == [("search", "RuntimeError: a cage")]
@@ -133,6 +144,35 @@ def test_interrupted_lines_do_not_count(tmp_path: Path):
     assert recipe.read_records(path) == [{"flat": "CC"}]
     assert path.read_text() == json.dumps({"flat": "CC"}) + "\n"
     assert recipe.read_records(tmp_path / "none") == []
+
+
+def test_coarse_ensembles_are_minima_of_the_force_field(tmp_path: Path):
+    """Without the program xtb, in a file of their own; what each run passed over stays in the report."""
+    for name, smiles in (("a", "CCO\nC.C\n"), ("b", "CCF\nCO.O\n")):
+        (tmp_path / f"{name}.smi").write_text(smiles)
+        data, report = recipe.build_from_files(tmp_path / "out", 1, smiles=[tmp_path / f"{name}.smi"], level="mmff94")
+    assert data.name == "mmff94_ensembles.npz"
+    dataset = GFN2Ensembles(data)
+    assert set(dataset.smiles) == {"CCO", "CCF"}
+    for item in (item for part in PARTS for item in dataset.split(part)):
+        mol = mol_from_data(item)
+        forces = rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, rdForceFieldHelpers.MMFFGetMoleculeProperties(mol))
+        assert abs(np.array(forces.CalcGrad())).max() < 5.0  # kcal/mol/A; rounding to the unit leaves 1
+    with report.open() as file:
+        rows = [(row["smiles"], row["stage"]) for row in csv.DictReader(file)]
+    assert sorted(rows) == [("C.C", "source"), ("CO.O", "source")]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"part": "all"}, "no part 'all'; expected one of ['train', 'val', 'test']"),
+        ({"level": "dft"}, "no level 'dft'"),
+    ],
+)
+def test_unknown_parts_and_levels_are_named(tmp_path: Path, wrong: dict, message: str):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        recipe.build_from_files(tmp_path, 1, **wrong)
 
 
 @needs_xtb
