@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from graphscore.cli.data_app import data_app
+
 app = typer.Typer(
     name="graphscore",
     help="Train score-based models on graphs, and generate node coordinates with them.",
@@ -16,14 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Add --debug to any command for a full traceback on errors.",
 )
-data_app = typer.Typer(help="List the data sets, or build one.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 console = Console()
-
-RECIPES = {
-    "small-molecules": "graphscore.data.small_molecules_recipe:build",
-    "gfn2-ensembles": "graphscore.data.ensembles_recipe:build_from_files",
-}
 
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the configuration.")
@@ -259,40 +255,3 @@ def methods(
         typer.echo(combinations.markdown(), nl=False)
     else:
         show_methods(console, combinations.try_all())
-
-
-@data_app.command("list")
-def list_data() -> None:
-    """List the data sets that configurations can name."""
-    from graphscore.cli.show import show_datasets
-
-    show_datasets(console)
-
-
-@data_app.command("build")
-def build_data(
-    name: Annotated[str, typer.Argument(help="Name of a data set; see `graphscore data list`.")],
-    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("data"),
-    workers: Annotated[int, typer.Option(help="Processes; 0 takes one for each core.")] = 0,
-    smiles: Annotated[
-        list[Path] | None, typer.Option(help="gfn2-ensembles: a list of molecules, .smi or .csv, also with .gz.")
-    ] = None,
-    test: Annotated[list[Path] | None, typer.Option(help="gfn2-ensembles: a list, of test molecules alone.")] = None,
-    exclude: Annotated[list[Path] | None, typer.Option(help="gfn2-ensembles: a list never to train on.")] = None,
-    limit: Annotated[int | None, typer.Option(help="gfn2-ensembles: most molecules of each list.")] = None,
-    part: Annotated[str | None, typer.Option(help="gfn2-ensembles: of lists that are split, this part.")] = None,
-    level: Annotated[str | None, typer.Option(help="gfn2-ensembles: gfn2, or mmff94, fast, to pretrain on.")] = None,
-) -> None:
-    """Compute a data set again from its sources; an interrupted gfn2-ensembles goes on where it stopped."""
-    from graphscore.cli.show import Counter
-    from graphscore.data import DATASETS
-    from graphscore.registry import find
-
-    recipe = find(name, RECIPES, "data set that can be built" if name in DATASETS else "data set")
-    given = {"smiles": smiles, "test": test, "exclude": exclude, "limit": limit, "part": part, "level": level}
-    options = {key: value for key, value in given.items() if value}
-    if options and name != "gfn2-ensembles":
-        raise ValueError(f"{name} is built from sources of its own: it takes no {', '.join(f'--{k}' for k in options)}")
-    with Counter(console, "building") as progress:
-        files = recipe(out, workers, progress, **options)
-    console.print("Wrote " + ", ".join(str(file) for file in files))

@@ -17,6 +17,17 @@ if TYPE_CHECKING:  # commands that train nothing need not load the training engi
     from graphscore.demo import Demo
 
 SHOWN_REASONS = 3  # of inputs that failed
+AUDITED = {
+    "molecules": "molecules",
+    "failed": "second search without an ensemble of the same stereoisomer",
+    "new_lowest": "share with a new conformer below the lowest stored one",
+    "new_low": "share with a new conformer within 1 kcal/mol of the lowest",
+    "known": "share of the second search's conformers that are stored",
+    "impossible": "rows of the lists without a possible molecule or number",
+    "stored": "median number of conformers stored, mirror images included",
+    "listed": "median number of conformers listed",
+    "rank_correlation": "Spearman's rank correlation of the two",
+}
 SHOWN_THRESHOLDS = (0.05, 0.1, 0.25)  # beside those of the protocol, in Angstrom
 
 
@@ -115,6 +126,12 @@ def show_benchmark(console: Console, report: Mapping[str, Any]) -> None:
         f"{costs['conformers_per_second']:.0f} conformers/s on {costs['threads']} threads",
         highlight=False,
     )
+
+
+def show_audit(console: Console, report: Mapping[str, Any]) -> None:
+    """Print what an audit of ensembles found, a line each."""
+    for name, value in report.items():
+        console.print(f"{AUDITED[name]}: {_number(value, 3) if isinstance(value, float) else value}", highlight=False)
 
 
 def _show_rows(console: Console, rows: Mapping[str, Mapping[str, str]], caption: str) -> None:

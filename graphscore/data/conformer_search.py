@@ -133,6 +133,27 @@ def draw_stereoisomer(smiles: str, seed: int) -> str:
     return smiles_of(embedded, embedded.GetConformer().GetId())
 
 
+def of_others(
+    known: Ensemble, pos: NDArray[np.float64], energies: NDArray[np.float64], settings: Settings = TRAINING
+) -> NDArray[np.bool_]:
+    """Which conformers an ensemble does not hold.
+
+    Args:
+        known: The ensemble; mirror images that it stands for are held.
+        pos: Conformers in its order of atoms, ``[K, N, 3]``.
+        energies: Their energies above its lowest conformer, kcal/mol, ``[K]``.
+        settings: When two are the same.
+
+    Returns:
+        Shape ``[K]``.
+    """
+    held = [_Conformer(*pair) for pair in zip(known.pos, known.energies.tolist(), strict=True)]
+    held += [_Conformer(c.pos * [-1, 1, 1], c.energy) for c, mirror in zip(held, known.mirrors, strict=True) if mirror]
+    compare = _Comparison(mol_from_smiles(known.smiles))
+    given = [_Conformer(*pair) for pair in zip(pos, energies.tolist(), strict=True)]
+    return np.array([not any(_same(compare, c, other, settings) for other in held) for c in given], dtype=bool)
+
+
 @dataclass
 class _Conformer:
     pos: NDArray[np.float64]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.data.conformer_search import Ensemble
 from graphscore.data.dataset import Dataset, Part, Transform, embedded_file, with_coordinates
 from graphscore.data.ensembles_recipe import UNIT, data_file
 from graphscore.data.molecules import data_from_smiles
@@ -33,6 +34,9 @@ class GFN2Ensembles(Dataset):
     Attributes:
         name: ``"gfn2-ensembles"``.
         smiles: SMILES of all molecules in the file; its index is ``molecule``.
+        source: The list that each molecule is of.
+        part: The part that each molecule is in.
+        sources: The lists that are taken.
 
     Raises:
         ValueError: If there is no such source.
@@ -50,8 +54,8 @@ class GFN2Ensembles(Dataset):
         with np.load(path or embedded_file("gfn2_ensembles", data_file("gfn2")), allow_pickle=False) as file:
             self.smiles = [text.decode() for text in file["smiles"].tolist()]
             names = [text.decode() for text in file["sources"].tolist()]
-            self._source = [names[number] for number in file["source"].tolist()]
-            self._part = file["part"].tolist()
+            self.source = [names[number] for number in file["source"].tolist()]
+            self.part = [PARTS[number] for number in file["part"].tolist()]
             counts, atoms = file["num_conformers"].astype(int), file["num_atoms"].astype(int)
             rows = torch.from_numpy(file["pos"].astype(np.float32) * np.float32(UNIT))
             self._energies = torch.from_numpy(file["energies"].astype(np.float32)).split(counts.tolist())
@@ -68,6 +72,11 @@ class GFN2Ensembles(Dataset):
         self.transform = transform
         self.max_conformers = max_conformers
         self._groups: dict[str, list[list[Data]]] = {}
+
+    def ensemble(self, molecule: int) -> Ensemble:
+        """The ensemble of a molecule as it is stored: mirror images are marked, not listed."""
+        stored = (self._pos[molecule].double(), self._energies[molecule].double(), self._mirrors[molecule])
+        return Ensemble(self.smiles[molecule], *(values.numpy() for values in stored))
 
     def _conformers(self, molecule: int, most: int | None) -> list[Data]:
         pos, energies = _with_mirror_images(self._pos[molecule], self._energies[molecule], self._mirrors[molecule])
@@ -86,8 +95,8 @@ class GFN2Ensembles(Dataset):
             most = self.max_conformers if part == "train" else None
             self._groups[part] = [
                 self._conformers(molecule, most)
-                for molecule, (number, source) in enumerate(zip(self._part, self._source, strict=True))
-                if PARTS[number] == part and source in self.sources
+                for molecule, (its_part, source) in enumerate(zip(self.part, self.source, strict=True))
+                if its_part == part and source in self.sources
             ]
         return self._groups[part]
 

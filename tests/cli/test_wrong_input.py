@@ -186,6 +186,8 @@ WRONG = {
         ["at least 1 step", "0"],
     ),
     "unknown data set": (["data", "build", "qm8"], ["qm8", "small-molecules"]),
+    "unknown level": (["data", "build", "gfn2-ensembles", "--level", "dft"], ["'dft'", "mmff94"]),
+    "a list without counts": (["data", "audit", "--counts", "a.csv"], ["n_conformers"]),
 }
 
 

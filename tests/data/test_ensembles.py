@@ -30,8 +30,8 @@ SPLIT = ("qm9", "nci")
 def flat() -> dict[tuple[str, str], list[str]]:
     """SMILES without stereo marks, by list and part."""
     dataset, found = GFN2Ensembles(), {}
-    for smiles, source, part in zip(dataset.smiles, dataset._source, dataset._part, strict=True):
-        found.setdefault((source, PARTS[part]), []).append(flat_smiles(mol_from_smiles(smiles)))
+    for smiles, source, part in zip(dataset.smiles, dataset.source, dataset.part, strict=True):
+        found.setdefault((source, part), []).append(flat_smiles(mol_from_smiles(smiles)))
     return found
 
 
@@ -62,7 +62,7 @@ def _stored(name: str, part: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return [
         (dataset._pos[i], dataset._mirrors[i])
         for i in range(len(dataset.smiles))
-        if dataset._source[i] == name and PARTS[dataset._part[i]] == part
+        if dataset.source[i] == name and dataset.part[i] == part
     ]
 
 
@@ -82,7 +82,7 @@ def test_card_counts_molecules_without_ensemble():
 def test_conformers_are_those_of_their_molecule(part: str):
     """Stereo marks and bonds, of some molecules of each part; energies rise from 0 within the window."""
     dataset = GFN2Ensembles()
-    chosen = [i for i, number in enumerate(dataset._part) if PARTS[number] == part][::97]
+    chosen = [i for i, name in enumerate(dataset.part) if name == part][::97]
     for molecule in chosen:
         group = dataset._conformers(molecule, None)
         energies = [item.energy for item in group]
@@ -106,7 +106,7 @@ def test_mirror_images_are_of_molecules_without_handedness():
 
 def test_elements_and_sizes_are_those_of_the_card():
     dataset, elements, sizes, atoms = GFN2Ensembles(), {}, {}, set()
-    for smiles, source in zip(dataset.smiles, dataset._source, strict=True):
+    for smiles, source in zip(dataset.smiles, dataset.source, strict=True):
         mol, kind = Chem.MolFromSmiles(smiles), "small" if source.endswith("qm9") else "large"
         elements.setdefault(kind, set()).update(atom.GetSymbol() for atom in mol.GetAtoms())
         sizes.setdefault(kind, set()).add(mol.GetNumHeavyAtoms())

@@ -1,0 +1,77 @@
+"""The commands that are about data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+data_app = typer.Typer(help="List the data sets, build one, or measure one.", no_args_is_help=True)
+console = Console()
+
+RECIPES = {
+    "small-molecules": "graphscore.data.small_molecules_recipe:build",
+    "gfn2-ensembles": "graphscore.data.ensembles_recipe:build_from_files",
+}
+
+
+@data_app.command("list")
+def list_data() -> None:
+    """List the data sets that configurations can name."""
+    from graphscore.cli.show import show_datasets
+
+    show_datasets(console)
+
+
+@data_app.command("build")
+def build_data(
+    name: Annotated[str, typer.Argument(help="Name of a data set; see `graphscore data list`.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("data"),
+    workers: Annotated[int, typer.Option(help="Processes; 0 takes one for each core.")] = 0,
+    smiles: Annotated[
+        list[Path] | None, typer.Option(help="gfn2-ensembles: a list of molecules, .smi or .csv, also with .gz.")
+    ] = None,
+    test: Annotated[list[Path] | None, typer.Option(help="gfn2-ensembles: a list, of test molecules alone.")] = None,
+    exclude: Annotated[list[Path] | None, typer.Option(help="gfn2-ensembles: a list never to train on.")] = None,
+    limit: Annotated[int | None, typer.Option(help="gfn2-ensembles: most molecules of each list.")] = None,
+    part: Annotated[str | None, typer.Option(help="gfn2-ensembles: of lists that are split, this part.")] = None,
+    level: Annotated[str | None, typer.Option(help="gfn2-ensembles: gfn2, or mmff94, fast, to pretrain on.")] = None,
+) -> None:
+    """Compute a data set again from its sources; an interrupted gfn2-ensembles goes on where it stopped."""
+    from graphscore.cli.show import Counter
+    from graphscore.data import DATASETS
+    from graphscore.registry import find
+
+    recipe = find(name, RECIPES, "data set that can be built" if name in DATASETS else "data set")
+    given = {"smiles": smiles, "test": test, "exclude": exclude, "limit": limit, "part": part, "level": level}
+    options = {key: value for key, value in given.items() if value}
+    if options and name != "gfn2-ensembles":
+        raise ValueError(f"{name} is built from sources of its own: it takes no {', '.join(f'--{k}' for k in options)}")
+    with Counter(console, "building") as progress:
+        files = recipe(out, workers, progress, **options)
+    console.print("Wrote " + ", ".join(str(file) for file in files))
+
+
+@data_app.command("audit")
+def audit_data(
+    path: Annotated[Path | None, typer.Argument(help="Data file; by default the embedded gfn2-ensembles.")] = None,
+    molecules: Annotated[int, typer.Option(min=1, help="How many molecules to search again.")] = 100,
+    source: Annotated[list[str] | None, typer.Option(help="Draw from this list of molecules.")] = None,
+    part: Annotated[str, typer.Option(help="Draw from this part.")] = "train",
+    counts: Annotated[
+        list[Path] | None, typer.Option(help="Compare with the column n_conformers of this table instead, .csv.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes; 0 takes one for each core.")] = 0,
+) -> None:
+    """Measure how complete gfn2-ensembles are: by a search from other starts, or by GEOM's numbers of conformers."""
+    from graphscore.cli.show import Counter, show_audit
+    from graphscore.data.ensembles_audit import audit_counts, audit_second_seed
+
+    if counts:
+        report = audit_counts(counts, path)
+    else:
+        with Counter(console, "searching") as progress:
+            report = audit_second_seed(path, molecules, source, part, workers, progress)
+    show_audit(console, report)
