@@ -25,7 +25,7 @@ NUM_PAIR_FEATURES = 4 + 2 + (MAX_HOPS + 2) + len(RING_SIZES) + 1 + 2 + 5
 
 
 class MoleculeGraph(BaseTransform):
-    """Connect all pairs of a molecule's atoms, and describe atoms and pairs.
+    """Connect all pairs of a molecule's atoms, or those a few bonds apart, and describe atoms and pairs.
 
     Of a graph laid out as :mod:`graphscore.data.molecules` says it makes one with
 
@@ -33,7 +33,7 @@ class MoleculeGraph(BaseTransform):
     ``z``               ``[n]`` int64          atomic numbers
     ``atom``            ``[n, K]`` float32     charge, aromaticity, degree, number of hydrogens, hybridisation, sizes
                                                of rings, whether it is a marked stereocentre
-    ``edge_index``      ``[2, E]`` int64       all ordered pairs, sorted by target
+    ``edge_index``      ``[2, E]`` int64       the ordered pairs, sorted by target
     ``bond``            ``[E]`` int64          kind of bond, 0 for none
     ``pair``            ``[E, L]`` float32     kind of bond, conjugation, ring membership, number of bonds between the
                                                two, sizes of common rings, cis or trans, kind of the bond amid
@@ -45,19 +45,27 @@ class MoleculeGraph(BaseTransform):
     Args:
         hydrogens: Whether hydrogen atoms are nodes. If not, those alone are kept that have no single heavy neighbor, as
             in hydrogen molecules.
+        max_hops: Connect pairs that are at most so many bonds apart; all by default. Atoms that are near in space
+            alone can be connected at each call of the network, see :class:`graphscore.nn.neighbors.Neighbors`.
 
     Raises:
-        ValueError: At a call, if the graph is no molecule.
+        ValueError: If ``max_hops`` is less than 1; at a call, if the graph is no molecule.
     """
 
-    def __init__(self, hydrogens: bool = False) -> None:
+    def __init__(self, hydrogens: bool = False, max_hops: int | None = None) -> None:
+        if max_hops is not None and max_hops < 1:
+            raise ValueError(f"max_hops must be at least 1, but is {max_hops}")
         self.hydrogens = hydrogens
+        self.max_hops = max_hops
 
     def forward(self, data: Data) -> Data:
         """Return a new graph; whatever else describes the molecule as a whole, such as its SMILES, is kept."""
         mol = bare_mol(data)
         kept = np.array([a.GetIdx() for a in mol.GetAtoms() if self.hydrogens or _is_node(a)])
         pairs = complete_edges(torch.tensor([0, len(kept)]))
+        if self.max_hops is not None:
+            hops = torch.from_numpy(Chem.GetDistanceMatrix(mol))[kept][:, kept]
+            pairs = pairs[:, hops[pairs[0], pairs[1]] <= self.max_hops]
         sources, targets = kept[pairs.numpy()]
         tables = _pair_tables(mol, data)
         graph = Data(
@@ -77,7 +85,7 @@ class MoleculeGraph(BaseTransform):
         return graph
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(hydrogens={self.hydrogens})"
+        return f"{type(self).__name__}(hydrogens={self.hydrogens}, max_hops={self.max_hops})"
 
 
 def _is_node(atom: Chem.Atom) -> bool:

@@ -9,8 +9,9 @@ from torch_geometric.data import Batch, Data
 pytest.importorskip("rdkit")
 
 from graphscore.data.chemistry import MAX_HOPS, NUM_ATOM_FEATURES, NUM_PAIR_FEATURES, MoleculeGraph
+from graphscore.data.coordinates import bare_mol
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import data_from_mol, data_from_smiles, mol_from_smiles
+from graphscore.data.molecules import Chem, data_from_mol, data_from_smiles, mol_from_smiles
 from graphscore.nn.chirality import handedness
 
 HOPS = slice(6, 6 + MAX_HOPS + 2)
@@ -57,6 +58,20 @@ def test_acrylamide_is_exactly_this():
     assert (charge, aromatic, degree) == (0, 0, [0, 0, 0, 1, 0])
     assert graph.atom[0].tolist()[7:12] == [0, 0, 1, 0, 0]  # two hydrogens
     assert graph.atom[0].tolist()[12:15] == [0, 1, 0]  # sp2
+
+
+@pytest.mark.parametrize("max_hops", [1, 3])
+def test_pairs_further_apart_can_be_left_out(max_hops: int):
+    """What is left is described as among all pairs, in the same order."""
+    data = data_from_smiles("CC(=O)NCCc1ccccc1.[Na+]")
+    full, near = MoleculeGraph()(data), MoleculeGraph(max_hops=max_hops)(data)
+    hops = torch.from_numpy(Chem.GetDistanceMatrix(bare_mol(data)))
+    kept = hops[full.edge_index[0], full.edge_index[1]] <= max_hops
+    assert 0 < int(kept.sum()) < len(kept)
+    assert near.edge_index.tolist() == full.edge_index[:, kept].tolist()
+    assert near.pair.tolist() == full.pair[kept].tolist() and near.bond.tolist() == full.bond[kept].tolist()
+    with pytest.raises(ValueError, match="max_hops must be at least 1, but is 0"):
+        MoleculeGraph(max_hops=0)
 
 
 def test_rings_and_separate_components():
