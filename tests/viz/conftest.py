@@ -135,6 +135,11 @@ class Browser:
         png = base64.b64decode(self.call("Page.captureScreenshot", format="png", **clip)["data"])
         return matplotlib.image.imread(io.BytesIO(png), format="png")[..., :3]
 
+    def ink(self, selector: str) -> int:
+        """Pixels of an element that differ from its corner's."""
+        picture = self.picture(selector)
+        return int((np.abs(picture - picture[0, 0]).max(axis=-1) > 0.08).sum())
+
     def close(self) -> None:
         self._session = None
         self.call("Browser.close")
