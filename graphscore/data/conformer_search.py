@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from graphscore.data import xtb
 from graphscore.data.coordinates import set_positions
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import Chem, canonical_smiles, mol_from_smiles
+from graphscore.data.molecules import Chem, canonical_smiles, data_from_mol, mol_from_data, mol_from_smiles
 from graphscore.data.search_settings import TRAINING, Settings
 from graphscore.data.split import seed_of
 
@@ -175,9 +175,7 @@ def _starts(mol: Chem.Mol, smiles: str, settings: Settings, rng: random.Random) 
     if not starts:
         raise ValueError(reason)
     distinct = _distinct(mol, starts, settings.start_window, settings)
-    if len(distinct) > settings.max_optimizations:
-        distinct = rng.sample(distinct, settings.max_optimizations)
-    return distinct
+    return rng.sample(distinct, settings.max_optimizations) if len(distinct) > settings.max_optimizations else distinct
 
 
 def _embed(mol: Chem.Mol, smiles: str, num: int, seed: int, knowledge: bool) -> list[_Conformer]:
@@ -187,7 +185,7 @@ def _embed(mol: Chem.Mol, smiles: str, num: int, seed: int, knowledge: bool) -> 
     for conformer in embedded.GetConformers():
         for signs in ([1, 1, 1], [-1, 1, 1]):
             found = _Conformer(conformer.GetPositions() * signs, conformer.GetDoubleProp("energy"))
-            if smiles_of(_with_positions(mol, found.pos), 0) == smiles:
+            if _smiles_at(mol, found.pos) == smiles:
                 kept.append(found)
                 break
     return kept
@@ -280,8 +278,15 @@ def _check_same_molecule(mol: Chem.Mol, smiles: str, pos: NDArray[np.float64]) -
             i, j = pairs[0]
             pair = f"{mol.GetAtomWithIdx(int(i)).GetSymbol()}{i} and {mol.GetAtomWithIdx(int(j)).GetSymbol()}{j}"
             raise ValueError(f"the bond between {pair} {what}")
-    if (got := smiles_of(_with_positions(mol, pos), 0)) != smiles:
-        raise ValueError(f"its coordinates became those of {got}")
+    if (got := _smiles_at(mol, pos)) != smiles:
+        raise ValueError(f"its coordinates became those of {got or 'no isomer alone'}")
+
+
+def _smiles_at(mol: Chem.Mol, pos: NDArray[np.float64]) -> str:
+    """SMILES at coordinates; empty where a centre has all neighbors on one side: its mark depends on their order."""
+    placed = _with_positions(mol, pos)
+    one, other = smiles_of(placed, 0), smiles_of(mol_from_data(data_from_mol(placed, 0)), 0)
+    return one if one == other else ""
 
 
 def smiles_of(mol: Chem.Mol, conformer: int) -> str:

@@ -112,3 +112,10 @@ def test_weights_are_boltzmanns_and_count_mirror_images():
     pos = np.zeros((2, 1, 3))
     ensemble = Ensemble("C", pos, np.array([0.0, 0.5924846]), np.array([False, True]))
     assert_allclose(ensemble.weights, np.array([1, 2 / np.e]) / (1 + 2 / np.e), rtol=1e-5)
+
+
+def test_a_centre_with_all_neighbors_on_one_side_has_no_handedness():
+    """In small propellanes the mark depends on the order of bonds: no coordinates count as the molecule's."""
+    result = search("CC1C[C@@]23CC[C@@]2(C1)C3", Settings("mmff94", num_knowledge=4, num_plain=4))
+    assert result.ensemble is None
+    assert result.rejects
