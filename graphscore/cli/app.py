@@ -184,6 +184,7 @@ def benchmark(
     retries: Annotated[
         int, typer.Option(help="How often a conformer of wrong stereochemistry is drawn again at most.")
     ] = 3,
+    diverse: Annotated[bool, typer.Option("--diverse", help="Let conformers of a molecule keep apart.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of model and baselines.")] = 0,
     sampler: Annotated[str | None, typer.Option(help="Sampler; the model's own default if not given.")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; the model's own default if not given.")] = None,
@@ -199,7 +200,13 @@ def benchmark(
 
     measures = Measures(find(protocol, PROTOCOLS, "protocol"), posebusters, energies)
     request = Request(
-        seed=seed, sampler=sampler, num_steps=steps, refine=refine, retries=retries, prior_scale=prior_scale
+        seed=seed,
+        sampler=sampler,
+        num_steps=steps,
+        refine=refine,
+        diverse=diverse,
+        retries=retries,
+        prior_scale=prior_scale,
     )
     _prepare(spare_cores=True)
     with (
