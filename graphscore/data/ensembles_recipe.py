@@ -28,12 +28,17 @@ from graphscore.data.search_settings import Level, choose_settings
 from graphscore.data.split import PARTS
 
 UNIT = 1e-3  # Angstrom per stored integer
-WORK_FILE, REJECTS_FILE = "ensembles.jsonl", "rejects.csv"
+REJECTS_FILE = "rejects.csv"
 
 
 def data_file(level: Level) -> str:
     """Name of the file that is made."""
     return f"{level}_ensembles.npz"
+
+
+def work_file(level: Level) -> str:
+    """Name of the file to resume from."""
+    return f"{level}_ensembles.jsonl"
 
 
 def build(
@@ -59,13 +64,18 @@ def build(
 
     Raises:
         RuntimeError: If there is no program ``xtb`` and the level needs it.
+        ValueError: If the folder holds ensembles of another level.
     """
-    versions = _versions(level)
     out = Path(out)
+    for other in get_args(Level):
+        if other != level and (out / work_file(other)).exists():
+            raise ValueError(
+                f"{out} holds ensembles of level {other}; give those of level {level} a folder of their own"
+            )
     out.mkdir(parents=True, exist_ok=True)
     rejects: list[tuple[str, str, str]] = []
     jobs = list(choose(sources, exclude, rejects))
-    work = out / WORK_FILE
+    work = out / work_file(level)
     done = {record["flat"] for record in read_records(work)}
     left = [job for job in jobs if flat_key(job.smiles) not in done]
     # Spawned, not forked: forking a process that runs threads, as torch does, may hang.
@@ -111,7 +121,7 @@ def build_from_files(
 
     Raises:
         RuntimeError: If there is no program ``xtb`` and the level needs it.
-        ValueError: If a list holds no molecules, or there is no such part or level.
+        ValueError: If a list holds no molecules, there is no such part or level, or the folder holds another level.
     """
     for what, name, known in (("part", part, (None, *PARTS)), ("level", level, get_args(Level))):
         if name not in known:

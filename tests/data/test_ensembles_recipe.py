@@ -139,7 +139,7 @@ def test_a_molecule_that_fails_is_reported_and_ends_nothing(tmp_path: Path, monk
 
 
 def test_interrupted_lines_do_not_count(tmp_path: Path):
-    path = tmp_path / recipe.WORK_FILE
+    path = tmp_path / recipe.work_file("gfn2")
     path.write_text(json.dumps({"flat": "CC"}) + "\n" + '{"flat": "CC')
     assert recipe.read_records(path) == [{"flat": "CC"}]
     assert path.read_text() == json.dumps({"flat": "CC"}) + "\n"
@@ -152,6 +152,8 @@ def test_coarse_ensembles_are_minima_of_the_force_field(tmp_path: Path):
         (tmp_path / f"{name}.smi").write_text(smiles)
         data, report = recipe.build_from_files(tmp_path / "out", 1, smiles=[tmp_path / f"{name}.smi"], level="mmff94")
     assert data.name == "mmff94_ensembles.npz"
+    with pytest.raises(ValueError, match="holds ensembles of level mmff94"):
+        recipe.build(tmp_path / "out", [])
     dataset = GFN2Ensembles(data)
     assert set(dataset.smiles) == {"CCO", "CCF"}
     for item in (item for part in PARTS for item in dataset.split(part)):
@@ -181,9 +183,9 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path):
     (tmp_path / "list.smi").write_text("CCO\nCF\n")
     seen: list[tuple[int, int]] = []
     recipe.build_from_files(tmp_path / "out", 1, smiles=[tmp_path / "list.smi"], limit=1)
-    first = recipe.read_records(tmp_path / "out" / recipe.WORK_FILE)
+    first = recipe.read_records(tmp_path / "out" / recipe.work_file("gfn2"))
     recipe.build_from_files(tmp_path / "out", 1, lambda *n: seen.append(n), smiles=[tmp_path / "list.smi"])
-    second = recipe.read_records(tmp_path / "out" / recipe.WORK_FILE)
+    second = recipe.read_records(tmp_path / "out" / recipe.work_file("gfn2"))
     assert seen == [(2, 2)]
     assert second[0] == first[0]
     assert {r["ensemble"]["smiles"] for r in second} == {"CCO", "CF"}
