@@ -72,6 +72,7 @@ def build(
             raise ValueError(
                 f"{out} holds ensembles of level {other}; give those of level {level} a folder of their own"
             )
+    versions = _versions(level)
     out.mkdir(parents=True, exist_ok=True)
     rejects: list[tuple[str, str, str]] = []
     jobs = list(choose(sources, exclude, rejects))
