@@ -25,7 +25,7 @@ from torch.autograd import Function
 
 from graphscore import ops
 from graphscore.nn.blockwise import bags, differentiable_gradients, in_blocks
-from graphscore.nn.edge_geometry import EdgeGeometry, Fan
+from graphscore.nn.edge_geometry import EdgeGeometry, Fan, Rows
 from graphscore.nn.edges import Edges
 
 
@@ -140,10 +140,15 @@ class _Values:
         """Derivative by the table."""
         return torch.zeros_like(self.table, dtype=self.exact)
 
-    def send(self, part: slice, leave: Tensor) -> Tensor:
+    def send(self, rows: Rows, leave: Tensor) -> Tensor:
         """Compute a block, whose edges leave these nodes, shape ``[edges, F]``."""
         self.first, self.filters, self.sent, product = (buffer[: len(leave)] for buffer in self.buffers)
-        torch.mm(self.features[part], self.weight.t(), out=self.first)
+        features, weight = rows.features.to(self.weight.dtype), self.weight.t()
+        if rows.number is None:
+            torch.mm(features, weight, out=self.first)
+        else:
+            few = torch.mm(features, weight, out=self.sent[: len(features)])
+            torch.index_select(few, 0, rows.number, out=self.first)
         torch.ops.aten.silu.out(self.first, out=self.filters)
         torch.index_select(self.table, 0, leave, out=self.sent)
         return torch.mul(self.sent, self.filters, out=product)
@@ -172,20 +177,20 @@ def _forward(
     components = () if vectors is None else _parts(vectors, width)
     received, products = torch.zeros_like(query), torch.empty_like(factors)
     turned = query.new_zeros(len(along), *query.shape)
-    for block in geometry.blocks:
+    for block, shared in zip(geometry.blocks, geometry.rows, strict=True):
         size, nodes, part, rows, ptr = len(block.rows), block.nodes, block.edges, block.rows, block.ptr
         leave, c, some, by_head = edges.source[part], envelope[part], asked[:size], (size, heads, width // heads)
         torch.index_select(query, 0, edges.target[part], out=some)
         some.mul_(torch.index_select(keys, 0, leave, out=buffers[0][:size]))
         torch.sum(some.view(by_head), -1, out=products[part])
         attention = F.silu(products[part] * factors[part]) * c[:, None]
-        sent = scalar.send(part, leave)
+        sent = scalar.send(shared, leave)
         sent.view(by_head).mul_(attention[:, :, None])
         received[nodes] += bags(rows, sent, ptr)
-        sent = push.send(part, leave)
+        sent = push.send(shared, leave)
         for axis, weights in enumerate(along[:, part]):
             turned[axis, nodes] += bags(rows, sent, ptr, weights)
-        sent = carry[0].send(part, leave) if carry else sent
+        sent = carry[0].send(shared, leave) if carry else sent
         for axis, component in enumerate(components):
             torch.index_select(component, 0, leave, out=some).mul_(sent)
             turned[axis, nodes] += bags(rows, some, ptr, c)
@@ -207,7 +212,7 @@ def _backward(
     d_query, d_factors = torch.zeros_like(query), torch.empty_like(factors)
     d_features, d_envelope, d_direction = (torch.zeros_like(inputs[i]) if needs[i] else None for i in (3, 6, 7))
     d_keys, *d_components = (torch.zeros_like(scalar.d_table) for _ in range(1 + len(components)))
-    for block, fan in zip(geometry.blocks, geometry.fans, strict=True):
+    for block, shared, fan in zip(geometry.blocks, geometry.rows, geometry.fans, strict=True):
         size, nodes, part = len(block.rows), block.nodes, block.edges
         leave, enter, c = edges.source[part], edges.target[part], envelope[part]
         some, other, pulled, d_carry = (buffer[:size] for buffer in buffers[4:])
@@ -216,7 +221,7 @@ def _backward(
         logits = products[part] * factors[part]
         attention = F.silu(logits)
         torch.index_select(grad_received, 0, enter, out=some)
-        d_attention = torch.mul(some, scalar.send(part, leave), out=other).view(by_head).sum(-1)
+        d_attention = torch.mul(some, scalar.send(shared, leave), out=other).view(by_head).sum(-1)
         some.view(by_head).mul_((attention * c[:, None])[:, :, None])
         scalar.trace_back(some, part, fan, d_features, needs[4])
         d_logits = torch.ops.aten.silu_backward(d_attention * c[:, None], logits)
@@ -228,14 +233,14 @@ def _backward(
         _add(d_keys, fan, some)
         # What is pushed along the edges.
         d_push = bags(ends.flatten(), grad_turned, block.singles * dim, direction[part].flatten())
-        sent = push.send(part, leave)
+        sent = push.send(shared, leave)
         if d_direction is not None:
             for axis in range(dim):
                 torch.index_select(grad_turned, 0, ends[:, axis], out=pulled)
                 torch.sum(pulled.mul_(sent), 1, out=d_direction[part, axis])
         push.trace_back(d_push, part, fan, d_features, needs[4])
         # What is carried, component by component.
-        sent = carry[0].send(part, leave) if carry else sent
+        sent = carry[0].send(shared, leave) if carry else sent
         d_carry.zero_()
         for axis, component in enumerate(components):
             torch.index_select(grad_turned, 0, ends[:, axis], out=pulled)

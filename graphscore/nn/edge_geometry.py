@@ -32,6 +32,18 @@ class Fan(NamedTuple):
     ptr: Tensor
 
 
+class Rows(NamedTuple):
+    """The features of the edges of a block, those of the two edges of a pair once if they are the same.
+
+    Attributes:
+        features: Rows of features, shape ``[R, K]``.
+        number: Which of them each edge has, shape ``[edges]``; ``None`` if each has its own, in order.
+    """
+
+    features: Tensor
+    number: Tensor | None
+
+
 @dataclass(frozen=True)
 class EdgeGeometry:
     """Invariants and directions of edges, in their order; the same for all layers.
@@ -82,9 +94,26 @@ class EdgeGeometry:
         return self.edges.blocks(BLOCK_EDGES)
 
     @cached_property
+    def rows(self) -> list[Rows]:
+        """The features of the edges of each block."""
+        return [_rows(self.edges, self.features[block.edges], block) for block in self.blocks]
+
+    @cached_property
     def fans(self) -> list[Fan]:
         """How to sum over the edges of each block that leave the same node."""
         return list(_fans(self.edges, self.blocks))
+
+
+def _rows(edges: Edges, features: Tensor, block: Block) -> Rows:
+    ends = torch.stack([edges.source[block.edges], block.target])
+    low, high = ends.aminmax(dim=0)
+    pairs, number = torch.unique(low * edges.num_nodes + high, return_inverse=True)
+    # A few pairs would save less than it costs to deal out their rows.
+    if len(pairs) > 0.75 * len(block.rows):
+        return Rows(features, None)
+    shared = features[block.rows.new_empty(len(pairs)).scatter_(0, number, block.rows)]
+    # Attributes may depend on the direction.
+    return Rows(shared, number) if torch.equal(shared[number], features) else Rows(features, None)
 
 
 def _fans(edges: Edges, blocks: Sequence[Block]) -> Iterator[Fan]:

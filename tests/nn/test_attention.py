@@ -10,6 +10,7 @@ from graphscore.nn import attention, edge_geometry
 from graphscore.nn.attention import EquivariantAttention
 from graphscore.nn.edge_geometry import EdgeGeometry
 from graphscore.nn.edges import Edges
+from graphscore.testing import ragged_batch
 
 N, E, K, C, HEADS = 12, 60, 5, 8, 2
 
@@ -81,6 +82,29 @@ def test_blocks_give_the_values_and_derivatives_of_the_plain_form(plainly, monke
     outputs, expected = module(*arguments), plainly(module, *arguments)
     assert_close(outputs, expected, rtol=0, atol=1e-12)
     assert_close(derivatives(outputs, inputs), derivatives(expected, inputs), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("block_edges", [40, 1024])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_pairs_with_the_same_features_share_their_filters(plainly, monkeypatch, block_edges, dtype):
+    """All pairs of a few graphs; blocks cut some pairs apart."""
+    monkeypatch.setattr(edge_geometry, "BLOCK_EDGES", block_edges)
+    batch = ragged_batch((5, 7, 4))
+    edges = Edges.from_index(batch.edge_index, batch.num_nodes)
+    module, h, vectors, _ = make(num_nodes=batch.num_nodes)
+    features = torch.zeros(batch.num_nodes, batch.num_nodes, K).double()
+    low, high = torch.stack([edges.source, edges.target]).aminmax(dim=0)
+    features = torch.randn_like(features)[low, high].requires_grad_()
+    geometry = EdgeGeometry(edges, features, *(leaf(len(low), *shape, dtype=torch.float64) for shape in ((), (3,))))
+    assert any(len(rows.features) < len(block.rows) for rows, block in zip(geometry.rows, geometry.blocks, strict=True))
+    inputs = leaves(module, h, vectors, geometry)
+    expected = plainly(module, h, vectors, geometry)
+    with torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16):
+        outputs = module(h, vectors, geometry)
+    tolerance = 1e-12 if dtype == torch.float64 else 0.1
+    assert_close([x.double() for x in outputs], [*expected], rtol=0, atol=tolerance)
+    if dtype == torch.float64:
+        assert_close(derivatives(outputs, inputs), derivatives(expected, inputs), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("kept", range(11))

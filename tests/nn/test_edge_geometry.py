@@ -52,6 +52,22 @@ def test_fans_sum_over_the_edges_that_leave_a_node(monkeypatch, block_edges):
     assert_close(total, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("block_edges", [1, 3, 20, 1000])
+@pytest.mark.parametrize("alike", [True, False])
+def test_rows_are_the_features_of_each_edge(monkeypatch, block_edges, alike):
+    """Pairs of edges whose attributes differ do not share a row, nor do those in two blocks."""
+    monkeypatch.setattr(edge_geometry, "BLOCK_EDGES", block_edges)
+    batch = ragged_batch((4, 0, 3, 1, 6))
+    edge_attr = batch.edge_index.sum(0) if alike else batch.edge_index[0]
+    geometry = measure(batch.pos, batch.edge_index, edge_attr[:, None].double())
+    for block, rows in zip(geometry.blocks, geometry.rows, strict=True):
+        features = rows.features if rows.number is None else rows.features[rows.number]
+        assert_close(features, geometry.features[block.edges], rtol=0, atol=0)
+        assert (rows.number is None) == (not alike or len(rows.features) == len(block.rows))
+    if block_edges == 1000:
+        assert len(geometry.rows[0].features) == (batch.num_edges // 2 if alike else batch.num_edges)
+
+
 def test_is_grouped_once_for_all_layers():
     geometry = measure(*(ragged_batch()[name] for name in ("pos", "edge_index")))
     assert geometry.fans is geometry.fans
