@@ -53,9 +53,9 @@ def benchmark(
 
     Returns:
         ``source``, ``part``, ``sampling``: all that the conformers depend on and what they cost (``seconds``, by what
-        it was spent on, ``conformers_per_second`` without loading, ``threads``, ``evaluations_per_sample``);
-        ``versions``; and ``methods``: by name the report of :func:`~graphscore.evaluation.evaluate_methods`, first that
-        of the model.
+        it was spent on, ``conformers_per_second`` without loading, ``threads``, ``workers``,
+        ``evaluations_per_sample``); ``versions``; and ``methods``: by name the report of
+        :func:`~graphscore.evaluation.evaluate_methods`, first that of the model.
 
     Raises:
         ValueError: If there is no such list, part or baseline, the list has no molecules in the part, or as for
@@ -108,4 +108,5 @@ def _costs(result: Sampled) -> dict[str, Any]:
         "seconds": result.seconds,
         "conformers_per_second": num / spent,
         "threads": torch.get_num_threads(),
+        "workers": result.workers,
     }

@@ -75,6 +75,7 @@ def generate_conformers(
     fix: tuple[str, Chem.Mol] | None = None,
     sampler: str | None = None,
     num_steps: int | None = None,
+    workers: int | None = 1,
     progress: Progress | None = None,
 ) -> Conformers:
     """Generate conformers of molecules, many different ones together.
@@ -96,6 +97,8 @@ def generate_conformers(
         fix: A SMARTS pattern and a molecule with a conformer: the atoms that match are held where it has them.
         sampler: Name of the sampler; the model's own by default.
         num_steps: Sampling steps; the model's own number by default.
+        workers: Processes that share the molecules, on Linux; ``None`` for as many as PyTorch has threads, where that
+            pays: for some hundred conformers.
         progress: Called with (conformers done, conformers in all).
 
     Returns:
@@ -106,7 +109,7 @@ def generate_conformers(
         ValueError: If an option is out of range. Molecules that cannot be used are listed, not raised.
     """
     fragment = None if fix is None else Fragment(fix[0], data_from_mol(fix[1]))
-    request = Request(num, seed, sampler, num_steps, refine, energy_rank, diverse, fragment)
+    request = Request(num, seed, sampler, num_steps, refine, energy_rank, diverse, fragment, workers=workers)
     session = Session(shipped_checkpoint() if checkpoint is None else Path(checkpoint), request)
     given = [molecules] if isinstance(molecules, str | Chem.Mol) else list(molecules)
     mols: list[Chem.Mol | None] = [None] * len(given)
@@ -123,7 +126,11 @@ def generate_conformers(
         failures[number], notes[number] = failure, found
         for sample in samples:
             _add_conformer(mols[number], sample)
-    costs = {"evaluations_per_sample": result.evaluations, "seconds": result.seconds}
+    costs = {
+        "evaluations_per_sample": result.evaluations,
+        "seconds": result.seconds,
+        "workers": result.workers,
+    }
     return Conformers(mols, failures, notes, session.describe() | costs)
 
 

@@ -25,6 +25,8 @@ Job = tuple[int, int]
 """Number of a template, and number of a sample of it."""
 Trace = Callable[[Sequence[Job], int, float, Batch], None]
 
+CPU_EDGES = 10_000
+"""Edges in a batch on a CPU at most, by default."""
 TEMPLATE = "template"
 """Attribute of the batches in which samples of a template are together: the number of each graph's template."""
 
@@ -99,7 +101,7 @@ def generate(
     graphs, failures = _input_graphs(templates, transform, list(sampler.model.process.fields), known or {})
     parameter = next(sampler.model.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
-    budget = max_edges or (10_000 if device.type == "cpu" else 500_000)
+    budget = max_edges or (CPU_EDGES if device.type == "cpu" else 500_000)
     found: dict[Job, Data] = {}
     done, total = 0, sum(nums[number] for number in graphs)
     if progress is not None and total:

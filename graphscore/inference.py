@@ -136,6 +136,7 @@ class FileJob:
             "num_wrong_stereo": sum(entry["wrong_stereo"] for entry in entries),
             "evaluations_per_sample": result.evaluations,
             "seconds": result.seconds | {"write": time.perf_counter() - started},
+            "workers": result.workers,
             "inputs": entries,
         }
         write_json(report, self.report)

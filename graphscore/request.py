@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphscore.generate import check_request
+from graphscore.workers import check_workers
 
 if TYPE_CHECKING:  # only molecules need RDKit
     from graphscore.fragments import Fragment
@@ -28,6 +29,8 @@ class Request:
         energy_rank: Whether to give conformers their MMFF94 energy, and sort those of a molecule by it.
         diverse: Whether samples of a graph keep away from each other.
         fragment: Atoms that are held.
+        workers: Processes that share the work, on Linux; ``None`` for as many as PyTorch has threads, where that pays.
+            Samples do not depend on it, up to rounding. Those of one graph are made by one.
         prior_scale: Factor of the noise that sampling starts from; the model's own by default.
         retries: How often a conformer of wrong stereochemistry is drawn again at most; diverse ones are not.
 
@@ -45,9 +48,11 @@ class Request:
     fragment: Fragment | None = None
     retries: int = RETRIES
     prior_scale: float | None = None
+    workers: int | None = 1
 
     def __post_init__(self) -> None:
         check_request([self.num], self.seed)
+        check_workers(self.workers)
         if self.retries < 0:
             raise ValueError(f"retries must be 0 or more, but is {self.retries}")
         if self.prior_scale is not None and not 0 < self.prior_scale < math.inf:

@@ -18,9 +18,10 @@ from graphscore import __version__, ops
 from graphscore.build import build_sampler, build_transform, load_model
 from graphscore.data.dataset import is_molecule
 from graphscore.denoiser import ScoreModel
-from graphscore.generate import TEMPLATE, Assemble, Progress, Trace, generate, with_values
+from graphscore.generate import CPU_EDGES, TEMPLATE, Assemble, Progress, Trace, generate, with_values
 from graphscore.guidance import EnergyGuidance, Inpainting, Repulsion
 from graphscore.request import Request
+from graphscore.workers import in_workers, share_out
 
 POS = "pos"
 MASK, POSITIONS = "fixed", "fixed_pos"
@@ -40,6 +41,7 @@ class Sampled:
         notes: For each graph, what else is to be known of its samples.
         evaluations: Evaluations of the network for a sample, those drawn again included, on average.
         seconds: Time by what it was spent on.
+        workers: Processes that shared the work.
     """
 
     samples: list[list[Data]]
@@ -47,6 +49,30 @@ class Sampled:
     notes: list[list[str]]
     evaluations: float
     seconds: dict[str, float] = field(default_factory=dict)
+    workers: int = 1
+
+    @classmethod
+    def join(cls, parts: Sequence[Sampled], tasks: Sequence[Sequence[int]], elapsed: float, workers: int) -> Sampled:
+        """Put together what workers made.
+
+        Args:
+            parts: What each task gave.
+            tasks: The numbers of its graphs.
+            elapsed: Seconds that it took in all, which are divided in proportion to what the workers spent.
+            workers: Their number.
+        """
+        rows = [
+            (number, *row)
+            for task, part in zip(tasks, parts, strict=True)
+            for number, row in zip(task, zip(part.samples, part.failures, part.notes, strict=True), strict=True)
+        ]
+        _, samples, failures, notes = map(list, zip(*sorted(rows, key=lambda row: row[0]), strict=True))
+        sizes = [sum(map(len, part.samples)) for part in parts]
+        evaluations = sum(part.evaluations * size for part, size in zip(parts, sizes, strict=True))
+        spent = {name: sum(part.seconds[name] for part in parts) for name in parts[0].seconds}
+        share = elapsed / sum(spent.values())
+        seconds = {name: share * value for name, value in spent.items()}
+        return cls(samples, failures, notes, evaluations / max(1, sum(sizes)), seconds, workers)
 
 
 class Session:
@@ -132,7 +158,7 @@ class Session:
         Args:
             items: Graphs; molecules in the layout of :mod:`graphscore.data.molecules` where molecules are asked for.
             progress: Called with (samples done, samples in all); twice as many if they are relaxed too.
-            trace: See :func:`graphscore.generate.generate`.
+            trace: See :func:`graphscore.generate.generate`; what is traced is not shared among workers.
             nums: Samples of each graph; by default as many of each as requested.
 
         Returns:
@@ -142,12 +168,36 @@ class Session:
             ValueError: If a graph is no molecule, but has to be one.
         """
         self.check(items)
+        started, most = time.perf_counter(), [self.request.num] * len(items) if nums is None else nums
+        costs = [self._cost(item) * num for item, num in zip(items, most, strict=True)]
+        tasks, workers = share_out(costs, self.request.workers, CPU_EDGES)
+        if trace is not None or workers == 1:
+            result = self._sample(items, most, progress, trace)
+        else:
+            count = _Count(progress, sum(most))
+            parts = in_workers(
+                lambda task: self._sample([items[n] for n in task], [most[n] for n in task]),
+                tasks, workers, lambda task: count.add(sum(most[n] for n in task)),
+            )  # fmt: skip
+            result = Sampled.join(parts, tasks, time.perf_counter() - started, workers)
+        result.seconds = {"load": self.seconds_to_load} | result.seconds
+        return result
+
+    def _cost(self, item: Data) -> int:
+        """About how many edges the network sees."""
+        nodes = int((item["z"] != 1).sum()) if self.leaves_out_hydrogens and is_molecule(item) else item.num_nodes or 0
+        return nodes**2
+
+    def _sample(
+        self, items: Sequence[Data], nums: Sequence[int], progress: Progress | None = None, trace: Trace | None = None
+    ) -> Sampled:
+        """Sample graphs in this process."""
         request, started = self.request, time.perf_counter()
         finish, calls, rounds = _Finish(self._assemble()), [0], _Rounds(progress, 1 + (request.refine != "none"))
         hook = self.model.register_forward_hook(lambda _, inputs, __: calls.append(inputs[0].num_graphs))
         try:
             result = generate(
-                self.sampler, items, num=request.num if nums is None else nums, seed=request.seed,
+                self.sampler, items, num=nums, seed=request.seed,
                 transform=self._seen, known=self.known, assemble=finish, accept=_accepted,
                 retries=request.retries, together=request.diverse,
                 progress=rounds.sampled, trace=trace,
@@ -162,7 +212,6 @@ class Session:
             notes.append(found)
             rounds.relaxed(len(samples))
         seconds = {
-            "load": self.seconds_to_load,
             "sample": sampled - started - finish.seconds,
             "hydrogens": finish.seconds if self.leaves_out_hydrogens else 0.0,
             "refine": time.perf_counter() - sampled,
@@ -220,6 +269,19 @@ class _Repulsion:
         rows = ops.count(batch.batch, batch.num_graphs)
         others = (batch[TEMPLATE][:, None] == batch[TEMPLATE]).sum(1) - 1
         return rows / others.clamp(min=1) * self.repulsion(batch)
+
+
+class _Count:
+    """Progress of samples that are made elsewhere."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self.progress, self.total, self.done = progress, total, 0
+        self.add(0)
+
+    def add(self, more: int) -> None:
+        self.done += more
+        if self.progress is not None:
+            self.progress(self.done, self.total)
 
 
 class _Rounds:

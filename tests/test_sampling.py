@@ -12,7 +12,7 @@ pytest.importorskip("rdkit")
 
 from torch_geometric.data import Data
 
-from graphscore import sampling
+from graphscore import sampling, workers
 from graphscore.alignment import align
 from graphscore.data.embedding import embed
 from graphscore.data.molecules import data_from_mol, data_from_smiles, mol_from_smiles
@@ -125,6 +125,30 @@ def test_conformers_of_wrong_stereochemistry_are_drawn_again(conformer_checkpoin
     assert raw.evaluations == 5 < result.evaluations
 
 
+@pytest.mark.skipif(not workers.AVAILABLE, reason="there are no workers here")
+@pytest.mark.parametrize("options", [{"refine": "mmff", "energy_rank": True}, {"diverse": True}])
+def test_workers_make_the_same(conformer_checkpoint: Path, options: dict):
+    """Also which fail, and what is counted; the first molecule has an unknown element."""
+    smiles, seen = ["CBr", "CC(C)O", "CCCCCN", "CO", "c1ccccc1C", "C[C@H](N)O", "CC"], []
+    items = [data_from_smiles(text) for text in smiles]
+    one, two = (
+        Session(conformer_checkpoint, Request(num=2, num_steps=3, seed=5, workers=number, **options))
+        for number in (1, 2)
+    )
+    here, there = one(items), two(items, lambda *numbers: seen.append(numbers))
+    assert (here.workers, there.workers) == (1, 2)
+    assert seen[0] == (0, 14) and seen[-1] == (14, 14) and seen == sorted(seen) and len(seen) == 3
+    assert here.failures == there.failures and here.notes == there.notes
+    assert there.evaluations == pytest.approx(here.evaluations)
+    assert set(here.seconds) == set(there.seconds)
+    for mine, theirs in zip(here.samples, there.samples, strict=True):
+        assert [a.sample for a in mine] == [b.sample for b in theirs]
+        for a, b in zip(mine, theirs, strict=True):
+            heavy = a.z > 1
+            torch.testing.assert_close(a.pos[heavy], b.pos[heavy], atol=1e-4, rtol=0)
+            assert ("energy" in a) == ("energy" in b) == ("energy_rank" in options)
+
+
 @pytest.mark.parametrize("refine", ["none", "mmff"])
 def test_progress_goes_on_while_relaxing(conformer_checkpoint: Path, refine: str):
     seen: list[tuple[int, int]] = []
@@ -151,7 +175,7 @@ def test_describes_all_that_samples_depend_on(conformer_checkpoint: Path):
     assert {"graphscore", "python", "torch", "rdkit"} == set(found["versions"])
 
 
-WRONG = [{"num": 0}, {"seed": -1}, {"refine": "uff"}, {"retries": -1}, {"prior_scale": 0.0}]
+WRONG = [{"num": 0}, {"seed": -1}, {"refine": "uff"}, {"retries": -1}, {"prior_scale": 0.0}, {"workers": 0}]
 
 
 @pytest.mark.parametrize("wrong", WRONG)

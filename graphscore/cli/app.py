@@ -21,6 +21,10 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 console = Console()
 
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Processes that share the work; by default one for each thread if it is enough for them."),
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the configuration.")
 ]
@@ -109,6 +113,7 @@ def sample(
         str | None, typer.Option(help="Sampler, see `graphscore methods`; the model's own default if not given.")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; the model's own default if not given.")] = None,
+    workers: Workers = None,
 ) -> None:
     """Generate coordinates (or other fields) for molecules or graphs with a trained model."""
     from graphscore.cli.startup import SLOW, postponed
@@ -118,7 +123,9 @@ def sample(
         from graphscore.inference import FileJob, read_fragment, read_inputs
         from graphscore.request import Request
 
-    request = Request(num, seed, sampler, steps, refine, energy_rank, diverse, read_fragment(fix, template))
+    request = Request(
+        num, seed, sampler, steps, refine, energy_rank, diverse, read_fragment(fix, template), workers=workers
+    )
     job = FileJob(read_inputs(smiles or [], inputs), out, request, checkpoint, report, trajectory)
     _prepare(spare_cores=True)
     with Counter(console, "sampling", waits=True) as progress:
@@ -189,6 +196,7 @@ def benchmark(
     sampler: Annotated[str | None, typer.Option(help="Sampler; the model's own default if not given.")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; the model's own default if not given.")] = None,
     prior_scale: Annotated[float | None, typer.Option(help="Factor of the noise that sampling starts from.")] = None,
+    workers: Workers = None,
 ) -> None:
     """Measure a conformer model on molecules it has never seen, with RDKit beside it."""
     from graphscore.benchmark import benchmark as run
@@ -207,6 +215,7 @@ def benchmark(
         diverse=diverse,
         retries=retries,
         prior_scale=prior_scale,
+        workers=workers,
     )
     _prepare(spare_cores=True)
     with (

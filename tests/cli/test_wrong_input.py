@@ -50,6 +50,10 @@ WRONG = {
         ["sample", "--checkpoint", "{model}", "--input", "cloud.pt", "--out", "x.pt", "--refine", "mmff"],
         ["molecules", "input 1"],
     ),
+    "no workers": (
+        ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--workers", "0"],
+        ["workers", "0"],
+    ),
     "negative seed": (["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--seed", "-1"], ["seed", "-1"]),
     "atoms to hold, but nowhere": (
         ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--fix", "CC"],
