@@ -22,14 +22,17 @@ from graphscore.data.writers import write_json
 from graphscore.metrics.comparison import Attempt, Comparison, prepare
 from graphscore.metrics.conformers import evaluate_molecule, summarize
 from graphscore.metrics.energies import METHODS, Energies, compare_energies, summarize_energies
-from graphscore.metrics.geometry import compare_coordinates, internal_coordinates
+from graphscore.metrics.geometry import Coordinates, compare_coordinates, internal_coordinates
 from graphscore.metrics.protocols import TORSIONAL_DIFFUSION, Protocol
 from graphscore.metrics.validity import check_validity, posebusters_version, summarize_validity
 from graphscore.registry import find
+from graphscore.workers import check_workers, in_workers, share_out
 
 Progress = Callable[[int, int], None]
 Method = Callable[[str, Sequence[Data]], Sequence[Attempt]]
 """Gives the generated conformers of a molecule, failed attempts included, from its flat SMILES and references."""
+_Measured = tuple[dict[str, Any], dict[str, Coordinates]]
+"""The entry of a molecule, and its internal coordinates."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,17 @@ class Measures:
         protocol: How many conformers count, what covered means, and what becomes of failures.
         posebusters: Whether to run the checks of PoseBusters.
         energies: Key of :data:`~graphscore.metrics.energies.METHODS`; no energies if None.
+        workers: Processes that share the molecules, on Linux; ``None`` for as many as PyTorch has threads. The measures
+            are the same.
     """
 
     protocol: Protocol = TORSIONAL_DIFFUSION
     posebusters: bool = False
     energies: str | None = None
+    workers: int | None = 1
+
+    def __post_init__(self) -> None:
+        check_workers(self.workers)
 
     def versions(self) -> dict[str, str]:
         """The versions of the programs that measure.
@@ -155,27 +164,17 @@ def evaluate_methods(
         :func:`~graphscore.metrics.energies.summarize_energies`, whose parts are in the entries of ``molecules`` too.
     """
     measures = measures or Measures()
-    entries: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
-    coordinates: dict[str, list[Any]] = {name: [] for name in methods}
-    left_out: dict[str, list[str]] = {name: [] for name in methods}
-    for done, (smiles, references) in enumerate(molecules.items()):
-        if progress is not None:
-            progress(done, len(molecules))
-        reference_energies = _energies(prepare(references, []), "references", measures.energies)
-        for name, method in methods.items():
-            comparison = measures.protocol.select(prepare(references, method(smiles, references)))
-            if comparison is None:
-                left_out[name].append(smiles)
-                continue
-            coordinates[name].append(internal_coordinates(comparison))
-            entries[name].append(_measure(comparison, measures, reference_energies))
-    if progress is not None:
-        progress(len(molecules), len(molecules))
-    return {
-        name: _summary(entries[name], measures, left_out[name])
-        | {"geometry": compare_coordinates(coordinates[name]), "molecules": entries[name]}
-        for name in methods
+    rows = list(molecules.items())
+    # Each conformer made is compared with each reference.
+    costs = [float(len(references) ** 2) for references in molecules.values()]
+    tasks, workers = share_out(costs, measures.workers, least=0.0, most=32)
+    parts = in_workers(
+        lambda task: [_molecule(*rows[number], methods, measures) for number in task], tasks, workers, progress
+    )
+    found = {
+        number: row for task, part in zip(tasks, parts, strict=True) for number, row in zip(task, part, strict=True)
     }
+    return {name: _summary({rows[n][0]: found[n][name] for n in range(len(rows))}, measures) for name in methods}
 
 
 def baseline(make: Callable[[str, int, int], list[Data]], per_reference: int, seed: int) -> Method:
@@ -204,6 +203,20 @@ def baseline(make: Callable[[str, int, int], list[Data]], per_reference: int, se
     return method
 
 
+def _molecule(
+    smiles: str, references: Sequence[Data], methods: Mapping[str, Method], measures: Measures
+) -> dict[str, _Measured | None]:
+    """Measure what each method makes of a molecule; ``None`` where the protocol leaves it out."""
+    reference_energies = _energies(prepare(references, []), "references", measures.energies)
+    measured: dict[str, _Measured | None] = {}
+    for name, method in methods.items():
+        comparison = measures.protocol.select(prepare(references, method(smiles, references)))
+        measured[name] = None if comparison is None else (
+            _measure(comparison, measures, reference_energies), internal_coordinates(comparison)
+        )  # fmt: skip
+    return measured
+
+
 def _measure(comparison: Comparison, measures: Measures, reference_energies: Energies | str | None) -> dict[str, Any]:
     """The entry of one molecule."""
     entry = evaluate_molecule(comparison, protocol=measures.protocol)
@@ -217,13 +230,17 @@ def _measure(comparison: Comparison, measures: Measures, reference_energies: Ene
     return entry
 
 
-def _summary(entries: Sequence[dict[str, Any]], measures: Measures, left_out: Sequence[str]) -> dict[str, Any]:
+def _summary(measured: Mapping[str, _Measured | None], measures: Measures) -> dict[str, Any]:
+    """The report of one method, from what was measured of each molecule."""
+    entries = [row[0] for row in measured.values() if row is not None]
+    coordinates = [row[1] for row in measured.values() if row is not None]
+    left_out = [smiles for smiles, row in measured.items() if row is None]
     report = summarize(entries, protocol=measures.protocol, left_out=left_out)
     if measures.posebusters:
         report["validity"] = summarize_validity([entry["validity"] for entry in entries])
     if measures.energies is not None:
         report["energies"] = summarize_energies(measures.energies, [entry["energies"] for entry in entries])
-    return report
+    return report | {"geometry": compare_coordinates(coordinates), "molecules": entries}
 
 
 def _energies(comparison: Comparison, side: str, method: str | None) -> Energies | str | None:

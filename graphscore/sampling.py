@@ -174,10 +174,9 @@ class Session:
         if trace is not None or workers == 1:
             result = self._sample(items, most, progress, trace)
         else:
-            count = _Count(progress, sum(most))
             parts = in_workers(
                 lambda task: self._sample([items[n] for n in task], [most[n] for n in task]),
-                tasks, workers, lambda task: count.add(sum(most[n] for n in task)),
+                tasks, workers, progress, most,
             )  # fmt: skip
             result = Sampled.join(parts, tasks, time.perf_counter() - started, workers)
         result.seconds = {"load": self.seconds_to_load} | result.seconds
@@ -269,19 +268,6 @@ class _Repulsion:
         rows = ops.count(batch.batch, batch.num_graphs)
         others = (batch[TEMPLATE][:, None] == batch[TEMPLATE]).sum(1) - 1
         return rows / others.clamp(min=1) * self.repulsion(batch)
-
-
-class _Count:
-    """Progress of samples that are made elsewhere."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress, self.total, self.done = progress, total, 0
-        self.add(0)
-
-    def add(self, more: int) -> None:
-        self.done += more
-        if self.progress is not None:
-            self.progress(self.done, self.total)
 
 
 class _Rounds:

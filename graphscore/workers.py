@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import multiprocessing
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, TypeVar
 
@@ -35,47 +35,47 @@ def check_workers(workers: int | None) -> None:
         raise ValueError(f"workers must be 1 on {sys.platform}, but is {workers}: there are several on Linux only")
 
 
-def share_out(costs: Sequence[float], workers: int | None, least: float) -> tuple[list[list[int]], int]:
+def share_out(costs: Sequence[float], workers: int | None, least: float, most: int = 4) -> tuple[list[list[int]], int]:
     """Share pieces of work out among workers.
 
     Args:
         costs: What each piece costs.
         workers: Number of workers at most; ``None`` for as many as PyTorch has threads, where there is enough to do.
         least: Cost from which on a task is worth being one.
+        most: Tasks of each worker at most.
 
     Returns:
-        Tasks, as numbers of pieces, the most expensive first; and how many workers are to do them.
+        Tasks of about the same cost, as numbers of pieces, the most expensive first; and how many workers are to do
+        them.
     """
-    everything = sorted(range(len(costs)), key=lambda number: -costs[number])
+    total = sum(costs)
     if workers is None:
-        workers = torch.get_num_threads() if AVAILABLE else 1
-        if sum(costs) < workers * least:
-            workers = 1
-    if workers == 1 or len(costs) < 2:
-        return [everything], 1
-    # As many for each worker, several if they are worth it, so that all end at about the same time.
-    each = min(4, max(1, int(sum(costs) / (workers * least))))
-    size, used = max(sum(costs) / (each * workers), 1e-12), 0.0
+        workers = torch.get_num_threads() if AVAILABLE and total >= torch.get_num_threads() * least else 1
+    # As many for each worker, so that all end at about the same time.
+    each = max(1, min(most, int(total / (workers * least)) if least else most))
     tasks: dict[int, list[int]] = {}
-    for number in everything:
-        tasks.setdefault(int(used / size), []).append(number)
+    used = 0.0
+    for number in sorted(range(len(costs)), key=lambda number: -costs[number]):
+        tasks.setdefault(int(each * workers * used / total) if total else 0, []).append(number)
         used += costs[number]
-    return [*tasks.values()], min(workers, len(tasks))
+    return [*tasks.values()], max(1, min(workers, len(tasks)))
 
 
 def in_workers(
     function: Callable[[list[int]], Result],
     tasks: Sequence[list[int]],
     workers: int,
-    done: Callable[[list[int]], None],
+    progress: Callable[[int, int], None] | None = None,
+    sizes: Sequence[int] | None = None,
 ) -> list[Result]:
     """Call a function with each task.
 
     Args:
         function: Any function; what it changes in memory stays in its worker.
-        tasks: The tasks.
-        workers: Number of workers.
-        done: Called with each task that is done.
+        tasks: Numbers of pieces of work.
+        workers: Number of workers; 1 does it in this process.
+        progress: Called with (done, in all).
+        sizes: How much of that each piece is; 1 by default.
 
     Returns:
         What the function returned for each task.
@@ -83,18 +83,33 @@ def in_workers(
     Raises:
         BrokenProcessPool: If a worker ends before its time, for want of memory perhaps.
     """
-    context, results = multiprocessing.get_context("fork"), {}
-    with ProcessPoolExecutor(workers, context, _start, (function,)) as pool:
+    parts = [len(task) if sizes is None else sum(sizes[number] for number in task) for task in tasks]
+    done, results = 0, {}
+    if progress is not None:
+        progress(0, sum(parts))
+    for place, result in _results(function, tasks, workers):
+        results[place] = result
+        done += parts[place]
+        if progress is not None:
+            progress(done, sum(parts))
+    return [results[place] for place in range(len(tasks))]
+
+
+def _results(
+    function: Callable[[list[int]], Result], tasks: Sequence[list[int]], workers: int
+) -> Iterator[tuple[int, Result]]:
+    """Results as they come, each with the number of its task."""
+    if workers == 1:
+        for place, task in enumerate(tasks):
+            yield place, function(task)
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _start, (function,)) as pool:
         futures = {pool.submit(_work, task): place for place, task in enumerate(tasks)}
         try:
             for future in as_completed(futures):
-                place = futures[future]
-                results[place] = torch.load(io.BytesIO(future.result()), weights_only=False)
-                done(tasks[place])
-        except BaseException:
+                yield futures[future], torch.load(io.BytesIO(future.result()), weights_only=False)
+        finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [results[place] for place in range(len(tasks))]
 
 
 def _start(function: Callable[[Any], Any]) -> None:

@@ -13,6 +13,7 @@ from graphscore.baselines import etkdg, etkdg_mmff
 from graphscore.data import write
 from graphscore.evaluation import Measures, baseline, evaluate_files, evaluate_methods
 from graphscore.metrics.protocols import GEODIFF
+from graphscore.workers import AVAILABLE
 
 SMILES = ("C[C@H](N)CO", "CC(=O)OC", "C/C=C/F")
 
@@ -27,11 +28,11 @@ def files(tmp_path):
     return tmp_path / "made.sdf", tmp_path / "reference.sdf"
 
 
-def test_files_and_baselines(files, tmp_path):
-    seen = []
-    report = evaluate_files(
-        *files, tmp_path / "report.json", baselines=["etkdg-mmff", "etkdg"], seed=3, progress=lambda *x: seen.append(x)
-    )
+@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.skipif(not AVAILABLE, reason="no workers"))])
+def test_files_and_baselines(files, tmp_path, number):
+    seen, out, measures = [], tmp_path / "report.json", Measures(workers=number)
+    options = {"baselines": ["etkdg-mmff", "etkdg"], "seed": 3, "measures": measures}
+    report = evaluate_files(*files, out, **options, progress=lambda *x: seen.append(x))
     assert json.loads((tmp_path / "report.json").read_text()) == report
     assert (report["num_molecules"], report["num_generated"]) == (3, 7)
     assert (report["num_failed_molecules"], report["num_short_molecules"]) == (1, 2)

@@ -150,6 +150,7 @@ def evaluate(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the baselines.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the report as JSON, with confidence intervals.")] = None,
+    workers: Workers = None,
 ) -> None:
     """Compare generated conformers with reference conformers: recall, precision, stereochemistry, geometry."""
     from graphscore.cli.show import Counter, show_conformers
@@ -157,7 +158,7 @@ def evaluate(
     from graphscore.metrics.protocols import PROTOCOLS
     from graphscore.registry import find
 
-    measures = Measures(find(protocol, PROTOCOLS, "protocol"), posebusters, energies)
+    measures = Measures(find(protocol, PROTOCOLS, "protocol"), posebusters, energies, workers)
     with Counter(console, "evaluating", waits=True) as progress:
         report = evaluate_files(
             generated, reference, out, measures=measures, baselines=baselines or (), seed=seed, progress=progress
@@ -206,7 +207,7 @@ def benchmark(
     from graphscore.registry import find
     from graphscore.request import Request
 
-    measures = Measures(find(protocol, PROTOCOLS, "protocol"), posebusters, energies)
+    measures = Measures(find(protocol, PROTOCOLS, "protocol"), posebusters, energies, workers)
     request = Request(
         seed=seed,
         sampler=sampler,
