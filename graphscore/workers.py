@@ -11,6 +11,7 @@ import multiprocessing
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 import torch
@@ -81,7 +82,7 @@ def in_workers(
         What the function returned for each task.
 
     Raises:
-        BrokenProcessPool: If a worker ends before its time, for want of memory perhaps.
+        ChildProcessError: If a worker ends before its time.
     """
     parts = [len(task) if sizes is None else sum(sizes[number] for number in task) for task in tasks]
     done, results = 0, {}
@@ -108,6 +109,10 @@ def _results(
         try:
             for future in as_completed(futures):
                 yield futures[future], torch.load(io.BytesIO(future.result()), weights_only=False)
+        except BrokenProcessPool as error:
+            raise ChildProcessError(
+                f"One of {workers} workers ended before its time, for want of memory perhaps: try fewer"
+            ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
