@@ -17,7 +17,8 @@ from graphscore.evaluation import Measures, Method, baseline, evaluate_methods
 from graphscore.metrics.comparison import Attempt
 from graphscore.registry import find
 from graphscore.request import Request
-from graphscore.sampling import Sampled, Session
+from graphscore.sampled import Sampled
+from graphscore.sampling import Session
 
 Progress = Callable[[int, int], None]
 DATASET = "gfn2-ensembles"

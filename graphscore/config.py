@@ -143,7 +143,8 @@ class SamplingConfig(_Strict):
     """How samples are drawn unless told otherwise; each guidance goes around those before it.
 
     ``prior_scale`` multiplies the standard deviation of the noise that sampling starts from: below 1, fewer samples are
-    outliers, and fewer are rare.
+    outliers, and fewer are rare. Samples with more drift than ``max_drift``, see :mod:`graphscore.drift`, are drawn
+    again; which is much depends on the sampler, the grid and the number of steps.
     """
 
     guidance: tuple[Component, ...] = ()
@@ -151,6 +152,7 @@ class SamplingConfig(_Strict):
     grid: Component = Component(name="karras")
     num_steps: int = Field(default=20, gt=0)
     prior_scale: float = Field(default=1.0, gt=0)
+    max_drift: float | None = Field(default=None, gt=0)
 
 
 class Config(_Strict):
@@ -167,10 +169,21 @@ class Config(_Strict):
         dataset = Component.model_validate({"name": "files", "path": str(path)})
         return self.model_copy(update={"data": self.data.model_copy(update={"dataset": dataset})})
 
-    def with_sampling(self, sampler: str | None, num_steps: int | None, prior_scale: float | None = None) -> Config:
-        """The same run sampled by another method, with its default options, in other steps, from another prior."""
-        given = {"num_steps": num_steps, "prior_scale": prior_scale}
+    def with_sampling(
+        self,
+        sampler: str | None,
+        num_steps: int | None,
+        prior_scale: float | None = None,
+        max_drift: float | None = None,
+    ) -> Config:
+        """The same run sampled by another method, with its default options, in other steps, from another prior.
+
+        The largest drift is then another's, and left out unless it is given.
+        """
+        given = {"num_steps": num_steps, "prior_scale": prior_scale, "max_drift": max_drift}
         changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        if sampler is not None or num_steps not in (None, self.sampling.num_steps):
+            changes = {"max_drift": None} | changes
         if sampler is not None:
             changes["sampler"] = Component(name=sampler)
         return self.model_copy(update={"sampling": self.sampling.model_copy(update=changes)})

@@ -12,7 +12,7 @@ from graphscore.build import build_dataset, build_model, build_task, load_weight
 from graphscore.config import Config, check_config
 from graphscore.data import Dataset
 from graphscore.data.writers import write_json
-from graphscore.generate import categories
+from graphscore.templates import categories
 from graphscore.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from graphscore.train.engine import RESUME_FILE, fit
 

@@ -12,11 +12,12 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.data.data import BaseData
 
 from graphscore import ops
-from graphscore.data.dataset import is_molecule
 from graphscore.denoiser import ScoreModel
+from graphscore.drift import LastEstimates
 from graphscore.generators import GraphGenerator
 from graphscore.guidance import Guidance, Inpainting
 from graphscore.samplers import Sampler
+from graphscore.templates import input_graphs
 
 Progress = Callable[[int, int], None]
 Assemble = Callable[[Data, Data, Mapping[str, Tensor]], Data]
@@ -35,7 +36,8 @@ class Generated(NamedTuple):
     """What :func:`generate` returns.
 
     Attributes:
-        samples: For each template its samples: copies of the template with the fields replaced, in data units.
+        samples: For each template its samples: copies of the template with the fields replaced, in data units, and
+            ``drift``, see :mod:`graphscore.drift`: the larger, the less the sample is to be trusted.
         failures: For each template, the reason why samples are missing, or ``None``.
         numbers: For each template the numbers of its samples, from 0: those of missing samples are missing.
     """
@@ -55,6 +57,7 @@ def generate(
     known: Mapping[str, Sequence[int]] | None = None,
     assemble: Assemble | None = None,
     accept: Accept | None = None,
+    max_drift: float | None = None,
     retries: int = 0,
     together: bool = False,
     max_edges: int | None = None,
@@ -78,8 +81,9 @@ def generate(
         assemble: Called as ``assemble(template, graph, values)`` with the graph that the network saw and the fields
             sampled for it; returns the sample. By default a copy of the template with these fields.
         accept: Called as ``accept(sample)``; a sample that it refuses is drawn again from other noise.
-        retries: How often at most; what is refused then, too, stays. Not for samples that are ``together``, which
-            depend on each other.
+        max_drift: Samples that drift more are drawn again, too.
+        retries: How often at most; then the best of the tries stays, an accepted one if there is one, with the least
+            drift. Not for samples that are ``together``, which depend on each other.
         together: Whether all samples of a template share one batch, whose attribute :data:`TEMPLATE` then tells which
             graphs are samples of the same one, as :class:`~graphscore.guidance.particle.ParticleGuidance` asks for.
         max_edges: Largest number of edges in a batch; a single graph, or all samples of a template that stay together,
@@ -98,32 +102,40 @@ def generate(
     check_request(nums, seed)
     if len(nums) != len(templates):
         raise ValueError(f"num must be one number for all or each of {len(templates)} templates, but is {num}")
-    graphs, failures = _input_graphs(templates, transform, list(sampler.model.process.fields), known or {})
+    graphs, failures = input_graphs(templates, transform, list(sampler.model.process.fields), known or {})
     parameter = next(sampler.model.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
     budget = max_edges or (CPU_EDGES if device.type == "cpu" else 500_000)
     found: dict[Job, Data] = {}
+    quality: dict[Job, tuple[bool, float]] = {}
     done, total = 0, sum(nums[number] for number in graphs)
     if progress is not None and total:
         progress(done, total)
     units = _units(graphs, nums, together)
-    for attempt in range(1 if together or accept is None else 1 + retries):
+    can_refuse = not together and (accept is not None or max_drift is not None)
+    for attempt in range(1 + retries if can_refuse else 1):
         refused: list[list[Job]] = []
         for chunk in _chunks(units, graphs, budget):
             batch = _collate([graphs[number] for number, _ in chunk]).to(device)
             if together:
                 batch[TEMPLATE] = torch.tensor([number for number, _ in chunk], device=device)
             generator = GraphGenerator([(seed << 32) + k for _, k in chunk], attempt)
-            batch = _sample(sampler, batch, generator, chunk, trace)
-            for (number, k), values in zip(chunk, _split_fields(batch, sampler), strict=True):
+            with LastEstimates(sampler.model) as estimates:
+                batch = _sample(sampler, batch, generator, chunk, trace)
+            drifts = estimates.drift(batch).tolist()
+            for job, drift, values in zip(chunk, drifts, _split_fields(batch, sampler), strict=True):
                 try:
-                    found[number, k] = (assemble or with_values)(templates[number], graphs[number], values)
+                    sample = (assemble or with_values)(templates[job[0]], graphs[job[0]], values)
                 except ValueError as error:
-                    if (number, k) not in found:  # else what was drawn before stays
-                        failures[number] = str(error)
+                    if job not in found:  # else what was drawn before stays
+                        failures[job[0]] = str(error)
                     continue
-                if accept is not None and not accept(found[number, k]):
-                    refused.append([(number, k)])
+                sample.drift = drift
+                accepted = accept is None or accept(sample)
+                if job not in found or (accepted, -drift) > quality[job]:
+                    found[job], quality[job] = sample, (accepted, -drift)
+                if not accepted or (max_drift is not None and drift > max_drift):
+                    refused.append([job])
             done += 0 if attempt else len(chunk)
             if progress is not None:
                 progress(done, total)
@@ -141,31 +153,6 @@ def check_request(nums: Sequence[int], seed: int) -> None:
         raise ValueError(f"num must be at least 1, but is {min(nums)}")
     if not 0 <= seed < 2**31:
         raise ValueError(f"seed must lie between 0 and 2**31 - 1, but is {seed}")
-
-
-def categories(items: Sequence[Data], names: Sequence[str]) -> dict[str, list[int]]:
-    """List the values that integer attributes take in the given graphs, for ``known`` of :func:`generate`."""
-    return {
-        name: sorted(int(value) for value in torch.cat([item[name].unique() for item in items]).unique())
-        for name in names
-    }
-
-
-def _input_graphs(
-    templates: Sequence[Data],
-    transform: Callable[[Data], Data] | None,
-    fields: Sequence[str],
-    known: Mapping[str, Sequence[int]],
-) -> tuple[dict[int, Data], list[str | None]]:
-    """Make the graphs that the network sees, by number of the template, and the reason for each that is missing."""
-    graphs: dict[int, Data] = {}
-    failures: list[str | None] = [None] * len(templates)
-    for number, template in enumerate(templates):
-        try:
-            graphs[number] = _input_graph(template, transform, fields, known)
-        except ValueError as error:
-            failures[number] = str(error)
-    return graphs, failures
 
 
 def _units(graphs: Mapping[int, Data], nums: Sequence[int], together: bool) -> list[list[Job]]:
@@ -214,42 +201,6 @@ def _collect(sampler: Sampler, found: Mapping[Job, Data], nums: Sequence[int], f
         if failures[number] is None and (missing := most - len(samples[number])):
             failures[number] = f"{missing} of {most} samples are not finite"
     return Generated(samples, failures, numbers)
-
-
-def _input_graph(
-    template: Data, transform: Callable[[Data], Data] | None, fields: Sequence[str], known: Mapping[str, Sequence[int]]
-) -> Data:
-    """Make the graph that the network sees; raises ValueError with the reason if it cannot be sampled."""
-    if not template.num_nodes:
-        raise ValueError("the graph has no nodes")
-    graph = copy.copy(template)
-    graph.num_nodes = template.num_nodes
-    for name in fields:
-        if name in graph:
-            del graph[name]
-    graph = graph if transform is None else transform(graph)
-    for name, values in known.items():
-        if name not in graph:
-            raise ValueError(
-                f"the graph has no attribute {name!r}, which the model needs; it has {sorted(graph.keys())}"
-            )
-        strange = ~torch.isin(graph[name], torch.tensor(list(values), device=graph[name].device))
-        if bool(strange.any()):
-            row = int(strange.nonzero()[0])
-            where, value = _where(template, graph, name, row), int(graph[name][row])
-            raise ValueError(f"{name} of {where} is {value}, but the model was trained on {list(values)} only")
-    return graph
-
-
-def _where(template: Data, graph: Data, name: str, row: int) -> str:
-    """Say which atoms of the molecule, or else which row, it is."""
-    if not is_molecule(template):
-        return f"row {row}"
-    from graphscore.data.molfiles import atom_label
-
-    kept = graph.get("kept")
-    nodes = graph["edge_index"][:, row].tolist() if graph.is_edge_attr(name) else [row]
-    return " and ".join(atom_label(template, node if kept is None else int(kept[node])) for node in nodes)
 
 
 def _collate(graphs: Sequence[Data]) -> Batch:

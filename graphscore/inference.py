@@ -14,7 +14,8 @@ from graphscore.data.readers import ReadResult, read, read_smiles
 from graphscore.data.writers import check_output, write, write_json
 from graphscore.generate import Progress
 from graphscore.request import Request
-from graphscore.sampling import POS, Sampled, Session
+from graphscore.sampled import Sampled
+from graphscore.sampling import POS, Session
 
 if TYPE_CHECKING:  # only molecules need RDKit
     from graphscore.fragments import Fragment

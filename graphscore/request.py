@@ -32,7 +32,10 @@ class Request:
         workers: Processes that share the work, on Linux; ``None`` for as many as PyTorch has threads, where that pays.
             Samples do not depend on it, up to rounding. Those of one graph are made by one.
         prior_scale: Factor of the noise that sampling starts from; the model's own by default.
-        retries: How often a conformer of wrong stereochemistry is drawn again at most; diverse ones are not.
+        max_drift: Largest drift, see :mod:`graphscore.drift`, of samples that are not drawn again; by default the
+            model's own for its own sampler and number of steps, and none for others.
+        retries: How often a sample of wrong stereochemistry or with too much drift is drawn again at most; diverse ones
+            are not.
 
     Raises:
         ValueError: If a number is out of range, or there is no such refinement.
@@ -48,6 +51,7 @@ class Request:
     fragment: Fragment | None = None
     retries: int = RETRIES
     prior_scale: float | None = None
+    max_drift: float | None = None
     workers: int | None = 1
 
     def __post_init__(self) -> None:
@@ -55,8 +59,9 @@ class Request:
         check_workers(self.workers)
         if self.retries < 0:
             raise ValueError(f"retries must be 0 or more, but is {self.retries}")
-        if self.prior_scale is not None and not 0 < self.prior_scale < math.inf:
-            raise ValueError(f"prior_scale must be positive and finite, but is {self.prior_scale}")
+        for name in ("prior_scale", "max_drift"):
+            if (value := getattr(self, name)) is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} must be positive and finite, but is {value}")
         if self.refine not in REFINEMENTS:
             raise ValueError(f"Unknown refinement {self.refine!r}; expected one of {list(REFINEMENTS)}")
 

@@ -6,7 +6,6 @@ import hashlib
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from graphscore.denoiser import ScoreModel
 from graphscore.generate import CPU_EDGES, TEMPLATE, Assemble, Progress, Trace, generate, with_values
 from graphscore.guidance import EnergyGuidance, Inpainting, Repulsion
 from graphscore.request import Request
+from graphscore.sampled import Sampled
 from graphscore.workers import in_workers, share_out
 
 POS = "pos"
@@ -28,51 +28,6 @@ MASK, POSITIONS = "fixed", "fixed_pos"
 """Attributes of graphs: which nodes are known, bool ``[n]``, and where they are, ``[n, 3]``."""
 # Chosen for recall of the shipped model on validation molecules; from 1 nat on, recall falls.
 REPULSION, BANDWIDTH = 0.25, 1.0  # nats per atom, and Angstrom
-
-
-@dataclass
-class Sampled:
-    """What :class:`Session` returns.
-
-    Attributes:
-        samples: For each graph its samples. Numbers are attributes: ``sample``, from 1, and ``seed``; of molecules, as
-            far as asked for, ``energy`` and ``relative_energy`` in kcal/mol, ``fixed_rmsd`` in Angstrom.
-        failures: For each graph, the reason why samples are missing, or ``None``.
-        notes: For each graph, what else is to be known of its samples.
-        evaluations: Evaluations of the network for a sample, those drawn again included, on average.
-        seconds: Time by what it was spent on.
-        workers: Processes that shared the work.
-    """
-
-    samples: list[list[Data]]
-    failures: list[str | None]
-    notes: list[list[str]]
-    evaluations: float
-    seconds: dict[str, float] = field(default_factory=dict)
-    workers: int = 1
-
-    @classmethod
-    def join(cls, parts: Sequence[Sampled], tasks: Sequence[Sequence[int]], elapsed: float, workers: int) -> Sampled:
-        """Put together what workers made.
-
-        Args:
-            parts: What each task gave.
-            tasks: The numbers of its graphs.
-            elapsed: Seconds that it took in all, which are divided in proportion to what the workers spent.
-            workers: Their number.
-        """
-        rows = [
-            (number, *row)
-            for task, part in zip(tasks, parts, strict=True)
-            for number, row in zip(task, zip(part.samples, part.failures, part.notes, strict=True), strict=True)
-        ]
-        _, samples, failures, notes = map(list, zip(*sorted(rows, key=lambda row: row[0]), strict=True))
-        sizes = [sum(map(len, part.samples)) for part in parts]
-        evaluations = sum(part.evaluations * size for part, size in zip(parts, sizes, strict=True))
-        spent = {name: sum(part.seconds[name] for part in parts) for name in parts[0].seconds}
-        share = elapsed / sum(spent.values())
-        seconds = {name: share * value for name, value in spent.items()}
-        return cls(samples, failures, notes, evaluations / max(1, sum(sizes)), seconds, workers)
 
 
 class Session:
@@ -92,7 +47,7 @@ class Session:
         self.checkpoint = checkpoint / "model.safetensors" if checkpoint.is_dir() else checkpoint
         self.request = request
         self.model, config, info = load_model(checkpoint)
-        self.config = config.with_sampling(request.sampler, request.num_steps, request.prior_scale)
+        self.config = config.with_sampling(request.sampler, request.num_steps, request.prior_scale, request.max_drift)
         self.sampler = build_sampler(self.config, self._guided())
         self.transform = build_transform(self.config)
         self.known: Mapping[str, Sequence[int]] = info["known"]
@@ -126,6 +81,7 @@ class Session:
             "sampler": sampling.sampler.name,
             "num_steps": sampling.num_steps,
             "prior_scale": sampling.prior_scale,
+            "max_drift": sampling.max_drift,
             "retries": request.retries,
             "refine": request.refine,
             "energy_rank": request.energy_rank,
@@ -198,7 +154,7 @@ class Session:
             result = generate(
                 self.sampler, items, num=nums, seed=request.seed,
                 transform=self._seen, known=self.known, assemble=finish, accept=_accepted,
-                retries=request.retries, together=request.diverse,
+                max_drift=self.config.sampling.max_drift, retries=request.retries, together=request.diverse,
                 progress=rounds.sampled, trace=trace,
             )  # fmt: skip
         finally:

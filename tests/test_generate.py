@@ -10,13 +10,14 @@ from graphscore import ops
 from graphscore.data import CompleteGraph
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field
-from graphscore.generate import TEMPLATE, categories, generate, with_values
+from graphscore.generate import TEMPLATE, generate, with_values
 from graphscore.generators import GraphGenerator
 from graphscore.guidance import EnergyGuidance, Inpainting
 from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.process import ForwardProcess
 from graphscore.samplers import EulerMaruyamaSampler, Sampler
 from graphscore.sdes import VESDE
+from graphscore.templates import categories
 from graphscore.times import linear_grid
 
 
@@ -188,11 +189,34 @@ def test_refused_samples_are_drawn_again_from_other_noise(sampler):
     for group, first, kept in zip(plain, once, often, strict=True):
         assert all(float(sample.pos[0, 0]) > 0 for sample in kept)
         for before, after in zip(group, first, strict=True):
-            assert torch.equal(before.pos, after.pos) == (float(before.pos[0, 0]) > 0)
+            if float(before.pos[0, 0]) > 0:
+                assert torch.equal(before.pos, after.pos)
+            else:  # the second try, if that is accepted or better
+                assert float(after.pos[0, 0]) > 0 or after.drift <= before.drift
     for one, other in zip(alone, often[1], strict=False):
         torch.testing.assert_close(one.pos, other.pos)
     never = generate(sampler, graphs, num=2, **options, accept=lambda _: False, retries=2)
     assert [len(group) for group in never.samples] == [2, 2, 2] and never.failures == [None] * 3
+
+
+def test_samples_that_drift_are_drawn_again_and_the_best_try_stays(sampler):
+    graphs, options = [template(n) for n in (3, 4, 5)], {"seed": 3, "transform": CompleteGraph()}
+    plain = generate(sampler, graphs, num=8, **options).samples
+    most = sorted(sample.drift for group in plain for sample in group)[12]
+    once, often = (
+        generate(sampler, graphs, num=8, **options, max_drift=most, retries=retries).samples for retries in (1, 30)
+    )
+    alone = generate(sampler, graphs[1:2], num=3, **options, max_drift=most, retries=30).samples[0]
+    changed = 0
+    for group, first, kept in zip(plain, once, often, strict=True):
+        assert all(sample.drift <= most for sample in kept)
+        for before, after in zip(group, first, strict=True):
+            assert after.drift < before.drift or (after.drift == before.drift and torch.equal(before.pos, after.pos))
+            assert before.drift > most or torch.equal(before.pos, after.pos)
+            changed += after.drift < before.drift
+    assert 0 < changed <= 11
+    for one, other in zip(alone, often[1], strict=False):
+        torch.testing.assert_close(one.pos, other.pos)
 
 
 def test_what_was_drawn_before_stays_if_drawing_again_fails(sampler):

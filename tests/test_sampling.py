@@ -19,7 +19,8 @@ from graphscore.data.molecules import data_from_mol, data_from_smiles, mol_from_
 from graphscore.fragments import Fragment
 from graphscore.metrics.stereo import is_as_asked
 from graphscore.request import Request
-from graphscore.sampling import Sampled, Session
+from graphscore.sampled import Sampled
+from graphscore.sampling import Session
 
 OTHERS = ["C" * n for n in range(2, 9)] + ["C1CC1", "CCO", "OCCO", "CNC", "c1ccccc1", "c1ccncc1", "CF", "C#N"] * 3
 
@@ -149,6 +150,15 @@ def test_workers_make_the_same(conformer_checkpoint: Path, options: dict):
             assert ("energy" in a) == ("energy" in b) == ("energy_rank" in options)
 
 
+def test_conformers_that_drift_are_drawn_again(conformer_checkpoint: Path):
+    smiles, options = ["CCO", "CCCCN", "C[C@H](N)O"], {"num": 8, "seed": 1}
+    raw = sample(conformer_checkpoint, smiles, retries=0, **options)
+    most = sorted(conformer.drift for group in raw.samples for conformer in group)[18]
+    result = sample(conformer_checkpoint, smiles, retries=30, max_drift=most, **options)
+    assert all(conformer.drift <= most for group in result.samples for conformer in group)
+    assert raw.evaluations == 5 < result.evaluations
+
+
 @pytest.mark.parametrize("refine", ["none", "mmff"])
 def test_progress_goes_on_while_relaxing(conformer_checkpoint: Path, refine: str):
     seen: list[tuple[int, int]] = []
@@ -167,15 +177,25 @@ def test_failures_name_the_atom_of_the_input(conformer_checkpoint: Path):
 
 
 def test_describes_all_that_samples_depend_on(conformer_checkpoint: Path):
-    session = Session(conformer_checkpoint.parent, Request(num=2, seed=7, num_steps=3, sampler="heun", prior_scale=0.7))
+    request = Request(num=2, seed=7, num_steps=3, sampler="heun", prior_scale=0.7, max_drift=0.1)
+    session = Session(conformer_checkpoint.parent, request)
     found = session.describe()
+    assert found["max_drift"] == session.config.sampling.max_drift == 0.1
     assert found["prior_scale"] == session.sampler.prior_scale == 0.7
     assert (found["seed"], found["num"], found["num_steps"], found["sampler"]) == (7, 2, 3, "heun")
     assert found["checkpoint"] == str(conformer_checkpoint) and len(found["sha256"]) == 64
     assert {"graphscore", "python", "torch", "rdkit"} == set(found["versions"])
 
 
-WRONG = [{"num": 0}, {"seed": -1}, {"refine": "uff"}, {"retries": -1}, {"prior_scale": 0.0}, {"workers": 0}]
+WRONG = [
+    {"num": 0},
+    {"seed": -1},
+    {"refine": "uff"},
+    {"retries": -1},
+    {"prior_scale": 0.0},
+    {"workers": 0},
+    {"max_drift": -0.5},
+]
 
 
 @pytest.mark.parametrize("wrong", WRONG)

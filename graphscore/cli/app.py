@@ -190,13 +190,17 @@ def benchmark(
     energies: Annotated[str | None, typer.Option(help="mmff or gfn2 (by the program xtb).")] = None,
     refine: Annotated[str, typer.Option(help="mmff relaxes all atoms in the force field MMFF94; none.")] = "none",
     retries: Annotated[
-        int, typer.Option(help="How often a conformer of wrong stereochemistry is drawn again at most.")
+        int, typer.Option(help="How often a conformer of wrong stereo or with too much drift is drawn again at most.")
     ] = 3,
     diverse: Annotated[bool, typer.Option("--diverse", help="Let conformers of a molecule keep apart.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of model and baselines.")] = 0,
     sampler: Annotated[str | None, typer.Option(help="Sampler; the model's own default if not given.")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; the model's own default if not given.")] = None,
     prior_scale: Annotated[float | None, typer.Option(help="Factor of the noise that sampling starts from.")] = None,
+    max_drift: Annotated[
+        float | None,
+        typer.Option(help="Draw again what moves more in the last evaluation, in Angstrom."),
+    ] = None,
     workers: Workers = None,
 ) -> None:
     """Measure a conformer model on molecules it has never seen, with RDKit beside it."""
@@ -216,6 +220,7 @@ def benchmark(
         diverse=diverse,
         retries=retries,
         prior_scale=prior_scale,
+        max_drift=max_drift,
         workers=workers,
     )
     _prepare(spare_cores=True)
