@@ -258,3 +258,13 @@ def test_unknown_guidance_is_named():
         config = load_config("digits", ["fields.0.scale=2.0", f"sampling.guidance={guidance}"])
         with pytest.raises(ValueError, match=match):
             build_sampler(config, build_model(config))
+
+
+def test_the_largest_drift_is_of_the_sampler_and_steps_it_was_chosen_for():
+    config = load_config("conformers", ["sampling.max_drift=0.05"])
+    steps = config.sampling.num_steps
+    assert config.with_sampling(None, None).sampling.max_drift == 0.05
+    assert config.with_sampling(None, steps, 0.7).sampling.max_drift == 0.05
+    assert config.with_sampling(None, steps + 1).sampling.max_drift is None
+    assert config.with_sampling("heun", None).sampling.max_drift is None
+    assert config.with_sampling("heun", 3, None, 0.2).sampling.max_drift == 0.2
