@@ -142,14 +142,13 @@ class _Values:
 
     def send(self, rows: Rows, leave: Tensor) -> Tensor:
         """Compute a block, whose edges leave these nodes, shape ``[edges, F]``."""
-        self.first, self.filters, self.sent, product = (buffer[: len(leave)] for buffer in self.buffers)
-        features, weight = rows.features.to(self.weight.dtype), self.weight.t()
-        if rows.number is None:
-            torch.mm(features, weight, out=self.first)
-        else:
-            few = torch.mm(features, weight, out=self.sent[: len(features)])
-            torch.index_select(few, 0, rows.number, out=self.first)
-        torch.ops.aten.silu.out(self.first, out=self.filters)
+        first, self.filters, self.sent, product = (buffer[: len(leave)] for buffer in self.buffers)
+        self.rows, some = rows, slice(len(rows.features))
+        self.first = torch.mm(rows.features.to(self.weight.dtype), self.weight.t(), out=first[some])
+        filters = self.filters if rows.number is None else self.sent[some]
+        torch.ops.aten.silu.out(self.first, out=filters)
+        if rows.number is not None:
+            torch.index_select(filters, 0, rows.number, out=self.filters)
         torch.index_select(self.table, 0, leave, out=self.sent)
         return torch.mul(self.sent, self.filters, out=product)
 
@@ -157,7 +156,9 @@ class _Values:
         """Add the derivatives of the block that was sent last; overwrites its gradient."""
         d_filters = self.sent.mul_(grad)
         _add(self.d_table, fan, grad.mul_(self.filters))
-        d_first = torch.ops.aten.silu_backward.grad_input(d_filters, self.first, grad_input=d_filters)
+        number, first = self.rows.number, self.first
+        first = first if number is None else torch.index_select(first, 0, number, out=self.filters)
+        d_first = torch.ops.aten.silu_backward.grad_input(d_filters, first, grad_input=d_filters)
         if learns:
             # This way round the product is faster.
             self.d_weight += self.features[part].t() @ d_first
