@@ -1,7 +1,9 @@
 r"""Multistep exponential integrators: second order at one network evaluation a step.
 
 With ``lambda = log(alpha / std)`` the probability flow is linear in x but for the posterior mean, which is extrapolated
-from this step and the one before.
+from this step and the one before; never further than to a step twice as long, :data:`MAX_RATIO`. The last step of most
+grids is much longer in lambda, and by then the posterior mean hardly changes: to extrapolate it would be far off. (Lu et
+al. take that step at first order where there are few.)
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from torch_geometric.data import Batch
 from graphscore.generators import Generator
 from graphscore.samplers.base import Sampler
 from graphscore.sdes import SDE
+
+MAX_RATIO = 2.0
+"""Ratio of a step to the one before, in lambda, up to which the posterior mean is extrapolated in full."""
 
 
 class DPMSolverSampler(Sampler):
@@ -74,4 +79,4 @@ def _extrapolation(sde: SDE, before: Tensor | None, t: Tensor, s: Tensor) -> Ten
     if before is None:
         return torch.zeros_like(t)
     level_before, level_t, level_s = sde.level(before), sde.level(t), sde.level(s)
-    return (level_t / level_s).log() / (level_before / level_t).log() / 2
+    return ((level_t / level_s).log() / (level_before / level_t).log()).clamp(max=MAX_RATIO) / 2
