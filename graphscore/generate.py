@@ -89,8 +89,9 @@ def generate(
         max_edges: Largest number of edges in a batch; a single graph, or all samples of a template that stay together,
             may exceed it. By default 10,000 on a CPU, whose caches then hold the messages, and 500,000 elsewhere.
         progress: Called with (samples done, samples in all).
-        trace: Called as ``trace(jobs, step, t, batch)`` before the first step, after each, and with the result, whose
-            ``t`` is 0; the batch has one graph for each job, with the fields in data units.
+        trace: Called as ``trace(jobs, step, t, batch)`` with the noise, what each step made of it, and the result,
+            whose ``t`` is 0; the batch has one graph for each job, with the fields in data units. Once more from step 0
+            for a sample that was drawn again and turned out better.
 
     Returns:
         Samples and failures, in the order of the templates.
@@ -120,9 +121,10 @@ def generate(
             if together:
                 batch[TEMPLATE] = torch.tensor([number for number, _ in chunk], device=device)
             generator = GraphGenerator([(seed << 32) + k for _, k in chunk], attempt)
+            steps: list[tuple[int, float, Batch]] = []
             with LastEstimates(sampler.model) as estimates:
-                batch = _sample(sampler, batch, generator, chunk, trace)
-            drifts = estimates.drift(batch).tolist()
+                batch = _sample(sampler, batch, generator, None if trace is None else steps)
+            drifts, kept = estimates.drift(batch).tolist(), []
             for job, drift, values in zip(chunk, drifts, _split_fields(batch, sampler), strict=True):
                 try:
                     sample = (assemble or with_values)(templates[job[0]], graphs[job[0]], values)
@@ -134,8 +136,11 @@ def generate(
                 accepted = accept is None or accept(sample)
                 if job not in found or (accepted, -drift) > quality[job]:
                     found[job], quality[job] = sample, (accepted, -drift)
+                    kept.append(job)
                 if not accepted or (max_drift is not None and drift > max_drift):
                     refused.append([job])
+            if trace is not None and kept:
+                _show(trace, sampler, steps, chunk, kept, graphs)
             done += 0 if attempt else len(chunk)
             if progress is not None:
                 progress(done, total)
@@ -163,20 +168,33 @@ def _units(graphs: Mapping[int, Data], nums: Sequence[int], together: bool) -> l
 
 
 def _sample(
-    sampler: Sampler, batch: Batch, generator: GraphGenerator, jobs: Sequence[Job], trace: Trace | None
+    sampler: Sampler, batch: Batch, generator: GraphGenerator, steps: list[tuple[int, float, Batch]] | None
 ) -> Batch:
-    if trace is None:
+    """Sample a batch; number, time and state of each step, and the result, go into the list if there is one."""
+    if steps is None:
         return _placed(sampler.model, sampler(batch, generator))
-    last = 0
 
     def callback(step: int, t: float, noisy: Batch) -> None:
-        nonlocal last
-        last = step
-        trace(jobs, step, t, sampler.model.process.to_data(noisy))
+        steps.append((step, t, sampler.model.process.to_data(noisy)))
 
     batch = _placed(sampler.model, sampler(batch, generator, callback))
-    trace(jobs, last + 1, 0.0, batch)
+    steps.append((steps[-1][0] + 1, 0.0, batch))
     return batch
+
+
+def _show(
+    trace: Trace, sampler: Sampler, steps: Sequence[tuple[int, float, Batch]], chunk: Sequence[Job],
+    kept: Sequence[Job], graphs: Mapping[int, Data],
+) -> None:  # fmt: skip
+    """Show the steps of the samples that are kept: a sample that was drawn again may not be the better one."""
+    is_kept = torch.tensor([job in set(kept) for job in chunk])
+    for step, t, batch in steps:
+        if len(kept) < len(chunk):
+            whole, batch = batch, _collate([graphs[number] for number, _ in kept]).to(batch.batch.device)
+            for name, field in sampler.model.process.fields.items():
+                index = field.index(whole)
+                batch[name] = whole[name][is_kept.to(index.device)[index]]
+        trace(kept, step, t, batch)
 
 
 def _placed(model: ScoreModel, batch: Batch) -> Batch:

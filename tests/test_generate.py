@@ -144,6 +144,26 @@ def test_a_trace_sees_each_step_of_each_sample_and_the_result(sampler):
         torch.testing.assert_close(frames[0][2], process.to_data(noise).pos)
 
 
+def test_a_trace_ends_at_the_best_try(sampler):
+    last: dict[tuple[int, int], torch.Tensor] = {}
+    steps: dict[tuple[int, int], list[int]] = {}
+
+    def trace(jobs, step, t, batch):
+        for job, pos in zip(jobs, batch.pos.split(batch.ptr.diff().tolist()), strict=True):
+            steps[job] = [step] if step == 0 else [*steps[job], step]
+            last[job] = pos
+
+    options = {"num": 4, "seed": 2, "transform": CompleteGraph(), "max_drift": 1e-9}
+    first = generate(sampler, TEMPLATES, **options)
+    result = generate(sampler, TEMPLATES, **options, retries=2, trace=trace)
+    again = 0
+    for number, group in enumerate(result.samples):
+        for k, sample in enumerate(group):
+            assert torch.equal(last[number, k], sample.pos) and steps[number, k] == list(range(8))
+            again += not torch.equal(sample.pos, first.samples[number][k].pos)
+    assert 0 < again < 20  # some of the first tries are the best
+
+
 def test_samples_that_cannot_be_assembled_are_named_and_the_others_kept(sampler):
     def assemble(item, graph, values):
         if item.num_nodes == 7:

@@ -2,8 +2,8 @@ r"""Multistep exponential integrators: second order at one network evaluation a 
 
 With ``lambda = log(alpha / std)`` the probability flow is linear in x but for the posterior mean, which is extrapolated
 from this step and the one before; never further than to a step twice as long, :data:`MAX_RATIO`. The last step of most
-grids is much longer in lambda, and by then the posterior mean hardly changes: to extrapolate it would be far off. (Lu et
-al. take that step at first order where there are few.)
+grids is much longer in lambda, and by then the posterior mean hardly changes: to extrapolate it would be far off.
+(Where there are few steps, Lu et al. take the last one at first order.)
 """
 
 from __future__ import annotations
