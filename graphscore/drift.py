@@ -2,7 +2,7 @@ r"""How far the estimate of a sample still moves at the end of sampling.
 
 Where noise has led a sample between two modes of the data, the network's estimate :math:`\hat x_0` goes on moving when
 little noise is left; in a mode it rests. The distance of its last two estimates so tells bad samples from good ones,
-at no cost.
+at no cost. Relative to the size of the sample it is much the same for graphs of any size.
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ class LastEstimates:
         self.before, self.last = self.last, estimate
 
     def drift(self, batch: Batch) -> Tensor:
-        """Distance of the last two estimates of each graph.
+        """Distance of the last two estimates of each graph, relative to the last.
 
         Args:
             batch: The batch that was sampled.
 
         Returns:
-            Root mean square over the rows of a field, in data units; the largest over fields. Shape ``[B]``. Zeros if
-            there were not two evaluations.
+            Norm of the change of a field, all its rows together, over that of the field, which for centred positions is
+            the radius of gyration; the largest over fields. Shape ``[B]``. Zeros if there were not two evaluations.
         """
-        drifts = []
-        for field, _ in self.model.process:
-            index = field.index(batch)
-            if self.before is None or self.last is None:
-                drifts.append(batch[field.name].new_zeros(batch.num_graphs))
-                continue
-            change = (self.last[field.name] - self.before[field.name]) * field.scale
-            squares = change.square().flatten(1).sum(1)
-            rows = ops.count(index, batch.num_graphs, squares.dtype).clamp(min=1)
-            drifts.append((ops.sum(squares, index, batch.num_graphs) / rows).sqrt())
+        drifts = [batch.batch.new_zeros(batch.num_graphs, dtype=torch.float32)]
+        if self.before is not None and self.last is not None:
+            for field, _ in self.model.process:
+                last, index = self.last[field.name], field.index(batch)
+                change, size = (
+                    ops.sum(values.square().flatten(1).sum(1), index, batch.num_graphs).sqrt()
+                    for values in (last - self.before[field.name], last)
+                )
+                # Nothing can move in a single centred node.
+                drifts.append(torch.where(change > 0, change / size, 0.0).float())
         return torch.stack(drifts).amax(0)

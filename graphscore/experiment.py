@@ -56,7 +56,7 @@ def train(
     if start is not None:
         config = _take_scales(config, check_config(start.config, str(init)))
     if resume:
-        _check_resumed(config, out)
+        config = _resumed(config, out)
     elif (out / RESUME_FILE).exists():
         raise ValueError(f"{out} already holds a run; add --resume to go on with it, or choose another folder")
     _check_buildable(config, start)
@@ -108,15 +108,14 @@ def _take_scales(config: Config, source: Config) -> Config:
     return config.model_copy(update={"fields": fields})
 
 
-def _check_resumed(config: Config, out: Path) -> None:
+def _resumed(config: Config, out: Path) -> Config:
+    """Check that it is the configuration of the run in a folder, and take the scales of that."""
     stored_path = out / CONFIG_FILE
     if not stored_path.is_file():
         raise FileNotFoundError(f"Nothing to resume: {stored_path} does not exist; start without --resume")
-    stored = check_config(yaml.safe_load(stored_path.read_text()), str(stored_path)).model_dump(mode="json")
-    wanted = config.model_dump(mode="json")
-    for field, before in zip(wanted["fields"], stored["fields"], strict=False):
-        if field["scale"] == "auto":
-            field["scale"] = before["scale"]
+    before = check_config(yaml.safe_load(stored_path.read_text()), str(stored_path))
+    config = _take_scales(config, before)
+    wanted, stored = config.model_dump(mode="json"), before.model_dump(mode="json")
     for key in _RESUMABLE:
         wanted["training"].pop(key)
         stored["training"].pop(key)
@@ -125,6 +124,7 @@ def _check_resumed(config: Config, out: Path) -> None:
             raise ValueError(
                 f"Cannot resume {out} with another configuration: {section} was {stored[section]}, now {value}"
             )
+    return config
 
 
 def _check_categories(config: Config, known: dict[str, list[int]]) -> None:

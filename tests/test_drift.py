@@ -26,28 +26,37 @@ class Script(ScoreModel):
         return next(self.estimates)
 
 
-def test_is_the_root_mean_square_of_the_last_change_in_data_units():
+def test_is_the_last_change_relative_to_the_last_estimate():
     batch = ragged_batch((4, 0, 3, 1))
     first, second, third = ({"pos": torch.randn(8, 3).double()} for _ in range(3))
+    third["pos"][7] = second["pos"][7]
     model, t = Script(first, second, third), torch.ones(4).double()
     with LastEstimates(model) as estimates:
         for _ in range(3):
             model(batch, t)
-    squares = (2 * (third["pos"] - second["pos"])).square().sum(1)
-    expected = [squares[:4].mean().sqrt(), 0.0, squares[4:7].mean().sqrt(), squares[7].sqrt()]
-    assert_close(estimates.drift(batch), torch.tensor(expected).double(), rtol=0, atol=1e-14)
+    change, last = third["pos"] - second["pos"], third["pos"]
+    expected = [change[:4].norm() / last[:4].norm(), 0.0, change[4:7].norm() / last[4:7].norm(), 0.0]
+    assert_close(estimates.drift(batch), torch.tensor(expected).float(), rtol=0, atol=1e-6)
 
 
 def test_is_the_largest_of_several_fields():
     batch = ragged_batch((2, 2))
     batch.h = torch.zeros(4, 1).double()
-    still, change = torch.zeros(4, 3).double(), torch.tensor([[1.0], [1], [0], [0]]).double()
-    moved = torch.tensor([[0.0, 0, 0], [0, 0, 0], [0, 3, 4], [5, 0, 0]]).double()
-    model = Script({"pos": still, "h": 0 * change}, {"pos": moved, "h": change})
+    first = {"pos": torch.zeros(4, 3).double(), "h": torch.zeros(4, 1).double()}
+    last = {"pos": torch.ones(4, 3).double(), "h": torch.tensor([[4.0], [0], [1], [1]]).double()}
+    first["pos"][:2], first["h"][2:] = 0.5, 0.9
+    model = Script(first, last)
     with LastEstimates(model) as estimates:
         for _ in range(2):
             model(batch, torch.ones(2).double())
-    assert_close(estimates.drift(batch), torch.tensor([0.5, 10.0]).double(), rtol=0, atol=1e-14)
+    assert_close(estimates.drift(batch), torch.tensor([1.0, 1.0]), rtol=0, atol=1e-6)
+    first["h"][:2] = torch.tensor([[3.0], [0]])
+    first["pos"][2:] = 0.7
+    model = Script(first, last)
+    with LastEstimates(model) as estimates:
+        for _ in range(2):
+            model(batch, torch.ones(2).double())
+    assert_close(estimates.drift(batch), torch.tensor([0.5, 0.3]), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("calls", [0, 1])

@@ -199,7 +199,7 @@ def benchmark(
     prior_scale: Annotated[float | None, typer.Option(help="Factor of the noise that sampling starts from.")] = None,
     max_drift: Annotated[
         float | None,
-        typer.Option(help="Draw again what moves more in the last evaluation, in Angstrom."),
+        typer.Option(help="Draw again what moves more in the last evaluation, relative to its size."),
     ] = None,
     workers: Workers = None,
 ) -> None:

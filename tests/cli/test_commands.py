@@ -104,6 +104,11 @@ def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path):
     for name, values in before.state.items():
         assert torch.equal(values, after.state[name]) or torch.allclose(values, after.state[name], rtol=0, atol=1e-9)
 
+    still += ["--set", "training.max_steps=2", "--resume"]
+    resumed = run("train", "--config", "small-molecules", "--out", "tuned", *still)
+    assert resumed.code == 0, resumed.err
+    assert load_checkpoint(tmp_path / "tuned").config["fields"] == before.config["fields"]
+
     sampled = run("sample", "--checkpoint", "run", "--input", "mine.sdf", "--num", 2, "--out", "made.sdf")
     assert sampled.code == 0, sampled.err
     evaluated = run("evaluate", "made.sdf", "mine.sdf", "--out", "report.json")
