@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from graphscore.data.molecules import rdBase
+from graphscore.data.molecules import Chem, rdBase
 from graphscore.metrics.comparison import Comparison
 from graphscore.metrics.intervals import share
 
 GEOMETRY = ("bond_lengths", "bond_angles", "aromatic_ring_flatness", "internal_steric_clash")
 """The checks of structure that need no energy."""
+ENERGY = "internal_energy"
 
 
 def check_validity(comparison: Comparison) -> dict[str, Any]:
@@ -36,24 +37,46 @@ def check_validity(comparison: Comparison) -> dict[str, Any]:
     """
     import rdkit
 
-    busters = _busters()
-    attempts = len(comparison.failures)
+    module, attempts = _module(), len(comparison.failures)
     out: dict[str, Any] = {"num_generated": attempts, "all": 0, "geometry": 0}
     if not len(comparison.generated):
         return {**out, "passed": {}, "checked": {}}
     # PoseBusters leaves RDKit's log on the standard error of its last call, and fails if that has been closed since.
     rdkit.log_handler.stream = sys.stderr
+    isomers: dict[str, list[Chem.Mol]] = {}
+    for pos in comparison.generated:
+        mol = comparison.with_conformer(pos)
+        isomers.setdefault(_isomer(mol), []).append(mol)
     with rdBase.BlockLogs():
-        table = busters.bust([comparison.with_conformer(pos) for pos in comparison.generated])
+        rows = [row for mols in isomers.values() for row in _check(module, mols)]
     passed, undecided = Counter(), Counter()
-    for row in table.to_dict("records"):
+    for row in rows:
         undecided.update(name for name, value in row.items() if value != value)  # nan
         passed.update(name for name, value in row.items() if value == value and value)
         out["all"] += all(row.values())  # nan counts as true
         out["geometry"] += all(row[name] for name in GEOMETRY)
-    names = list(table.columns)
+    names = list(rows[0])
     checked = {name: attempts - undecided[name] for name in names}
     return {**out, "passed": {name: passed[name] for name in names}, "checked": checked}
+
+
+def _check(module: Any, mols: Sequence[Chem.Mol]) -> list[dict[str, Any]]:
+    """What each check says of each conformer of one stereoisomer."""
+    busters = module.PoseBusters(config="mol")
+    (first,) = busters.bust(mols[:1]).to_dict("records")
+    if len(mols) > 1 and first[ENERGY] != first[ENERGY]:
+        # What it cannot embed, for other energies, it would try to embed again for each conformer, at length.
+        modules = [part for part in busters.config["modules"] if part["function"] != "energy_ratio"]
+        busters = module.PoseBusters(config=busters.config | {"modules": modules})
+    rest = busters.bust(mols[1:]).to_dict("records") if len(mols) > 1 else []
+    return [first, *({ENERGY: float("nan")} | row for row in rest)]
+
+
+def _isomer(mol: Chem.Mol) -> str:
+    """SMILES with the stereochemistry of the coordinates."""
+    mol = Chem.Mol(mol)
+    Chem.AssignStereochemistryFrom3D(mol)
+    return Chem.MolToSmiles(mol)
 
 
 def summarize_validity(molecules: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -84,10 +107,6 @@ def posebusters_version() -> str:
         ImportError: If it is not installed.
     """
     return _module().__version__
-
-
-def _busters() -> Any:
-    return _module().PoseBusters(config="mol")
 
 
 def _module() -> Any:

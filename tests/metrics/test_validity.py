@@ -43,17 +43,41 @@ def test_pass_rates_count_failed_attempts():
     assert summarize_validity([])["all"] == {"share": None, "ci": None, "total": 0}
 
 
-def test_what_cannot_be_decided_is_no_failure(monkeypatch):
-    class Busters:
-        def bust(self, mols):
-            columns = {name: [True, True, False] for name in GEOMETRY}
-            return pandas.DataFrame({**columns, "internal_energy": [float("nan"), False, True]}).head(len(mols))
+class Module:
+    """In place of PoseBusters: energies that it cannot decide, for certain stereoisomers; counts its attempts."""
 
-    monkeypatch.setattr(validity, "_busters", Busters)
-    result = check_validity(prepare([], etkdg_mmff("CCO", 3, 0)))
-    assert (result["all"], result["geometry"]) == (1, 2)
-    assert (result["passed"]["internal_energy"], result["checked"]["internal_energy"]) == (1, 2)
-    assert (result["passed"]["bond_lengths"], result["checked"]["bond_lengths"]) == (2, 3)
+    def __init__(self, undecided: set[str]) -> None:
+        self.undecided, self.attempts = undecided, 0
+
+    def PoseBusters(self, config):  # noqa: N802
+        with_energy = config == "mol" or any(part["function"] == "energy_ratio" for part in config["modules"])
+        return Busters(self, with_energy)
+
+
+class Busters:
+    def __init__(self, module: Module, with_energy: bool) -> None:
+        self.config = {"modules": [{"function": "distance_geometry"}, {"function": "energy_ratio"}], "top_n": None}
+        self.module, self.with_energy = module, with_energy
+
+    def bust(self, mols):
+        columns: dict[str, list[float | bool]] = {name: [True] * len(mols) for name in GEOMETRY}
+        if self.with_energy:
+            isomers = [validity._isomer(mol) for mol in mols]
+            self.module.attempts += sum(isomer in self.module.undecided for isomer in isomers)
+            energies = [float("nan") if isomer in self.module.undecided else True for isomer in isomers]
+            columns["internal_energy"] = energies
+        return pandas.DataFrame(columns)
+
+
+def test_what_cannot_be_decided_is_no_failure_and_tried_once_for_each_stereoisomer(monkeypatch):
+    left, right = etkdg_mmff("C[C@H](F)Cl", 3, 0), etkdg_mmff("C[C@@H](F)Cl", 4, 0)
+    comparison = prepare([], [*left, *right])
+    module = Module({validity._isomer(comparison.with_conformer(comparison.generated[0]))})
+    monkeypatch.setattr(validity, "_module", lambda: module)
+    result = check_validity(comparison)
+    assert (result["all"], result["geometry"], module.attempts) == (7, 7, 1)
+    assert (result["passed"]["internal_energy"], result["checked"]["internal_energy"]) == (4, 4)
+    assert (result["passed"]["bond_lengths"], result["checked"]["bond_lengths"]) == (7, 7)
 
 
 def test_without_posebusters_the_error_names_the_extra(monkeypatch):
