@@ -35,8 +35,9 @@ class Conformers:
 
     Attributes:
         mols: For each molecule a copy with all hydrogens as atoms, new ones last, and its conformers alone. Of these
-            each has the numbers ``sample``, from 1, and ``seed`` as properties, and ``energy``, ``relative_energy``
-            (kcal/mol) and ``fixed_rmsd`` (Angstrom) as far as asked for. ``None`` for what is no molecule.
+            each has the numbers ``sample``, from 1, ``seed`` and ``drift`` (see :mod:`graphscore.drift`) as properties,
+            and ``energy``, ``relative_energy`` (kcal/mol) and ``fixed_rmsd`` (Angstrom) as far as asked for. ``None``
+            for what is no molecule.
         failures: For each molecule, the reason why conformers are missing, or ``None``.
         notes: For each molecule, what else is to be known of its conformers.
         report: What the conformers depend on: checkpoint, versions, seed, options; and what they cost.
@@ -81,9 +82,9 @@ def generate_conformers(
     """Generate conformers of molecules, many different ones together.
 
     A molecule's stereochemistry is that of its stereo marks, as for RDKit's own embedding: what is not marked comes out
-    one way or the other, and conformers that are not what is marked are drawn again, three times at most. Conformers
-    that it has already are ignored. Beside other work on the same machine, :func:`graphscore.runtime.prepare` with
-    ``spare_cores=True``, called once before, saves much time.
+    one way or the other, and conformers that are not what is marked are drawn again, three times at most, as are those
+    that drift. Conformers that it has already are ignored. Beside other work on the same machine,
+    :func:`graphscore.runtime.prepare` with ``spare_cores=True``, called once before, saves much time.
 
     Args:
         molecules: One or several; SMILES strings, or RDKit molecules with or without hydrogens.
