@@ -78,7 +78,9 @@ def conformer_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "{name: equivariant-transformer, hidden_channels: 16, num_layers: 1, edge_channels: 8, cond_channels: 16, "
         "num_basis: 8, num_heads: 2, cutoff: null, input_vectors: 1}"
     )
-    changes = [f"network.backbone={backbone}", "fields.0.scale=1.2", "sampling.num_steps=4"]
+    changes = [
+        f"network.backbone={backbone}", "fields.0.scale=1.2", "sampling.num_steps=4", "sampling.max_drift=null",
+    ]  # fmt: skip
     config = load_config("conformers", changes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
