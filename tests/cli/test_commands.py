@@ -97,6 +97,7 @@ def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path):
     assert "seed" in other.err
 
     still = [*more, "--set", "training.max_steps=1", "--set", "training.learning_rate=1.0e-12"]
+    still += ["--set", "training.checkpoint_every=1"]
     tuned = run("train", "--config", "small-molecules", "--out", "tuned", "--init", "run", *still)
     assert tuned.code == 0, tuned.err
     before, after = (load_checkpoint(tmp_path / name) for name in ("run", "tuned"))
