@@ -62,6 +62,37 @@ def prepare(medium_products: bool = False, spare_cores: bool = False) -> Prepare
     return Prepared(keeps, exact, hint)
 
 
+def choose_device(name: str = "auto") -> torch.device:
+    """Choose the device to compute on: a CUDA GPU where there is one, else the CPU.
+
+    Apple's GPUs (``mps``) are never chosen: a step of training or sampling needs some operations in float64, which they
+    lack.
+
+    Args:
+        name: ``"auto"``, ``"cpu"``, ``"cuda"``, or ``"cuda:1"`` for the GPU of that number, counted from 0.
+
+    Returns:
+        The device.
+
+    Raises:
+        ValueError: If the name is another one, or there is no such GPU here.
+    """
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda" if found else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    kind, colon, number = name.partition(":")
+    if kind != "cuda" or (colon and not (number.isascii() and number.isdecimal())):
+        raise ValueError(f"Unknown device {name!r}; expected auto, cpu, cuda, or cuda:N for GPU number N")
+    if not found:
+        raise ValueError(f"Device {name!r} is not there: PyTorch finds no CUDA GPU; choose auto or cpu")
+    if colon and int(number) >= found:
+        there = "cuda:0" if found == 1 else f"cuda:0 to cuda:{found - 1}"
+        raise ValueError(f"Device {name!r} is not there: PyTorch finds {there}")
+    return torch.device("cuda", int(number)) if colon else torch.device("cuda")
+
+
 def keep_freed_memory() -> bool:
     """Let the allocator keep what is freed, so that large tensors of the next step find memory that is there already.
 

@@ -122,6 +122,35 @@ def test_beside_a_gpu_medium_products_are_not_exact(kind, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("name", "num_gpus", "wanted"),
+    [
+        ("auto", 0, "cpu"),
+        ("auto", 2, "cuda"),
+        ("cpu", 2, "cpu"),
+        ("cuda", 1, "cuda"),
+        ("cuda:1", 2, "cuda:1"),
+        ("cuda", 0, "'cuda' is not there: PyTorch finds no CUDA GPU"),
+        ("cuda:0", 0, "'cuda:0' is not there: PyTorch finds no CUDA GPU"),
+        ("cuda:1", 1, "'cuda:1' is not there: PyTorch finds cuda:0$"),
+        ("cuda:2", 2, "'cuda:2' is not there: PyTorch finds cuda:0 to cuda:1"),
+        *(
+            (name, 2, f"Unknown device '{name}'; expected auto")
+            for name in ("mps", "gpu", "", "cuda:", "cuda:-1", "CPU", "cpu:0")
+        ),
+    ],
+)
+def test_a_device_is_chosen_by_name_and_auto_never_takes_one_without_float64(name, num_gpus, wanted, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: num_gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: num_gpus)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    if " " in wanted:
+        with pytest.raises(ValueError, match=wanted):
+            runtime.choose_device(name)
+    else:
+        assert runtime.choose_device(name) == torch.device(wanted)
+
+
+@pytest.mark.parametrize(
     ("threads", "cores", "busy", "advice"),
     [
         (2, 2, 0.0, None),
