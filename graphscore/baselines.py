@@ -8,7 +8,8 @@ import numpy as np
 from torch_geometric.data import Data
 
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import Chem, data_from_mol, mol_from_smiles
+from graphscore.data.molecules import Chem, data_from_mol
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.metrics.rmsd import best_rmsd, matchings
 
 OVERSAMPLING = 10

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from torch_geometric.data import Data
 
 from graphscore.data.coordinates import add_positions
-from graphscore.data.molecules import Chem, data_from_mol, mol_from_smiles, rdBase
+from graphscore.data.molecules import Chem, data_from_mol, rdBase
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.fragments import Fragment
 from graphscore.generate import Progress
 from graphscore.request import Request

@@ -13,7 +13,8 @@ from torch_geometric.data import Data
 from graphscore.data import write
 from graphscore.data.chemistry import MoleculeGraph
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import data_from_mol, data_from_smiles, mol_from_smiles
+from graphscore.data.molecules import data_from_mol, data_from_smiles
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.fragments import Fragment
 
 

@@ -14,7 +14,8 @@ from torch_geometric.data import Data
 from graphscore import refinement
 from graphscore.data.coordinates import bare_mol, set_positions
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import data_from_mol, data_from_smiles, mol_from_smiles
+from graphscore.data.molecules import data_from_mol, data_from_smiles
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.refinement import ForceField, rank, refine
 
 SMILES = "C[C@H](O)CC(=O)N"

@@ -15,7 +15,8 @@ from torch_geometric.data import Data
 from graphscore import sampling, workers
 from graphscore.alignment import align
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import data_from_mol, data_from_smiles, mol_from_smiles
+from graphscore.data.molecules import data_from_mol, data_from_smiles
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.fragments import Fragment
 from graphscore.metrics.stereo import is_as_asked
 from graphscore.request import Request

@@ -1,16 +1,34 @@
 """Data: readers, writers, transforms, splits and data sets.
 
-This package imports with the core dependencies alone; what needs RDKit or scikit-learn imports it when used.
+This package imports with the core dependencies alone; what needs RDKit or scikit-learn imports it when used. Its names
+are loaded when they are used, so that checking a file's name or a SMILES string does not wait for PyTorch.
 Molecules from SMILES and RDKit are in :mod:`graphscore.data.molecules`.
 """
 
-from graphscore.data.dataset import DATASETS, Dataset, load_dataset
-from graphscore.data.files import FileDataset
-from graphscore.data.networkx_io import from_networkx, to_networkx
-from graphscore.data.readers import Failure, ReadResult, read, read_smiles
-from graphscore.data.split import split_by_key
-from graphscore.data.transforms import CompleteGraph, HopGraph, LaplacianEncoding, RandomWalkEncoding
-from graphscore.data.writers import write
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphscore.data.dataset import DATASETS, Dataset, load_dataset
+    from graphscore.data.files import FileDataset
+    from graphscore.data.networkx_io import from_networkx, to_networkx
+    from graphscore.data.readers import Failure, ReadResult, read, read_smiles
+    from graphscore.data.split import split_by_key
+    from graphscore.data.transforms import CompleteGraph, HopGraph, LaplacianEncoding, RandomWalkEncoding
+    from graphscore.data.writers import write
+
+_MODULES = {
+    "dataset": ("DATASETS", "Dataset", "load_dataset"),
+    "files": ("FileDataset",),
+    "networkx_io": ("from_networkx", "to_networkx"),
+    "readers": ("Failure", "ReadResult", "read", "read_smiles"),
+    "split": ("split_by_key",),
+    "transforms": ("CompleteGraph", "HopGraph", "LaplacianEncoding", "RandomWalkEncoding"),
+    "writers": ("write",),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "DATASETS",
@@ -30,3 +48,13 @@ __all__ = [
     "to_networkx",
     "write",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from graphscore.data.molecules import Chem, mol_from_smiles
+from graphscore.data.molecules import Chem
+from graphscore.data.smiles import mol_from_smiles
 
 BONDED = 1.3  # times the sum of covalent radii: no bond is longer
 NOT_BONDED = 1.15  # atoms that are closer have a bond

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from graphscore.data import xtb
 from graphscore.data.coordinates import set_positions
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import Chem, canonical_smiles, data_from_mol, mol_from_data, mol_from_smiles
+from graphscore.data.molecules import Chem, canonical_smiles, data_from_mol, mol_from_data
 from graphscore.data.search_settings import TRAINING, Settings
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.split import seed_of
 
 SEED = 0

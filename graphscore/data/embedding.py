@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-from graphscore.data.molecules import Chem, canonical_smiles, rdBase, rdkit_reason
+from graphscore.data.molecules import Chem, canonical_smiles, rdBase
+from graphscore.data.smiles import rdkit_reason
 
 
 def embed(

@@ -17,8 +17,9 @@ from graphscore.data import xtb
 from graphscore.data.conformer_search import Ensemble, of_others, search
 from graphscore.data.ensembles import GFN2Ensembles
 from graphscore.data.molecule_lists import SEED, flat_key
-from graphscore.data.molecules import Chem, mol_from_smiles
+from graphscore.data.molecules import Chem
 from graphscore.data.search_settings import TRAINING, choose_settings
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.split import PARTS
 
 LOW = 1.0  # kcal/mol; what lies lower weighs most at room temperature

@@ -23,8 +23,9 @@ import numpy as np
 from graphscore.data import xtb
 from graphscore.data.conformer_search import Search, search
 from graphscore.data.molecule_lists import SEED, Job, Source, choose, flat_key, nci_smiles, read_smiles_file
-from graphscore.data.molecules import mol_from_smiles, rdBase
+from graphscore.data.molecules import rdBase
 from graphscore.data.search_settings import Level, choose_settings
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.split import PARTS
 
 UNIT = 1e-3  # Angstrom per stored integer

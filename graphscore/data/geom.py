@@ -14,8 +14,9 @@ from torch_geometric.data import Data
 
 from graphscore.data.archives import Open, members
 from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
-from graphscore.data.molecules import Chem, data_from_mol, flat_smiles, mol_from_smiles, rdkit_reason
+from graphscore.data.molecules import Chem, data_from_mol, flat_smiles
 from graphscore.data.readers import Failure
+from graphscore.data.smiles import mol_from_smiles, rdkit_reason
 from graphscore.data.split import PARTS, part_of, split_key
 from graphscore.data.unpickling import UnsafePickleError, load_arrays, load_pickle
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from graphscore.data.molecules import Chem, flat_smiles, mol_from_smiles, scaffold_smiles
+from graphscore.data.molecules import Chem, flat_smiles, scaffold_smiles
 from graphscore.data.small_molecules_recipe import nci_file, pieces
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.split import part_of
 
 ELEMENTS = frozenset({1, 6, 7, 8, 9, 15, 16, 17, 35, 53})

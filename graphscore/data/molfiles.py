@@ -7,7 +7,8 @@ from typing import Any
 
 from torch_geometric.data import Data
 
-from graphscore.data.molecules import Chem, canonical_smiles, mol_from_data, rdBase, rdkit_reason
+from graphscore.data.molecules import Chem, canonical_smiles, mol_from_data, rdBase
+from graphscore.data.smiles import rdkit_reason
 
 MAX_BOND_STEPS = 10_000  # of bond perception, which else can take forever on structures that are no molecules
 

@@ -9,16 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import ParseError
 
-import networkx as nx
-import torch
-from torch_geometric.data import Data
-from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
-from torch_geometric.data.storage import GlobalStorage
-
-from graphscore.data.networkx_io import from_networkx
+if TYPE_CHECKING:  # a wrong path is answered before PyTorch is loaded
+    import networkx as nx
+    from torch_geometric.data import Data
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class ReadResult:
     failures: list[Failure] = field(default_factory=list)
 
 
-Record = tuple[str, Callable[[], Data]]
+Record = tuple[str, Callable[[], "Data"]]
 
 
 def read(path: str | Path) -> ReadResult:
@@ -71,20 +67,33 @@ def read(path: str | Path) -> ReadResult:
         ValueError: If the file as a whole cannot be read: a folder, an unknown extension, empty, not in its
             format.
     """
+    path = check_input(path)
+    result = _collect(str(path), READERS[path.suffix.lower()](path))
+    if not result.items and not result.failures:
+        raise ValueError(f"The file {path} holds no records")
+    return result
+
+
+def check_input(path: str | Path) -> Path:
+    """Check the name of a file to read, and that it is there; what it holds is not looked at.
+
+    Args:
+        path: File.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is a folder, empty, or of an extension that :func:`read` does not know.
+    """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}")
     if path.is_dir():
         raise ValueError(f"Expected a file, but {path} is a folder")
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
+    if path.suffix.lower() not in READERS:
         raise ValueError(f"Cannot read {path}: expected one of the extensions {' '.join(sorted(READERS))}")
     if path.stat().st_size == 0:
         raise ValueError(f"The file {path} is empty")
-    result = _collect(str(path), reader(path))
-    if not result.items and not result.failures:
-        raise ValueError(f"The file {path} holds no records")
-    return result
+    return path
 
 
 def read_smiles(smiles: Iterable[str]) -> ReadResult:
@@ -174,6 +183,10 @@ def _xyz_record(lines: Sequence[str]) -> Callable[[], Data]:
 
 
 def _read_graphml(path: Path) -> Iterator[Record]:
+    import networkx as nx
+
+    from graphscore.data.networkx_io import from_networkx
+
     try:
         graph = nx.read_graphml(path)
     except (ParseError, nx.NetworkXError, ValueError, KeyError) as error:
@@ -211,6 +224,11 @@ def _read_pt(path: Path) -> Iterator[Record]:
 
 
 def _load(path: Path) -> Any:
+    import torch
+    from torch_geometric.data import Data
+    from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
+    from torch_geometric.data.storage import GlobalStorage
+
     try:
         with _safe_globals(Data, DataEdgeAttr, DataTensorAttr, GlobalStorage):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -224,6 +242,8 @@ def _load(path: Path) -> Any:
 @contextmanager
 def _safe_globals(*classes: type) -> Iterator[None]:
     """Allow classes under ``weights_only=True`` for a while; torch 2.4 lacks its own ``safe_globals``."""
+    import torch
+
     before = torch.serialization.get_safe_globals()
     torch.serialization.add_safe_globals(list(classes))
     try:
@@ -235,6 +255,9 @@ def _safe_globals(*classes: type) -> Iterator[None]:
 
 def _checked(value: Any) -> Data:
     """Make sure that the loaded object is a consistent graph."""
+    import torch
+    from torch_geometric.data import Data
+
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         value = Data(**value)
     if type(value) is not Data:

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import Chem, canonical_smiles, flat_smiles, mol_from_smiles, rdBase
+from graphscore.data.molecules import Chem, canonical_smiles, flat_smiles, rdBase
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.split import PARTS, part_of, seed_of
 
 ELEMENTS = frozenset({1, 6, 7, 8, 9})

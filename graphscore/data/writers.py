@@ -6,13 +6,12 @@ import json
 import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
-from torch_geometric.data import Data
+from typing import TYPE_CHECKING, Any
 
 from graphscore.atomic import replacing
+
+if TYPE_CHECKING:  # a wrong path is answered before PyTorch is loaded
+    from torch_geometric.data import Data
 
 
 def write(items: Sequence[Data], path: str | Path) -> None:
@@ -88,10 +87,14 @@ def _write_records(items: Sequence[Data], path: Path, record: Callable[[Data], s
 
 
 def _write_pt(items: Sequence[Data], path: Path) -> None:
+    import torch
+
     torch.save([{key: _plain(key, value) for key, value in item.to_dict().items()} for item in items], path)
 
 
 def _plain(key: str, value: Any) -> Any:
+    from torch import Tensor
+
     if isinstance(value, Tensor):
         return value.detach().cpu().clone()  # a view would take its whole storage along
     if isinstance(value, dict):

@@ -17,7 +17,8 @@ from rdkit.Chem import rdDepictor
 import graphscore
 from graphscore.data import write
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import data_from_mol, mol_from_smiles
+from graphscore.data.molecules import data_from_mol
+from graphscore.data.smiles import mol_from_smiles
 
 
 @pytest.fixture

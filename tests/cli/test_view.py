@@ -6,7 +6,8 @@ import pytest
 
 from graphscore.data import write
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import data_from_mol, mol_from_smiles
+from graphscore.data.molecules import data_from_mol
+from graphscore.data.smiles import mol_from_smiles
 
 
 @pytest.fixture

@@ -201,7 +201,8 @@ def files(tmp_path):
     from torch_geometric.data import Data
 
     from graphscore.data.embedding import embed
-    from graphscore.data.molecules import data_from_mol, mol_from_smiles
+    from graphscore.data.molecules import data_from_mol
+    from graphscore.data.smiles import mol_from_smiles
 
     for name, text in {
         "text.safetensors": "no tensors here",

@@ -11,7 +11,8 @@ from rdkit import Chem
 
 from graphscore.data.bonding import mol_from_coordinates
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import canonical_smiles, data_from_mol, flat_smiles, mol_from_smiles
+from graphscore.data.molecules import canonical_smiles, data_from_mol, flat_smiles
+from graphscore.data.smiles import mol_from_smiles
 
 SMILES = [
     "C[C@H](N)C(=O)O",

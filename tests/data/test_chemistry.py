@@ -11,7 +11,8 @@ pytest.importorskip("rdkit")
 from graphscore.data.chemistry import MAX_HOPS, NUM_ATOM_FEATURES, NUM_PAIR_FEATURES, MoleculeGraph
 from graphscore.data.coordinates import bare_mol
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import Chem, data_from_mol, data_from_smiles, mol_from_smiles
+from graphscore.data.molecules import Chem, data_from_mol, data_from_smiles
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.nn.chirality import handedness
 
 HOPS = slice(6, 6 + MAX_HOPS + 2)

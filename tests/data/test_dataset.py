@@ -23,7 +23,7 @@ def files(folder: Path) -> dict[str, Any]:
 
 def chains() -> list[Any]:
     from graphscore.data.embedding import embed
-    from graphscore.data.molecules import mol_from_smiles
+    from graphscore.data.smiles import mol_from_smiles
 
     return [embed(mol_from_smiles("C" * n + "O"), 1, seed=0, optimize=False) for n in range(1, 25)]
 

@@ -10,7 +10,7 @@ pytest.importorskip("rdkit")
 from rdkit.Chem import AllChem
 
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import mol_from_smiles
+from graphscore.data.smiles import mol_from_smiles
 
 
 def test_starts_without_knowledge_are_other_starts():

@@ -18,7 +18,8 @@ from graphscore.data.dataset import embedded_file
 from graphscore.data.ensembles import GFN2Ensembles
 from graphscore.data.ensembles_recipe import REJECTS_FILE, data_file
 from graphscore.data.molecule_lists import part_of_molecule
-from graphscore.data.molecules import Chem, flat_smiles, mol_from_smiles, scaffold_smiles
+from graphscore.data.molecules import Chem, flat_smiles, scaffold_smiles
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.split import PARTS
 from graphscore.metrics.stereo import keeps_stereo
 

@@ -22,7 +22,8 @@ from graphscore.data import ensembles_recipe as recipe
 from graphscore.data.conformer_search import Ensemble, Search
 from graphscore.data.ensembles import GFN2Ensembles
 from graphscore.data.molecule_lists import Job, Source, choose, read_smiles_file
-from graphscore.data.molecules import flat_smiles, mol_from_data, mol_from_smiles, scaffold_smiles
+from graphscore.data.molecules import flat_smiles, mol_from_data, scaffold_smiles
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.split import PARTS
 
 needs_xtb = pytest.mark.skipif(shutil.which("xtb") is None, reason="the program xtb is not installed")

@@ -15,7 +15,8 @@ pytest.importorskip("rdkit")
 from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
 
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import data_from_mol, flat_smiles, mol_from_smiles
+from graphscore.data.molecules import data_from_mol, flat_smiles
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.split import part_of
 
 PARTS = ("train", "val", "test")

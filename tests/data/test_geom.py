@@ -22,7 +22,8 @@ pytest.importorskip("rdkit")
 from rdkit import Chem
 
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import flat_smiles, mol_from_smiles
+from graphscore.data.molecules import flat_smiles
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.split import part_of, split_key
 
 PARTS = ("train", "val", "test")

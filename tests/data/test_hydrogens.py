@@ -13,7 +13,8 @@ from rdkit import Chem
 from graphscore.data.chemistry import MoleculeGraph
 from graphscore.data.embedding import embed
 from graphscore.data.hydrogens import AssembleMolecules, HydrogenPlacer
-from graphscore.data.molecules import data_from_mol, data_from_smiles, mol_from_smiles
+from graphscore.data.molecules import data_from_mol, data_from_smiles
+from graphscore.data.smiles import mol_from_smiles
 
 SMILES = ["CCO", "CC(C)Cc1ccc(cc1)[C@H](C)C(=O)O", "C[NH2+]C.[Cl-]", "C", "OO", "C[C@H](F)Cl", "c1cc[nH]c1", "N#N"]
 

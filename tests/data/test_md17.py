@@ -18,7 +18,7 @@ pytest.importorskip("rdkit")
 
 from graphscore.data.embedding import embed
 from graphscore.data.md17 import MD17
-from graphscore.data.molecules import mol_from_smiles
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.split import PARTS, part_of
 
 NUM = 40

@@ -19,8 +19,8 @@ from graphscore.data.molecules import (
     data_from_smiles,
     flat_smiles,
     mol_from_data,
-    mol_from_smiles,
 )
+from graphscore.data.smiles import mol_from_smiles
 
 SMILES = [
     "C",

@@ -17,8 +17,9 @@ pytest.importorskip("rdkit")
 from rdkit import Chem
 
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import flat_smiles, mol_from_smiles
+from graphscore.data.molecules import flat_smiles
 from graphscore.data.qm9 import QM9, published_split, read_uncharacterized
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.split import PARTS, part_of
 
 METHANE = (

@@ -18,8 +18,9 @@ from rdkit.Chem.EnumerateStereoisomers import EnumerateStereoisomers
 import graphscore
 from graphscore.data import CompleteGraph
 from graphscore.data.dataset import embedded_file
-from graphscore.data.molecules import canonical_smiles, flat_smiles, mol_from_data, mol_from_smiles
+from graphscore.data.molecules import canonical_smiles, flat_smiles, mol_from_data
 from graphscore.data.small_molecules import FILE, SmallMolecules
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.split import PARTS, part_of
 from graphscore.fields import measure_scale
 

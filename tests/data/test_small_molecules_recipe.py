@@ -15,8 +15,9 @@ from rdkit import Chem, rdBase
 
 from graphscore.data import small_molecules_recipe as recipe
 from graphscore.data.dataset import embedded_file
-from graphscore.data.molecules import flat_smiles, mol_from_smiles
+from graphscore.data.molecules import flat_smiles
 from graphscore.data.small_molecules import FILE, SmallMolecules
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.split import PARTS
 from graphscore.metrics.conformers import rmsd_matrix
 

@@ -17,7 +17,8 @@ pytest.importorskip("rdkit")
 from rdkit import Chem
 
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import data_from_mol, mol_from_smiles
+from graphscore.data.molecules import data_from_mol
+from graphscore.data.smiles import mol_from_smiles
 
 
 def conformer(smiles: str, name: str = "", seed: int = 0) -> Data:

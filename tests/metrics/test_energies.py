@@ -16,7 +16,7 @@ from rdkit.Chem import rdForceFieldHelpers
 
 from graphscore.baselines import etkdg, etkdg_mmff
 from graphscore.data import xtb
-from graphscore.data.molecules import mol_from_smiles
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.xtb import KCAL_PER_EV, KT, single_point
 from graphscore.metrics.comparison import Comparison, prepare
 from graphscore.metrics.energies import (

@@ -17,7 +17,8 @@ from scipy.spatial.transform import Rotation
 from spyrmsd.rmsd import symmrmsd
 
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import mol_from_smiles, remove_hydrogens
+from graphscore.data.molecules import remove_hydrogens
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.metrics import rmsd
 from graphscore.metrics.rmsd import best_rmsd, matchings
 

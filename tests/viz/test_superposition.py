@@ -11,7 +11,8 @@ from rdkit.Chem import rdMolAlign
 from torch_geometric.data import Data
 
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import Chem, data_from_mol, mol_from_data, mol_from_smiles, remove_hydrogens
+from graphscore.data.molecules import Chem, data_from_mol, mol_from_data, remove_hydrogens
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.viz.superposition import lead_to, superpose
 
 SMILES = ["C[C@H](N)C(=O)O", "c1ccsc1", "C#CCO", "O=[N+]([O-])c1ccccc1", "CC", "C#C", "C", "[H][H]", "CC#CC"]

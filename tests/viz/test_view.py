@@ -12,8 +12,9 @@ import torch
 from torch_geometric.data import Data
 
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import data_from_mol, mol_from_smiles
+from graphscore.data.molecules import data_from_mol
 from graphscore.data.molfiles import sdf_record
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.writers import write
 from graphscore.viz.records import read_records, read_trajectories
 from graphscore.viz.view import view_files

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from torch_geometric.data import Data
 
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import data_from_mol, mol_from_smiles
+from graphscore.data.molecules import data_from_mol
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.viz.viewer import Entry, Frame, viewer_page
 
 VOID = {"meta", "input", "br", "link", "img", "hr"}

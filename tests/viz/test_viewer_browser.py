@@ -11,7 +11,8 @@ import torch
 from torch_geometric.data import Data
 
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import data_from_mol, mol_from_data, mol_from_smiles
+from graphscore.data.molecules import data_from_mol, mol_from_data
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.viz.structures import ball_and_stick
 from graphscore.viz.superposition import superpose
 from graphscore.viz.viewer import Entry, Frame, viewer_page

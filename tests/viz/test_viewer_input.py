@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import data_from_mol, mol_from_smiles
+from graphscore.data.molecules import data_from_mol
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.viz.viewer import Entry, viewer_page
 
 PHONE = (390, 844)

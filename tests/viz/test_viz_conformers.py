@@ -11,7 +11,8 @@ import torch
 from torch_geometric.data import Data
 
 from graphscore.data.embedding import embed
-from graphscore.data.molecules import data_from_mol, mol_from_smiles
+from graphscore.data.molecules import data_from_mol
+from graphscore.data.smiles import mol_from_smiles
 from graphscore.viz.conformers import PageRow, conformer_page, conformer_picture
 
 
