@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 
 from graphscore.data.dataset import is_molecule
 from graphscore.data.readers import ReadResult, read, read_smiles
+from graphscore.data.sources import check_source
 from graphscore.data.writers import check_output, write, write_json
 from graphscore.generate import Progress
 from graphscore.request import Request
@@ -25,12 +26,10 @@ def read_inputs(smiles: Sequence[str], path: Path | None) -> ReadResult:
     """Read what is to be sampled, from SMILES strings or a file.
 
     Raises:
-        ValueError: If both or neither are given, or nothing of it can be used.
+        FileNotFoundError: If there is no such file.
+        ValueError: As for :func:`~graphscore.data.sources.check_source`, or if nothing of it can be used.
     """
-    if bool(smiles) == (path is not None):
-        raise ValueError(
-            "Expected either SMILES strings or --input FILE" + (", not both" if smiles else ", but got neither")
-        )
+    check_source(smiles, path)
     result = read_smiles(smiles) if path is None else read(path)
     if not result.items:
         raise ValueError(str(result.failures[0]))

@@ -48,11 +48,12 @@ def demo(
     changes: Overrides = None,
 ) -> None:
     """Train on embedded real data, generate for what was never seen, measure and show it: a few minutes."""
-    from graphscore.cli.show import show_demo
     from graphscore.config import load_config
-    from graphscore.demo import run_demo
 
     settings = load_config(config, changes or ())
+    from graphscore.cli.show import show_demo
+    from graphscore.demo import run_demo
+
     _prepare()
     result = run_demo(settings, out, num_groups=groups, say=console.print)
     show_demo(console, result, out)
@@ -72,11 +73,17 @@ def train(
     ] = None,
 ) -> None:
     """Train a model."""
+    from graphscore.cli.checks import check_files
     from graphscore.config import load_config
+    from graphscore.data.sources import find_files
+
+    settings = load_config(config, changes or ())
+    check_files(checkpoint=init)
+    if data is not None:
+        find_files(data)
     from graphscore.experiment import SKIPPED_FILE
     from graphscore.experiment import train as run
 
-    settings = load_config(config, changes or ())
     _prepare()
     path, dataset = run(settings if data is None else settings.with_file(data), out, resume=resume, init=init)
     if failures := getattr(dataset, "failures", []):
@@ -116,8 +123,12 @@ def sample(
     workers: Workers = None,
 ) -> None:
     """Generate coordinates (or other fields) for molecules or graphs with a trained model."""
+    from graphscore.cli.checks import check_files
     from graphscore.cli.startup import SLOW, postponed
+    from graphscore.data.sources import check_source
 
+    check_source(smiles or (), inputs)
+    check_files([template], checkpoint, [(out, None), (report, [".json"]), (trajectory, [".sdf"])])
     with postponed(*SLOW):
         from graphscore.cli.show import Counter, show_sampled
         from graphscore.inference import FileJob, read_fragment, read_inputs
@@ -153,6 +164,9 @@ def evaluate(
     workers: Workers = None,
 ) -> None:
     """Compare generated conformers with reference conformers: recall, precision, stereochemistry, geometry."""
+    from graphscore.cli.checks import check_files
+
+    check_files([generated, reference], writes=[(out, [".json"])])
     from graphscore.cli.show import Counter, show_conformers
     from graphscore.evaluation import Measures, evaluate_files
     from graphscore.metrics.protocols import PROTOCOLS
@@ -204,6 +218,9 @@ def benchmark(
     workers: Workers = None,
 ) -> None:
     """Measure a conformer model on molecules it has never seen, with RDKit beside it."""
+    from graphscore.cli.checks import check_files
+
+    check_files(checkpoint=checkpoint, writes=[(out, [".json"])])
     from graphscore.benchmark import benchmark as run
     from graphscore.cli.show import Counter, show_benchmark
     from graphscore.evaluation import Measures
@@ -250,6 +267,9 @@ def view(
     ] = None,
 ) -> None:
     """Write a page to look at conformers in a browser: one file, which needs no network."""
+    from graphscore.cli.checks import check_files
+
+    check_files([file, reference, *(trajectories or ())], writes=[(out, [".html"])])
     from graphscore.viz.view import view_files
 
     made = view_files(file, out, reference, trajectories or ())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import glob
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,9 +10,8 @@ from torch_geometric.data import Data
 
 from graphscore.data.dataset import Dataset, Part, Transform, is_molecule, with_coordinates
 from graphscore.data.readers import Failure, read
+from graphscore.data.sources import find_files
 from graphscore.data.split import PARTS, SPLITS, part_of, split_key
-
-FOLDER_EXTENSIONS = (".sdf", ".mol", ".xyz")
 
 
 class FileDataset(Dataset):
@@ -79,7 +77,7 @@ class FileDataset(Dataset):
 
     def _graphs(self, path: Path) -> Iterator[tuple[Path, int, Data]]:
         """Graphs, with their file and their number among those read from it."""
-        for file in _files(path):
+        for file in find_files(path):
             try:
                 result = read(file)
             except ValueError as error:
@@ -92,20 +90,6 @@ class FileDataset(Dataset):
 
     def _part_groups(self, part: Part) -> Iterable[list[Data]]:
         return self._groups[part].values()
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in FOLDER_EXTENSIONS and file.is_file())
-        if not files:
-            raise ValueError(f"Expected files {' '.join(FOLDER_EXTENSIONS)} in the folder {path}, but it has none")
-        return files
-    if path.exists() or not glob.has_magic(str(path)):
-        return [path]
-    files = sorted(Path(file) for file in glob.glob(str(path), recursive=True) if Path(file).is_file())
-    if not files:
-        raise FileNotFoundError(f"There is no file like {path}")
-    return files
 
 
 def _keys(data: Data, split: str) -> tuple[str, str]:

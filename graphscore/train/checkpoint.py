@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphscore.atomic import replacing
+
+if TYPE_CHECKING:  # a wrong path is answered before PyTorch is loaded
+    from torch import Tensor
 
 FORMAT_VERSION = 1
 _KEY = "graphscore"
@@ -46,6 +47,24 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         temporary.write_bytes(save(state, metadata={_KEY: json.dumps(header, allow_nan=False)}))
 
 
+def find_checkpoint(path: str | Path) -> Path:
+    """Find a model file; it is not opened.
+
+    Args:
+        path: The file, or a folder that holds ``model.safetensors``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    path = Path(path)
+    path = path / "model.safetensors" if path.is_dir() else path
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"No checkpoint at {path}; expected a model.safetensors file or a folder that holds one"
+        )
+    return path
+
+
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a model file; nothing in it is executed.
 
@@ -61,12 +80,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path)
-    path = path / "model.safetensors" if path.is_dir() else path
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"No checkpoint at {path}; expected a model.safetensors file or a folder that holds one"
-        )
+    path = find_checkpoint(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
