@@ -1,5 +1,5 @@
 # make demo    real molecules, a small score model trained on them, new conformers, all in runs/demo
-# make test    the tests                (make test ARGS="tests/test_ops.py -x")
+# make test    the tests, on JOBS=2 processes   (make test ARGS="tests/test_ops.py -x": these alone, on one)
 # make lint    ruff, pyright, the import contract
 # make format  ruff, rewriting files
 # make bench   speed and symmetry of the backbones, ten minutes   (make bench ARGS="--case qm9 --backbone egnn")
@@ -22,6 +22,10 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 	&& echo "$$python" && exit; done; echo python3)
 TORCH_INDEX ?= $(if $(filter Linux,$(shell uname -s)),https://download.pytorch.org/whl/cpu)
 
+# Processes that share the tests, file by file, slow files first (tests/conftest.py); each computes on one thread.
+JOBS ?= 2
+PARALLEL = $(if $(filter tests/%,$(ARGS)),,-n $(JOBS) --dist loadfile --no-loadscope-reorder)
+
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -38,7 +42,7 @@ demo: $(STAMP)
 	@$(BIN)/graphscore demo --out runs/demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check

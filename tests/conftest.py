@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# One thread for each process of the tests and for those that they start, before the libraries look. Sums over threads
+# come in another order on other machines, and the processes of `make test` share the cores already.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
 import hypothesis
 import pytest
 import torch
@@ -24,13 +28,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Sums over threads come in another order on other machines; small tensors gain nothing from them.
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # where a plugin has imported torch before
     if config.getoption("--ops-backend") == "scatter":
         try:
             import torch_scatter  # noqa: F401
         except ImportError as error:
             raise pytest.UsageError("--ops-backend scatter needs torch-scatter to be installed") from error
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: processes that share the files then end at about the same time."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(autouse=True)
