@@ -7,6 +7,7 @@ at no cost. Relative to the size of the sample it is much the same for graphs of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -51,7 +52,8 @@ class LastEstimates:
 
         Returns:
             Norm of the change of a field, all its rows together, over that of the field, which for centred positions is
-            the radius of gyration; the largest over fields. Shape ``[B]``. Zeros if there were not two evaluations.
+            the radius of gyration; the largest over fields. Shape ``[B]``. Infinite where an estimate is not finite, or
+            too large for its square to be. Zeros if there were not two evaluations.
         """
         drifts = [batch.batch.new_zeros(batch.num_graphs, dtype=torch.float32)]
         if self.before is not None and self.last is not None:
@@ -61,6 +63,7 @@ class LastEstimates:
                     ops.sum(values.square().flatten(1).sum(1), index, batch.num_graphs).sqrt()
                     for values in (last - self.before[field.name], last)
                 )
-                # Nothing can move in a single centred node.
-                drifts.append(torch.where(change > 0, change / size, 0.0).float())
+                # Nothing can move in a single centred node. A change that is not a number is no rest.
+                drift = torch.where(change == 0, 0.0, change / size).float()
+                drifts.append(drift.nan_to_num(nan=math.inf, posinf=math.inf))
         return torch.stack(drifts).amax(0)

@@ -14,10 +14,10 @@ from torch_geometric.data.data import BaseData
 from graphscore import ops
 from graphscore.denoiser import ScoreModel
 from graphscore.drift import LastEstimates
-from graphscore.generators import GraphGenerator
+from graphscore.generators import SAMPLING, GraphGenerator, mix_seed
 from graphscore.guidance import Guidance, Inpainting
 from graphscore.samplers import Sampler
-from graphscore.templates import input_graphs
+from graphscore.templates import count_edges, graph_key, input_graphs, inputs_of, without_measurements
 
 Progress = Callable[[int, int], None]
 Assemble = Callable[[Data, Data, Mapping[str, Tensor]], Data]
@@ -36,7 +36,8 @@ class Generated(NamedTuple):
     """What :func:`generate` returns.
 
     Attributes:
-        samples: For each template its samples: copies of the template with the fields replaced, in data units, and
+        samples: For each template its samples: copies of the template with the fields replaced, in data units, without
+            what was measured for its own coordinates (:func:`~graphscore.templates.without_measurements`); and with
             ``drift``, see :mod:`graphscore.drift`: the larger, the less the sample is to be trusted.
         failures: For each template, the reason why samples are missing, or ``None``.
         numbers: For each template the numbers of its samples, from 0: those of missing samples are missing.
@@ -67,8 +68,9 @@ def generate(
     """Sample each template several times.
 
     Sample k of a template depends on the template, the seed and k alone, up to rounding: not on the other templates,
-    their order, or how they are batched. Samples that guidance makes depend on each other need ``together``; they then
-    depend on their number too.
+    their order, or how they are batched. The noise of different templates is independent, see :func:`noise_seed`; a
+    template that is given twice gets the same samples twice. Samples that guidance makes depend on each other need
+    ``together``; they then depend on their number too.
 
     Args:
         sampler: A sampler; its model should be in evaluation mode. If part of a field is known to it (guidance by
@@ -78,15 +80,17 @@ def generate(
         seed: From 0 to 2**31 - 1.
         transform: Applied to each template for the network's eyes only.
         known: Categories of integer node and edge attributes seen in training; templates with others fail.
-        assemble: Called as ``assemble(template, graph, values)`` with the graph that the network saw and the fields
-            sampled for it; returns the sample. By default a copy of the template with these fields.
+        assemble: Called as ``assemble(template, graph, values)`` with a copy of the template that has no measurements,
+            the same for all its samples, the graph that the network saw and the fields sampled for it; returns the
+            sample. By default a copy of the template with these fields.
         accept: Called as ``accept(sample)``; a sample that it refuses is drawn again from other noise.
-        max_drift: Samples that drift more are drawn again, too.
+        max_drift: Samples that drift more are drawn again, too. Samples that are not finite always are.
         retries: How often at most; then the best of the tries stays, an accepted one if there is one, with the least
-            drift. Not for samples that are ``together``, which depend on each other.
+            drift, but none that is not finite. Not for samples that are ``together``, which depend on each other.
         together: Whether all samples of a template share one batch, whose attribute :data:`TEMPLATE` then tells which
             graphs are samples of the same one, as :class:`~graphscore.guidance.particle.ParticleGuidance` asks for.
-        max_edges: Largest number of edges in a batch; a single graph, or all samples of a template that stay together,
+        max_edges: Largest number of edges that the network sees in a batch, those that it finds itself included, see
+            :func:`~graphscore.templates.count_edges`; a single graph, or all samples of a template that stay together,
             may exceed it. By default 10,000 on a CPU, whose caches then hold the messages, and 500,000 elsewhere.
         progress: Called with (samples done, samples in all).
         trace: Called as ``trace(jobs, step, t, batch)`` with the noise, what each step made of it, and the result,
@@ -104,6 +108,10 @@ def generate(
     if len(nums) != len(templates):
         raise ValueError(f"num must be one number for all or each of {len(templates)} templates, but is {num}")
     graphs, failures = input_graphs(templates, transform, list(sampler.model.process.fields), known or {})
+    inputs = inputs_of(sampler.model)
+    origins = {number: without_measurements(templates[number], inputs) for number in graphs}
+    keys = {number: graph_key(origin) for number, origin in origins.items()}
+    sizes = {number: max(count_edges(sampler.model, graph), graph.num_nodes or 0) for number, graph in graphs.items()}
     parameter = next(sampler.model.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
     budget = max_edges or (CPU_EDGES if device.type == "cpu" else 500_000)
@@ -112,25 +120,27 @@ def generate(
     done, total = 0, sum(nums[number] for number in graphs)
     if progress is not None and total:
         progress(done, total)
-    units = _units(graphs, nums, together)
-    can_refuse = not together and (accept is not None or max_drift is not None)
-    for attempt in range(1 + retries if can_refuse else 1):
+    units = _units(sizes, nums, together)
+    for attempt in range(1 if together else 1 + retries):
         refused: list[list[Job]] = []
-        for chunk in _chunks(units, graphs, budget):
+        for chunk in _chunks(units, sizes, budget):
             batch = _collate([graphs[number] for number, _ in chunk]).to(device)
             if together:
                 batch[TEMPLATE] = torch.tensor([number for number, _ in chunk], device=device)
-            generator = GraphGenerator([(seed << 32) + k for _, k in chunk], attempt)
+            generator = GraphGenerator([noise_seed(keys[number], seed, k, attempt) for number, k in chunk], SAMPLING)
             steps: list[tuple[int, float, Batch]] = []
             with LastEstimates(sampler.model) as estimates:
                 batch = _sample(sampler, batch, generator, None if trace is None else steps)
             drifts, kept = estimates.drift(batch).tolist(), []
             for job, drift, values in zip(chunk, drifts, _split_fields(batch, sampler), strict=True):
                 try:
-                    sample = (assemble or with_values)(templates[job[0]], graphs[job[0]], values)
+                    sample = _assembled(assemble or with_values, origins[job[0]], graphs[job[0]], values)
                 except ValueError as error:
                     if job not in found:  # else what was drawn before stays
                         failures[job[0]] = str(error)
+                    continue
+                if sample is None:
+                    refused.append([job])
                     continue
                 sample.drift = drift
                 accepted = accept is None or accept(sample)
@@ -145,7 +155,19 @@ def generate(
             if progress is not None:
                 progress(done, total)
         units = refused
-    return _collect(sampler, found, nums, failures)
+    return _collect(found, nums, failures)
+
+
+def noise_seed(key: int, seed: int, k: int, attempt: int = 0) -> int:
+    """Seed of the noise of a sample, in the stream ``SAMPLING``.
+
+    Args:
+        key: Hash of its template without measurements, see :func:`~graphscore.templates.graph_key`.
+        seed: Seed of the job.
+        k: Number of the sample among those of its template.
+        attempt: How often it has been drawn before.
+    """
+    return mix_seed(seed, k, attempt, key)
 
 
 def check_request(nums: Sequence[int], seed: int) -> None:
@@ -160,9 +182,9 @@ def check_request(nums: Sequence[int], seed: int) -> None:
         raise ValueError(f"seed must lie between 0 and 2**31 - 1, but is {seed}")
 
 
-def _units(graphs: Mapping[int, Data], nums: Sequence[int], together: bool) -> list[list[Job]]:
+def _units(sizes: Mapping[int, int], nums: Sequence[int], together: bool) -> list[list[Job]]:
     """Jobs that must share a batch, those of like size next to each other; a result does not depend on their order."""
-    order = sorted(graphs, key=lambda number: graphs[number].num_edges)
+    order = sorted(sizes, key=lambda number: sizes[number])
     jobs = [[(number, k) for k in range(nums[number])] for number in order]
     return jobs if together else [[job] for unit in jobs for job in unit]
 
@@ -206,15 +228,21 @@ def _placed(model: ScoreModel, batch: Batch) -> Batch:
     return batch
 
 
-def _collect(sampler: Sampler, found: Mapping[Job, Data], nums: Sequence[int], failures: list[str | None]) -> Generated:
-    """Sort the samples by template, and count those that are not finite."""
-    fields = list(sampler.model.process.fields)
+def _assembled(assemble: Assemble, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data | None:
+    """Make the sample; ``None`` if what was sampled, or what was made of it, is not finite."""
+    if not all(bool(value.isfinite().all()) for value in values.values()):
+        return None
+    sample = assemble(template, graph, values)
+    return sample if all(bool(sample[name].isfinite().all()) for name in values if name in sample) else None
+
+
+def _collect(found: Mapping[Job, Data], nums: Sequence[int], failures: list[str | None]) -> Generated:
+    """Sort the samples by template, and count those that are missing: none of their tries was finite."""
     samples: list[list[Data]] = [[] for _ in nums]
     numbers: list[list[int]] = [[] for _ in nums]
     for number, k in sorted(found):
-        if all(bool(found[number, k][name].isfinite().all()) for name in fields):
-            samples[number].append(found[number, k])
-            numbers[number].append(k)
+        samples[number].append(found[number, k])
+        numbers[number].append(k)
     for number, most in enumerate(nums):
         if failures[number] is None and (missing := most - len(samples[number])):
             failures[number] = f"{missing} of {most} samples are not finite"
@@ -230,11 +258,11 @@ def _collate(graphs: Sequence[Data]) -> Batch:
     return Batch.from_data_list(tensors)
 
 
-def _chunks(units: Sequence[list[Job]], graphs: Mapping[int, Data], budget: int) -> Iterator[list[Job]]:
+def _chunks(units: Sequence[list[Job]], sizes: Mapping[int, int], budget: int) -> Iterator[list[Job]]:
     chunk: list[Job] = []
     used = 0
     for unit in units:
-        size = sum(graphs[number].num_edges for number, _ in unit)
+        size = sum(sizes[number] for number, _ in unit)
         if chunk and used + size > budget:
             yield chunk
             chunk, used = [], 0

@@ -18,6 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+# Streams of randomness that know nothing of each other: all there are, so that no two share noise by mistake.
+TRAINING, VALIDATION, AUGMENTATION, SAMPLING = range(4)
+
 _MASK = 0xFFFFFFFF
 _PARITY = 0x1BD11BDA
 _ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)

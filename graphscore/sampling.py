@@ -163,7 +163,8 @@ class Session:
         for number, (samples, numbers) in enumerate(zip(result.samples, result.numbers, strict=True)):
             for sample, k in zip(samples, numbers, strict=True):
                 sample.sample, sample.seed = k + 1, request.seed
-            result.samples[number], found = self._refined(samples, finish.held.get(id(items[number]), []))
+            held = finish.held.get(id(samples[0]), []) if samples else []
+            result.samples[number], found = self._refined(samples, held)
             notes.append(found)
             rounds.relaxed(len(samples))
         seconds = {
@@ -252,7 +253,7 @@ class _Finish:
 
     def __init__(self, assemble: Assemble | None) -> None:
         self.assemble = assemble
-        self.held: dict[int, list[int]] = {}  # by the identity of the template
+        self.held: dict[int, list[int]] = {}  # by the identity of the sample
         self.seconds = 0.0
 
     def __call__(self, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
@@ -262,6 +263,6 @@ class _Finish:
             rows = graph[MASK].nonzero()[:, 0]
             off = values[POS][rows] - graph[POSITIONS][rows]
             item.fixed_rmsd = float(off.square().sum(-1).mean().sqrt())
-            self.held[id(template)] = (graph["kept"][rows] if "kept" in graph else rows).tolist()
+            self.held[id(item)] = (graph["kept"][rows] if "kept" in graph else rows).tolist()
         self.seconds += time.perf_counter() - started
         return item

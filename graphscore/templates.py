@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphscore.data.dataset import is_molecule
+from graphscore.nn import ScoreNetwork
+from graphscore.nn.neighbors import Neighbors
 
 
 def categories(items: Sequence[Data], names: Sequence[str]) -> dict[str, list[int]]:
@@ -34,6 +40,80 @@ def input_graphs(
         except ValueError as error:
             failures[number] = str(error)
     return graphs, failures
+
+
+def inputs_of(model: nn.Module) -> set[str]:
+    """Names of the attributes that the networks inside a model say they read."""
+    return {name for module in model.modules() if isinstance(module, ScoreNetwork) for name in module.inputs}
+
+
+def without_measurements(template: Data, inputs: Collection[str]) -> Data:
+    """Copy a template without what may have been measured or computed for the coordinates that it came with.
+
+    That are all plain numbers, tensors without dimensions and arrays of floating-point numbers, such as ``energy``,
+    ``weight`` or forces. The graph itself, categories and flags (arrays of integers and booleans), and everything that
+    is no number, such as ``name`` and ``smiles``, stay, and so does all that the network reads.
+
+    Args:
+        template: A graph.
+        inputs: Names of the attributes that the network reads.
+
+    Returns:
+        A shallow copy.
+    """
+    bare = copy.copy(template)
+    bare.num_nodes = template.num_nodes
+    for key, value in template.to_dict().items():
+        if key != "num_nodes" and key not in inputs and _is_measured(value):
+            del bare[key]
+    return bare
+
+
+def _is_measured(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.dim() == 0 or value.is_floating_point() or value.is_complex()
+    if isinstance(value, np.ndarray | np.generic):
+        return value.ndim == 0 or value.dtype.kind in "fc"
+    if isinstance(value, list | tuple):
+        return any(isinstance(part, float) or (not isinstance(part, int) and _is_measured(part)) for part in value)
+    return isinstance(value, int | float | complex)
+
+
+def graph_key(template: Data) -> int:
+    """Hash a graph to 64 bits, the same in every process, on every machine and in every batch.
+
+    What counts is the number of nodes and all arrays of integers and booleans, such as edges, elements and bonds.
+    Floats do not, which differ by rounding, nor do names. A graph with its nodes in another order is another graph.
+
+    Args:
+        template: A graph.
+
+    Returns:
+        From 0 to 2**64 - 1.
+    """
+    digest = hashlib.blake2b(f"{template.num_nodes}".encode(), digest_size=8)
+    for key, value in sorted(template.to_dict().items()):
+        if isinstance(value, Tensor) and value.dim() > 0 and not (value.is_floating_point() or value.is_complex()):
+            digest.update(f"|{key}{list(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().numpy().astype("<i8").tobytes())
+    return int.from_bytes(digest.digest(), "little")
+
+
+def count_edges(model: nn.Module, graph: Data) -> int:
+    """Count the edges of a graph that a network sees, at most.
+
+    Args:
+        model: The model; networks in it may find edges of their own, see :class:`~graphscore.nn.neighbors.Neighbors`.
+        graph: What the network is given.
+
+    Returns:
+        Edges given and found. All ordered pairs of nodes if there are neither: what happens inside is not known then.
+    """
+    num_nodes, given = graph.num_nodes or 0, graph.num_edges
+    pairs = num_nodes * (num_nodes - 1)
+    searches = {id(n): n for m in model.modules() if isinstance(n := getattr(m, "neighbors", None), Neighbors)}
+    found = sum(search.most_edges(num_nodes) for search in searches.values())
+    return max(given, min(pairs, given + found)) if given or found else pairs
 
 
 def _input_graph(

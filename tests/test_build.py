@@ -10,12 +10,12 @@ from torch_geometric.data import Batch
 from graphscore.build import build_dataset, build_model, build_sampler, build_task, load_model
 from graphscore.config import check_config, load_config
 from graphscore.fields import replace
+from graphscore.generators import VALIDATION
 from graphscore.nn.neighbors import knn_edges
 from graphscore.self_conditioning import MASK, SelfConditioning, is_self_conditioned
 from graphscore.templates import categories
 from graphscore.testing import ragged_batch
 from graphscore.train.checkpoint import Checkpoint, save_checkpoint
-from graphscore.train.task import VALIDATION
 
 SPARSE = [
     "data.transforms=[{name: random-walk-encoding, steps: 6}, {name: laplacian-encoding, k: 4},"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -67,6 +69,20 @@ def test_there_is_none_without_two_evaluations(calls: int):
         for _ in range(calls):
             model(batch, torch.ones(2))
     assert estimates.drift(batch).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 1e30])
+@pytest.mark.parametrize("which", [0, 1])
+def test_is_infinite_where_an_estimate_is_not_finite_or_has_no_finite_square(bad: float, which: int):
+    batch = ragged_batch((2, 3))
+    scripted = [{"pos": torch.randn(5, 3)}, {"pos": torch.randn(5, 3)}]
+    scripted[which]["pos"][3, 1] = bad
+    model = Script(*scripted)
+    with LastEstimates(model) as estimates:
+        for _ in range(2):
+            model(batch, torch.ones(2))
+    fine, broken = estimates.drift(batch).tolist()
+    assert 0 < fine < math.inf and broken == math.inf
 
 
 def test_models_are_watched_inside_the_block_only():

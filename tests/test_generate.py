@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
+
 import pytest
 import torch
 from torch_geometric.data import Batch, Data
@@ -10,14 +13,15 @@ from graphscore import ops
 from graphscore.data import CompleteGraph
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field
-from graphscore.generate import TEMPLATE, generate, with_values
-from graphscore.generators import GraphGenerator
+from graphscore.generate import TEMPLATE, generate, noise_seed, with_values
+from graphscore.generators import SAMPLING, GraphGenerator
 from graphscore.guidance import EnergyGuidance, Inpainting
 from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.nn.neighbors import Neighbors, knn_edges, radius_edges
 from graphscore.process import ForwardProcess
 from graphscore.samplers import EulerMaruyamaSampler, Sampler
 from graphscore.sdes import VESDE
-from graphscore.templates import categories
+from graphscore.templates import categories, count_edges, graph_key
 from graphscore.times import linear_grid
 
 
@@ -85,6 +89,121 @@ def test_samples_that_are_not_finite_are_counted_not_returned(sampler):
     assert result.failures == ["4 of 4 samples are not finite"]
 
 
+class Broken(EulerMaruyamaSampler):
+    """Leaves a bad number in the last graph of its first calls."""
+
+    def __init__(self, *args: object, bad: float, calls: int) -> None:
+        super().__init__(*args)
+        self.bad, self.calls = bad, calls
+
+    def __call__(self, *args: object) -> Batch:
+        batch = super().__call__(*args)
+        if self.calls:
+            self.calls -= 1
+            batch["pos"][-1, 0] = self.bad
+        return batch
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_samples_that_are_not_finite_are_drawn_again(sampler, bad):
+    def run(calls: int, retries: int):
+        broken = Broken(sampler.model, linear_grid(6), bad=bad, calls=calls)
+        asked: list[Data] = []
+        options = {"num": 4, "transform": CompleteGraph(), "retries": retries}
+        result = generate(broken, [template(3)], **options, accept=lambda sample: not asked.append(sample))
+        assert all(bool(sample.pos.isfinite().all()) for sample in asked)
+        return result, generate(Broken(sampler.model, linear_grid(6), bad=bad, calls=calls), [template(3)], **options)
+
+    for result in run(calls=2, retries=2):
+        assert result.failures == [None] and result.numbers == [[0, 1, 2, 3]]
+        assert all(bool(sample.pos.isfinite().all()) for sample in result.samples[0])
+    for result in run(calls=2, retries=1):
+        assert result.failures == ["1 of 4 samples are not finite"] and result.numbers == [[0, 1, 2]]
+
+
+def test_a_sample_that_was_assembled_from_finite_numbers_must_be_finite_too(sampler):
+    calls = []
+
+    def assemble(item: Data, graph: Data, values: dict[str, torch.Tensor]) -> Data:
+        calls.append(values["pos"])
+        return Data(pos=values["pos"] / (len(calls) - 1 if len(calls) < 3 else 1))
+
+    result = generate(sampler, [template(3)], num=2, transform=CompleteGraph(), assemble=assemble, retries=1)
+    assert result.failures == [None] and len(calls) == 3
+    assert torch.equal(result.samples[0][0].pos, calls[2]) and torch.equal(result.samples[0][1].pos, calls[1])
+
+
+@pytest.mark.parametrize("shift, again", [(-1, 1), (0, 0), (1, 0)])
+def test_only_what_drifts_more_than_the_most_is_drawn_again(sampler, shift, again):
+    options, tries = {"num": 5, "seed": 2, "transform": CompleteGraph()}, []
+    drifts = sorted(sample.drift for sample in generate(sampler, [template(4)], **options).samples[0])
+    assert len(set(drifts)) == 5
+    most = drifts[-1] if shift == 0 else math.nextafter(drifts[-1], shift * math.inf)
+    generate(sampler, [template(4)], **options, max_drift=most, retries=1, accept=lambda s: not tries.append(s))
+    assert len(tries) == 5 + again
+
+
+def first_noise(sampler: Sampler, templates: list[Data], seed: int = 3) -> list[list[torch.Tensor]]:
+    """The noise that the samples of each template start from."""
+    found: dict[tuple[int, int], torch.Tensor] = {}
+
+    def trace(jobs, step, t, batch):
+        if step == 0:
+            found.update(zip(jobs, batch.pos.split(batch.ptr.diff().tolist()), strict=True))
+
+    generate(sampler, templates, num=2, seed=seed, transform=CompleteGraph(), trace=trace)
+    return [[found[number, k] for k in range(2)] for number in range(len(templates))]
+
+
+def test_the_noise_of_different_graphs_differs_and_that_of_equal_ones_is_the_same(sampler):
+    other, rounded = template(4), template(4, name="again", energy=1.0, weight=torch.tensor([0.3, 0.1, 0.2, 0.4]))
+    other.z = torch.tensor([0, 1, 2, 1])
+    wired = template(4)
+    wired.edge_index = torch.tensor([[0, 1], [1, 0]])
+    one, same, *others = first_noise(sampler, [template(4), rounded, other, wired])
+    assert all(torch.equal(a, b) for a, b in zip(one, same, strict=True))
+    drawn = [*one, *(noise for pair in others for noise in pair)]
+    assert all(not torch.allclose(a, b) for i, a in enumerate(drawn) for b in drawn[:i])
+
+
+def test_noise_is_none_that_training_has_seen(sampler):
+    for k, noise in enumerate(first_noise(sampler, [template(4)])[0]):
+        for stream in range(SAMPLING):
+            generator = GraphGenerator([(3 << 32) + k], stream)
+            seen = sampler.model.process.prior(Batch.from_data_list([template(4)]), generator, torch.float64)
+            assert not torch.allclose(noise, sampler.model.process.to_data(seen).pos)
+
+
+def test_the_hash_of_a_graph_is_the_same_everywhere():
+    item = template(4, flags=torch.tensor([True, False, True, True]))
+    assert graph_key(item) == 15786057455621210268
+    small = template(4, flags=torch.tensor([True, False, True, True]), pos=torch.randn(4, 3), name="x")
+    small.z = small.z.to(torch.uint8)
+    assert graph_key(small) == 15786057455621210268
+    assert graph_key(template(4)) != 15786057455621210268 != graph_key(template(5))
+
+
+def test_measurements_stay_behind_and_what_the_network_reads_stays(sampler):
+    measured = {"energy": -3.5, "converged": True, "weight": torch.tensor(0.5), "forces": torch.ones(3, 3)}
+    identity = {"name": "a", "smiles": "C", "labels": ["u", "v", "w"], "kind": torch.tensor([2]), "about": {"level": 1}}
+    sampler.model.network.node_inputs["charge"] = torch.nn.Linear(1, 8).double()
+    charge = torch.tensor([0.5, 0.2, 0.1]).double()
+    item = template(3, **measured, **identity, charge=charge, pos=torch.ones(3, 3))
+    seen: list[Data] = []
+
+    def assemble(origin: Data, graph: Data, values: dict[str, torch.Tensor]) -> Data:
+        seen.append(origin)
+        return with_values(origin, graph, values)
+
+    (sample,) = generate(sampler, [item], transform=CompleteGraph(), assemble=assemble).samples[0]
+    (plain,) = generate(sampler, [item], transform=CompleteGraph()).samples[0]
+    assert (
+        set(sample.keys()) == set(plain.keys()) == {"z", "edge_index", "num_nodes", "charge", "pos", "drift", *identity}
+    )
+    assert torch.equal(sample.charge, charge) and sample.about == {"level": 1} and sample.num_nodes == 3
+    assert not set(measured) & set(seen[0].keys()) and set(measured) <= set(item.keys())
+
+
 class Recorder(EulerMaruyamaSampler):
     """Remembers which templates share a batch."""
 
@@ -109,6 +228,37 @@ def test_all_samples_of_a_template_share_a_batch_where_asked_for(sampler, budget
     for one, other in zip(together.samples, apart.samples, strict=True):
         for a, b in zip(one, other, strict=True):
             torch.testing.assert_close(a.pos, b.pos, rtol=1e-9, atol=1e-9)
+
+
+def test_batches_are_made_for_the_edges_that_the_network_will_see(sampler):
+    """Which nobody has found yet."""
+    sampler.model.network.neighbors = Neighbors(partial(knn_edges, k=3))
+    recorder = Recorder(sampler.model, linear_grid(2))
+    recorder.batches = []
+    generate(recorder, [template(20)], num=7, max_edges=3 * 20 * 2)
+    assert len(recorder.batches) == 4
+    sampler.model.network.neighbors = Neighbors(partial(radius_edges, radius=1.0))
+    recorder.batches = []
+    generate(recorder, [template(20)], num=7, max_edges=20 * 19 * 3)
+    assert len(recorder.batches) == 3
+
+
+@pytest.mark.parametrize(
+    "search, edges",
+    [
+        (None, [0, 90, 4]),
+        (partial(knn_edges, k=4), [0, 40, 44]),
+        (partial(knn_edges, k=100), [0, 90, 90]),
+        (partial(radius_edges, radius=2.0), [0, 90, 90]),
+        (partial(radius_edges, radius=2.0, max_neighbors=2), [0, 20, 24]),
+        (lambda *args: knn_edges(*args, k=2), [0, 90, 90]),
+    ],
+)
+def test_the_edges_that_a_network_will_see_are_counted(sampler, search, edges):
+    sampler.model.network.neighbors = None if search is None else Neighbors(search)
+    wired = template(10)
+    wired.edge_index = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
+    assert [count_edges(sampler.model, item) for item in (template(1), template(10), wired)] == edges
 
 
 def test_samples_are_moved_to_what_is_known_of_them(sampler):
@@ -140,7 +290,8 @@ def test_a_trace_sees_each_step_of_each_sample_and_the_result(sampler):
         assert [t for _, t, _ in frames] == [*sampler.grid.tolist(), 0.0]
         torch.testing.assert_close(frames[-1][2], result.samples[number][k].pos, rtol=0, atol=0)
         process = sampler.model.process
-        noise = process.prior(Batch.from_data_list([TEMPLATES[number]]), GraphGenerator([k]), torch.float64)
+        generator = GraphGenerator([noise_seed(graph_key(TEMPLATES[number]), 0, k)], SAMPLING)
+        noise = process.prior(Batch.from_data_list([TEMPLATES[number]]), generator, torch.float64)
         torch.testing.assert_close(frames[0][2], process.to_data(noise).pos)
 
 

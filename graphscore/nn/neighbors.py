@@ -168,6 +168,16 @@ class Neighbors:
             name: gather_or_fill(values, position, self.fill.get(name, 0)) for name, values in attributes.items()
         }
 
+    def most_edges(self, num_nodes: int) -> int:
+        """Edges that can be found at most in a graph of so many nodes: all ordered pairs, unless the search is limited.
+
+        A limit is known of :func:`knn_edges` and :func:`radius_edges` with options bound by ``functools.partial``.
+        """
+        limits = {knn_edges: "k", radius_edges: "max_neighbors"}
+        search, options = getattr(self.find, "func", None), getattr(self.find, "keywords", {})
+        limit = options.get(limits.get(search))
+        return num_nodes * (num_nodes - 1 if limit is None else min(limit, num_nodes - 1))
+
 
 NEIGHBORS: dict[str, Callable[..., Tensor]] = {"knn": knn_edges, "radius": radius_edges}
 

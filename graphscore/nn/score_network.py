@@ -128,6 +128,13 @@ class ScoreNetwork(nn.Module):
             outputs[name] = outputs.get(name, 0) + vectors[:, channel]
         return outputs
 
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the attributes that it reads beside the diffusing fields, each once."""
+        embedded = [*self.node_inputs, *self.edge_inputs, *self.graph_inputs]
+        named = [*embedded, *self.vectors, self.positions, self.chirality]
+        return [name for name in dict.fromkeys(named) if name is not None and name not in self.fields]
+
     def _edges(self, batch: Batch, pos: Tensor, num_graphs: int) -> tuple[Tensor, Tensor | None]:
         """All edges ``[2, E]``, and the sum of their embedded attributes ``[E, edge_channels]``."""
         edge_index, attributes = batch.edge_index, {name: _read(batch, name) for name in self.edge_inputs}

@@ -21,10 +21,11 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
 from graphscore.config import TrainingConfig
+from graphscore.generators import VALIDATION
 from graphscore.nn.backbone import SizedBackbone
 from graphscore.train.ema import EMA
 from graphscore.train.loading import StepBatchSampler
-from graphscore.train.task import VALIDATION, ScoreMatchingTask
+from graphscore.train.task import ScoreMatchingTask
 
 RESUME_FILE = "last.ckpt"
 # Lightning's names: "mixed" keeps weights, optimiser and checkpoints in float32.

@@ -11,15 +11,12 @@ from torch_geometric.data import Batch
 
 from graphscore import times
 from graphscore.denoiser import ScoreModel
-from graphscore.generators import GraphGenerator, mix_seed
+from graphscore.generators import AUGMENTATION, TRAINING, GraphGenerator, mix_seed
 from graphscore.objectives import Objective, Reduce
 from graphscore.sdes import SDE
 
 TimeDensity = Callable[[Tensor, SDE], Tensor]
 Augment = Callable[[Batch, GraphGenerator], Batch]
-
-# Streams of randomness that know nothing of each other.
-TRAINING, VALIDATION, AUGMENTATION = 0, 1, 2
 
 
 class TaskOutput(NamedTuple):
