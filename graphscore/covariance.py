@@ -17,6 +17,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore import ops
+from graphscore.autograd import outside_inference_mode
 from graphscore.fields import Field
 
 _ROUND_SIZES = [base << k for k in range(60) for base in (8, 12)]
@@ -189,7 +190,8 @@ class LaplacianCovariance(Covariance):
         # One row more, for the places without a node.
         factors, x = F.pad(self._of_modes(function).to(x), (0, 1)), F.pad(x, (0, 0, 0, 1))
         if x.dtype not in self._vectors:
-            self._vectors[x.dtype] = [basis.to(x.dtype) for basis in self._vectors[torch.float64]]
+            with outside_inference_mode(), torch.no_grad():  # they outlive the call
+                self._vectors[x.dtype] = [basis.to(x.dtype) for basis in self._vectors[torch.float64]]
         parts = [x.new_zeros(0, x.shape[1])]
         # In training in lower precision, that of a network, noise keeps its own.
         with torch.autocast(x.device.type, enabled=False):

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from graphscore import ops
+from graphscore.autograd import differentiable, outside_inference_mode
 from graphscore.generators import Generator
 
 RowFunction = Callable[[Tensor], Tensor]
@@ -139,12 +140,14 @@ def random_directions(
 
 def _linearize(function: RowFunction, x: Tensor, create_graph: bool) -> tuple[Tensor, RowFunction]:
     """The value at ``x`` and the product with the transposed Jacobian there."""
-    with torch.enable_grad():
+    with outside_inference_mode(), torch.enable_grad():
+        x = differentiable(x)
         x = x if x.requires_grad else x.detach().requires_grad_()
         value = function(x)
     if value.shape != x.shape:
         raise ValueError(f"The function must give rows of shape {list(x.shape)}, but gave {list(value.shape)}")
 
+    @outside_inference_mode()
     def pull_back(cotangent: Tensor) -> Tensor:
         if not value.requires_grad:
             return torch.zeros_like(x)

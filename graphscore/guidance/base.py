@@ -9,6 +9,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore import ops
+from graphscore.autograd import check_differentiable
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import Field, replace
 from graphscore.process import per_row
@@ -69,8 +70,12 @@ class Posterior:
         t: One time per graph, shape ``[B]``.
         through_network: Which of the two covariances.
 
+    Inside ``torch.inference_mode()`` it is to be made, and used, within
+    :func:`~graphscore.autograd.outside_inference_mode`.
+
     Raises:
-        ValueError: If the model's output cannot be differentiated by its input, though it must.
+        ValueError: If the model's output cannot be differentiated by its input, though it must; a model that was made
+            inside ``torch.inference_mode()`` cannot.
 
     References:
         Efron (2011), Tweedie's formula and selection bias, equation 2.8 (mean and variance).
@@ -84,6 +89,7 @@ class Posterior:
         if not through_network:
             self._mean = self.mean = model(batch, t)
             return
+        check_differentiable(model)
         with torch.enable_grad():
             noisy = {name: batch[name] for name in model.fields}
             self._xt = {name: x if x.requires_grad else x.detach().requires_grad_() for name, x in noisy.items()}

@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import Batch
 
+from graphscore.autograd import check_differentiable, differentiable, outside_inference_mode
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import replace
 from graphscore.guidance.base import Guidance, Posterior
@@ -67,7 +68,9 @@ class EnergyGuidance(Guidance):
         self.through_network = through_network
         self.needs_signal = model.needs_signal or through_network
 
+    @outside_inference_mode()
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
+        batch, t = differentiable(batch), differentiable(t)
         posterior = Posterior(self.model, batch, t, self.through_network)
         step = posterior.multiply(self._gradient(batch, posterior.mean))
         scaled = {name: -self.scale * shift for name, shift in step.items()}
@@ -75,7 +78,9 @@ class EnergyGuidance(Guidance):
 
     def _gradient(self, batch: Batch, x0_hat: dict[str, Tensor]) -> dict[str, Tensor]:
         """Gradient of the energy at the posterior mean, in units of the fields' scales."""
-        differentiable = torch.is_grad_enabled()
+        recording = torch.is_grad_enabled()
+        if isinstance(self.energy, nn.Module):
+            check_differentiable(self.energy)
         with torch.enable_grad():
             clean = {name: x if x.requires_grad else x.detach().requires_grad_() for name, x in x0_hat.items()}
             energy = self.energy(self.process.to_data(replace(batch, clean)))
@@ -89,7 +94,7 @@ class EnergyGuidance(Guidance):
             gradients = torch.autograd.grad(
                 energy.sum(),
                 list(clean.values()),
-                create_graph=differentiable,
+                create_graph=recording,
                 allow_unused=True,
                 materialize_grads=True,
             )

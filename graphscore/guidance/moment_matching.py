@@ -12,6 +12,7 @@ from torch.func import jvp
 from torch_geometric.data import Batch
 
 from graphscore import ops
+from graphscore.autograd import differentiable, outside_inference_mode
 from graphscore.denoiser import ScoreModel
 from graphscore.guidance.base import Guidance, Posterior
 
@@ -78,10 +79,12 @@ class Restraint(Guidance):
     def residual_index(self, batch: Batch) -> Tensor:
         """Graph of each residual, shape ``[M]``."""
 
+    @outside_inference_mode()
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
+        batch, t = differentiable(batch), differentiable(t)
         posterior = Posterior(self.model, batch, t, self.through_network)
         name, scale = self.field.name, self.field.scale
-        differentiable = torch.is_grad_enabled()
+        recording = torch.is_grad_enabled()
 
         def residuals(x: Tensor) -> Tensor:
             return self.residuals(batch, scale * x)
@@ -92,7 +95,7 @@ class Restraint(Guidance):
             value = residuals(x)
 
         def spread(u: Tensor) -> dict[str, Tensor]:
-            (pulled,) = torch.autograd.grad(value, x, u, retain_graph=True, create_graph=differentiable)
+            (pulled,) = torch.autograd.grad(value, x, u, retain_graph=True, create_graph=recording)
             return posterior.multiply({name: pulled})
 
         # In units of 1/k, or of the covariance where k is infinite: both ends of the range are exact.
@@ -101,7 +104,7 @@ class Restraint(Guidance):
         def system(u: Tensor) -> Tensor:
             return own * u + stiffness * jvp(residuals, (x,), (spread(u)[name],))[1]
 
-        target = stiffness * (value if differentiable else value.detach())
+        target = stiffness * (value if recording else value.detach())
         weights = solve(system, target, self.residual_index(batch), batch.num_graphs, self.num_iterations)
         return self._moved(batch, posterior.mean, {f: -shift for f, shift in spread(weights).items()}, self.max_step)
 

@@ -11,6 +11,7 @@ from torch_geometric.data import Batch
 
 from graphscore import ops
 from graphscore.alignment import align
+from graphscore.autograd import TensorMemo
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import Field
 from graphscore.guidance.base import read
@@ -100,7 +101,7 @@ class Repulsion:
         self.bandwidth = bandwidth
         self.kernel = kernel
         self.rigid = rigid
-        self._known: tuple[Tensor, int, Tensor, _Pairs] | None = None
+        self._known: TensorMemo[_Pairs] = TensorMemo()
 
     def __call__(self, batch: Batch) -> Tensor:
         """Compute the energy of each graph, in units of the strength: shape ``[B]``."""
@@ -116,12 +117,13 @@ class Repulsion:
     def _pairs(self, batch: Batch) -> _Pairs:
         # All steps of a sampler share these tensors: their batches are shallow copies of one another.
         group = read(batch, self.group, [batch.num_graphs])
-        owner = batch.edge_index if self.field.level == "edge" else batch.batch
-        known = self._known
-        if known is None or known[0] is not group or known[1] != group._version or known[2] is not owner:
+        owners = [batch.batch, batch.edge_index] if self.field.level == "edge" else [batch.batch]
+
+        def find() -> _Pairs:
             rows = ops.count(self.field.index(batch), batch.num_graphs)
-            known = self._known = group, group._version, owner, _find_pairs(group, rows, self.group)
-        return known[3]
+            return _find_pairs(group, rows, self.group)
+
+        return self._known.get([group, *owners], batch.num_graphs, find)
 
 
 def _find_pairs(group: Tensor, rows: Tensor, name: str) -> _Pairs:

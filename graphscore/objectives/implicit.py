@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
+from graphscore.autograd import check_differentiable, differentiable, outside_inference_mode
 from graphscore.denoiser import Score
 from graphscore.divergence import RowFunction, jacobian_diagonal
 from graphscore.fields import Field, replace
@@ -73,6 +74,9 @@ def score_divergence(model: Score, batch: Batch, t: Tensor, field: Field) -> tup
 
 def score_function(model: Score, batch: Batch, t: Tensor, field: Field) -> RowFunction:
     """The score of a field as a function of its rows ``[rows, width]``, projected onto the field's space first."""
+    check_differentiable(model)
+    with outside_inference_mode():
+        batch, t = differentiable(batch), differentiable(t)
     index = field.index(batch)
 
     def function(x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
+from graphscore.autograd import differentiable, outside_inference_mode
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import replace
 from graphscore.generators import Generator
@@ -82,6 +83,7 @@ class Sampler(ABC):
             The batch at time ``s``, and the memory for the next step.
         """
 
+    @outside_inference_mode()
     @torch.no_grad()
     def __call__(self, template: Batch, generator: Generator = None, callback: Callback | None = None) -> Batch:
         """Sample the fields of the given graphs.
@@ -93,8 +95,10 @@ class Sampler(ABC):
                 of the fields' scales.
 
         Returns:
-            A copy of the template with the fields sampled, in data units.
+            A copy of the template with the fields sampled, in data units: tensors without gradients, which may be
+            differentiated later on even if sampling was called inside ``torch.inference_mode()``.
         """
+        template = differentiable(template)
         parameter = next(self.model.parameters(), None)
         dtype = None if parameter is None else parameter.dtype
         batch = self.model.process.prior(template, generator, dtype, float(self.grid[0]), self.prior_scale)
@@ -104,13 +108,15 @@ class Sampler(ABC):
             batch = replace(batch, self.model(batch, last))
         return self.model.process.to_data(drop_estimates(batch, self.model))
 
+    @outside_inference_mode()
     @torch.no_grad()
     def integrate(self, batch: Batch, generator: Generator = None, callback: Callback | None = None) -> Batch:
         """Carry a batch at the first time of the grid to the last, in units of the fields' scales.
 
         For a self-conditioned model it also carries, from step to step, what was estimated last.
         """
-        grid, memory = self.grid.to(batch.batch.device), None
+        batch, memory = differentiable(batch), None
+        grid = self.grid.to(batch.batch.device)
         times = self.grid.tolist()
         if callback is not None:
             callback(0, times[0], batch)

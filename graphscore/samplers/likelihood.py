@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
+from graphscore.autograd import check_differentiable, differentiable, outside_inference_mode
 from graphscore.denoiser import ScoreModel
 from graphscore.divergence import Projection, divergence, projected_divergence, random_directions
 from graphscore.fields import Field, replace
@@ -35,6 +36,7 @@ class LogDensity(NamedTuple):
     num_evaluations: Tensor
 
 
+@outside_inference_mode()
 @torch.no_grad()
 def log_density(
     model: ScoreModel,
@@ -89,6 +91,8 @@ def log_density(
     end = last if end is None else end
     if not 0 < start < end <= 1:
         raise ValueError(f"The flow runs from `start` to a later `end` in (0, 1], but they are {start} and {end}")
+    check_differentiable(model)
+    batch = differentiable(batch)
     num_graphs, device = batch.num_graphs, batch.batch.device
     clean = {field.name: field.read(batch) for field, _ in model.process}
     batch = replace(batch, clean)

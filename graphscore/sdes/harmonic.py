@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 from torch_geometric.data import Batch
 
+from graphscore.autograd import TensorMemo
 from graphscore.covariance import Covariance, LaplacianCovariance
 from graphscore.fields import Field
 from graphscore.sdes.base import SDE
@@ -22,7 +21,7 @@ class HarmonicSDE(SDE):
     The prior is that of masses on springs along the edges: nodes that are joined start close to each other. Separate
     components (salts), isolated nodes and empty graphs are fine: what no spring holds has the standard deviation
     ``component_std``; see :class:`~graphscore.covariance.LaplacianCovariance`. The eigenproblems of a batch are solved
-    once, when the batch is first met.
+    once, when the batch is first met, and kept while its edges stay the same.
 
     Args:
         schedule: Gives alpha and std; by default the straight path.
@@ -58,20 +57,13 @@ class HarmonicSDE(SDE):
         self.component_std = component_std
         self.edge_mask = edge_mask
         self.max_time = schedule.max_time
-        self._known = WeakTensorKeyDictionary()
+        self._known: TensorMemo[LaplacianCovariance] = TensorMemo()
 
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}({self.schedule}, stiffness={self.stiffness}, component_std={self.component_std}, "
             f"edge_mask={self.edge_mask!r})"
         )
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A copy starts without the covariances of batches: weak references can be neither copied nor pickled.
-        return {name: value for name, value in self.__dict__.items() if name != "_known"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _known=WeakTensorKeyDictionary())
 
     def alpha(self, t: Tensor) -> Tensor:  # noqa: D102 (documented on SDE)
         return self.schedule.alpha(t)
@@ -106,25 +98,27 @@ class HarmonicSDE(SDE):
 
     def covariance(self, batch: Batch, field: Field) -> Covariance:  # noqa: D102
         # All steps of a sampler share the tensor of edges: their batches are shallow copies of one another.
-        edges, nodes = batch.edge_index, batch.batch
-        known = self._known.get(edges)
-        if known is None or known[0] is not nodes or known[1] != edges._version:
-            known = self._known[edges] = (nodes, edges._version, {})
-        if field.zero_mean not in known[2]:
-            known[2][field.zero_mean] = LaplacianCovariance(
+        edges, nodes, springs = batch.edge_index, batch.batch, self._springs(batch)
+        numbers = (batch.num_graphs, field.zero_mean, self.stiffness, self.component_std)
+
+        def solve() -> LaplacianCovariance:
+            return LaplacianCovariance(
                 nodes,
                 batch.num_graphs,
-                edges if self.edge_mask is None else edges[:, self._springs(batch)],
+                edges if springs is None else edges[:, springs.to(torch.bool)],
                 zero_mean=field.zero_mean,
                 stiffness=self.stiffness,
                 component_std=self.component_std,
             )
-        return known[2][field.zero_mean]
 
-    def _springs(self, batch: Batch) -> Tensor:
+        return self._known.get([edges, nodes] if springs is None else [edges, nodes, springs], numbers, solve)
+
+    def _springs(self, batch: Batch) -> Tensor | None:
+        if self.edge_mask is None:
+            return None
         mask = batch.get(self.edge_mask)
         if not isinstance(mask, Tensor) or mask.shape != (batch.edge_index.shape[1],):
             got = f"has shape {list(mask.shape)}" if isinstance(mask, Tensor) else f"is {type(mask).__name__}"
             wanted = [batch.edge_index.shape[1]]
             raise ValueError(f"HarmonicSDE: the edge mask {self.edge_mask!r} must have shape {wanted}, but {got}")
-        return mask.to(torch.bool)
+        return mask

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.testing import assert_close
+from torch_geometric.data import Batch, Data
 
 from graphscore import ops, times
 from graphscore.fields import Field, replace
@@ -134,6 +135,18 @@ def test_pairs_are_formed_once(sde, batch, monkeypatch):
     other = replace(ragged_batch(SIZES[::-1]), {"group": batch.group, "mean": batch.mean})
     with pytest.raises(ValueError, match="have 3 and 1 rows"):  # the same groups, but of other graphs
         guided(other, T)
+
+
+def test_edges_of_other_graphs_make_other_pairs():
+    """Rows of an edge-level field belong to the graphs of their nodes: the same edges may be in others next time."""
+    edges = torch.tensor([[0, 1], [1, 0]])
+    graphs = [Data(edge_index=edges, x=torch.arange(2.0)[:, None].double() * k, num_nodes=2) for k in (1, 2, 5)]
+    batch = Batch.from_data_list(graphs)
+    batch.group = torch.zeros(3, dtype=torch.long)
+    repulsion = Repulsion(Field("x", "edge"), "group", 2.0)
+    assert (repulsion(batch) > 0).all()
+    with pytest.raises(ValueError, match="but have 4 and 2 rows"):
+        repulsion(replace(batch, {"batch": torch.tensor([0, 0, 0, 0, 1, 1])}))
 
 
 def test_all_pairs_of_a_group_and_no_others():

@@ -81,6 +81,21 @@ def test_eigenproblems_are_solved_once_and_forgotten_with_the_batch():
     assert len(sde._known) == 0
 
 
+def test_another_mask_brings_another_covariance():
+    """The same edges with other springs, as where a molecule is sampled with some of its bonds broken."""
+    sde, batch = HarmonicSDE(edge_mask="bond"), ragged_batch((4, 5))
+    some, all_edges = torch.arange(batch.num_edges) % 3 == 0, torch.ones(batch.num_edges, dtype=torch.bool)
+    x = torch.randn(9, 3, dtype=torch.float64)
+    first = sde.covariance(replace(batch, {"bond": some}), FIELD)
+    assert sde.covariance(replace(batch, {"bond": some}), FIELD) is first
+    expected = HarmonicSDE().covariance(batch, FIELD).multiply(x)
+    assert_close(sde.covariance(replace(batch, {"bond": all_edges}), FIELD).multiply(x), expected)
+    before = sde.covariance(replace(batch, {"bond": some}), FIELD).multiply(x)
+    some |= True
+    assert not torch.allclose(before, expected)
+    assert_close(sde.covariance(replace(batch, {"bond": some}), FIELD).multiply(x), expected)
+
+
 def test_copies_and_pickles():
     sde, batch = HarmonicSDE(VPSDE(), stiffness=3.0, edge_mask=None), ragged_batch()
     before = sde.covariance(batch, FIELD).multiply(batch.pos)
