@@ -15,7 +15,7 @@ from graphscore.data.molecules import flat_smiles, mol_from_data
 from graphscore.data.writers import check_output, write_json
 from graphscore.evaluation import Measures, Method, baseline, evaluate_methods
 from graphscore.metrics.comparison import Attempt
-from graphscore.registry import find
+from graphscore.registry import Trusted, find
 from graphscore.request import Request
 from graphscore.sampled import Sampled
 from graphscore.sampling import Session
@@ -32,6 +32,7 @@ def benchmark(
     part: str = "test",
     limit: int | None = None,
     checkpoint: Path | None = None,
+    trust: Trusted = (),
     request: Request | None = None,
     measures: Measures | None = None,
     baselines: Sequence[str] = (),
@@ -46,6 +47,7 @@ def benchmark(
         part: ``"test"``, or ``"val"`` for choices that must not be made on test molecules.
         limit: Only the first so many molecules; all by default.
         checkpoint: Model file or folder of a run; by default the weights that come with the package.
+        trust: For models with components of one's own, see :func:`graphscore.build.load_model`.
         request: How to sample; its ``num`` does not count.
         measures: What is measured.
         baselines: Keys of :data:`~graphscore.baselines.BASELINES`, with the same seed.
@@ -70,7 +72,7 @@ def benchmark(
     out = None if out is None else check_output(out, [".json"])
     if part not in ("val", "test"):
         raise ValueError(f"part must be 'val' or 'test', but is {part!r}: models know the others")
-    session = Session(shipped_checkpoint() if checkpoint is None else checkpoint, request)
+    session = Session(shipped_checkpoint() if checkpoint is None else checkpoint, request, trust)
     groups = load_dataset(DATASET, sources=[source]).groups(part)[:limit]
     if not groups:
         raise ValueError(f"The list {source!r} has no molecules in the part {part!r}")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch_geometric.data import Batch, Data
+from torch_geometric.transforms import Compose
 
-from graphscore.config import Component, Config, Features, check_config
+from graphscore.components import Component, bind, check_options, create
+from graphscore.config import Config, Features, check_config
 from graphscore.data import DATASETS, Dataset
 from graphscore.data.transforms import TRANSFORMS
 from graphscore.denoiser import Denoiser, ScoreModel
@@ -25,7 +27,7 @@ from graphscore.nn.neighbors import NEIGHBORS, Neighbors
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.objectives import OBJECTIVES, WEIGHTS, Objective, denoising_score_matching
 from graphscore.process import ForwardProcess
-from graphscore.registry import find
+from graphscore.registry import NOTHING, Trust, Trusted, find, is_import_path
 from graphscore.samplers import SAMPLERS, Sampler
 from graphscore.sdes import SDE, SDES
 from graphscore.self_conditioning import SelfConditioning, choose_self_conditioned
@@ -34,49 +36,15 @@ from graphscore.train.checkpoint import Checkpoint, load_checkpoint
 from graphscore.train.task import Augment, ScoreMatchingTask
 
 
-def create(component: Component, registry: Mapping[str, Any], kind: str, *args: Any, **kwargs: Any) -> Any:
-    """Call a component's constructor with its options.
-
-    Raises:
-        ValueError: If there is no such component, or it does not take these options.
-    """
-    target = find(component.name, registry, kind)
-    try:
-        return target(*args, **kwargs, **component.options)
-    except TypeError as error:
-        raise ValueError(f"The {kind} {component.name!r} does not take these options: {error}") from error
-
-
-def bind(component: Component, registry: Mapping[str, Any], kind: str) -> Callable[..., Tensor]:
-    """Set a function's options.
-
-    Raises:
-        ValueError: If there is no such function, or it does not take these options.
-    """
-    function = find(component.name, registry, kind)
-    try:
-        inspect.signature(function).bind_partial(**component.options)
-    except TypeError as error:
-        raise ValueError(f"The {kind} {component.name!r} does not take these options: {error}") from error
-    return partial(function, **component.options)
-
-
 def build_dataset(config: Config, *, transformed: bool = True) -> Dataset:
     """Load the data set of a configuration, its graphs transformed for the network or as they are."""
     transform = build_transform(config) if transformed else None
-    return create(config.data.dataset, DATASETS, "data set", transform=transform)
+    return create(config.data.dataset, DATASETS, "data set", config.trust, transform=transform)
 
 
-def build_transform(config: Config) -> Callable[[Data], Data]:
+def build_transform(config: Config) -> Compose:
     """Chain the transforms of a configuration."""
-    transforms = [create(component, TRANSFORMS, "transform") for component in config.data.transforms]
-
-    def apply(data: Data) -> Data:
-        for transform in transforms:
-            data = transform(data)
-        return data
-
-    return apply
+    return Compose([create(component, TRANSFORMS, "transform", config.trust) for component in config.data.transforms])
 
 
 def measure_scales(config: Config, items: list[Data]) -> Config:
@@ -96,28 +64,30 @@ def build_process(config: Config) -> ForwardProcess:
     """Build the forward process; scales must be numbers (see :func:`measure_scales`)."""
     return ForwardProcess(
         {
-            Field(field.name, field.level, float(field.scale), field.zero_mean, field.width): build_sde(field.sde)
+            Field(field.name, field.level, float(field.scale), field.zero_mean, field.width): build_sde(
+                field.sde, config.trust
+            )
             for field in config.fields
         }
     )
 
 
-def build_sde(component: Component) -> SDE:
+def build_sde(component: Component, trust: Trust = NOTHING) -> SDE:
     """Build a noise process; its ``schedule``, if it has one, is a component of the same kind."""
     schedule = component.options.get("schedule")
     if schedule is None:
-        return create(component, SDES, "SDE")
+        return create(component, SDES, "SDE", trust)
     if isinstance(schedule, str):
         schedule = {"name": schedule}
     if not isinstance(schedule, dict) or not isinstance(schedule.get("name"), str):
         raise ValueError(f"The schedule of the SDE {component.name!r} must have a name, but is {schedule!r}")
-    nested = build_sde(Component.model_validate(schedule))
-    return create(component.model_copy(update={"schedule": nested}), SDES, "SDE")
+    nested = build_sde(Component.model_validate(schedule), trust)
+    return create(component.model_copy(update={"schedule": nested}), SDES, "SDE", trust)
 
 
 def build_model(config: Config) -> ScoreModel:
     """Build the denoiser with fresh weights from PyTorch's global generator."""
-    backbone = create(config.network.backbone, BACKBONES, "backbone")
+    backbone = create(config.network.backbone, BACKBONES, "backbone", config.trust)
     network = (SelfConditionedNetwork if config.network.self_condition else ScoreNetwork)(
         backbone,
         {field.name: field.width for field in config.fields},
@@ -148,7 +118,7 @@ def build_neighbors(config: Config) -> Neighbors | None:
         return None
     options = component.options
     fill = options.pop("fill", {})
-    search = partial(find(component.name, NEIGHBORS, "neighbors"), **options)
+    search = bind(Component.model_validate({**options, "name": component.name}), NEIGHBORS, "neighbors", config.trust)
     try:
         # On no graphs at all, for wrong options to be named before training.
         search(torch.empty(0, 3), torch.empty(0, dtype=torch.long), 0)
@@ -160,7 +130,7 @@ def build_neighbors(config: Config) -> Neighbors | None:
 def build_task(config: Config, model: ScoreModel) -> ScoreMatchingTask:
     """Build what a training step computes."""
     training = config.training
-    density = bind(training.times, DENSITIES, "time density")
+    density = bind(training.times, DENSITIES, "time density", config.trust)
     objective = build_objective(config)
     return ScoreMatchingTask(model, density, objective, training.reduce, training.seed, build_augment(config))
 
@@ -172,7 +142,7 @@ def build_augment(config: Config) -> Augment | None:
     if training.conditions:
         _check_null_values(config)
         steps.append(partial(_drop, build_conditions(config), training.drop_probability))
-    steps += [create(component, AUGMENTATIONS, "augmentation") for component in training.augmentations]
+    steps += [create(component, AUGMENTATIONS, "augmentation", config.trust) for component in training.augmentations]
     if config.network.self_condition:
         steps.append(choose_self_conditioned)
     return partial(_chain, steps) if steps else None
@@ -210,24 +180,27 @@ def _check_null_values(config: Config) -> None:
 def build_guidance(config: Config, model: ScoreModel) -> ScoreModel:
     """Put the guidance of a configuration around a model, the first innermost."""
     for component in config.sampling.guidance:
-        defaults = {"conditions": build_conditions(config)} if component.name == "classifier-free" else {}
-        model = create(component, GUIDANCE, "guidance", model, **defaults)
+        # Guidance that leaves conditions out is told those that training leaves out.
+        wanted = inspect.signature(find(component.name, GUIDANCE, "guidance", config.trust)).parameters
+        told = {"conditions": build_conditions(config)} if "conditions" in wanted else {}
+        model = create(component, GUIDANCE, "guidance", config.trust, model, **told)
     return model
 
 
 def build_objective(config: Config) -> Objective:
     """Build the objective with its options and weight; a function of one's own takes clean data."""
     component, weight = config.training.objective, config.training.weight
-    objective = find(component.name, OBJECTIVES, "objective")
+    objective = find(component.name, OBJECTIVES, "objective", config.trust)
     if not isinstance(objective, Objective):
         objective = Objective(objective)
     options = component.options
     if "weight" in options:
         raise ValueError("The weight of an objective is not among its options; set training.weight")
+    check_options(component, objective.function, "objective")
     if weight is None and objective.function is denoising_score_matching:
         weight = Component(name="edm")
     if weight is not None:
-        options["weight"] = bind(weight, WEIGHTS, "weight")
+        options["weight"] = bind(weight, WEIGHTS, "weight", config.trust)
     if config.network.self_condition and objective.takes_samples:
         raise ValueError(
             "network.self_condition needs an objective that regresses on clean data, since no derivative goes through "
@@ -240,27 +213,33 @@ def build_sampler(config: Config, model: ScoreModel) -> Sampler:
     """Build the sampler of a model with its guidance, and the time grid, which is that of the first field's process."""
     sampling = config.sampling
     _, sde = next(iter(model.process))
-    grid = create(sampling.grid, GRIDS, "time grid", sampling.num_steps, sde)
-    sampler = create(sampling.sampler, SAMPLERS, "sampler", build_guidance(config, model), grid)
+    grid = create(sampling.grid, GRIDS, "time grid", config.trust, sampling.num_steps, sde)
+    component, method = sampling.sampler, sampling.sampler.options.get("method")
+    if isinstance(method, str) and is_import_path(method):
+        component = component.model_copy(update={"method": find(method, SAMPLERS, "sampler", config.trust)})
+    sampler = create(component, SAMPLERS, "sampler", config.trust, build_guidance(config, model), grid)
     sampler.prior_scale = sampling.prior_scale
     return sampler
 
 
-def load_model(path: str | Path) -> tuple[ScoreModel, Config, dict[str, Any]]:
-    """Load a trained model.
+def load_model(path: str | Path, trust: Trusted = ()) -> tuple[ScoreModel, Config, dict[str, Any]]:
+    """Load a trained model. Nothing in the file is executed, but what is trusted.
 
     Args:
         path: A ``model.safetensors``, or the folder of a run.
+        trust: For models with components of one's own: the modules that define them, by name or as they are, or the
+            classes and functions themselves; see :class:`~graphscore.registry.Trust`.
 
     Returns:
         The denoiser in evaluation mode, its configuration, and what is known of its training.
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
-        ValueError: If it cannot be read, or its tensors do not fit its configuration.
+        ValueError: If it cannot be read, a component is neither known nor trusted, or its tensors do not fit its
+            configuration.
     """
     checkpoint: Checkpoint = load_checkpoint(path)
-    config = check_config(checkpoint.config, str(path))
+    config = check_config(checkpoint.config, str(path), Trust(trust))
     with torch.random.fork_rng(devices=[]):
         model = build_model(config)
     load_weights(model, checkpoint, f"The tensors in {path} do not fit its configuration")

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
+import reprlib
+import sys
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, Tag, ValidationError
+
+from graphscore.components import Component, Named, component_names
+from graphscore.registry import NOTHING, Trust, Trusted, is_import_path
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Component(BaseModel):
-    """Something from a registry, or ``package.module:Class``, with its constructor's options."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    name: str
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The constructor's keyword arguments."""
-        return dict(self.model_extra or {})
-
-
-Named = Annotated[Component, BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value)]
-"""A component that may be given by its name alone."""
 
 
 class DataConfig(_Strict):
@@ -156,13 +145,28 @@ class SamplingConfig(_Strict):
 
 
 class Config(_Strict):
-    """A whole run."""
+    """A whole run.
+
+    Its :attr:`trust` comes from whoever runs the program, never from the values: it is neither read nor written.
+    """
 
     data: DataConfig
     fields: tuple[FieldConfig, ...] = Field(min_length=1)
     network: NetworkConfig
     training: TrainingConfig
     sampling: SamplingConfig = SamplingConfig()
+    _trust: Trust = PrivateAttr(default=NOTHING)
+
+    @property
+    def trust(self) -> Trust:
+        """What import paths may be followed to build its components."""
+        return self._trust
+
+    def trusting(self, items: Trusted) -> Config:
+        """The same run with trust in more, see :class:`~graphscore.registry.Trust`."""
+        copy = self.model_copy()
+        copy._trust = self._trust.and_in(items)
+        return copy
 
     def with_file(self, path: str | Path) -> Config:
         """The same run on the graphs of a file instead of its data set."""
@@ -198,6 +202,9 @@ def named_configs() -> list[str]:
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a configuration by name or from a YAML file.
 
+    It is taken for what whoever runs the program wants: import paths in it are trusted, and told on stderr, one a line
+    with the key that holds it, before anything is imported.
+
     Args:
         source: A name from :func:`named_configs`, or the path of a ``.yaml`` file.
         overrides: Changes such as ``"training.max_steps=100"``; the value is read as YAML.
@@ -225,26 +232,34 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ValueError(f"{source} must hold a mapping with keys {list(Config.model_fields)}")
     for override in overrides:
         _override(values, override)
-    return check_config(values, str(source))
+    config = check_config(values, str(source))
+    paths = {key: name for key, name in component_names(config) if is_import_path(name)}
+    for key, name in paths.items():
+        print(f"Configuration {source}: {key} imports {name}", file=sys.stderr)
+    return config.trusting(paths.values())
 
 
-def check_config(values: dict[str, Any], source: str) -> Config:
+def check_config(values: Any, source: str, trust: Trust = NOTHING) -> Config:
     """Check plain values against the schema.
 
     Args:
         values: As read from YAML or a checkpoint.
         source: Where they come from, for the error.
+        trust: What import paths may be followed to build its components. None are by default, since anybody may have
+            written the values.
 
     Raises:
         ValueError: With one sentence that names the first wrong key.
     """
     try:
-        return Config.model_validate(values)
+        config = Config.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        got = "" if first["type"] == "missing" else f", but got {first['input']!r}"
-        raise ValueError(f"Configuration {source}: {key}: {first['msg']}{got}") from error
+        key = f"{'.'.join(map(str, first['loc']))}: " if first["loc"] else ""
+        got = "" if first["type"] == "missing" else f", but got {reprlib.repr(first['input'])}"
+        raise ValueError(f"Configuration {source}: {key}{first['msg']}{got}") from error
+    config._trust = trust
+    return config
 
 
 def _override(values: dict[str, Any], override: str) -> None:

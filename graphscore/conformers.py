@@ -21,6 +21,7 @@ from graphscore.data.molecules import Chem, data_from_mol, rdBase
 from graphscore.data.smiles import mol_from_smiles
 from graphscore.fragments import Fragment
 from graphscore.generate import Progress
+from graphscore.registry import Trusted
 from graphscore.request import Request
 from graphscore.sampling import Session
 
@@ -71,6 +72,7 @@ def generate_conformers(
     *,
     seed: int = 0,
     checkpoint: str | Path | None = None,
+    trust: Trusted = (),
     refine: str = "none",
     energy_rank: bool = False,
     diverse: bool = False,
@@ -93,6 +95,7 @@ def generate_conformers(
         seed: From 0 to 2**31 - 1. Conformer k of a molecule depends on the molecule, the seed and k alone (if
             ``diverse``, on ``num`` too).
         checkpoint: Model file, or folder of a run; by default the weights that come with the package.
+        trust: For models with components of one's own, see :func:`graphscore.build.load_model`.
         refine: ``"mmff"`` to relax all atoms in the MMFF94 force field, ``"none"`` not to.
         energy_rank: Whether to sort the conformers by their MMFF94 energy.
         diverse: Whether the conformers of a molecule shall keep away from each other.
@@ -112,7 +115,7 @@ def generate_conformers(
     """
     fragment = None if fix is None else Fragment(fix[0], data_from_mol(fix[1]))
     request = Request(num, seed, sampler, num_steps, refine, energy_rank, diverse, fragment, workers=workers)
-    session = Session(shipped_checkpoint() if checkpoint is None else Path(checkpoint), request)
+    session = Session(shipped_checkpoint() if checkpoint is None else Path(checkpoint), request, trust)
     given = [molecules] if isinstance(molecules, str | Chem.Mol) else list(molecules)
     mols: list[Chem.Mol | None] = [None] * len(given)
     failures: list[str | None] = [None] * len(given)

@@ -64,7 +64,7 @@ def run_demo(config: Config, out: Path, *, num_groups: int = 60, progress: bool 
         (out / name).unlink(missing_ok=True)
     model_path, dataset = train(config, out, progress=progress)
     trained = time.monotonic()
-    model, config, info = load_model(model_path)
+    model, config, info = load_model(model_path, config.trust)
     seed = config.training.seed
     # Not transformed: samples are copies of these, and shall be fit to be written and read again.
     groups = build_dataset(config, transformed=False).groups("test")

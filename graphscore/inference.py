@@ -14,6 +14,7 @@ from graphscore.data.readers import ReadResult, read, read_smiles
 from graphscore.data.sources import check_source
 from graphscore.data.writers import check_output, write, write_json
 from graphscore.generate import Progress
+from graphscore.registry import Trusted
 from graphscore.request import Request
 from graphscore.sampled import Sampled
 from graphscore.sampling import POS, Session
@@ -64,6 +65,7 @@ class FileJob:
         checkpoint: Model file or folder of a run; by default the weights that come with the package.
         report: File of the report, ``*.json``; by default beside the output, ``<out>.report.json``.
         trajectory: File ``*.sdf`` for the steps of all samples, see :class:`~graphscore.trajectory.Trajectories`.
+        trust: For models with components of one's own, see :func:`graphscore.build.load_model`.
 
     Raises:
         ValueError: If a file cannot be written or does not fit, or as for :class:`~graphscore.sampling.Session`.
@@ -78,6 +80,7 @@ class FileJob:
         checkpoint: Path | None = None,
         report: Path | None = None,
         trajectory: Path | None = None,
+        trust: Trusted = (),
     ) -> None:
         self.inputs = inputs
         self.out = check_output(out)
@@ -93,7 +96,7 @@ class FileJob:
             from graphscore.conformers import shipped_checkpoint
 
             checkpoint = shipped_checkpoint()
-        self.session = Session(checkpoint, request)
+        self.session = Session(checkpoint, request, trust)
         self.session.check(inputs.items)
         if trajectory is not None and POS not in self.session.model.fields:
             raise ValueError(f"The model places no nodes in space, of which {trajectory} could tell")

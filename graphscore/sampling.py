@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from graphscore.data.dataset import is_molecule
 from graphscore.denoiser import ScoreModel
 from graphscore.generate import CPU_EDGES, TEMPLATE, Assemble, Progress, Trace, generate, with_values
 from graphscore.guidance import EnergyGuidance, Inpainting, Repulsion
+from graphscore.registry import Trusted
 from graphscore.request import Request
 from graphscore.sampled import Sampled
 from graphscore.workers import in_workers, share_out
@@ -36,22 +37,27 @@ class Session:
     Args:
         checkpoint: Model file, or folder of a run.
         request: What is asked.
+        trust: For models with components of one's own, see :func:`graphscore.build.load_model`.
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
-        ValueError: If it cannot be read, there is no such sampler, or the model cannot do what is asked.
+        ValueError: If it cannot be read, a component is neither known nor trusted, there is no such sampler, or the
+            model cannot do what is asked.
     """
 
-    def __init__(self, checkpoint: Path, request: Request) -> None:
+    def __init__(self, checkpoint: Path, request: Request, trust: Trusted = ()) -> None:
         started = time.perf_counter()
         self.checkpoint = checkpoint / "model.safetensors" if checkpoint.is_dir() else checkpoint
         self.request = request
-        self.model, config, info = load_model(checkpoint)
+        self.model, config, info = load_model(checkpoint, trust)
         self.config = config.with_sampling(request.sampler, request.num_steps, request.prior_scale, request.max_drift)
         self.sampler = build_sampler(self.config, self._guided())
         self.transform = build_transform(self.config)
         self.known: Mapping[str, Sequence[int]] = info["known"]
-        self.leaves_out_hydrogens = any(step.name == "molecule-graph" for step in config.data.transforms)
+        # A transform that makes another graph of a molecule says how samples of it become molecules again.
+        self.assembler: Callable[[], Assemble] | None = next(
+            (step.assembler for step in reversed(self.transform.transforms) if hasattr(step, "assembler")), None
+        )
         self.seconds_to_load = time.perf_counter() - started
 
     def _guided(self) -> ScoreModel:
@@ -140,7 +146,7 @@ class Session:
 
     def _cost(self, item: Data) -> int:
         """About how many edges the network sees."""
-        nodes = int((item["z"] != 1).sum()) if self.leaves_out_hydrogens and is_molecule(item) else item.num_nodes or 0
+        nodes = int((item["z"] != 1).sum()) if self.assembler and is_molecule(item) else item.num_nodes or 0
         return nodes**2
 
     def _sample(
@@ -148,7 +154,11 @@ class Session:
     ) -> Sampled:
         """Sample graphs in this process."""
         request, started = self.request, time.perf_counter()
-        finish, calls, rounds = _Finish(self._assemble()), [0], _Rounds(progress, 1 + (request.refine != "none"))
+        finish, calls, rounds = (
+            _Finish(self.assembler and self.assembler()),
+            [0],
+            _Rounds(progress, 1 + (request.refine != "none")),
+        )
         hook = self.model.register_forward_hook(lambda _, inputs, __: calls.append(inputs[0].num_graphs))
         try:
             result = generate(
@@ -169,7 +179,7 @@ class Session:
             rounds.relaxed(len(samples))
         seconds = {
             "sample": sampled - started - finish.seconds,
-            "hydrogens": finish.seconds if self.leaves_out_hydrogens else 0.0,
+            "hydrogens": finish.seconds if self.assembler else 0.0,
             "refine": time.perf_counter() - sampled,
         }
         evaluations = sum(calls) / max(1, sum(map(len, result.samples)))
@@ -183,13 +193,6 @@ class Session:
             graph[MASK] = torch.zeros(graph.num_nodes or 0, dtype=torch.bool).index_fill(0, rows, True)
             graph[POSITIONS] = pos.new_zeros(graph.num_nodes or 0, 3).index_copy(0, rows, pos)
         return graph
-
-    def _assemble(self) -> Assemble | None:
-        if not self.leaves_out_hydrogens:
-            return None
-        from graphscore.data.hydrogens import AssembleMolecules
-
-        return AssembleMolecules()
 
     def _refined(self, samples: list[Data], held: Sequence[int]) -> tuple[list[Data], list[str]]:
         relax = self.request.refine == "mmff"

@@ -81,7 +81,7 @@ def test_a_harmonic_process_has_the_schedule_of_another(schedule, expected):
     config = load_config("small-molecules", ["fields.0.scale=1.0", f"fields.0.sde={sde}"])
     ((_, built),) = build_model(config).process
     assert (repr(built.schedule), built.edge_mask, built.stiffness) == (expected, "bond", 2.0)
-    assert check_config(config.model_dump(mode="json"), "dump") == config
+    assert check_config(config.model_dump(mode="json"), "dump", config.trust) == config
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_objectives_and_weights_are_given_by_name_or_with_options(overrides, fun
     assert (objective.name, got) == (function, options)
     if "gamma" in "".join(overrides):
         assert objective.options["weight"].keywords == {"gamma": 3}
-    assert check_config(config.model_dump(mode="json"), "dump") == config
+    assert check_config(config.model_dump(mode="json"), "dump", config.trust) == config
 
 
 def test_a_configuration_from_before_there_were_objectives_trains_alike():

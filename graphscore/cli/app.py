@@ -25,6 +25,12 @@ Workers = Annotated[
     int | None,
     typer.Option(help="Processes that share the work; by default one for each thread if it is enough for them."),
 ]
+Trusted = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust", metavar="MODULE", help="Run code of this module of yours, which a model's file asks for by name."
+    ),
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the configuration.")
 ]
@@ -121,6 +127,7 @@ def sample(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; the model's own default if not given.")] = None,
     workers: Workers = None,
+    trust: Trusted = None,
 ) -> None:
     """Generate coordinates (or other fields) for molecules or graphs with a trained model."""
     from graphscore.cli.checks import check_files
@@ -137,7 +144,7 @@ def sample(
     request = Request(
         num, seed, sampler, steps, refine, energy_rank, diverse, read_fragment(fix, template), workers=workers
     )
-    job = FileJob(read_inputs(smiles or [], inputs), out, request, checkpoint, report, trajectory)
+    job = FileJob(read_inputs(smiles or [], inputs), out, request, checkpoint, report, trajectory, trust or ())
     _prepare(spare_cores=True)
     with Counter(console, "sampling", waits=True) as progress:
         result = job.run(progress)
@@ -216,6 +223,7 @@ def benchmark(
         typer.Option(help="Draw again what moves more in the last evaluation, relative to its size."),
     ] = None,
     workers: Workers = None,
+    trust: Trusted = None,
 ) -> None:
     """Measure a conformer model on molecules it has never seen, with RDKit beside it."""
     from graphscore.cli.checks import check_files
@@ -246,8 +254,8 @@ def benchmark(
         Counter(console, "evaluating", waits=True) as evaluating,
     ):
         report = run(
-            source, out, part=part, limit=limit, checkpoint=checkpoint, request=request, measures=measures,
-            baselines=baselines or (), sampling=sampling, evaluating=evaluating,
+            source, out, part=part, limit=limit, checkpoint=checkpoint, trust=trust or (), request=request,
+            measures=measures, baselines=baselines or (), sampling=sampling, evaluating=evaluating,
         )  # fmt: skip
     show_benchmark(console, report)
 

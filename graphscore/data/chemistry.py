@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from torch_geometric.transforms import BaseTransform
 from graphscore.data.coordinates import bare_mol
 from graphscore.data.molecules import Chem
 from graphscore.nn.neighbors import complete_edges
+
+if TYPE_CHECKING:  # its force fields are needed for samples alone
+    from graphscore.data.hydrogens import AssembleMolecules
 
 RING_SIZES = (3, 4, 5, 6, 7, 8)  # and larger
 MAX_HOPS = 6
@@ -83,6 +87,12 @@ class MoleculeGraph(BaseTransform):
             if key not in graph and not isinstance(value, Tensor):
                 graph[key] = value
         return graph
+
+    def assembler(self) -> AssembleMolecules:
+        """Make what puts coordinates that a network gave its atoms back into the molecules."""
+        from graphscore.data.hydrogens import AssembleMolecules
+
+        return AssembleMolecules()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(hydrogens={self.hydrogens}, max_hops={self.max_hops})"

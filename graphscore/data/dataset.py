@@ -64,10 +64,10 @@ class Dataset(ABC):
 
 
 def load_dataset(name: str, **options: Any) -> Dataset:
-    """Load a data set of the registry, or one of your own given as ``package.module:Class``.
+    """Load a data set of the registry.
 
     Args:
-        name: Key of ``DATASETS``, or an import path.
+        name: Key of ``DATASETS``.
         **options: Passed to the class.
 
     Returns:

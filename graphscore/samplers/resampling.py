@@ -26,8 +26,8 @@ class ResamplingSampler(Sampler):
         model: The score model.
         grid: Falling times in (0, 1], shape ``[S + 1]``.
         denoise_last: Whether to end with the posterior mean at the last time.
-        method: The sampler whose steps are repeated: a name, ``package.module:Class``, or a class. Multistep methods
-            forget the past whenever noise is added.
+        method: The sampler whose steps are repeated: a key of ``graphscore.samplers.SAMPLERS``, or a class. Multistep
+            methods forget the past whenever noise is added.
         num_resamples: How often each step is taken; once is the method itself.
         jump: Number of steps that are taken back together.
         options: Further options of the method.

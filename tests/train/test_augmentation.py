@@ -126,7 +126,7 @@ def test_bad_options_are_named():
 
 def make_task(*overrides):
     config = load_config("digits", ["fields.0.scale=2.0", *overrides])
-    assert check_config(config.model_dump(mode="json"), "dump") == config
+    assert check_config(config.model_dump(mode="json"), "dump", config.trust) == config
     torch.manual_seed(0)
     model, seen = build_model(config), []
     task = build_task(config, model)

@@ -1,0 +1,126 @@
+"""Components of a configuration: what they are called, which options they have, and how they become objects."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+from graphscore.registry import NOTHING, Trust, find
+
+NESTED = ("schedule", "method")
+"""Options that hold a component in turn: the schedule of a harmonic process, the method that is resampled."""
+
+
+class Component(BaseModel):
+    """Something from a registry, or ``package.module:Class``, with its constructor's options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The constructor's keyword arguments."""
+        return dict(self.model_extra or {})
+
+
+Named = Annotated[Component, BeforeValidator(lambda value: {"name": value} if isinstance(value, str) else value)]
+"""A component that may be given by its name alone."""
+
+
+def component_names(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """List the names of all components in a configuration, each with the key that holds it.
+
+    Args:
+        value: Configuration, or part of one.
+        key: Where it is, such as ``"network.backbone"``.
+    """
+    if isinstance(value, Component):
+        yield f"{key}.name", value.name
+        yield from _nested_names(value.options, key)
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from component_names(getattr(value, name), f"{key}.{name}" if key else name)
+    elif isinstance(value, tuple):
+        for number, item in enumerate(value):
+            yield from component_names(item, f"{key}.{number}")
+
+
+def _nested_names(options: Mapping[str, Any], key: str) -> Iterator[tuple[str, str]]:
+    for option in NESTED:
+        value = options.get(option)
+        if isinstance(value, str):
+            yield f"{key}.{option}", value
+        elif isinstance(value, Mapping):
+            if isinstance(value.get("name"), str):
+                yield f"{key}.{option}.name", value["name"]
+            yield from _nested_names(value, f"{key}.{option}")
+
+
+def create(
+    component: Component, registry: Mapping[str, Any], kind: str, trust: Trust = NOTHING, *args: Any, **kwargs: Any
+) -> Any:
+    """Call a component's constructor with its options.
+
+    Raises:
+        ValueError: If there is no such component, it is not trusted, or it does not take these options.
+    """
+    target = find(component.name, registry, kind, trust)
+    check_options(component, target, kind)
+    try:
+        return target(*args, **kwargs, **component.options)
+    except TypeError as error:
+        raise _unfit(component, kind, error) from error
+
+
+def bind(component: Component, registry: Mapping[str, Any], kind: str, trust: Trust = NOTHING) -> Callable[..., Any]:
+    """Set a function's options.
+
+    Raises:
+        ValueError: If there is no such function, it is not trusted, or it does not take these options.
+    """
+    function = find(component.name, registry, kind, trust)
+    try:
+        inspect.signature(function).bind_partial(**component.options)
+    except TypeError as error:
+        raise _unfit(component, kind, error) from error
+    check_options(component, function, kind)
+    return partial(function, **component.options)
+
+
+def check_options(component: Component, target: Callable[..., Any], kind: str) -> None:
+    """Check that options are of the types that a constructor or function declares.
+
+    Options that are objects already, and parameters whose types cannot be told, are left alone.
+
+    Raises:
+        ValueError: If one is of another type.
+    """
+    try:
+        hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except Exception:  # types that are there for type checkers alone, or callables without any
+        return
+    for name, value in component.options.items():
+        if name not in hints:
+            continue
+        try:
+            # As JSON: lists stand for tuples there, and numbers in quotes are no numbers.
+            text = json.dumps(value)
+            TypeAdapter(hints[name], config=_TYPES).validate_json(text, strict=True)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            raise _unfit(component, kind, f"{name}: {problem}, but got {value!r}") from error
+        except (TypeError, PydanticUserError):
+            continue
+
+
+_TYPES = ConfigDict(arbitrary_types_allowed=True)
+
+
+def _unfit(component: Component, kind: str, problem: object) -> ValueError:
+    verb = "do" if kind.endswith("s") else "does"
+    return ValueError(f"The {kind} {component.name!r} {verb} not take these options: {problem}")
