@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -53,9 +53,9 @@ def try_all() -> list[Trial]:
     return trials
 
 
-def markdown() -> str:
-    """Format the outcomes as a table: a row for each method, a column for each process."""
-    outcomes = {(trial.kind, trial.method, trial.process): trial.outcome for trial in try_all()}
+def markdown(trials: Sequence[Trial]) -> str:
+    """Format the outcomes of :func:`try_all` as a table: a row for each method, a column for each process."""
+    outcomes = {(trial.kind, trial.method, trial.process): trial.outcome for trial in trials}
     lines = []
     for kind, registry in (("objective", OBJECTIVES), ("sampler", SAMPLERS)):
         lines += [f"| {kind} | " + " | ".join(SDES) + " |", "|---" * (len(SDES) + 1) + "|"]

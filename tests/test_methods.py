@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from pathlib import Path
+
 import pytest
 
-from graphscore import methods
+from graphscore import cli, methods
 from graphscore.objectives import OBJECTIVES
 from graphscore.samplers import SAMPLERS
 from graphscore.sdes import SDES
@@ -43,14 +47,34 @@ def test_failures_are_found(monkeypatch):
             batch.pos = batch.pos / 0
             return batch, memory
 
-    monkeypatch.setitem(SAMPLERS, "refusing", Refusing)
-    monkeypatch.setitem(SAMPLERS, "diverging", Diverging)
-    found = {trial.method: trial for trial in methods.try_all() if trial.method in ("refusing", "diverging")}
-    assert found["refusing"].outcome == found["diverging"].outcome == methods.REFUSED
-    assert found["refusing"].reason == "not this one" and "not finite" in found["diverging"].reason
-    assert "| `refusing` |" + "  |" * len(SDES) in methods.markdown()
+    monkeypatch.setattr(methods, "OBJECTIVES", {})
+    monkeypatch.setattr(methods, "SAMPLERS", {"refusing": Refusing, "diverging": Diverging})
+    found = methods.try_all()
+    assert {trial.outcome for trial in found} == {methods.REFUSED} and len(found) == 2 * len(SDES)
+    reasons = {trial.method: trial.reason for trial in found}
+    assert reasons["refusing"] == "not this one" and "not finite" in reasons["diverging"]
+    assert "| `refusing` |" + "  |" * len(SDES) in methods.markdown(found)
 
 
-def test_the_table_has_a_row_for_each_method(trials):
-    rows = [line.split("`")[1] for line in methods.markdown().splitlines() if line.startswith("| `")]
+def test_the_table_of_the_readme_is_the_one_found(trials):
+    """A row for each method; printed by ``graphscore methods --markdown``."""
+    table = methods.markdown(trials)
+    rows = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
     assert rows == [*OBJECTIVES, *SAMPLERS]
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"<!-- methods -->\n(.*?)<!-- /methods -->", readme, flags=re.DOTALL)
+    assert block.strip() == table.strip()
+
+
+def test_the_command_prints_what_was_found(trials, monkeypatch, capsys):
+    monkeypatch.setattr(methods, "try_all", lambda: trials)
+    for arguments in (["methods", "--markdown"], ["methods"]):
+        monkeypatch.setattr(sys, "argv", ["graphscore", *arguments])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        assert not exit_.value.code
+        printed = capsys.readouterr().out
+        if "--markdown" in arguments:
+            assert printed == methods.markdown(trials)
+        else:
+            assert all([name] in [line.split()[:1] for line in printed.splitlines()] for name in SAMPLERS | OBJECTIVES)

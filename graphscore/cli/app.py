@@ -302,6 +302,6 @@ def methods(
     from graphscore.cli.show import show_methods
 
     if markdown:
-        typer.echo(combinations.markdown(), nl=False)
+        typer.echo(combinations.markdown(combinations.try_all()), nl=False)
     else:
         show_methods(console, combinations.try_all())

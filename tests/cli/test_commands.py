@@ -8,9 +8,6 @@ import torch
 from rdkit import Chem
 
 from graphscore import runtime
-from graphscore.methods import markdown
-from graphscore.objectives import OBJECTIVES
-from graphscore.samplers import SAMPLERS
 from graphscore.train.checkpoint import load_checkpoint
 
 TINY = [
@@ -159,14 +156,6 @@ def test_samples_by_another_sampler(run, checkpoint, tmp_path):
     assert (report["sampler"], report["num_steps"]) == ("dpm-solver++", 4)
     a, b = (torch.load(name, weights_only=True)[0]["pos"] for name in ("a.pt", "b.pt"))
     assert not torch.allclose(a, b, atol=1e-4)
-
-
-def test_methods_lists_the_registries(run):
-    result = run("methods")
-    assert result.code == 0
-    for registry in (OBJECTIVES, SAMPLERS):
-        assert all(any(line.split()[:1] == [name] for line in result.out.splitlines()) for name in registry)
-    assert run("methods", "--markdown").out == markdown()
 
 
 def test_data_list_names_every_data_set(run):

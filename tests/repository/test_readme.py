@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from graphscore.methods import markdown
-
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -21,12 +19,6 @@ def test_snippet_runs(number):
     if "samples" in names:
         assert names["samples"].x.shape == names["batch"].x.shape
         assert names["samples"].x.isfinite().all()
-
-
-def test_the_table_of_methods_is_that_of_the_registries():
-    """Printed by ``graphscore methods --markdown``."""
-    (block,) = re.findall(r"<!-- methods -->\n(.*?)<!-- /methods -->", README, flags=re.DOTALL)
-    assert block.strip() == markdown().strip()
 
 
 def test_the_example_is_short():
