@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from graphscore.fields import Field, replace
-from graphscore.process import ForwardProcess, per_row
+from graphscore.process import ForwardProcess, check_times, per_row
 from graphscore.sdes import SDE
+from graphscore.times import in_range
 
 BatchFunction = Callable[[Batch, Tensor], "Tensor | Mapping[str, Tensor]"]
 
@@ -56,6 +57,20 @@ class ScoreModel(Score):
     def __init__(self, process: ForwardProcess) -> None:
         super().__init__(process.fields)
         self.process = process
+
+    def __call__(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
+        """Estimate as :meth:`forward` does, after a look at the times.
+
+        Args:
+            batch: A batch at time ``t``.
+            t: One time per graph, shape ``[B]``, in (0, 1].
+
+        Raises:
+            ValueError: If there is not one time per graph, or times lie outside (0, 1]; see
+                :func:`~graphscore.times.in_range`.
+        """
+        check_times(batch, t)
+        return super().__call__(batch, in_range(t))
 
     @abstractmethod
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
@@ -172,7 +187,8 @@ class ScoreAdapter(_Adapter):
         return 1 / sde.alpha(t), sde.std(t) ** 2 / sde.alpha(t)
 
     def score(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102
-        return _by_field(self.function(batch, t), batch, self.fields)
+        check_times(batch, t)
+        return _by_field(self.function(batch, in_range(t)), batch, self.fields)
 
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102
         scores = self.score(batch, t)

@@ -145,6 +145,11 @@ def segment_sum(values: Tensor, index: Tensor, ptr: Tensor) -> Tensor:
     return _SegmentSum.apply(values, index, ptr)  # pyright: ignore[reportReturnType]
 
 
+def on_host(values: Tensor) -> bool:
+    """Whether one may look at values: that would hold up another device than the CPU, and break a compiler's graph."""
+    return values.is_cpu and not torch.compiler.is_compiling()
+
+
 def count(index: Tensor, num_graphs: int, dtype: torch.dtype | None = None) -> Tensor:
     """Count the rows of each graph.
 

@@ -13,6 +13,7 @@ from graphscore import ops
 from graphscore.fields import Field, check_batch, replace
 from graphscore.generators import Generator
 from graphscore.sdes import SDE
+from graphscore.times import in_range
 
 Coupling = Callable[[Field, Tensor, Tensor], Tensor]
 
@@ -74,7 +75,7 @@ class ForwardProcess:
 
         Args:
             batch: Clean data.
-            t: One time per graph, shape ``[B]``, in (0, 1].
+            t: One time per graph, shape ``[B]``, in [0, 1]; at 0, data stay as they are.
             eps: White noise of each field, ``[rows, width]``, instead of fresh noise: zero-mean fields project it,
                 processes with a covariance of their own color it.
             generator: Source of the noise.
@@ -85,9 +86,11 @@ class ForwardProcess:
             The noisy batch, the clean values and the noise.
 
         Raises:
-            ValueError: If the times, a field or a noise have another shape than expected, or a noise is missing.
+            ValueError: If the times, a field or a noise have another shape than expected, times lie outside [0, 1] (see
+                :func:`~graphscore.times.in_range`), or a noise is missing.
         """
         check_times(batch, t)
+        t = in_range(t, zero=True)
         noisy, clean, noise = {}, {}, {}
         for field, sde in self._sdes.items():
             x0, index = field.read(batch), field.index(batch)
@@ -126,7 +129,7 @@ class ForwardProcess:
             A batch at time ``t``.
 
         Raises:
-            ValueError: If a field is missing and its width is not known.
+            ValueError: If a field is missing and its width is not known, or ``t`` lies outside (0, 1].
         """
         batch = check_batch(template)
         for field, sde in self._sdes.items():

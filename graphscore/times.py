@@ -1,6 +1,8 @@
 r"""Diffusion times: densities to train with and grids to sample on.
 
 Time ``t`` in [0, 1] runs from data (0) to noise (1), always in float64. Training times come as one per graph, ``[B]``.
+At t = 0 there is no noise: data can be "perturbed" there, by nothing, but models and samplers, which divide by the
+noise or take its logarithm, stay above.
 """
 
 from __future__ import annotations
@@ -11,9 +13,37 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from graphscore import ops
 from graphscore.generators import Generator, GraphGenerator
 
 TimeOfLevel = Callable[[Tensor], Tensor]
+
+
+def in_range(t: Tensor, *, zero: bool = False) -> Tensor:
+    """Check that times lie in (0, 1], where that does not have to wait for a device.
+
+    Elsewhere those that do not become NaN, and with them all that is computed from them.
+
+    Args:
+        t: One time per graph, shape ``[B]``.
+        zero: Whether t = 0 is a time too.
+
+    Returns:
+        The times.
+
+    Raises:
+        ValueError: If times on the CPU lie outside, or are NaN.
+    """
+    inside = ((t >= 0) if zero else (t > 0)) & (t <= 1)
+    if not ops.on_host(t):
+        return torch.where(inside, t, torch.nan)
+    if not bool(inside.all()):
+        graph = int(inside.flatten().long().argmin())
+        raise ValueError(
+            f"Times run from 0, the data, to 1, the noise, and must lie in {'[' if zero else '('}0, 1], but that of "
+            f"graph {graph} is {float(t.flatten()[graph]):g}"
+        )
+    return t
 
 
 def stratified(num_graphs: int, *, generator: Generator = None, device: torch.device | str | None = None) -> Tensor:
@@ -70,6 +100,8 @@ def log_normal(
     References:
         Karras et al. (2022), Elucidating the design space of diffusion-based generative models, table 1.
     """
+    if not 0 < eps < 1:
+        raise ValueError(f"eps must lie between 0 and 1, but is {eps}")
     normal = math.sqrt(2) * torch.erfinv((2 * u - 1).clamp(-1 + 1e-12, 1 - 1e-12))
     return time_of_level((mean + std * normal).exp()).clamp(eps, 1)
 

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch.testing import assert_close
 from torch_geometric.data import Batch
 
+from graphscore import ops
+from graphscore.denoiser import ScoreAdapter
 from graphscore.fields import Field, replace
 from graphscore.generators import GraphGenerator
 from graphscore.process import ForwardProcess
-from graphscore.sdes import VESDE
-from graphscore.testing import ragged_batch
+from graphscore.sdes import SDES, VESDE
+from graphscore.testing import GaussianScore, ragged_batch
 
 SIZES = (0, 4, 1, 0, 5, 3, 0)
 T = torch.tensor([0.9, 0.01, 0.5, 0.2, 1.0, 0.3, 0.7], dtype=torch.float64)
@@ -146,6 +150,37 @@ def test_batches_of_nothing(process):
 def test_times_must_be_one_per_graph(process, t):
     with pytest.raises(ValueError, match=r"one time per graph, shape \[7\]"):
         process.perturb(ragged_batch(SIZES), t)
+
+
+OUTSIDE = [-0.1, 1.0 + 1e-6, math.nan, math.inf]
+
+
+@pytest.mark.parametrize("time", OUTSIDE)
+def test_times_outside_the_unit_interval_are_named(process, time, monkeypatch):
+    batch, t = ragged_batch(SIZES), torch.where(torch.arange(7) == 4, time, T)
+    model = GaussianScore(process)
+    for run in (process.perturb, model, model.score, model.velocity, ScoreAdapter(lambda b, t: b.pos, process).score):
+        with pytest.raises(ValueError, match=rf"must lie in [(\[]0, 1\], but that of graph 4 is {time:g}"):
+            run(batch, t)
+    # Where a look would have to wait, the graph gets no number that could be taken for one.
+    monkeypatch.setattr(ops, "on_host", lambda values: False)
+    for values in (process.perturb(batch, t).batch, model(batch, t), model.score(batch, t)):
+        assert values["x"].isnan().any(-1).tolist() == (batch.batch == 4).tolist()
+
+
+@pytest.mark.parametrize("time", [*OUTSIDE, 0.0])
+def test_sampling_starts_within_the_unit_interval(process, time):
+    with pytest.raises(ValueError, match=r"must lie in \(0, 1\], but is"):
+        process.prior(ragged_batch(SIZES), t=time)
+
+
+@pytest.mark.parametrize("name", SDES)
+def test_at_time_zero_data_stay_as_they_are_and_models_are_not_defined(name):
+    process, batch = ForwardProcess({Field("pos"): SDES[name]()}), ragged_batch(SIZES)
+    zero = torch.zeros(7, dtype=torch.float64)
+    assert_close(process.perturb(batch, zero).batch.pos, batch.pos)
+    with pytest.raises(ValueError, match=r"must lie in \(0, 1\], but that of graph 0 is 0"):
+        GaussianScore(process)(batch, zero)
 
 
 def test_bad_noise_is_rejected(process):

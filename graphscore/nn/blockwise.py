@@ -13,13 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphscore.nn.edges import Edges, on_host
+from graphscore import ops
+from graphscore.nn.edges import Edges
 
 
 def in_blocks(values: Tensor, edges: Edges) -> bool:
     """Whether a hand-written form serves here: it knows values, and first derivatives in reverse mode, on the CPU."""
     return (
-        on_host(values)
+        ops.on_host(values)
         and len(edges.source) > 0
         and not torch._C._are_functorch_transforms_active()
         and torch.autograd.forward_ad._current_level < 0

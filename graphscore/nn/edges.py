@@ -15,11 +15,6 @@ from torch.autograd import Function
 from graphscore import ops
 
 
-def on_host(values: Tensor) -> bool:
-    """Whether one may look at values: that would hold up another device than the CPU, and break a compiler's graph."""
-    return values.is_cpu and not torch.compiler.is_compiling()
-
-
 @dataclass(frozen=True)
 class Block:
     """Some consecutive edges, and their target nodes.
@@ -75,7 +70,7 @@ class Edges:
             num_nodes: Number of nodes N.
         """
         source, target = edge_index
-        if on_host(target) and bool((target[1:] >= target[:-1]).all()):
+        if ops.on_host(target) and bool((target[1:] >= target[:-1]).all()):
             return cls(source, target, _pointers(target, num_nodes))
         order = target.argsort(stable=True)
         return cls(source[order], target[order], _pointers(target, num_nodes), order)

@@ -42,8 +42,8 @@ class Sampler(ABC):
     """Order of convergence in the step size: of single paths (deterministic) or of moments (stochastic); ``None`` for
     methods whose error is not governed by the grid alone."""
 
-    stochastic: ClassVar[bool]
-    """Whether steps draw noise."""
+    stochastic: bool
+    """Whether steps draw noise: of a class, with its default options; of a sampler, with its own."""
 
     prior_scale: float = 1.0
     """Factor of the prior's standard deviation, to be set on a sampler: below 1, samples start nearer to the middle of

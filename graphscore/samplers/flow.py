@@ -106,6 +106,7 @@ class KarrasSampler(Sampler):
                 f"churn must be at least 0 and noise_scale positive, but they are {churn} and {noise_scale}"
             )
         self.churn = churn
+        self.stochastic = churn > 0
         self.noise_scale = noise_scale
         self.min_level = min_level
         self.max_level = max_level

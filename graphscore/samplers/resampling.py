@@ -62,6 +62,8 @@ class ResamplingSampler(Sampler):
         self.method: Sampler = kind(model, grid, denoise_last, **(options or {}))
         self.num_resamples = num_resamples
         self.jump = jump
+        goes_back = num_resamples > 1 and jump < len(self.grid)
+        self.stochastic = goes_back or self.method.stochastic
 
     def step(  # noqa: D102 (documented on Sampler)
         self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator

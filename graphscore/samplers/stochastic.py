@@ -96,6 +96,7 @@ class AncestralSampler(Sampler):
         if not 0 <= eta <= 1:
             raise ValueError(f"{type(self).__name__}: eta must lie between 0 and 1, but is {eta}")
         self.eta = eta
+        self.stochastic = eta > 0
 
     def step(  # noqa: D102 (documented on Sampler)
         self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator

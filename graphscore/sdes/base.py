@@ -82,7 +82,13 @@ class SDE(ABC):
         return scale, (self.std(t) ** 2 - (scale * self.std(s)) ** 2).clamp(min=0).sqrt()
 
     def prior_std(self, t: float = 1.0) -> float:
-        """Standard deviation of the prior ``N(0, std(t)^2 C)`` from which sampling starts at time ``t``."""
+        """Standard deviation of the prior ``N(0, std(t)^2 C)`` from which sampling starts at time ``t``.
+
+        Raises:
+            ValueError: If ``t`` lies outside (0, 1].
+        """
+        if not 0 < t <= 1:
+            raise ValueError(f"The time at which sampling starts must lie in (0, 1], but is {t}")
         return float(self.std(torch.tensor(t, dtype=torch.float64)))
 
     def check_field(self, field: Field) -> None:  # noqa: B027 (most processes can diffuse any field)

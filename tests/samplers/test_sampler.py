@@ -16,7 +16,7 @@ from graphscore import ops, times
 from graphscore.denoiser import Denoiser, NoiseAdapter, ScoreAdapter
 from graphscore.fields import Field
 from graphscore.generators import GraphGenerator
-from graphscore.nn import EGNN, ScoreNetwork, blockwise, edges
+from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.process import ForwardProcess
 from graphscore.samplers import SAMPLERS, HeunSampler
 from graphscore.sdes import SDE, SDES, VESDE, RectifiedSDE
@@ -229,8 +229,7 @@ class NoWaiting(TorchDispatchMode):
 @pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "adaptive"])
 def test_steps_never_wait_for_the_device(name, model, monkeypatch):
     """The adaptive solver has to ask whether it has arrived; all others go on without a look, and so do networks."""
-    for module in (edges, blockwise):
-        monkeypatch.setattr(module, "on_host", lambda values: False)
+    monkeypatch.setattr(ops, "on_host", lambda values: False)
     sampler, batch = SAMPLERS[name](model, GRID), model.process.prior(ragged_batch(SIZES), dtype=torch.float64)
     generator, memory = GraphGenerator(range(7)), None
     with torch.no_grad(), NoWaiting():
@@ -272,3 +271,16 @@ def test_a_network_samples_with_every_process(name, process, model):
     sample = SAMPLERS[name](exchanged, grid)(ragged_batch(SIZES, dtype=torch.float32), GraphGenerator(range(7)))
     assert sample.pos.dtype == torch.float32 and sample.pos.isfinite().all() and sample.x.isfinite().all()
     assert float(ops.mean(sample.pos, sample.batch, 7).abs().max()) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [(name, {}) for name in SAMPLERS]
+    + [("ancestral", {"eta": 0.0}), ("ddim", {"eta": 1.0}), ("karras", {"churn": 0.0})]
+    + [("resampling", {"method": "heun", **options}) for options in ({}, {"num_resamples": 1}, {"jump": 9})]
+    + [("resampling", {"num_resamples": 1})],
+)
+def test_whether_steps_draw_noise_is_told_as_it_is(name, options, model):
+    sampler, generator = SAMPLERS[name](model, GRID, **options), GraphGenerator(range(7))
+    sampler(ragged_batch(SIZES), generator)
+    assert sampler.stochastic == (generator.num_draws > len(model.fields))  # more than the prior of each field
