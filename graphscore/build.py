@@ -99,6 +99,8 @@ def build_model(config: Config) -> ScoreModel:
         vectors=config.network.vectors,
         neighbors=build_neighbors(config),
         chirality=config.network.chirality,
+        levels={field.name: field.level for field in config.fields},
+        antisymmetric=config.network.antisymmetric,
     )
     model = Denoiser(network, build_process(config))
     return SelfConditioning(model) if config.network.self_condition else model

@@ -55,8 +55,9 @@ class NetworkConfig(_Strict):
     """The score network: attributes of nodes, edges and graphs by name with what they hold.
 
     That is a number of categories for integers, ``{width: 8}`` for floating-point columns. ``vectors`` are node
-    attributes that turn with the positions; ``neighbors`` finds edges at each call, with ``fill`` values for edge
-    inputs that are not 0 there. ``chirality`` names triples of neighbors that should turn the same way. With
+    attributes, and fields of any level, that turn with the positions; ``antisymmetric`` are edge attributes and fields
+    that change their sign with the direction of the edge. ``neighbors`` finds edges at each call, with ``fill`` values
+    for edge inputs that are not 0 there. ``chirality`` names triples of neighbors that should turn the same way. With
     ``self_condition`` it is told what it estimated before.
     """
 
@@ -66,6 +67,7 @@ class NetworkConfig(_Strict):
     edge_inputs: dict[str, Input] = {}
     graph_inputs: dict[str, Input] = {}
     vectors: tuple[str, ...] = ()
+    antisymmetric: tuple[str, ...] = ()
     neighbors: Named | None = None
     chirality: str | None = None
     oriented: bool = False

@@ -118,6 +118,10 @@ class Denoiser(ScoreModel):
             ``levels`` ``[B, number of fields]`` holds ``log(std / alpha) / 4``; returns ``{field: [rows, width]}``.
         process: The forward process.
 
+    Raises:
+        ValueError: If the network says what its fields are, by ``check_fields``, and the process has others, or in
+            another order; at a call, if the batch lacks a field, or it has another number of rows.
+
     References:
         Karras et al. (2022), Elucidating the design space of diffusion-based generative models, table 1 and appendix
         B.6, here for any alpha and with a data standard deviation of 1.
@@ -125,12 +129,15 @@ class Denoiser(ScoreModel):
 
     def __init__(self, network: nn.Module, process: ForwardProcess) -> None:
         super().__init__(process)
+        check = getattr(network, "check_fields", None)
+        if check is not None:
+            check({field.name: (field.level, field.width) for field, _ in process})
         self.network = network
 
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
         inputs, skips, scales, levels = {}, {}, {}, []
         for field, sde in self.process:
-            xt, index = batch[field.name], field.index(batch)
+            xt, index = field.values(batch)
             alpha = sde.alpha(t)
             std = sde.std(t) * sde.covariance(batch, field).mean_variance.sqrt()
             c_in = (alpha**2 + std**2).rsqrt()

@@ -89,10 +89,16 @@ class Field:
             raise ValueError(f"Field {self.name!r}: a graph-level field has one row per graph and cannot be zero-mean")
 
     def index(self, batch: Batch) -> Tensor:
-        """Name the graph of each row: shape ``[rows]``, int64."""
+        """Name the graph of each row: shape ``[rows]``, int64.
+
+        Raises:
+            ValueError: If the field belongs to edges, and the batch has none.
+        """
         if self.level == "node":
             return batch.batch
         if self.level == "edge":
+            if batch.edge_index is None:
+                raise ValueError(f"Field {self.name!r} belongs to edges, but the batch has no edge_index [2, E]")
             return batch.batch[batch.edge_index[0]]
         return torch.arange(batch.num_graphs, device=batch.batch.device)
 
@@ -107,6 +113,15 @@ class Field:
             ValueError: If the attribute is missing, not a floating matrix, or has the wrong number of rows or columns.
         """
         check_batch(batch)
+        x, index = self.values(batch)
+        return self.project(x / self.scale, index, batch.num_graphs)
+
+    def values(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Find the field in a batch, as it is: the attribute ``[rows, width]`` and the graph of each row ``[rows]``.
+
+        Raises:
+            ValueError: If the attribute is missing, not a floating matrix, or has the wrong number of rows or columns.
+        """
         x = batch.get(self.name)
         index = self.index(batch)
         if x is None:
@@ -119,7 +134,7 @@ class Field:
                 f"Field {self.name!r} ({self.level} level) must have shape "
                 f"[{index.shape[0]}, {self.width or 'width'}], but has {list(x.shape)}"
             )
-        return self.project(x / self.scale, index, batch.num_graphs)
+        return x, index
 
     def write(self, batch: Batch, x: Tensor) -> Batch:
         """Copy a batch shallowly with the field set, such that the copy can be taken apart into graphs again.

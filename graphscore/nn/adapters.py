@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from graphscore import ops
+from graphscore.nn.checks import CheckedBackbone
 from graphscore.nn.edges import measure
 from graphscore.nn.radial import GaussianBasis
 
@@ -37,7 +38,7 @@ INPUTS = (
 )  # fmt: skip
 
 
-class ModuleBackbone(nn.Module):
+class ModuleBackbone(CheckedBackbone):
     r"""A backbone from a module or function with a signature of its own.
 
     It is called with keyword arguments, each of which is one of

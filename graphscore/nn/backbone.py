@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from graphscore.nn.checks import CheckedBackbone
 
 
 class Backbone(Protocol):
@@ -40,7 +42,7 @@ class Backbone(Protocol):
         ...
 
 
-class SizedBackbone(nn.Module):
+class SizedBackbone(CheckedBackbone):
     """The sizes that all backbones here have, checked.
 
     Args:

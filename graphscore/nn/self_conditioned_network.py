@@ -19,10 +19,10 @@ from graphscore.nn.score_network import ScoreNetwork
 class SelfConditionedNetwork(nn.Module):
     r"""A :class:`ScoreNetwork` that reads an earlier estimate of each field, the attribute ``<field>_estimate``.
 
-    An estimate is read as what it estimates: features by a linear map; positions, relative to their centroid, and
-    vectors as vectors, of which the network also gives multiples back; and, if the backbone has edge channels,
-    distances between estimated positions along all edges. The symmetry is that of the network. An estimate of zeros
-    stands for none.
+    An estimate is read as what it estimates, an attribute of nodes, edges or graphs: features by a linear map;
+    positions, relative to their centroid, and vectors as vectors, of which the network also gives multiples back; and,
+    if the backbone has edge channels, distances between estimated positions along all edges. The symmetry is that of
+    the network. An estimate of zeros stands for none.
 
     Args:
         backbone: The backbone.
@@ -51,17 +51,30 @@ class SelfConditionedNetwork(nn.Module):
     ) -> None:
         super().__init__()
         nodes, edges, vectors = dict(node_inputs or {}), dict(edge_inputs or {}), list(options.pop("vectors", ()))
+        graphs, levels = dict(options.pop("graph_inputs", None) or {}), dict(options.pop("levels", None) or {})
+        antisymmetric = set(options.pop("antisymmetric", ()))
         equivariant = [name for name in fields if name == positions or name in vectors]
+        inputs = {
+            "node": (nodes, backbone.hidden_channels),
+            "edge": (edges, backbone.edge_channels),
+            "graph": (graphs, backbone.cond_channels),
+        }
         for name, width in fields.items():
             if options.get("oriented") or name not in equivariant:
-                nodes[f"{name}_estimate"] = nn.Linear(width, backbone.hidden_channels, bias=False)
+                embeddings, channels = inputs[levels.get(name, "node")]
+                embeddings[f"{name}_estimate"] = nn.Linear(width, channels, bias=False)
         self.positions = positions or ""
         self.estimate = f"{positions}_estimate" if positions in fields else ""
         if self.estimate and backbone.edge_channels:
             basis = GaussianBasis()
             edges[f"{self.estimate}_distance"] = nn.Sequential(basis, nn.Linear(basis.channels, backbone.edge_channels))
         vectors += [f"{name}_estimate" for name in equivariant]
-        self.network = ScoreNetwork(backbone, fields, positions, nodes, edges, vectors=vectors, **options)
+        levels |= {f"{name}_estimate": levels[name] for name in equivariant if name in levels}
+        antisymmetric |= {f"{name}_estimate" for name in antisymmetric if name in fields}
+        self.network = ScoreNetwork(
+            backbone, fields, positions, nodes, edges, graph_inputs=graphs, vectors=vectors, levels=levels,
+            antisymmetric=antisymmetric, **options,
+        )  # fmt: skip
         # Distances are told along the edges that are found, too: they have to be found here.
         self.neighbors, self.network.neighbors = self.network.neighbors, None
 
@@ -69,11 +82,11 @@ class SelfConditionedNetwork(nn.Module):
         """Compute the raw outputs of the network.
 
         Args:
-            batch: A batch whose fields have unit variance, with an estimate of each, ``[N, width]``.
+            batch: A batch whose fields have unit variance, with an estimate of each, ``[rows, width]``.
             levels: Noise level of each graph and field, shape ``[B, number of fields]``.
 
         Returns:
-            For each field ``[N, width]``.
+            For each field ``[rows, width]``.
         """
         told = copy.copy(batch)
         distance = f"{self.estimate}_distance"
@@ -88,3 +101,7 @@ class SelfConditionedNetwork(nn.Module):
         if distance in self.network.edge_inputs:
             told[distance], _ = measure(told[self.estimate], *told.edge_index)
         return self.network(told, levels)
+
+    def check_fields(self, fields: Mapping[str, tuple[str, int | None]]) -> None:
+        """Check that the fields of a process are those of the network, see :meth:`ScoreNetwork.check_fields`."""
+        self.network.check_fields(fields)

@@ -36,11 +36,7 @@ class VectorInputs(nn.Module):
         Returns:
             Shape ``[N, F]``.
         """
-        columns = vectors.unbind(1)
-        # The small constant keeps the gradient of the root finite where a vector vanishes.
-        norms = [(column.square().sum(-1) + 1e-12).sqrt() for column in columns]
-        dots = [(one * other).sum(-1) for one, other in itertools.combinations(columns, 2)]
-        return self.invariants(torch.stack(norms + dots, dim=-1))
+        return self.invariants(invariants(vectors))
 
     def combine(self, vectors: Tensor, scalars: Tensor) -> Tensor:
         """Compute what is added to the vectors that come out.
@@ -54,3 +50,19 @@ class VectorInputs(nn.Module):
         """
         factors = F.linear(scalars, self.factors.flatten(0, 1)).unflatten(-1, self.factors.shape[:2])
         return factors @ vectors
+
+
+def invariants(vectors: Tensor) -> Tensor:
+    """Norms and dot products of the vectors of a row.
+
+    Args:
+        vectors: Shape ``[N, V, D]``.
+
+    Returns:
+        Shape ``[N, V (V + 1) / 2]``.
+    """
+    columns = vectors.unbind(1)
+    # The small constant keeps the gradient of the root finite where a vector vanishes.
+    norms = [(column.square().sum(-1) + 1e-12).sqrt() for column in columns]
+    dots = [(one * other).sum(-1) for one, other in itertools.combinations(columns, 2)]
+    return torch.stack(norms + dots, dim=-1)

@@ -46,7 +46,7 @@ def test_one_layer_tells_mirror_images_apart():
 def test_other_dimensions_are_refused(dim):
     batch = ragged_batch(dim=dim)
     with pytest.raises(ValueError, match=f"must have 3 dimensions, but have {dim}"):
-        ChiralTransformer(F)(torch.zeros(13, F), batch.pos, batch.edge_index, batch.batch, torch.zeros(7, 0))
+        ChiralTransformer(F)(torch.zeros(13, F), batch.pos.float(), batch.edge_index, batch.batch, torch.zeros(7, 0))
 
 
 def test_repr_and_channels():

@@ -151,7 +151,7 @@ def test_every_input_counts(what):
     assert all(not torch.allclose(before[name], after[name]) for name in before)
 
 
-def test_fields_other_than_node_fields_are_rejected_or_computed():
+def test_channels_for_which_there_is_nothing_and_missing_ones_are_named():
     with pytest.raises(ValueError, match="edge_channels=0, but edge_inputs are"):
         ScoreNetwork(EGNN(8, 1, cond_channels=4), {"pos": 3}, edge_inputs={"edge_attr": nn.Linear(2, 4)})
     with pytest.raises(ValueError, match="edge_channels=4, but edge_inputs are"):

@@ -1,0 +1,278 @@
+"""Fields of nodes, edges and graphs through one network: read, written, symmetric, and learnt."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+from torch_geometric.data import Batch, Data
+
+from graphscore.build import build_model, build_task
+from graphscore.config import Config
+from graphscore.fields import replace
+from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.nn.neighbors import Neighbors, complete_edges, knn_edges
+from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
+from graphscore.testing import assert_batch_independent, assert_equivariant, ragged_batch
+
+SIZES = (0, 4, 1, 0, 5, 3, 0)
+FIELDS = {"pos": 3, "x": 2, "bond": 2, "flow": 1, "y": 2, "dipole": 3, "force": 3, "shift": 3, "v": 3}
+LEVELS = {
+    "bond": "edge", "flow": "edge", "force": "edge", "shift": "edge", "y": "graph", "dipole": "graph",
+    "stress": "edge", "field": "graph",
+}  # fmt: skip
+VECTORS = ("dipole", "force", "shift", "v", "stress", "field")
+KINDS = {name: "vector" for name in VECTORS} | {"pos": "position"}
+OUTPUTS = {name: "vector" if FIELDS[name] == 3 else "scalar" for name in FIELDS}
+ANTISYMMETRIC = ("flow", "force")
+
+
+def perturbed(network: nn.Module) -> nn.Module:
+    """Outputs start at zero, which hides what is behind them: move all parameters away from there."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
+    return network.double()
+
+
+def make_network(fields=FIELDS, network=ScoreNetwork, **options) -> nn.Module:
+    of_edges = {name for name in fields if LEVELS.get(name) == "edge"}
+    options = {
+        "edge_inputs": {"edge_attr": nn.Linear(2, 4)},
+        "vectors": VECTORS,
+        "levels": {name: level for name, level in LEVELS.items() if name in fields or name in VECTORS},
+        "antisymmetric": [name for name in ANTISYMMETRIC if name in of_edges or name in VECTORS],
+        **options,
+    }
+    count = sum(name == "pos" or name in options["vectors"] for name in fields)
+    return perturbed(network(EGNN(8, 2, 4, 4, max(count, 1)), fields, **options))
+
+
+def make_batch(sizes=SIZES, estimates: bool = False) -> Batch:
+    """Attributes of all levels; PyG counts the rows of each."""
+    graphs, generator = ragged_batch(sizes).to_data_list(), torch.Generator().manual_seed(1)
+    names = {**FIELDS, "stress": 3, "field": 3}
+    names |= {f"{name}_estimate": width for name, width in FIELDS.items()} if estimates else {}
+    for graph in graphs:
+        rows = {"node": graph.num_nodes, "edge": graph.num_edges, "graph": 1}
+        for name, width in names.items():
+            level = LEVELS.get(name.removesuffix("_estimate"), "node")
+            graph[name] = torch.randn(rows[level], width, generator=generator, dtype=torch.float64)
+    return Batch.from_data_list(graphs)
+
+
+def noise_levels(num_graphs: int, num_fields: int = len(FIELDS)) -> Tensor:
+    return torch.linspace(-1, 1, num_graphs * num_fields).view(num_graphs, num_fields).double()
+
+
+def rows(batch: Batch, name: str) -> Tensor:
+    """The graph of each row of a field."""
+    index = {"node": batch.batch, "graph": torch.arange(batch.num_graphs), "edge": batch.batch[batch.edge_index[0]]}
+    return index[LEVELS.get(name, "node")]
+
+
+@pytest.mark.parametrize("case", ["all", "oriented", "self-conditioned", "given positions"])
+def test_fields_of_every_level_keep_their_symmetry(case):
+    fields, transforms = dict(FIELDS), ("rotation", "reflection", "translation", "permutation")
+    options, kinds = {}, dict(KINDS)
+    if case == "oriented":
+        # Positions as plain numbers keep the order of nodes and edges alone.
+        options, transforms = {"oriented": True}, ("permutation",)
+    if case == "self-conditioned":
+        options["network"] = SelfConditionedNetwork
+        kinds |= {f"{name}_estimate": "vector" for name in FIELDS if name in VECTORS} | {"pos_estimate": "position"}
+    if case == "given positions":
+        del fields["pos"]
+    network, batch = make_network(fields, **options), make_batch(estimates=True)
+    levels = noise_levels(7, len(fields))
+    outputs = {name: OUTPUTS[name] for name in fields}
+    assert_equivariant(lambda b: network(b, levels), batch, inputs=kinds, outputs=outputs, transforms=transforms)
+
+
+@pytest.mark.parametrize("sizes", [(4,), (1,), (0,), (3, 5), (4, 2), SIZES], ids=str)
+def test_rows_come_out_as_they_went_in_and_do_not_know_their_batch(sizes):
+    network, batch = make_network(), make_batch(sizes)
+    levels = noise_levels(len(sizes))
+    outputs = network(batch, levels)
+    assert {name: value.shape for name, value in outputs.items()} == {name: batch[name].shape for name in FIELDS}
+    for graph in range(len(sizes)):
+        alone = network(Batch.from_data_list([batch[graph]]), levels[graph : graph + 1])
+        assert_close(alone, {name: value[rows(batch, name) == graph] for name, value in outputs.items()})
+
+
+def test_graphs_are_independent():
+    network = make_network()
+
+    def function(batch):
+        # The noise level travels with the graph, whatever its place in the batch.
+        return network(batch, batch.y.repeat(1, 5)[:, : len(FIELDS)])
+
+    assert_batch_independent(function, make_batch((4, 1, 5, 3)), inputs=tuple(FIELDS))
+
+
+@pytest.mark.parametrize("network", [ScoreNetwork, SelfConditionedNetwork])
+def test_every_attribute_counts_for_every_field(network):
+    estimates = network is SelfConditionedNetwork
+    network, batch, levels = make_network(network=network), make_batch(estimates=estimates), noise_levels(7)
+    before = network(batch, levels)
+    names = [*FIELDS, "stress", "field", "edge_attr"]
+    for name in names + [f"{name}_estimate" for name in FIELDS if estimates]:
+        after = network(replace(batch, {name: 1.1 * batch[name]}), levels)
+        for field in FIELDS:
+            # Graphs that are large enough for all to matter.
+            which = rows(batch, field) == 4
+            assert (before[field] - after[field])[which].abs().max() > 1e-6, (name, field)
+
+
+def test_every_parameter_gets_a_gradient():
+    network = make_network()
+    outputs = network(make_batch(), noise_levels(7))
+    sum(value.square().sum() for value in outputs.values()).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and bool((parameter.grad != 0).any()), name
+
+
+def reversed_values(batch: Batch, values: Tensor) -> Tensor:
+    """Values of the reverse of each edge."""
+    place = {edge: number for number, edge in enumerate(map(tuple, batch.edge_index.T.tolist()))}
+    return values[[place[target, source] for source, target in batch.edge_index.T.tolist()]]
+
+
+@pytest.mark.parametrize("network", [ScoreNetwork, SelfConditionedNetwork])
+def test_both_directions_of_an_edge_come_out_as_they_went_in(network):
+    network, batch = make_network(network=network), make_batch(estimates=True)
+    signs = {name: -1 if name in ANTISYMMETRIC else 1 for name in ("bond", "flow", "force", "shift", "stress")}
+    signs |= {f"{name}_estimate": sign for name, sign in signs.items() if name != "stress"} | {"edge_attr": 1}
+    batch = replace(batch, {k: (batch[k] + sign * reversed_values(batch, batch[k])) / 2 for k, sign in signs.items()})
+    outputs = network(batch, noise_levels(7))
+    for name in ("bond", "flow", "force", "shift"):
+        assert outputs[name].abs().max() > 1e-3
+        assert_close(reversed_values(batch, outputs[name]), signs[name] * outputs[name], rtol=0, atol=1e-12)
+
+
+def test_an_edge_without_a_reverse_knows_its_source_from_its_target():
+    """The same values on the edges of a path, drawn from left to right or from right to left."""
+    edges = torch.tensor([[0, 1, 2], [1, 2, 3]])
+    batch, levels = make_batch((4,)), noise_levels(1)
+    names = [name for name in (*FIELDS, "stress", "edge_attr") if LEVELS.get(name, name) in ("edge", "edge_attr")]
+    some = replace(batch, {"edge_index": edges, **{name: 0 * batch[name][:3] for name in names}})
+    network = make_network()
+    one, other = network(some, levels), network(replace(some, {"edge_index": edges.flip(0)}), levels)
+    for name in ("bond", "flow", "force", "shift"):
+        assert not torch.allclose(one[name], other[name], atol=1e-3)
+        assert not torch.allclose(one[name], -other[name], atol=1e-3)
+
+
+def test_a_fresh_network_starts_with_nothing():
+    network = ScoreNetwork(
+        EGNN(8, 2, 4, 4, 5), FIELDS, edge_inputs={"edge_attr": nn.Linear(2, 4)}, vectors=VECTORS, levels=LEVELS
+    )
+    assert all((value == 0).all() for value in network.double()(make_batch(), noise_levels(7)).values())
+
+
+def test_graphs_without_positions():
+    fields = {"x": 2, "bond": 2, "flow": 1, "y": 2}
+    network, batch = (
+        make_network(
+            fields,
+            positions=None,
+            vectors=(),
+            levels={k: LEVELS[k] for k in ("bond", "flow", "y")},
+            antisymmetric=["flow"],
+        ),
+        make_batch(),
+    )
+    del batch.pos
+    outputs = network(batch, noise_levels(7, 4))
+    assert {name: value.shape for name, value in outputs.items()} == {name: batch[name].shape for name in fields}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"levels": {"y": "graphs"}}, r"a level is one of \('node', 'edge', 'graph'\), but levels are .*'graphs'"),
+        ({"levels": {"z": "graph"}}, r"levels are those of fields and vectors, but \['z'\] are neither"),
+        ({"levels": {"pos": "graph"}}, "'pos' are the positions of nodes"),
+        ({"levels": {"y": "edge"}}, r"edge_channels=0, but edge_inputs are \[\], and fields or vectors of edges \['y'"),
+        ({"antisymmetric": ["y"]}, r"antisymmetric are attributes of edges, but \['y'\] are none"),
+        (
+            {"levels": {"y": "edge"}, "edges": 4, "neighbors": Neighbors(lambda *args: knn_edges(*args, k=1))},
+            r"edges that neighbors find at each call have no values of \['y'\]",
+        ),
+    ],
+)
+def test_what_cannot_be_is_named_before_anything_is_computed(options, words):
+    options = {"edges": 0, **options}
+    with pytest.raises(ValueError, match=words):
+        ScoreNetwork(EGNN(8, 1, options.pop("edges"), 4, 2), {"pos": 3, "y": 2}, **options)
+
+
+def triangles(num: int) -> list[Data]:
+    """Rigid right triangles of charges: all that is known of them follows from their places, and where they are not."""
+    corners = torch.tensor([[0.0, 0, 0], [2, 0, 0], [0, 1, 0]])
+    charge = torch.tensor([1.0, -0.5, -0.5])
+    generator, graphs = torch.Generator().manual_seed(0), []
+    for _ in range(num):
+        turn = torch.linalg.qr(torch.randn(3, 3, generator=generator))[0]
+        pos = corners @ turn.T + torch.randn(3, generator=generator)
+        source, target = edge_index = complete_edges(torch.tensor([0, 3]))
+        apart = pos[target] - pos[source]
+        distance = apart.norm(dim=1, keepdim=True)
+        graphs.append(
+            Data(
+                pos=pos, edge_index=edge_index, num_nodes=3, charge=charge[:, None],
+                label=torch.tensor([[1.0], [-2.0], [0.5]]), stretch=distance - 1.5,
+                flow=charge[target, None] - charge[source, None],
+                force=apart / distance**2, size=torch.full((1, 1), 1.7), dipole=(charge @ pos)[None],
+                kind=torch.zeros(6, dtype=torch.long),
+            )
+        )  # fmt: skip
+    return graphs
+
+
+CASES = {
+    "label": ("node", 1, {}),
+    "stretch": ("edge", 1, {}),
+    "flow": ("edge", 1, {"antisymmetric": ["flow"]}),
+    "force": ("edge", 3, {"vectors": ["force"], "antisymmetric": ["force"]}),
+    "size": ("graph", 1, {}),
+    "dipole": ("graph", 3, {"vectors": ["dipole"]}),
+}
+
+
+def error(model, graphs: list[Data], name: str) -> float:
+    """Mean squared error of the posterior mean close to full noise, as a share of the mean square of the field."""
+    batch, t = Batch.from_data_list(graphs), torch.full((len(graphs),), 0.95, dtype=torch.float64)
+    noisy = model.process.perturb(batch, t, generator=torch.Generator().manual_seed(1)).batch
+    with torch.no_grad():
+        return float((model(noisy, t)[name] - batch[name]).square().mean() / batch[name].square().mean())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_field_of_each_level_is_learnt_from_its_configuration(name):
+    """The field is a function of what the network is told: the posterior mean is that value, at full noise too."""
+    level, width, options = CASES[name]
+    backbone = {"name": "egnn", "hidden_channels": 32, "num_layers": 2, "edge_channels": 16, "cond_channels": 16}
+    inputs = {"node_inputs": {"charge": {"width": 1}}, "edge_inputs": {} if level == "edge" else {"kind": 2}}
+    config = Config.model_validate(
+        {
+            "data": {"dataset": {"name": "digits"}},
+            "fields": [{"name": name, "level": level, "width": width, "scale": 1.0, "sde": {"name": "cosine-vp"}}],
+            "network": {"backbone": backbone, **inputs, **options},
+            "training": {"max_steps": 1},
+        }
+    )
+    graphs = triangles(24)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = build_model(config)
+    assert error(model, graphs[16:], name) > 0.5
+    task, batch = build_task(config, model), Batch.from_data_list(graphs[:16])
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    for step in range(80):
+        optimizer.zero_grad()
+        task(batch, step).loss.backward()
+        optimizer.step()
+    assert error(model, graphs[16:], name) < 0.15
