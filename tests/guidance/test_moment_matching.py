@@ -40,8 +40,7 @@ def test_a_linear_restraint_is_gaussian_conditioning(gaussian_data, sde, zero_me
 
 
 @pytest.mark.exact
-@pytest.mark.parametrize("zero_mean", [False, True])
-@pytest.mark.parametrize("strength", [0.7, math.inf])
+@pytest.mark.parametrize(("zero_mean", "strength"), [(False, 0.7), (True, math.inf)])
 def test_samples_have_the_conditional_mean_and_covariance(gaussian_data, zero_mean, strength):
     sde = VESDE()
     data = gaussian_data(sde, zero_mean=zero_mean)

@@ -59,11 +59,10 @@ def assert_recovered(score, exact):
     assert float(score.norm() / exact.norm()) == pytest.approx(1, abs=0.02)
 
 
-@pytest.mark.parametrize("zero_mean", [False, True])
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_the_minimum_is_the_true_score(name, zero_mean):
+def test_the_minimum_is_the_true_score(name):
     """Gaussian data about a mean of their own for each node, in graphs of all sizes."""
-    process = ForwardProcess({Field("pos", scale=2.0, zero_mean=zero_mean): VPSDE()})
+    process = ForwardProcess({Field("pos", scale=2.0, zero_mean=True): VPSDE()})
     exact, model = GaussianScore(process, mean="center", std=0.7), ScoreAdapter(Affine(), process)
     template = ragged_batch((0, 4, 1, 3) * 1500, edgeless=range(5))
     template.center = torch.randn_like(template.pos)
@@ -184,19 +183,13 @@ def test_every_process_has_finite_losses_up_to_time_one(name, sde, zero_mean, eg
     process = ForwardProcess({Field("pos", zero_mean=zero_mean): SDES[sde]()})
     model, batch = Denoiser(egnn_network(), process), ragged_batch(SIZES)
     t = torch.tensor([1.0, 1.0, 0.5, 0.2, 1e-5, 0.999, 1.0], dtype=torch.float64)
-    for reduce in ("sum", "mean"):
-        together = OBJECTIVES[name](model, batch, t, reduce=reduce, generator=GraphGenerator(range(7)))["pos"]
-        gradients = torch.autograd.grad(together.sum(), list(model.parameters()), allow_unused=True)
-        assert together.isfinite().all() and all(g.isfinite().all() for g in gradients if g is not None)
-        for graph in (1, 2, 4, 5):
-            alone = OBJECTIVES[name](
-                model,
-                Batch.from_data_list([batch[graph]]),
-                t[graph : graph + 1],
-                reduce=reduce,
-                generator=GraphGenerator([graph]),
-            )["pos"]
-            assert_close(together[graph : graph + 1], alone, rtol=1e-7, atol=1e-12)
+    together = OBJECTIVES[name](model, batch, t, reduce="sum", generator=GraphGenerator(range(7)))["pos"]
+    gradients = torch.autograd.grad(together.sum(), list(model.parameters()), allow_unused=True)
+    assert together.isfinite().all() and all(g.isfinite().all() for g in gradients if g is not None)
+    alone = OBJECTIVES[name](
+        model, Batch.from_data_list([batch[1]]), t[1:2], reduce="sum", generator=GraphGenerator([1])
+    )["pos"]  # fmt: skip
+    assert_close(together[1:2], alone, rtol=1e-7, atol=1e-12)
 
 
 @pytest.mark.exact
