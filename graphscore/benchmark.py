@@ -13,7 +13,7 @@ from graphscore.conformers import shipped_checkpoint
 from graphscore.data import load_dataset
 from graphscore.data.molecules import flat_smiles, mol_from_data
 from graphscore.data.writers import check_output, write_json
-from graphscore.evaluation import Measures, Method, baseline, evaluate_methods
+from graphscore.evaluation import Baseline, Measures, Method, evaluate_methods
 from graphscore.metrics.comparison import Attempt
 from graphscore.registry import Trusted, find
 from graphscore.request import Request
@@ -81,8 +81,8 @@ def benchmark(
     result = session([group[0] for group in groups], sampling, nums=nums)
     references = {flat_smiles(mol_from_data(group[0])): group for group in groups}
     made = dict(zip(references, _attempts(result, nums), strict=True))
-    methods: dict[str, Method] = {MODEL: lambda smiles, _: made[smiles]}
-    methods |= {name: baseline(make, per_reference, request.seed) for name, make in makers.items()}
+    methods: dict[str, Method] = {MODEL: made}
+    methods |= {name: Baseline(make, per_reference, request.seed) for name, make in makers.items()}
     report = {
         "source": source,
         "part": part,

@@ -102,8 +102,8 @@ def generate_conformers(
         fix: A SMARTS pattern and a molecule with a conformer: the atoms that match are held where it has them.
         sampler: Name of the sampler; the model's own by default.
         num_steps: Sampling steps; the model's own number by default.
-        workers: Processes that share the molecules, on Linux; ``None`` for as many as PyTorch has threads, where that
-            pays: for some hundred conformers.
+        workers: Processes that share the molecules; ``None`` for as many as PyTorch has threads, if a measurement on
+            the first ones says that it pays: for some thousand conformers.
         progress: Called with (conformers done, conformers in all).
 
     Returns:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch_geometric.data import Data
@@ -26,11 +26,12 @@ from graphscore.metrics.geometry import Coordinates, compare_coordinates, intern
 from graphscore.metrics.protocols import TORSIONAL_DIFFUSION, Protocol
 from graphscore.metrics.validity import check_validity, posebusters_version, summarize_validity
 from graphscore.registry import find
-from graphscore.workers import check_workers, in_workers, share_out
+from graphscore.sharing import check_workers, share
 
 Progress = Callable[[int, int], None]
-Method = Callable[[str, Sequence[Data]], Sequence[Attempt]]
-"""Gives the generated conformers of a molecule, failed attempts included, from its flat SMILES and references."""
+Method = Callable[[str, Sequence[Data]], Sequence[Attempt]] | Mapping[str, Sequence[Attempt]]
+"""Gives the generated conformers of a molecule, failed attempts included, from its flat SMILES and references; or has
+them by flat SMILES already. What is to be shared among workers must be possible to pickle."""
 _Measured = tuple[dict[str, Any], dict[str, Coordinates]]
 """The entry of a molecule, and its internal coordinates."""
 
@@ -43,8 +44,8 @@ class Measures:
         protocol: How many conformers count, what covered means, and what becomes of failures.
         posebusters: Whether to run the checks of PoseBusters.
         energies: Key of :data:`~graphscore.metrics.energies.METHODS`; no energies if None.
-        workers: Processes that share the molecules, on Linux; ``None`` for as many as PyTorch has threads. The measures
-            are the same.
+        workers: Processes that share the molecules; ``None`` for as many as PyTorch has threads, if a measurement on
+            the first molecules says that it pays, see :mod:`graphscore.sharing`. The measures are the same.
     """
 
     protocol: Protocol = TORSIONAL_DIFFUSION
@@ -125,8 +126,7 @@ def evaluate_files(
         skipped.append(Failure(str(generated), smiles, "no reference conformer of this molecule"))
     reports = evaluate_methods(
         theirs,
-        {"": lambda smiles, _: ours.get(smiles, [])}
-        | {name: baseline(make, measures.protocol.per_reference, seed) for name, make in makers.items()},
+        {"": ours} | {name: Baseline(make, measures.protocol.per_reference, seed) for name, make in makers.items()},
         measures,
         progress,
     )
@@ -164,53 +164,89 @@ def evaluate_methods(
         :func:`~graphscore.metrics.energies.summarize_energies`, whose parts are in the entries of ``molecules`` too.
     """
     measures = measures or Measures()
-    rows = list(molecules.items())
+    # Of what is there already, a worker is sent only what it compares.
+    made = {name: method for name, method in methods.items() if isinstance(method, Mapping)}
+    rows = [
+        _Row(smiles, references, {name: method.get(smiles, ()) for name, method in made.items()})
+        for smiles, references in molecules.items()
+    ]
     # Each conformer made is compared with each reference.
     costs = [float(len(references) ** 2) for references in molecules.values()]
-    tasks, workers = share_out(costs, measures.workers, least=0.0, most=32)
-    parts = in_workers(
-        lambda task: [_molecule(*rows[number], methods, measures) for number in task], tasks, workers, progress
-    )
+    work = _Evaluation({name: None if name in made else method for name, method in methods.items()}, measures)
+    parts = share(work, rows, costs, measures.workers, most=32, progress=progress)
     found = {
-        number: row for task, part in zip(tasks, parts, strict=True) for number, row in zip(task, part, strict=True)
+        number: row
+        for task, part in zip(parts.tasks, parts.results, strict=True)
+        for number, row in zip(task, part, strict=True)
     }
-    return {name: _summary({rows[n][0]: found[n][name] for n in range(len(rows))}, measures) for name in methods}
+    return {name: _summary({rows[n].smiles: found[n][name] for n in range(len(rows))}, measures) for name in methods}
 
 
-def baseline(make: Callable[[str, int, int], list[Data]], per_reference: int, seed: int) -> Method:
+@dataclass(frozen=True)
+class Baseline:
     """A method of :func:`evaluate_methods` that makes conformers anew, as many for each reference.
 
-    Args:
+    Attributes:
         make: One of :data:`~graphscore.baselines.BASELINES`.
         per_reference: Conformers for each reference, of the same stereoisomer.
         seed: Seed.
-
-    Returns:
-        The method. Conformers that could not be made are failed attempts.
     """
 
-    def method(_: str, references: Sequence[Data]) -> list[Attempt]:
+    make: Callable[[str, int, int], list[Data]]
+    per_reference: int
+    seed: int
+
+    def __call__(self, _: str, references: Sequence[Data]) -> list[Attempt]:
+        """Make conformers of a molecule; those that could not be made are failed attempts."""
         attempts: list[Attempt] = []
         for smiles, count in Counter(data.smiles for data in references).items():
-            num = per_reference * count
+            num = self.per_reference * count
             try:
-                made, reason = make(smiles, num, seed), "it was not made"
+                made, reason = self.make(smiles, num, self.seed), "it was not made"
             except ValueError as error:
                 made, reason = [], str(error)
             attempts += [*made, *[reason] * (num - len(made))]
         return attempts
 
-    return method
+
+class _Row(NamedTuple):
+    """A molecule: its flat SMILES, references, and the conformers that are there already by name of the method."""
+
+    smiles: str
+    references: Sequence[Data]
+    made: Mapping[str, Sequence[Attempt]]
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    """What is done with molecules; of methods whose conformers are there already, only the name is known."""
+
+    methods: Mapping[str, Callable[[str, Sequence[Data]], Sequence[Attempt]] | None]
+    measures: Measures
+
+    def __call__(self, rows: Sequence[_Row], progress: Progress | None = None) -> list[dict[str, _Measured | None]]:
+        measured = []
+        for number, row in enumerate(rows):
+            if progress is not None:
+                progress(number, len(rows))
+            attempts = {
+                name: row.made[name] if method is None else method(row.smiles, row.references)
+                for name, method in self.methods.items()
+            }
+            measured.append(_molecule(row.references, attempts, self.measures))
+        if progress is not None:
+            progress(len(rows), len(rows))
+        return measured
 
 
 def _molecule(
-    smiles: str, references: Sequence[Data], methods: Mapping[str, Method], measures: Measures
+    references: Sequence[Data], attempts: Mapping[str, Sequence[Attempt]], measures: Measures
 ) -> dict[str, _Measured | None]:
-    """Measure what each method makes of a molecule; ``None`` where the protocol leaves it out."""
+    """Measure what each method made of a molecule; ``None`` where the protocol leaves it out."""
     reference_energies = _energies(prepare(references, []), "references", measures.energies)
     measured: dict[str, _Measured | None] = {}
-    for name, method in methods.items():
-        comparison = measures.protocol.select(prepare(references, method(smiles, references)))
+    for name, some in attempts.items():
+        comparison = measures.protocol.select(prepare(references, some))
         measured[name] = None if comparison is None else (
             _measure(comparison, measures, reference_energies), internal_coordinates(comparison)
         )  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphscore.generate import check_request
-from graphscore.workers import check_workers
+from graphscore.sharing import check_workers
 
 if TYPE_CHECKING:  # only molecules need RDKit
     from graphscore.fragments import Fragment
@@ -29,8 +29,9 @@ class Request:
         energy_rank: Whether to give conformers their MMFF94 energy, and sort those of a molecule by it.
         diverse: Whether samples of a graph keep away from each other.
         fragment: Atoms that are held.
-        workers: Processes that share the work, on Linux; ``None`` for as many as PyTorch has threads, where that pays.
-            Samples do not depend on it, up to rounding. Those of one graph are made by one.
+        workers: Processes that share the work; ``None`` for as many as PyTorch has threads, if a measurement on the
+            first graphs says that it pays, see :mod:`graphscore.sharing`. Samples do not depend on it, up to rounding.
+            Those of one graph are made by one.
         prior_scale: Factor of the noise that sampling starts from; the model's own by default.
         max_drift: Largest drift, see :mod:`graphscore.drift`, of samples that are not drawn again; by default the
             model's own for its own sampler and number of steps, and none for others.

@@ -22,7 +22,7 @@ from graphscore.guidance import EnergyGuidance, Inpainting, Repulsion
 from graphscore.registry import Trusted
 from graphscore.request import Request
 from graphscore.sampled import Sampled
-from graphscore.workers import in_workers, share_out
+from graphscore.sharing import share
 
 POS = "pos"
 MASK, POSITIONS = "fixed", "fixed_pos"
@@ -131,16 +131,16 @@ class Session:
         """
         self.check(items)
         started, most = time.perf_counter(), [self.request.num] * len(items) if nums is None else nums
-        costs = [self._cost(item) * num for item, num in zip(items, most, strict=True)]
-        tasks, workers = share_out(costs, self.request.workers, CPU_EDGES)
-        if trace is not None or workers == 1:
+        if trace is not None:
             result = self._sample(items, most, progress, trace)
         else:
-            parts = in_workers(
-                lambda task: self._sample([items[n] for n in task], [most[n] for n in task]),
-                tasks, workers, progress, most,
-            )  # fmt: skip
-            result = Sampled.join(parts, tasks, time.perf_counter() - started, workers)
+            pieces = list(zip(items, most, strict=True))
+            costs = [self._cost(item) * num for item, num in pieces]
+            parts = share(
+                self._share, pieces, costs, self.request.workers, least=CPU_EDGES, sizes=most, progress=progress
+            )
+            elapsed, alone = time.perf_counter() - started, len(parts.results) == 1
+            result = parts.results[0] if alone else Sampled.join(parts.results, parts.tasks, elapsed, parts.workers)
         result.seconds = {"load": self.seconds_to_load} | result.seconds
         return result
 
@@ -148,6 +148,10 @@ class Session:
         """About how many edges the network sees."""
         nodes = int((item["z"] != 1).sum()) if self.assembler and is_molecule(item) else item.num_nodes or 0
         return nodes**2
+
+    def _share(self, pieces: Sequence[tuple[Data, int]], progress: Progress | None = None) -> Sampled:
+        """Sample graphs, each with the number of its samples, in this process or a worker."""
+        return self._sample([item for item, _ in pieces], [num for _, num in pieces], progress)
 
     def _sample(
         self, items: Sequence[Data], nums: Sequence[int], progress: Progress | None = None, trace: Trace | None = None

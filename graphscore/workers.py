@@ -1,131 +1,223 @@
-"""Tasks shared among processes, each of which computes on one thread.
+"""Worker processes, each of which computes on one thread.
 
-Small tensor operations gain little from a second thread, whole tasks side by side do. Workers are forked, like those of
-PyTorch's data loaders: they start at once, with all that is in memory.
+They are started afresh (``spawn``), which no thread of this process can disturb; that works on Linux, macOS and
+Windows, in notebooks and in scripts without ``if __name__ == "__main__"``, whose code workers never run. An executor of
+the standard library would do but for two things: interrupted, it waits for the tasks that run, and its workers outlive
+a process that is killed.
 """
 
 from __future__ import annotations
 
 import io
 import multiprocessing
+import os
+import pickle
+import signal
 import sys
+import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from types import ModuleType
+from typing import Any, Protocol, TypeVar
 
-import torch
-
+Piece = TypeVar("Piece", contravariant=True)
 Result = TypeVar("Result")
-
-AVAILABLE = sys.platform == "linux"
-"""Whether there are workers here. Elsewhere processes cannot be forked safely, and take seconds to start."""
-
-_function: Callable[[Any], Any]
+Answer = TypeVar("Answer", covariant=True)
+Progress = Callable[[int, int], None]
 
 
-def check_workers(workers: int | None) -> None:
-    """Check a number of workers; ``None`` leaves it open.
+class Work(Protocol[Piece, Answer]):
+    """What is done with pieces of work: a function, or an object that can be pickled with all that it needs."""
 
-    Raises:
-        ValueError: If it is less than 1, or more where there are none.
-    """
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers must be at least 1, but is {workers}")
-    if workers is not None and workers > 1 and not AVAILABLE:
-        raise ValueError(f"workers must be 1 on {sys.platform}, but is {workers}: there are several on Linux only")
+    def __call__(self, pieces: Sequence[Piece], progress: Progress | None = None) -> Answer:
+        """Do some of the work.
 
-
-def share_out(costs: Sequence[float], workers: int | None, least: float, most: int = 4) -> tuple[list[list[int]], int]:
-    """Share pieces of work out among workers.
-
-    Args:
-        costs: What each piece costs.
-        workers: Number of workers at most; ``None`` for as many as PyTorch has threads, where there is enough to do.
-        least: Cost from which on a task is worth being one.
-        most: Tasks of each worker at most.
-
-    Returns:
-        Tasks of about the same cost, as numbers of pieces, the most expensive first; and how many workers are to do
-        them.
-    """
-    total = sum(costs)
-    if workers is None:
-        workers = torch.get_num_threads() if AVAILABLE and total >= torch.get_num_threads() * least else 1
-    # As many for each worker, so that all end at about the same time.
-    each = max(1, min(most, int(total / (workers * least)) if least else most))
-    tasks: dict[int, list[int]] = {}
-    used = 0.0
-    for number in sorted(range(len(costs)), key=lambda number: -costs[number]):
-        tasks.setdefault(int(each * workers * used / total) if total else 0, []).append(number)
-        used += costs[number]
-    return [*tasks.values()], max(1, min(workers, len(tasks)))
+        Args:
+            pieces: Pieces of it.
+            progress: Called with (done, in all) in between; a worker is given none.
+        """
+        ...
 
 
 def in_workers(
-    function: Callable[[list[int]], Result],
-    tasks: Sequence[list[int]],
-    workers: int,
-    progress: Callable[[int, int], None] | None = None,
-    sizes: Sequence[int] | None = None,
-) -> list[Result]:
-    """Call a function with each task.
+    work: Work[Piece, Result], tasks: Sequence[Sequence[Piece]], workers: int
+) -> Iterator[tuple[int, Result]]:
+    """Do tasks in processes of their own, which end with the iterator, at once if it is closed or interrupted.
 
     Args:
-        function: Any function; what it changes in memory stays in its worker.
-        tasks: Numbers of pieces of work.
-        workers: Number of workers; 1 does it in this process.
-        progress: Called with (done, in all).
-        sizes: How much of that each piece is; 1 by default.
+        work: What to do with the pieces of each task.
+        tasks: Pieces of work.
+        workers: Number of processes.
 
-    Returns:
-        What the function returned for each task.
+    Yields:
+        Results as they come, each with the number of its task.
 
     Raises:
+        ValueError: If the work cannot be sent to workers.
         ChildProcessError: If a worker ends before its time.
     """
-    parts = [len(task) if sizes is None else sum(sizes[number] for number in task) for task in tasks]
-    done, results = 0, {}
-    if progress is not None:
-        progress(0, sum(parts))
-    for place, result in _results(function, tasks, workers):
-        results[place] = result
-        done += parts[place]
-        if progress is not None:
-            progress(done, sum(parts))
-    return [results[place] for place in range(len(tasks))]
+    packed, waiting = _pack(work), iter(enumerate(tasks))
+    processes: list[BaseProcess] = []
+    busy: dict[Connection, int] = {}
+    try:
+        for _, (place, task) in zip(range(workers), waiting, strict=False):
+            connection, process = _start(packed)
+            processes.append(process)
+            _send(connection, task, workers)
+            busy[connection] = place
+        while busy:
+            for connection in wait(list(busy)):
+                assert isinstance(connection, Connection)
+                result, place = _receive(connection, workers), busy.pop(connection)
+                if (following := next(waiting, None)) is not None:
+                    busy[connection] = following[0]
+                    _send(connection, following[1], workers)
+                yield place, result
+    finally:
+        for process in processes:
+            _kill(process)
 
 
-def _results(
-    function: Callable[[list[int]], Result], tasks: Sequence[list[int]], workers: int
-) -> Iterator[tuple[int, Result]]:
-    """Results as they come, each with the number of its task."""
-    if workers == 1:
-        for place, task in enumerate(tasks):
-            yield place, function(task)
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _start, (function,)) as pool:
-        futures = {pool.submit(_work, task): place for place, task in enumerate(tasks)}
+def _start(packed: bytes) -> tuple[Connection, BaseProcess]:
+    """Start a worker."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    precision = sys.modules["torch"].get_float32_matmul_precision() if "torch" in sys.modules else None
+    process = context.Process(target=_serve, args=(there, packed, precision), daemon=True)
+    with _unseen():
+        process.start()
+    there.close()
+    return here, process
+
+
+@contextmanager
+def _unseen() -> Iterator[None]:
+    """Let a process start that neither runs the main module again nor hears of Ctrl-C before it can ignore it."""
+    main, hears = sys.modules["__main__"], hasattr(signal, "pthread_sigmask")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]) if hears else ()
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+        if hears:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _kill(process: BaseProcess) -> None:
+    """End a worker at once, with the programs that it runs."""
+    if process.pid is not None and process.is_alive():
         try:
-            for future in as_completed(futures):
-                yield futures[future], torch.load(io.BytesIO(future.result()), weights_only=False)
-        except BrokenProcessPool as error:
-            raise ChildProcessError(
-                f"One of {workers} workers ended before its time, for want of memory perhaps: try fewer"
-            ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            os.killpg(process.pid, signal.SIGKILL)
+        except (AttributeError, OSError):  # no groups on Windows, or none yet
+            process.kill()
+    process.join()
 
 
-def _start(function: Callable[[Any], Any]) -> None:
-    global _function
-    _function = function
-    # The threads of the process that was forked are not there any more.
-    torch.set_num_threads(1)
+def _send(connection: Connection, task: Sequence[Any], workers: int) -> None:
+    content = _pack(list(task))
+    try:
+        connection.send_bytes(content)
+    except OSError as error:
+        raise _ended(workers) from error
 
 
-def _work(task: list[int]) -> bytes:
-    # As bytes: sent as they are, each tensor would take a file descriptor.
+def _receive(connection: Connection, workers: int) -> Any:
+    try:
+        content = connection.recv_bytes()
+    except (EOFError, OSError) as error:
+        raise _ended(workers) from error
+    result, error, trace = pickle.loads(content)
+    if error is not None:
+        raise error from RuntimeError(f"in a worker:\n{trace}")
+    return result
+
+
+def _ended(workers: int) -> ChildProcessError:
+    return ChildProcessError(f"One of {workers} workers ended before its time, for want of memory perhaps: try fewer")
+
+
+class _Pickler(pickle.Pickler):
+    """Write tensors as arrays: quick, and none takes a file descriptor, as those that are sent by PyTorch do."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        torch = sys.modules.get("torch")
+        if torch is None or type(obj) is not torch.Tensor or obj.requires_grad or obj.device.type != "cpu":
+            return NotImplemented
+        try:
+            return torch.from_numpy, (obj.resolve_conj().resolve_neg().numpy(),)
+        except TypeError:  # a type or layout that NumPy lacks, such as bfloat16
+            return NotImplemented
+
+
+def _pack(content: Any) -> bytes:
     buffer = io.BytesIO()
-    torch.save(_function(task), buffer)
+    try:
+        _Pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(content)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(_cannot_send(error)) from error
     return buffer.getvalue()
+
+
+def _cannot_send(error: Exception) -> str:
+    return (
+        f"This cannot be shared among processes ({error}): set workers to 1, or define the functions and classes in "
+        "question in a module that can be imported, not inside a function, a notebook or the program itself"
+    )
+
+
+def _serve(connection: Connection, packed: bytes, precision: str | None) -> None:
+    """What a worker does: tasks in, results or errors out, until nobody is at the other end."""
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if precision is not None:
+        import torch
+
+        from graphscore.runtime import keep_freed_memory
+
+        keep_freed_memory()
+        torch.set_num_threads(1)
+        torch.set_float32_matmul_precision(precision)
+    work: Work[Any, Any] | None = None
+    while True:
+        try:
+            content = connection.recv_bytes()
+        except EOFError:
+            return
+        try:
+            work, task = work or _unpack(packed), _unpack(content)
+            answer = _pack((work(task), None, ""))
+        except Exception as error:
+            answer = _pack((None, _portable(error), traceback.format_exc()))
+        connection.send_bytes(answer)
+
+
+def _unpack(packed: bytes) -> Any:
+    try:
+        return pickle.loads(packed)
+    except (AttributeError, ImportError) as error:
+        raise ValueError(_cannot_send(error)) from error
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, or one like it if it would not survive the journey."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        if hasattr(os, "killpg"):
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)

@@ -11,7 +11,7 @@ pytest.importorskip("rdkit")
 from graphscore.baselines import etkdg_mmff
 from graphscore.benchmark import benchmark
 from graphscore.data import load_dataset
-from graphscore.evaluation import baseline, evaluate_methods
+from graphscore.evaluation import Baseline, evaluate_methods
 from graphscore.request import Request
 
 
@@ -32,7 +32,7 @@ def test_as_many_conformers_as_the_protocol_wants_of_the_first_molecules(conform
     for entry, group in zip(model["molecules"], groups, strict=True):
         assert (entry["num_references"], entry["num_generated"]) == (len(group), 2 * len(group))
     assert seen[-1] == (model["num_generated"], model["num_generated"])
-    direct = evaluate_methods({"a": groups[0]}, {"b": baseline(etkdg_mmff, 2, 4)})["b"]
+    direct = evaluate_methods({"a": groups[0]}, {"b": Baseline(etkdg_mmff, 2, 4)})["b"]
     assert other["molecules"][0]["amr_r"] == direct["molecules"][0]["amr_r"]
     sampling = report["sampling"]
     assert (sampling["seed"], sampling["num_steps"], sampling["evaluations_per_sample"]) == (4, 4, 5)

@@ -11,9 +11,8 @@ pytest.importorskip("rdkit")
 
 from graphscore.baselines import etkdg, etkdg_mmff
 from graphscore.data import write
-from graphscore.evaluation import Measures, baseline, evaluate_files, evaluate_methods
+from graphscore.evaluation import Baseline, Measures, evaluate_files, evaluate_methods
 from graphscore.metrics.protocols import GEODIFF
-from graphscore.workers import AVAILABLE
 
 SMILES = ("C[C@H](N)CO", "CC(=O)OC", "C/C=C/F")
 
@@ -28,7 +27,7 @@ def files(tmp_path):
     return tmp_path / "made.sdf", tmp_path / "reference.sdf"
 
 
-@pytest.mark.parametrize("number", [1, pytest.param(2, marks=pytest.mark.skipif(not AVAILABLE, reason="no workers"))])
+@pytest.mark.parametrize("number", [1, 2])
 def test_files_and_baselines(files, tmp_path, number):
     seen, out, measures = [], tmp_path / "report.json", Measures(workers=number)
     options = {"baselines": ["etkdg-mmff", "etkdg"], "seed": 3, "measures": measures}
@@ -84,7 +83,7 @@ def test_molecules_without_parameters_have_no_energies_and_a_reason():
 
 def test_a_baseline_makes_the_stereoisomers_of_the_references_and_says_why_it_fails():
     left, right = etkdg("C[C@H](N)O", 2, 0), etkdg("C[C@@H](N)O", 1, 0)
-    made = baseline(etkdg, 2, 0)("CC(N)O", [*left, *right])
+    made = Baseline(etkdg, 2, 0)("CC(N)O", [*left, *right])
     assert [data.smiles for data in made] == [left[0].smiles] * 4 + [right[0].smiles] * 2
 
     def broken(smiles, num, seed):
@@ -92,7 +91,7 @@ def test_a_baseline_makes_the_stereoisomers_of_the_references_and_says_why_it_fa
             raise ValueError("too hard")
         return etkdg(smiles, num - 1, seed)
 
-    attempts = baseline(broken, 2, 0)("CC(N)O", [*left, *right])
+    attempts = Baseline(broken, 2, 0)("CC(N)O", [*left, *right])
     reasons = [attempt for attempt in attempts if isinstance(attempt, str)]
     num_hard = sum("@@" in data.smiles for data in made)
     assert sorted(reasons) == ["it was not made", *["too hard"] * num_hard] and num_hard in (2, 4)

@@ -12,7 +12,7 @@ pytest.importorskip("rdkit")
 
 from torch_geometric.data import Data
 
-from graphscore import sampling, workers
+from graphscore import sampling
 from graphscore.alignment import align
 from graphscore.data.embedding import embed
 from graphscore.data.molecules import data_from_mol, data_from_smiles
@@ -127,7 +127,6 @@ def test_conformers_of_wrong_stereochemistry_are_drawn_again(conformer_checkpoin
     assert raw.evaluations == 5 < result.evaluations
 
 
-@pytest.mark.skipif(not workers.AVAILABLE, reason="there are no workers here")
 @pytest.mark.parametrize("options", [{"refine": "mmff", "energy_rank": True}, {"diverse": True}])
 def test_workers_make_the_same(conformer_checkpoint: Path, options: dict):
     """Also which fail, and what is counted; the first molecule has an unknown element."""
