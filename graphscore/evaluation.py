@@ -29,7 +29,8 @@ from graphscore.registry import find
 from graphscore.sharing import check_workers, share
 
 Progress = Callable[[int, int], None]
-Method = Callable[[str, Sequence[Data]], Sequence[Attempt]] | Mapping[str, Sequence[Attempt]]
+Maker = Callable[[str, Sequence[Data]], Sequence[Attempt]]
+Method = Maker | Mapping[str, Sequence[Attempt]]
 """Gives the generated conformers of a molecule, failed attempts included, from its flat SMILES and references; or has
 them by flat SMILES already. What is to be shared among workers must be possible to pickle."""
 _Measured = tuple[dict[str, Any], dict[str, Coordinates]]
@@ -165,14 +166,20 @@ def evaluate_methods(
     """
     measures = measures or Measures()
     # Of what is there already, a worker is sent only what it compares.
-    made = {name: method for name, method in methods.items() if isinstance(method, Mapping)}
+    made: dict[str, Mapping[str, Sequence[Attempt]]] = {}
+    makers: dict[str, Maker | None] = {}
+    for name, method in methods.items():
+        if isinstance(method, Mapping):
+            made[name], makers[name] = method, None
+        else:
+            makers[name] = method
     rows = [
         _Row(smiles, references, {name: method.get(smiles, ()) for name, method in made.items()})
         for smiles, references in molecules.items()
     ]
     # Each conformer made is compared with each reference.
     costs = [float(len(references) ** 2) for references in molecules.values()]
-    work = _Evaluation({name: None if name in made else method for name, method in methods.items()}, measures)
+    work = _Evaluation(makers, measures)
     parts = share(work, rows, costs, measures.workers, most=32, progress=progress)
     found = {
         number: row
@@ -221,21 +228,21 @@ class _Row(NamedTuple):
 class _Evaluation:
     """What is done with molecules; of methods whose conformers are there already, only the name is known."""
 
-    methods: Mapping[str, Callable[[str, Sequence[Data]], Sequence[Attempt]] | None]
+    methods: Mapping[str, Maker | None]
     measures: Measures
 
-    def __call__(self, rows: Sequence[_Row], progress: Progress | None = None) -> list[dict[str, _Measured | None]]:
+    def __call__(self, pieces: Sequence[_Row], progress: Progress | None = None) -> list[dict[str, _Measured | None]]:
         measured = []
-        for number, row in enumerate(rows):
+        for number, row in enumerate(pieces):
             if progress is not None:
-                progress(number, len(rows))
+                progress(number, len(pieces))
             attempts = {
                 name: row.made[name] if method is None else method(row.smiles, row.references)
                 for name, method in self.methods.items()
             }
             measured.append(_molecule(row.references, attempts, self.measures))
         if progress is not None:
-            progress(len(rows), len(rows))
+            progress(len(pieces), len(pieces))
         return measured
 
 

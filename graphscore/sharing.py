@@ -16,7 +16,7 @@ import torch
 
 from graphscore.workers import Piece, Progress, Result, Work, in_workers
 
-START_SECONDS = 8.0
+START_SECONDS = 5.0
 """What it takes a worker to start, with PyTorch, PyTorch Geometric and RDKit, and a margin."""
 
 

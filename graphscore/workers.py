@@ -16,12 +16,14 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any, Protocol, TypeVar
+
+from graphscore.startup import SLOW, postponed
 
 Piece = TypeVar("Piece", contravariant=True)
 Result = TypeVar("Result")
@@ -44,7 +46,7 @@ class Work(Protocol[Piece, Answer]):
 
 def in_workers(
     work: Work[Piece, Result], tasks: Sequence[Sequence[Piece]], workers: int
-) -> Iterator[tuple[int, Result]]:
+) -> Generator[tuple[int, Result], None, None]:
     """Do tasks in processes of their own, which end with the iterator, at once if it is closed or interrupted.
 
     Args:
@@ -177,21 +179,24 @@ def _serve(connection: Connection, packed: bytes, precision: str | None) -> None
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
     if precision is not None:
-        import torch
+        with postponed(*SLOW):
+            import torch
 
-        from graphscore.runtime import keep_freed_memory
+            from graphscore.runtime import keep_freed_memory
 
         keep_freed_memory()
         torch.set_num_threads(1)
         torch.set_float32_matmul_precision(precision)
-    work: Work[Any, Any] | None = None
+    work: Any = None
     while True:
         try:
             content = connection.recv_bytes()
         except EOFError:
             return
         try:
-            work, task = work or _unpack(packed), _unpack(content)
+            with postponed(*SLOW):
+                work = _unpack(packed) if work is None else work
+                task = _unpack(content)
             answer = _pack((work(task), None, ""))
         except Exception as error:
             answer = _pack((None, _portable(error), traceback.format_exc()))

@@ -59,10 +59,10 @@ class Clock:
 @pytest.mark.parametrize(
     "here, alone, pieces, workers",
     [
-        (1.0, 1.5, 100, 4),  # 100 s here, 8 + 37 s in workers
+        (1.0, 1.5, 100, 4),  # 100 s here, 5 + 37 s in workers
         (1.0, 3.9, 100, 1),  # what one thread does slowly
         (1.0, 1.0, 2 * int(START_SECONDS) - 1, 1),  # soon done
-        (0.1, 0.1, 150, 1),
+        (0.1, 0.1, 90, 1),
         (0.1, 0.1, 1000, 4),
     ],
 )

@@ -131,8 +131,8 @@ def sample(
 ) -> None:
     """Generate coordinates (or other fields) for molecules or graphs with a trained model."""
     from graphscore.cli.checks import check_files
-    from graphscore.cli.startup import SLOW, postponed
     from graphscore.data.sources import check_source
+    from graphscore.startup import SLOW, postponed
 
     check_source(smiles or (), inputs)
     check_files([template], checkpoint, [(out, None), (report, [".json"]), (trajectory, [".sdf"])])

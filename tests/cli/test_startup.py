@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import graphscore
-from graphscore.cli.startup import postponed
+from graphscore.startup import postponed
 
 
 def test_a_postponed_module_is_loaded_once_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

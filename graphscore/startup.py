@@ -1,4 +1,4 @@
-"""A quick start for commands that are done in a moment."""
+"""A quick start for commands that are done in a moment, and for workers."""
 
 from __future__ import annotations
 
