@@ -25,6 +25,7 @@ from torch.autograd import Function
 
 from graphscore import ops
 from graphscore.nn.blockwise import bags, differentiable_gradients, in_blocks
+from graphscore.nn.checks import check_carried, check_width
 from graphscore.nn.edge_geometry import EdgeGeometry, Fan, Rows
 from graphscore.nn.edges import Edges
 
@@ -46,6 +47,7 @@ class EquivariantAttention(nn.Module):
     def __init__(self, channels: int, edge_channels: int, num_heads: int, carries: bool = True) -> None:
         super().__init__()
         kinds = 3 if carries else 2
+        self.carries = carries
         self.query = nn.Linear(channels, channels)
         # One after another, each of F channels: keys, and values for scalars, directions and vectors.
         self.source = nn.Linear(channels, (1 + kinds) * channels)
@@ -63,7 +65,9 @@ class EquivariantAttention(nn.Module):
         Returns:
             What each node receives: scalars ``[N, F]`` and vectors ``[N, D, F]``.
         """
+        check_carried(self, self.carries, vectors)
         features = geometry.features
+        check_width(self, "features", features, self.filters.in_features)
         inputs = (
             self.query(h), self.source(h), vectors, features, self.filters.weight, self.factors(features),
             geometry.envelope, geometry.direction,

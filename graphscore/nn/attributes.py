@@ -55,12 +55,12 @@ def embed(inputs: nn.ModuleDict, values: Values, rows: int) -> list[Tensor]:
 def embed_one(name: str, module: nn.Module, values: Values, rows: int) -> Tensor:
     """Embed one attribute, see :func:`embed`."""
     value = read(values, name, rows)
+    if isinstance(module, nn.Embedding) and (value.dim() != 1 or value.dtype not in (torch.long, torch.int)):
+        raise _error(name, f"of type {torch.long} and shape [{rows}]", value)
     if value.dim() == 1 and value.is_floating_point():
         value = value[:, None]
     if isinstance(module, nn.Linear) and (value.shape[1:] != (module.in_features,) or not fits(value, module.weight)):
         raise _error(name, f"of type {module.weight.dtype} and shape [{rows}, {module.in_features}]", value)
-    if isinstance(module, nn.Embedding) and (value.dim() != 1 or value.dtype not in (torch.long, torch.int)):
-        raise _error(name, f"of type {torch.long} and shape [{rows}]", value)
     return module(value)
 
 

@@ -88,6 +88,32 @@ def _shape(shape: tuple[int | None, ...]) -> str:
     return f"[{', '.join('*' if size is None else str(size) for size in shape)}]"
 
 
+def check_carried(layer: nn.Module, carries: bool, vectors: Tensor | None) -> None:
+    """Check that a layer is given vectors if it was built to carry some, and else none.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if carries != (vectors is not None):
+        raise ValueError(
+            f"{type(layer).__name__} was built with carries={carries}, but it is given "
+            f"{'no vectors' if vectors is None else 'vectors, which it would not read'}"
+        )
+
+
+def check_width(layer: nn.Module, name: str, value: Tensor, channels: int) -> None:
+    """Check the number of columns of an argument of a layer.
+
+    Raises:
+        ValueError: If it has others than the layer was built for.
+    """
+    if value.shape[-1] != channels:
+        raise ValueError(
+            f"{type(layer).__name__}: {name} must have {channels} columns, as the layer was built for, but has shape "
+            f"{list(value.shape)}"
+        )
+
+
 def check_network(network: ScoreNetwork) -> None:
     """Check that the parts of a score network fit together.
 

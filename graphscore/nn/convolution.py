@@ -20,6 +20,7 @@ from torch.autograd import Function
 
 from graphscore import ops
 from graphscore.nn.blockwise import bags, differentiable_gradients, in_blocks, totals
+from graphscore.nn.checks import check_carried, check_width
 from graphscore.nn.edges import Edges
 
 BLOCK_EDGES = 1024
@@ -41,6 +42,7 @@ class EquivariantConvolution(nn.Module):
 
     def __init__(self, channels: int, edge_channels: int, carries: bool = True) -> None:
         super().__init__()
+        self.carries = carries
         # One after another, each [F, K]: of scalars, of directions, and of vectors.
         self.filters = nn.Linear(edge_channels, (3 if carries else 2) * channels, bias=False)
 
@@ -59,6 +61,8 @@ class EquivariantConvolution(nn.Module):
         Returns:
             What each node receives: scalars ``[N, F]`` and vectors ``[N, D, F]``.
         """
+        check_carried(self, self.carries, vectors)
+        check_width(self, "features", features, self.filters.in_features)
         scalar, push = scalars.chunk(2, dim=1)
         carried = scalar[:, None] if vectors is None else torch.cat([scalar[:, None], vectors], dim=1)
         inputs = (carried, push, features, direction, self.filters.weight)

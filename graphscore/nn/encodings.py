@@ -1,7 +1,7 @@
 r"""Positional encodings of nodes: where a node is in its graph, from the edges alone.
 
 Edges count once and as undirected, and self-loops not at all. ``batch_index`` ``[N]`` names the graph of each node,
-sorted. Encodings are computed in float64; they belong to data, not to a training step.
+in any order. Encodings are computed in float64; they belong to data, not to a training step.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ def laplacian_encoding(
     source, target = simple_edges(edge_index, num_nodes)
     sizes = ops.count(batch_index, num_graphs)
     first = sizes.cumsum(0) - sizes
-    local = torch.arange(num_nodes, device=batch_index.device) - first[batch_index]
+    order, local = _places(batch_index, first)
     degree = ops.count(target, num_nodes, torch.float64)
     root = degree.clamp(min=1).sqrt()
     out = root.new_zeros(num_nodes, k)
     for size in sizes[sizes > 1].unique().tolist():
         graphs = (sizes == size).nonzero()[:, 0]
-        nodes = first[graphs, None] + torch.arange(size, device=graphs.device)
+        nodes = order[first[graphs, None] + torch.arange(size, device=graphs.device)]
         place = torch.zeros_like(sizes).index_copy(0, graphs, torch.arange(len(graphs), device=graphs.device))
         mine = sizes[batch_index[target]] == size
         i, j = target[mine], source[mine]
@@ -118,7 +118,7 @@ def random_walk_encoding(
     edges = simple_edges(edge_index, num_nodes)
     sizes = ops.count(batch_index, num_graphs)
     node = torch.arange(num_nodes, device=batch_index.device)
-    local = node - (sizes.cumsum(0) - sizes)[batch_index]
+    _, local = _places(batch_index, sizes.cumsum(0) - sizes)
     weight = 1 / ops.count(edges[1], num_nodes, torch.float64)[edges[1]]
     walk = torch.sparse_coo_tensor(
         edges.flip(0), weight, (num_nodes, num_nodes), is_coalesced=True, check_invariants=False
@@ -131,3 +131,10 @@ def random_walk_encoding(
         chances = torch.sparse.mm(walk, chances)
         returns.append(chances[node, local])
     return torch.stack(returns, dim=1).to(dtype or torch.get_default_dtype())
+
+
+def _places(batch_index: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+    """The nodes sorted by their graph, and the place of each node within its graph, both ``[N]``."""
+    order = batch_index.argsort(stable=True)
+    rank = torch.arange(len(order), device=order.device) - first[batch_index[order]]
+    return order, torch.empty_like(order).index_copy(0, order, rank)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from graphscore.nn.attention import EquivariantAttention
 from graphscore.nn.backbone import SizedBackbone
+from graphscore.nn.checks import check_carried
 from graphscore.nn.edge_geometry import EdgeGeometry
 from graphscore.nn.norms import AdaptiveLayerNorm, EquivariantLayerNorm
 from graphscore.nn.radial import CosineCutoff, ExpNormalBasis
@@ -62,6 +63,7 @@ class EquivariantTransformerLayer(nn.Module):
         Returns:
             New scalars ``[N, F]`` and vectors ``[N, D, F]``.
         """
+        check_carried(self, self.carried_norm is not None, vectors)
         normed = self.norm(h, cond, batch)
         if vectors is None or self.carried_norm is None:
             received, vectors = self.attention(normed, None, geometry)

@@ -22,6 +22,7 @@ from torch.autograd import Function
 
 from graphscore import ops
 from graphscore.nn.blockwise import add_product, bags, differentiable_gradients, in_blocks, totals
+from graphscore.nn.checks import check_width
 from graphscore.nn.edges import Edges
 
 BLOCK_EDGES = 8192
@@ -61,6 +62,7 @@ class GatedMessages(nn.Module):
         Returns:
             The gated sum ``r`` [N, F], and the heads of each message, linear in it, ``[E, V]``.
         """
+        check_width(self, "features", features, self.edge.in_features)
         ends = self.ends(h)
         inputs = (
             ends, features.to(ends.dtype), self.edge.weight, self.message.weight,

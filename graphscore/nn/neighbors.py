@@ -1,8 +1,9 @@
 """Edges of ragged batches, found from positions or from the sizes of graphs.
 
 All functions return ``edge_index`` ``[2, E]``, int64, source over target, sorted by target, then by source, without
-self-loops. ``batch_index`` ``[N]`` names the graph of each node, sorted, as in PyG batches. The number of edges depends
-on values that a device holds, so that each function has to wait for it. Positions are read without their gradients.
+self-loops. ``batch_index`` ``[N]`` names the graph of each node, in any order: it costs least if it rises, as in PyG.
+The number of edges depends on values that a device holds, so that each function has to wait for it. Positions are read
+without their gradients.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -51,7 +53,7 @@ def radius_edges(
 
     Args:
         pos: Positions, shape ``[N, D]``.
-        batch_index: Graph of each node, sorted, shape ``[N]``.
+        batch_index: Graph of each node, shape ``[N]``.
         num_graphs: Number of graphs B, empty ones included.
         radius: Edges are shorter than this, in units of the positions.
         max_neighbors: If given, a node keeps edges from its nearest neighbors only, so many, ties broken by index.
@@ -62,14 +64,19 @@ def radius_edges(
         Edges ``[2, E]``. Nodes whose position is not finite have none.
 
     Raises:
-        ValueError: If the radius is not positive, or ``max_neighbors`` less than 1.
+        ValueError: If the radius is not positive, ``max_neighbors`` less than 1, or the nodes are not those of the
+            graphs.
     """
     if not radius > 0:
         raise ValueError(f"radius_edges: radius must be positive, but is {radius}")
     if max_neighbors is not None and max_neighbors < 1:
         raise ValueError(f"radius_edges: max_neighbors must be at least 1 or None, but is {max_neighbors}")
-    pos, ptr = _plain(pos), _ptr(batch_index, num_graphs)
-    if not pos.shape[1] or int(ptr.diff().square().sum()) <= _ALL_PAIRS_UP_TO * pos.shape[0]:
+    ptr = _ptr("radius_edges", pos, batch_index, num_graphs)
+    num_pairs, rising = _look(ptr.diff().square().sum(), batch_index, num_graphs)
+    if not rising:
+        return _sorted(partial(radius_edges, radius=radius, max_neighbors=max_neighbors), pos, batch_index, num_graphs)
+    pos = _plain(pos)
+    if not pos.shape[1] or num_pairs <= _ALL_PAIRS_UP_TO * pos.shape[0]:
         edge_index, squared = _closer(complete_edges(ptr), pos, radius)
     else:
         kept = [_closer(pairs, pos, radius) for pairs in _cell_pairs(pos, batch_index, num_graphs, radius)]
@@ -94,7 +101,7 @@ def knn_edges(pos: Tensor, batch_index: Tensor, num_graphs: int, k: int) -> Tens
 
     Args:
         pos: Positions, shape ``[N, D]``.
-        batch_index: Graph of each node, sorted, shape ``[N]``.
+        batch_index: Graph of each node, shape ``[N]``.
         num_graphs: Number of graphs B, empty ones included.
         k: Number of edges into each node; of nodes at the same distance those of lower index come first.
 
@@ -102,13 +109,16 @@ def knn_edges(pos: Tensor, batch_index: Tensor, num_graphs: int, k: int) -> Tens
         Edges ``[2, E]`` from neighbors to nodes.
 
     Raises:
-        ValueError: If k is less than 1.
+        ValueError: If k is less than 1, or the nodes are not those of the graphs.
     """
     if k < 1:
         raise ValueError(f"knn_edges: k must be at least 1, but is {k}")
-    pos, ptr = _plain(pos), _ptr(batch_index, num_graphs)
+    ptr = _ptr("knn_edges", pos, batch_index, num_graphs)
     sizes = ptr.diff()
-    widest = int(sizes.max()) if num_graphs else 0
+    widest, rising = _look(sizes.max() if num_graphs else sizes.sum(), batch_index, num_graphs)
+    if not rising:
+        return _sorted(partial(knn_edges, k=k), pos, batch_index, num_graphs)
+    pos = _plain(pos)
     column = torch.arange(widest, device=pos.device)
     edges = []
     for target in torch.arange(pos.shape[0], device=pos.device).split(max(1, _PAIRS_AT_ONCE // max(1, widest))):
@@ -187,8 +197,37 @@ def _plain(pos: Tensor) -> Tensor:
     return pos.detach().to(torch.promote_types(pos.dtype, torch.float32))
 
 
-def _ptr(batch_index: Tensor, num_graphs: int) -> Tensor:
+def _ptr(name: str, pos: Tensor, batch_index: Tensor, num_graphs: int) -> Tensor:
+    """First node of each graph, and the number of nodes, shape ``[B + 1]``, if nodes are sorted."""
+    if pos.dim() != 2 or not pos.is_floating_point():
+        raise ValueError(f"{name}: pos must be real numbers [N, D], but is {pos.dtype} {list(pos.shape)}")
+    if batch_index.shape != pos.shape[:1] or batch_index.dtype != torch.long:
+        raise ValueError(
+            f"{name}: batch_index must be {torch.long} [{pos.shape[0]}], but is {batch_index.dtype} "
+            f"{list(batch_index.shape)}"
+        )
     return torch.searchsorted(batch_index, torch.arange(num_graphs + 1, device=batch_index.device))
+
+
+def _look(value: Tensor, batch_index: Tensor, num_graphs: int) -> tuple[int, bool]:
+    """Wait for the device once: a whole number, and whether nodes are sorted.
+
+    Raises:
+        ValueError: If nodes belong to no graph.
+    """
+    falls = (batch_index[1:] < batch_index[:-1]).sum()
+    outside = ((batch_index < 0) | (batch_index >= num_graphs)).sum()
+    number, num_falls, num_outside = torch.stack([value, falls, outside]).tolist()
+    if num_outside:
+        raise ValueError(f"{num_outside} nodes are in graphs of a batch_index that is not from 0 to {num_graphs - 1}")
+    return number, num_falls == 0
+
+
+def _sorted(find: Callable[..., Tensor], pos: Tensor, batch_index: Tensor, num_graphs: int) -> Tensor:
+    """Find edges of nodes that are not sorted by their graph."""
+    order = batch_index.argsort(stable=True)
+    edge_index = order[find(pos[order], batch_index[order], num_graphs)]
+    return edge_index[:, (edge_index[1] * pos.shape[0] + edge_index[0]).argsort()]
 
 
 def _squared_distance(pos: Tensor, source: Tensor, target: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from graphscore import ops
+from graphscore.nn.checks import check_width
 
 
 class AdaptiveLayerNorm(nn.Module):
@@ -26,6 +27,7 @@ class AdaptiveLayerNorm(nn.Module):
 
     def __init__(self, channels: int, cond_channels: int = 0) -> None:
         super().__init__()
+        self.cond_channels = cond_channels
         self.norm = nn.LayerNorm(channels, elementwise_affine=cond_channels == 0)
         self.modulate = nn.Linear(cond_channels, 2 * channels) if cond_channels else None
         if self.modulate is not None:
@@ -43,6 +45,7 @@ class AdaptiveLayerNorm(nn.Module):
         Returns:
             Shape ``[N, F]``.
         """
+        check_width(self, "cond", cond, self.cond_channels)
         normed = self.norm(h)
         if self.modulate is None:
             return normed

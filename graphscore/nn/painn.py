@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from graphscore import ops
 from graphscore.nn.backbone import SizedBackbone
+from graphscore.nn.checks import check_carried
 from graphscore.nn.convolution import EquivariantConvolution
 from graphscore.nn.edges import Edges
 from graphscore.nn.norms import AdaptiveLayerNorm, EquivariantLayerNorm
@@ -59,6 +60,7 @@ class PaiNNMessage(nn.Module):
         Returns:
             Sums over neighbors: scalars ``[N, F]`` and vectors ``[N, D, F]``.
         """
+        check_carried(self, self.vector_norm is not None, vectors)
         sent = self.network(self.norm(h, cond, batch))
         if vectors is None or self.vector_norm is None:
             return self.convolution(sent, None, features, direction, edges)
