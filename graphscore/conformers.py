@@ -80,6 +80,7 @@ def generate_conformers(
     sampler: str | None = None,
     num_steps: int | None = None,
     workers: int | None = 1,
+    device: str = "auto",
     progress: Progress | None = None,
 ) -> Conformers:
     """Generate conformers of molecules, many different ones together.
@@ -104,6 +105,8 @@ def generate_conformers(
         num_steps: Sampling steps; the model's own number by default.
         workers: Processes that share the molecules; ``None`` for as many as PyTorch has threads, if a measurement on
             the first ones says that it pays: for some thousand conformers.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``, see :func:`graphscore.runtime.choose_device`: where the network
+            computes. Conformers are the same up to rounding.
         progress: Called with (conformers done, conformers in all).
 
     Returns:
@@ -114,7 +117,9 @@ def generate_conformers(
         ValueError: If an option is out of range. Molecules that cannot be used are listed, not raised.
     """
     fragment = None if fix is None else Fragment(fix[0], data_from_mol(fix[1]))
-    request = Request(num, seed, sampler, num_steps, refine, energy_rank, diverse, fragment, workers=workers)
+    request = Request(
+        num, seed, sampler, num_steps, refine, energy_rank, diverse, fragment, workers=workers, device=device
+    )
     session = Session(shipped_checkpoint() if checkpoint is None else Path(checkpoint), request, trust)
     given = [molecules] if isinstance(molecules, str | Chem.Mol) else list(molecules)
     mols: list[Chem.Mol | None] = [None] * len(given)

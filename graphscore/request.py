@@ -33,6 +33,8 @@ class Request:
             first graphs says that it pays, see :mod:`graphscore.sharing`. Samples do not depend on it, up to rounding.
             Those of one graph are made by one.
         prior_scale: Factor of the noise that sampling starts from; the model's own by default.
+        device: Where the network computes, see :func:`graphscore.runtime.choose_device`. Samples do not depend on it,
+            up to rounding. On a GPU ``workers=None`` is 1.
         max_drift: Largest drift, see :mod:`graphscore.drift`, of samples that are not drawn again; by default the
             model's own for its own sampler and number of steps, and none for others.
         retries: How often a sample of wrong stereochemistry or with too much drift is drawn again at most; diverse ones
@@ -54,6 +56,7 @@ class Request:
     prior_scale: float | None = None
     max_drift: float | None = None
     workers: int | None = 1
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         check_request([self.num], self.seed)

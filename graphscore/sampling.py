@@ -21,6 +21,7 @@ from graphscore.generate import CPU_EDGES, TEMPLATE, Assemble, Progress, Trace, 
 from graphscore.guidance import EnergyGuidance, Inpainting, Repulsion
 from graphscore.registry import Trusted
 from graphscore.request import Request
+from graphscore.runtime import choose_device
 from graphscore.sampled import Sampled
 from graphscore.sharing import share
 
@@ -49,7 +50,9 @@ class Session:
         started = time.perf_counter()
         self.checkpoint = checkpoint / "model.safetensors" if checkpoint.is_dir() else checkpoint
         self.request = request
+        self.device = choose_device(request.device)
         self.model, config, info = load_model(checkpoint, trust)
+        self.model.to(self.device)
         self.config = config.with_sampling(request.sampler, request.num_steps, request.prior_scale, request.max_drift)
         self.sampler = build_sampler(self.config, self._guided())
         self.transform = build_transform(self.config)
@@ -93,6 +96,7 @@ class Session:
             "energy_rank": request.energy_rank,
             "diverse": request.diverse,
             "fix": None if (held := request.fragment) is None else {"smarts": held.smarts, "from": held.source},
+            "device": _name(self.device),
             "checkpoint": str(self.checkpoint),
             "sha256": hashlib.sha256(self.checkpoint.read_bytes()).hexdigest(),
             "versions": versions,
@@ -136,9 +140,9 @@ class Session:
         else:
             pieces = list(zip(items, most, strict=True))
             costs = [self._cost(item) * num for item, num in pieces]
-            parts = share(
-                self._share, pieces, costs, self.request.workers, least=CPU_EDGES, sizes=most, progress=progress
-            )
+            # Processes that share a GPU wait for it.
+            workers = self.request.workers or (None if self.device.type == "cpu" else 1)
+            parts = share(self._share, pieces, costs, workers, least=CPU_EDGES, sizes=most, progress=progress)
             elapsed, alone = time.perf_counter() - started, len(parts.results) == 1
             result = parts.results[0] if alone else Sampled.join(parts.results, parts.tasks, elapsed, parts.workers)
         result.seconds = {"load": self.seconds_to_load} | result.seconds
@@ -212,6 +216,11 @@ class Session:
             if "energy" in sample:
                 sample.relative_energy = sample.energy - ranked[0].energy
         return ranked, result.notes
+
+
+def _name(device: torch.device) -> str:
+    """The device, and of a GPU its kind."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
 def _accepted(sample: Data) -> bool:

@@ -19,7 +19,7 @@ from graphscore.guidance import EnergyGuidance, Inpainting
 from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.nn.neighbors import Neighbors, knn_edges, radius_edges
 from graphscore.process import ForwardProcess
-from graphscore.samplers import EulerMaruyamaSampler, Sampler
+from graphscore.samplers import SAMPLERS, EulerMaruyamaSampler, Sampler
 from graphscore.sdes import VESDE
 from graphscore.templates import categories, count_edges, graph_key
 from graphscore.times import linear_grid
@@ -259,6 +259,17 @@ def test_the_edges_that_a_network_will_see_are_counted(sampler, search, edges):
     wired = template(10)
     wired.edge_index = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
     assert [count_edges(sampler.model, item) for item in (template(1), template(10), wired)] == edges
+
+
+@pytest.mark.parametrize(
+    "name", sorted(SAMPLERS.keys() - {"adaptive", "resampling"})
+)  # one chooses its steps, one wraps
+def test_no_step_of_sampling_waits_for_a_device_or_leaves_it(sampler, name):
+    """Tensors on ``meta`` have no values that could be read or copied to another device."""
+    batch = Batch.from_data_list([CompleteGraph()(template(n)) for n in (4, 1, 3)])
+    noise = sampler.model.process.prior(batch, GraphGenerator([1, 2, 3]), torch.float64).to("meta")
+    result = SAMPLERS[name](sampler.model.to("meta"), linear_grid(6)).integrate(noise, GraphGenerator([1, 2, 3]))
+    assert result.pos.device.type == "meta" and result.pos.shape == (8, 3)
 
 
 def test_samples_are_moved_to_what_is_known_of_them(sampler):

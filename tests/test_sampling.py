@@ -22,6 +22,7 @@ from graphscore.metrics.stereo import is_as_asked
 from graphscore.request import Request
 from graphscore.sampled import Sampled
 from graphscore.sampling import Session
+from graphscore.sharing import Shared
 
 OTHERS = ["C" * n for n in range(2, 9)] + ["C1CC1", "CCO", "OCCO", "CNC", "c1ccccc1", "c1ccncc1", "CF", "C#N"] * 3
 
@@ -177,14 +178,30 @@ def test_failures_name_the_atom_of_the_input(conformer_checkpoint: Path):
 
 
 def test_describes_all_that_samples_depend_on(conformer_checkpoint: Path):
-    request = Request(num=2, seed=7, num_steps=3, sampler="heun", prior_scale=0.7, max_drift=0.1)
+    options = {"prior_scale": 0.7, "max_drift": 0.1, "device": "cpu"}
+    request = Request(num=2, seed=7, num_steps=3, sampler="heun", **options)
     session = Session(conformer_checkpoint.parent, request)
     found = session.describe()
     assert found["max_drift"] == session.config.sampling.max_drift == 0.1
     assert found["prior_scale"] == session.sampler.prior_scale == 0.7
     assert (found["seed"], found["num"], found["num_steps"], found["sampler"]) == (7, 2, 3, "heun")
     assert found["checkpoint"] == str(conformer_checkpoint) and len(found["sha256"]) == 64
+    assert found["device"] == str(session.device) == "cpu"
     assert {"graphscore", "python", "torch", "rdkit"} == set(found["versions"])
+
+
+def test_the_network_is_where_it_shall_compute_and_a_gpu_is_not_shared(conformer_checkpoint, monkeypatch):
+    asked: list[str] = []
+    monkeypatch.setattr(sampling, "choose_device", lambda name: asked.append(name) or torch.device("meta"))
+    session = Session(conformer_checkpoint, Request(workers=None, device="cuda:1"))
+    assert asked == ["cuda:1"] and session.describe()["device"] == "meta"
+    assert {tensor.device.type for tensor in session.model.state_dict().values()} == {"meta"}
+    shared = Shared([[0]], [Sampled([[]], [None], [[]], 0.0)], 1)
+    monkeypatch.setattr(sampling, "share", lambda work, pieces, costs, workers, **_: asked.append(workers) or shared)
+    for number in (None, 1, 2):
+        session.request = Request(workers=number)
+        session([data_from_smiles("CC")])
+    assert asked[1:] == [1, 1, 2]
 
 
 WRONG = [

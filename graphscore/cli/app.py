@@ -31,6 +31,9 @@ Trusted = Annotated[
         "--trust", metavar="MODULE", help="Run code of this module of yours, which a model's file asks for by name."
     ),
 ]
+Device = Annotated[
+    str, typer.Option(help="Where the network computes: cpu, cuda or cuda:N; auto takes a CUDA GPU if there is one.")
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the configuration.")
 ]
@@ -127,6 +130,7 @@ def sample(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; the model's own default if not given.")] = None,
     workers: Workers = None,
+    device: Device = "auto",
     trust: Trusted = None,
 ) -> None:
     """Generate coordinates (or other fields) for molecules or graphs with a trained model."""
@@ -142,7 +146,16 @@ def sample(
         from graphscore.request import Request
 
     request = Request(
-        num, seed, sampler, steps, refine, energy_rank, diverse, read_fragment(fix, template), workers=workers
+        num,
+        seed,
+        sampler,
+        steps,
+        refine,
+        energy_rank,
+        diverse,
+        read_fragment(fix, template),
+        workers=workers,
+        device=device,
     )
     job = FileJob(read_inputs(smiles or [], inputs), out, request, checkpoint, report, trajectory, trust or ())
     _prepare(spare_cores=True)
@@ -223,6 +236,7 @@ def benchmark(
         typer.Option(help="Draw again what moves more in the last evaluation, relative to its size."),
     ] = None,
     workers: Workers = None,
+    device: Device = "auto",
     trust: Trusted = None,
 ) -> None:
     """Measure a conformer model on molecules it has never seen, with RDKit beside it."""
@@ -247,6 +261,7 @@ def benchmark(
         prior_scale=prior_scale,
         max_drift=max_drift,
         workers=workers,
+        device=device,
     )
     _prepare(spare_cores=True)
     with (

@@ -54,6 +54,10 @@ WRONG = {
         ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--workers", "0"],
         ["workers", "0"],
     ),
+    "no such device": (
+        ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--device", "tpu"],
+        ["'tpu'", "cuda:N"],
+    ),
     "negative seed": (["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--seed", "-1"], ["seed", "-1"]),
     "atoms to hold, but nowhere": (
         ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--fix", "CC"],
