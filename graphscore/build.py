@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -14,7 +12,7 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import Compose
 
 from graphscore.components import Component, bind, check_options, create
-from graphscore.config import Config, Features, check_config
+from graphscore.config import Config, Features
 from graphscore.data import DATASETS, Dataset
 from graphscore.data.transforms import TRANSFORMS
 from graphscore.denoiser import Denoiser, ScoreModel
@@ -27,12 +25,11 @@ from graphscore.nn.neighbors import NEIGHBORS, Neighbors
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.objectives import OBJECTIVES, WEIGHTS, Objective, denoising_score_matching
 from graphscore.process import ForwardProcess
-from graphscore.registry import NOTHING, Trust, Trusted, find, is_import_path
+from graphscore.registry import NOTHING, Trust, find, is_import_path, shown
 from graphscore.samplers import SAMPLERS, Sampler
 from graphscore.sdes import SDE, SDES
 from graphscore.self_conditioning import SelfConditioning, choose_self_conditioned
 from graphscore.train.augmentation import AUGMENTATIONS
-from graphscore.train.checkpoint import Checkpoint, load_checkpoint
 from graphscore.train.task import Augment, ScoreMatchingTask
 
 
@@ -61,15 +58,20 @@ def measure_scales(config: Config, items: list[Data]) -> Config:
 
 
 def build_process(config: Config) -> ForwardProcess:
-    """Build the forward process; scales must be numbers (see :func:`measure_scales`)."""
-    return ForwardProcess(
-        {
-            Field(field.name, field.level, float(field.scale), field.zero_mean, field.width): build_sde(
-                field.sde, config.trust
-            )
-            for field in config.fields
-        }
-    )
+    """Build the forward process; scales must be numbers (see :func:`measure_scales`).
+
+    Raises:
+        ValueError: If one is not, or a process cannot be built.
+    """
+    sdes = {}
+    for field in config.fields:
+        if field.scale == "auto":
+            raise ValueError(f"The scale of field {field.name!r} is to be measured on data before anything is built")
+        described = Field(field.name, field.level, field.scale, field.zero_mean, field.width)
+        if described in sdes:
+            raise ValueError(f"The field {field.name!r} is there twice")
+        sdes[described] = build_sde(field.sde, config.trust)
+    return ForwardProcess(sdes)
 
 
 def build_sde(component: Component, trust: Trust = NOTHING) -> SDE:
@@ -80,7 +82,7 @@ def build_sde(component: Component, trust: Trust = NOTHING) -> SDE:
     if isinstance(schedule, str):
         schedule = {"name": schedule}
     if not isinstance(schedule, dict) or not isinstance(schedule.get("name"), str):
-        raise ValueError(f"The schedule of the SDE {component.name!r} must have a name, but is {schedule!r}")
+        raise ValueError(f"The schedule of the SDE {component.name!r} must have a name, but is {shown(schedule)}")
     nested = build_sde(Component.model_validate(schedule), trust)
     return create(component.model_copy(update={"schedule": nested}), SDES, "SDE", trust)
 
@@ -142,7 +144,6 @@ def build_augment(config: Config) -> Augment | None:
     training = config.training
     steps: list[Augment] = []
     if training.conditions:
-        _check_null_values(config)
         steps.append(partial(_drop, build_conditions(config), training.drop_probability))
     steps += [create(component, AUGMENTATIONS, "augmentation", config.trust) for component in training.augmentations]
     if config.network.self_condition:
@@ -157,10 +158,21 @@ def _chain(steps: list[Augment], batch: Batch, generator: GraphGenerator) -> Bat
 
 
 def build_conditions(config: Config) -> list[Condition]:
-    """Build what the network is told and can do without."""
+    """Build what the network is told and can do without.
+
+    Raises:
+        ValueError: If the network is not told a condition, or cannot take the value that stands for none.
+    """
+    _check_null_values(config)
     return [
         Condition(condition.name, condition.null_value, condition.level) for condition in config.training.conditions
     ]
+
+
+def with_null_values(config: Config, known: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+    """Add the values that stand for "not told" to those that integer inputs had in training: samples may have them."""
+    null = {condition.name: int(condition.null_value) for condition in config.training.conditions}
+    return {name: sorted({*values, null[name]} if name in null else values) for name, values in known.items()}
 
 
 def _drop(conditions: list[Condition], probability: float, batch: Batch, generator: GraphGenerator) -> Batch:
@@ -172,10 +184,11 @@ def _check_null_values(config: Config) -> None:
     for condition in config.training.conditions:
         if condition.name not in told:
             raise ValueError(f"The network is not told the condition {condition.name!r}; it is told {sorted(told)}")
-        if condition.name in sizes and not 0 <= condition.null_value < sizes[condition.name]:
+        value = condition.null_value
+        if condition.name in sizes and not (value.is_integer() and 0 <= value < sizes[condition.name]):
             raise ValueError(
                 f"The network takes {condition.name} from 0 to {sizes[condition.name] - 1}, but the value for no "
-                f"condition is {condition.null_value}: give it one more category"
+                f"condition is {value:g}: give it one more category"
             )
 
 
@@ -222,39 +235,3 @@ def build_sampler(config: Config, model: ScoreModel) -> Sampler:
     sampler = create(component, SAMPLERS, "sampler", config.trust, build_guidance(config, model), grid)
     sampler.prior_scale = sampling.prior_scale
     return sampler
-
-
-def load_model(path: str | Path, trust: Trusted = ()) -> tuple[ScoreModel, Config, dict[str, Any]]:
-    """Load a trained model. Nothing in the file is executed, but what is trusted.
-
-    Args:
-        path: A ``model.safetensors``, or the folder of a run.
-        trust: For models with components of one's own: the modules that define them, by name or as they are, or the
-            classes and functions themselves; see :class:`~graphscore.registry.Trust`.
-
-    Returns:
-        The denoiser in evaluation mode, its configuration, and what is known of its training.
-
-    Raises:
-        FileNotFoundError: If there is no checkpoint.
-        ValueError: If it cannot be read, a component is neither known nor trusted, or its tensors do not fit its
-            configuration.
-    """
-    checkpoint: Checkpoint = load_checkpoint(path)
-    config = check_config(checkpoint.config, str(path), Trust(trust))
-    with torch.random.fork_rng(devices=[]):
-        model = build_model(config)
-    load_weights(model, checkpoint, f"The tensors in {path} do not fit its configuration")
-    return model.eval(), config, checkpoint.info
-
-
-def load_weights(model: ScoreModel, checkpoint: Checkpoint, problem: str) -> None:
-    """Give a model the tensors of a checkpoint.
-
-    Raises:
-        ValueError: If they do not fit; it begins with ``problem``.
-    """
-    try:
-        model.load_state_dict(checkpoint.state)
-    except RuntimeError as error:
-        raise ValueError(f"{problem}: {error}") from error

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
-from graphscore.registry import NOTHING, Trust, find
+from graphscore.registry import NOTHING, Trust, find, shown
 
 NESTED = ("schedule", "method")
 """Options that hold a component in turn: the schedule of a harmonic process, the method that is resampled."""
@@ -19,7 +19,7 @@ NESTED = ("schedule", "method")
 class Component(BaseModel):
     """Something from a registry, or ``package.module:Class``, with its constructor's options."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
     name: str
 
     @property
@@ -113,7 +113,7 @@ def check_options(component: Component, target: Callable[..., Any], kind: str) -
             TypeAdapter(hints[name], config=_TYPES).validate_json(text, strict=True)
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
-            raise _unfit(component, kind, f"{name}: {problem}, but got {value!r}") from error
+            raise _unfit(component, kind, f"{name}: {problem}, but got {shown(value)}") from error
         except (TypeError, PydanticUserError):
             continue
 
@@ -123,4 +123,4 @@ _TYPES = ConfigDict(arbitrary_types_allowed=True)
 
 def _unfit(component: Component, kind: str, problem: object) -> ValueError:
     verb = "do" if kind.endswith("s") else "does"
-    return ValueError(f"The {kind} {component.name!r} {verb} not take these options: {problem}")
+    return ValueError(f"The {kind} {shown(component.name)} {verb} not take these options: {problem}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 import sys
 from collections.abc import Sequence
 from importlib import resources
@@ -10,14 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, PrivateAttr, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, PrivateAttr, Tag, ValidationError
 
 from graphscore.components import Component, Named, component_names
-from graphscore.registry import NOTHING, Trust, Trusted, is_import_path
+from graphscore.registry import NOTHING, Trust, Trusted, is_import_path, shown
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Without the last, infinite numbers become null on the way to a file.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
 
 class DataConfig(_Strict):
@@ -88,7 +88,7 @@ class ConditionConfig(_Strict):
     """An attribute that the network is told, and the value that stands for "not told"."""
 
     name: str
-    null_value: float
+    null_value: FiniteFloat
     level: Literal["node", "edge", "graph"] = "graph"
 
 
@@ -141,9 +141,9 @@ class SamplingConfig(_Strict):
     guidance: tuple[Component, ...] = ()
     sampler: Component = Component(name="heun")
     grid: Component = Component(name="karras")
-    num_steps: int = Field(default=20, gt=0)
-    prior_scale: float = Field(default=1.0, gt=0)
-    max_drift: float | None = Field(default=None, gt=0)
+    num_steps: int = Field(default=20, gt=0, le=100_000)
+    prior_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    max_drift: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 class Config(_Strict):
@@ -258,10 +258,35 @@ def check_config(values: Any, source: str, trust: Trust = NOTHING) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         key = f"{'.'.join(map(str, first['loc']))}: " if first["loc"] else ""
-        got = "" if first["type"] == "missing" else f", but got {reprlib.repr(first['input'])}"
+        got = "" if first["type"] == "missing" else f", but got {shown(first['input'])}"
         raise ValueError(f"Configuration {source}: {key}{first['msg']}{got}") from error
     config._trust = trust
     return config
+
+
+def read_stored_config(path: Path) -> Config:
+    """Read the configuration that a run left in its folder; nothing in it is trusted, or imported.
+
+    Args:
+        path: File, as written from the plain values of a :class:`Config`.
+
+    Raises:
+        ValueError: If it is not such a file.
+    """
+    try:
+        values = yaml.load(path.read_text(), _WithoutAliases)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not the configuration of a run: {' '.join(str(error).split())}") from error
+    return check_config(values, str(path))
+
+
+class _WithoutAliases(yaml.SafeLoader):
+    """A safe loader for files of programs: a few aliases of aliases would stand for more than fits into memory."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has aliases")
+        return super().compose_node(parent, index)
 
 
 def _override(values: dict[str, Any], override: str) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 import yaml
 
-from graphscore.build import build_dataset, build_model, build_task, load_weights, measure_scales
-from graphscore.config import Config, check_config
+from graphscore.build import build_dataset, build_model, build_sampler, build_task, measure_scales
+from graphscore.config import Config, check_config, read_stored_config
 from graphscore.data import Dataset
 from graphscore.data.writers import write_json
+from graphscore.pretrained import load_weights
 from graphscore.templates import categories
-from graphscore.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from graphscore.train.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint
 from graphscore.train.engine import RESUME_FILE, fit
 
 CONFIG_FILE = "config.yaml"
@@ -86,12 +87,14 @@ def train(
 
 
 def _check_buildable(config: Config, start: Checkpoint | None) -> None:
-    """Find wrong options before the data are read, which may take a minute; only scales are known no sooner."""
+    """Find wrong options before the data are read, and the model is trained; only scales are known no sooner."""
+    check_plain(config.model_dump(mode="json"), "The configuration")
     fields = tuple(field.model_copy(update={"scale": 1.0}) for field in config.fields)
     config = config.model_copy(update={"fields": fields})
     with torch.random.fork_rng(devices=[]):
         model = build_model(config)
         build_task(config, model)
+        build_sampler(config, model)
     if start is not None:
         load_weights(model, start, _UNFIT)
 
@@ -113,7 +116,7 @@ def _resumed(config: Config, out: Path) -> Config:
     stored_path = out / CONFIG_FILE
     if not stored_path.is_file():
         raise FileNotFoundError(f"Nothing to resume: {stored_path} does not exist; start without --resume")
-    before = check_config(yaml.safe_load(stored_path.read_text()), str(stored_path))
+    before = read_stored_config(stored_path)
     config = _take_scales(config, before)
     wanted, stored = config.model_dump(mode="json"), before.model_dump(mode="json")
     for key in _RESUMABLE:
@@ -128,6 +131,12 @@ def _resumed(config: Config, out: Path) -> Config:
 
 
 def _check_categories(config: Config, known: dict[str, list[int]]) -> None:
+    for condition in config.training.conditions:
+        if condition.null_value in known.get(condition.name, ()):
+            raise ValueError(
+                f"The null_value of the condition {condition.name!r}, {condition.null_value:g}, is a value that graphs "
+                f"of the data have ({known[condition.name]}): choose one that none has, and a network that takes it"
+            )
     sizes = config.network.categories
     for name, values in known.items():
         if values and not 0 <= values[0] <= values[-1] < sizes[name]:

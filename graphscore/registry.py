@@ -19,6 +19,12 @@ Trusted = Iterable[str | ModuleType | Callable[..., Any]]
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxdict = _SHORT.maxlevel = 2
+
+
+def shown(value: object) -> str:
+    """A value as errors show it: not much of it, whatever somebody has put into a file."""
+    return _SHORT.repr(value)
 
 
 def is_import_path(name: str) -> bool:
@@ -56,7 +62,7 @@ class Trust:
                 if not (is_module(item) or is_import_path(item)):
                     raise ValueError(
                         "Trust is put in a module, such as my_package.my_module, or in one name of it, such as "
-                        f"my_module:Name, but got {_SHORT.repr(item)}"
+                        f"my_module:Name, but got {shown(item)}"
                     )
                 names.add(item)
             else:
@@ -64,7 +70,7 @@ class Trust:
                 if not callable(item) or not is_import_path(path):
                     raise ValueError(
                         "Trust is put in modules, by name or as they are, and in classes and functions at the top of "
-                        f"one, but got {_SHORT.repr(item)}"
+                        f"one, but got {shown(item)}"
                     )
                 objects[path] = item
         self.names = frozenset(names)
@@ -119,7 +125,7 @@ def find(name: str, registry: Mapping[str, Any], kind: str, trust: Trust = NOTHI
         return _load(found, kind) if isinstance(found, str) else found
     if name in trust.objects:
         return trust.objects[name]
-    expected = f"Unknown {kind} {_SHORT.repr(name)}; expected one of {sorted(registry)}"
+    expected = f"Unknown {kind} {shown(name)}; expected one of {sorted(registry)}"
     if not is_import_path(name):
         raise ValueError(expected)
     module = name.partition(":")[0]

@@ -14,11 +14,12 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from graphscore import __version__, ops
-from graphscore.build import build_sampler, build_transform, load_model
+from graphscore.build import build_sampler, build_transform, with_null_values
 from graphscore.data.dataset import is_molecule
 from graphscore.denoiser import ScoreModel
 from graphscore.generate import CPU_EDGES, TEMPLATE, Assemble, Progress, Trace, generate, with_values
 from graphscore.guidance import EnergyGuidance, Inpainting, Repulsion
+from graphscore.pretrained import asked_by, load_model
 from graphscore.registry import Trusted
 from graphscore.request import Request
 from graphscore.runtime import choose_device
@@ -54,9 +55,10 @@ class Session:
         self.model, config, info = load_model(checkpoint, trust)
         self.model.to(self.device)
         self.config = config.with_sampling(request.sampler, request.num_steps, request.prior_scale, request.max_drift)
-        self.sampler = build_sampler(self.config, self._guided())
-        self.transform = build_transform(self.config)
-        self.known: Mapping[str, Sequence[int]] = info["known"]
+        with asked_by(checkpoint):
+            self.sampler = build_sampler(self.config, self._guided())
+            self.transform = build_transform(self.config)
+        self.known: Mapping[str, Sequence[int]] = with_null_values(config, info["known"])
         # A transform that makes another graph of a molecule says how samples of it become molecules again.
         self.assembler: Callable[[], Assemble] | None = next(
             (step.assembler for step in reversed(self.transform.transforms) if hasattr(step, "assembler")), None

@@ -7,11 +7,12 @@ import torch
 from torch.testing import assert_close
 from torch_geometric.data import Batch
 
-from graphscore.build import build_dataset, build_model, build_sampler, build_task, load_model
+from graphscore.build import build_dataset, build_model, build_sampler, build_task
 from graphscore.config import check_config, load_config
 from graphscore.fields import replace
 from graphscore.generators import VALIDATION
 from graphscore.nn.neighbors import knn_edges
+from graphscore.pretrained import load_model
 from graphscore.self_conditioning import MASK, SelfConditioning, is_self_conditioned
 from graphscore.templates import categories
 from graphscore.testing import ragged_batch
@@ -110,7 +111,10 @@ def test_a_configuration_turns_self_conditioning_on(tmp_path):
     out.loss.backward()
     task(batch, 0, stream=VALIDATION)
     assert masks[0].shape == (3,) and masks[1] is None
-    save_checkpoint(tmp_path / "model.safetensors", Checkpoint(dict(model.state_dict()), config.model_dump(), {}))
+    info = {"known": {"digit": list(range(10))}}
+    save_checkpoint(
+        tmp_path / "model.safetensors", Checkpoint(dict(model.state_dict()), config.model_dump(mode="json"), info)
+    )
     loaded, _, _ = load_model(tmp_path)
     sampler = build_sampler(config.with_sampling("ddim", 3), loaded)
     assert is_self_conditioned(sampler.model) and sampler(batch).pos.isfinite().all()

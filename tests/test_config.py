@@ -6,10 +6,14 @@ import pytest
 import torch
 from torch_geometric.data import Batch
 
-from graphscore.build import build_dataset, build_model, build_sampler, build_task, load_model, measure_scales
+from graphscore.build import build_dataset, build_model, build_sampler, build_task, measure_scales
 from graphscore.config import check_config, load_config, named_configs
 from graphscore.guidance import ClassifierFreeGuidance, Inpainting
+from graphscore.pretrained import load_model
+from graphscore.templates import categories
 from graphscore.train.checkpoint import Checkpoint, save_checkpoint
+
+KNOWN_DIGITS = {"known": {"digit": list(range(10))}}
 
 
 @pytest.mark.parametrize("name", named_configs())
@@ -29,7 +33,12 @@ def test_every_configuration_builds_and_runs_two_steps(name, tmp_path):
         loss.backward()
         optimizer.step()
     save_checkpoint(
-        tmp_path / "model.safetensors", Checkpoint(dict(model.state_dict()), config.model_dump(mode="json"), {})
+        tmp_path / "model.safetensors",
+        Checkpoint(
+            dict(model.state_dict()),
+            config.model_dump(mode="json"),
+            {"known": categories(graphs, list(config.network.categories))},
+        ),
     )
     loaded, again, _ = load_model(tmp_path)
     assert again == config
@@ -44,7 +53,7 @@ def test_building_a_model_for_loading_leaves_the_global_generator_alone(tmp_path
     config = load_config("digits", ["fields.0.scale=2.0"])
     save_checkpoint(
         tmp_path / "model.safetensors",
-        Checkpoint(dict(build_model(config).state_dict()), config.model_dump(mode="json"), {}),
+        Checkpoint(dict(build_model(config).state_dict()), config.model_dump(mode="json"), KNOWN_DIGITS),
     )
     before = torch.get_rng_state()
     load_model(tmp_path)
@@ -55,7 +64,9 @@ def test_tensors_of_another_size_are_refused(tmp_path):
     config = load_config("digits", ["fields.0.scale=2.0"])
     other = load_config("digits", ["fields.0.scale=2.0", "network.backbone.hidden_channels=32"])
     path = tmp_path / "model.safetensors"
-    save_checkpoint(path, Checkpoint(dict(build_model(config).state_dict()), other.model_dump(mode="json"), {}))
+    save_checkpoint(
+        path, Checkpoint(dict(build_model(config).state_dict()), other.model_dump(mode="json"), KNOWN_DIGITS)
+    )
     with pytest.raises(ValueError, match="do not fit"):
         load_model(path)
 

@@ -14,8 +14,9 @@ import safetensors.torch
 import torch
 import yaml
 
-from graphscore.build import build_augment, build_dataset, build_model, build_task, load_model
+from graphscore.build import build_augment, build_dataset, build_model, build_task
 from graphscore.config import check_config, load_config
+from graphscore.pretrained import load_model
 from graphscore.registry import Trust, find
 from graphscore.request import Request
 from graphscore.sampling import Session

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
@@ -230,27 +229,13 @@ def _load(path: Path) -> Any:
     from torch_geometric.data.storage import GlobalStorage
 
     try:
-        with _safe_globals(Data, DataEdgeAttr, DataTensorAttr, GlobalStorage):
+        with torch.serialization.safe_globals([Data, DataEdgeAttr, DataTensorAttr, GlobalStorage]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError, ValueError) as error:
         raise ValueError(
             f"Cannot read {path}: expected tensors in plain dicts, or PyG Data, saved by torch.save "
             f"({str(error).splitlines()[0] if str(error) else type(error).__name__})"
         ) from error
-
-
-@contextmanager
-def _safe_globals(*classes: type) -> Iterator[None]:
-    """Allow classes under ``weights_only=True`` for a while; torch 2.4 lacks its own ``safe_globals``."""
-    import torch
-
-    before = torch.serialization.get_safe_globals()
-    torch.serialization.add_safe_globals(list(classes))
-    try:
-        yield
-    finally:
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(before)
 
 
 def _checked(value: Any) -> Data:

@@ -21,6 +21,10 @@ PAIR_LEVEL = frozenset({"cis_trans", "cis_trans_index", "chiral_index"})
 """Names that never do, whatever their size."""
 
 
+MOST_COLUMNS = 1024
+"""Columns of an encoding at most: each takes memory for every node, and time."""
+
+
 class _HopTransform(BaseTransform):
     """What :class:`CompleteGraph` and :class:`HopGraph` share: new edges, an edge type that is kept, and ``hops``."""
 
@@ -125,12 +129,12 @@ class LaplacianEncoding(BaseTransform):
         k: Number of eigenvectors; small graphs have fewer, followed by zeros.
 
     Raises:
-        ValueError: If k is less than 1; on call, if the edges have been replaced already.
+        ValueError: If k is out of range; on call, if the edges have been replaced already.
     """
 
     def __init__(self, k: int) -> None:
-        if k < 1:
-            raise ValueError(f"k must be at least 1, but is {k}")
+        if not 1 <= k <= MOST_COLUMNS:
+            raise ValueError(f"k must lie between 1 and {MOST_COLUMNS}, but is {k}")
         self.k = k
 
     def forward(self, data: Data) -> Data:
@@ -151,12 +155,12 @@ class RandomWalkEncoding(BaseTransform):
         steps: Length of the longest walk.
 
     Raises:
-        ValueError: If there is no step; on call, if the edges have been replaced already.
+        ValueError: If there is no step, or too many; on call, if the edges have been replaced already.
     """
 
     def __init__(self, steps: int) -> None:
-        if steps < 1:
-            raise ValueError(f"steps must be at least 1, but is {steps}")
+        if not 1 <= steps <= MOST_COLUMNS:
+            raise ValueError(f"steps must lie between 1 and {MOST_COLUMNS}, but is {steps}")
         self.steps = steps
 
     def forward(self, data: Data) -> Data:

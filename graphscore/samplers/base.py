@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -55,7 +56,9 @@ class Sampler(ABC):
     def __init__(self, model: ScoreModel, grid: Tensor, denoise_last: bool = True) -> None:
         grid = torch.as_tensor(grid, dtype=torch.float64, device="cpu")
         if grid.dim() != 1 or len(grid) < 2 or not bool((grid.diff() < 0).all()) or not 0 < grid[-1] < grid[0] <= 1:
-            raise ValueError(f"A sampling grid must fall strictly, from at most 1 to above 0, but is {grid.tolist()}")
+            raise ValueError(
+                f"A sampling grid must fall strictly, from at most 1 to above 0, but is {reprlib.repr(grid.tolist())}"
+            )
         for who in (self, model):
             for field, sde in model.process if who.needs_signal else ():
                 if sde.alpha(grid[0]) < FAINT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:  # a wrong path is answered before PyTorch is loaded
 
 FORMAT_VERSION = 1
 _KEY = "graphscore"
+# Integers that all programs can read, and far deeper than any configuration.
+_LARGEST, _DEEPEST = 2**53, 32
 
 
 class Checkpoint(NamedTuple):
@@ -38,13 +41,15 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
 
     Raises:
         TypeError: If the configuration or info is not made of plain JSON values.
+        ValueError: As for :func:`check_plain`.
     """
     from safetensors.torch import save
 
     header = {"format_version": FORMAT_VERSION, "config": checkpoint.config, "info": checkpoint.info}
+    check_plain(header, f"What {path} is to hold")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.state.items()}
     with replacing(path) as temporary:
-        temporary.write_bytes(save(state, metadata={_KEY: json.dumps(header, allow_nan=False)}))
+        temporary.write_bytes(save(state, metadata={_KEY: json.dumps(header)}))
 
 
 def find_checkpoint(path: str | Path) -> Path:
@@ -85,13 +90,68 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a safetensors file ({error})") from error
+    except OSError:
+        raise
+    except Exception as error:  # types of numbers that PyTorch does not have end in many ways
+        kind = "" if isinstance(error, SafetensorError) else f"{type(error).__name__}: "
+        raise ValueError(f"{path} is not a safetensors file that can be read ({kind}{error})") from error
     if _KEY not in metadata:
         raise ValueError(f"{path} is a safetensors file, but not a checkpoint of graphscore")
-    header = json.loads(metadata[_KEY])
-    if header["format_version"] > FORMAT_VERSION:
-        raise ValueError(
-            f"{path} has format version {header['format_version']}; this graphscore reads up to {FORMAT_VERSION}"
-        )
+    try:
+        header = json.loads(metadata[_KEY], object_pairs_hook=_unique, parse_constant=float)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"The configuration in {path} cannot be read as JSON: {error}") from error
+    version = header.get("format_version") if isinstance(header, dict) else None
+    if type(version) is not int or version < 1:
+        raise ValueError(f"The configuration in {path} has no format version")
+    if version > FORMAT_VERSION:
+        raise ValueError(f"{path} has format version {version}; this graphscore reads up to {FORMAT_VERSION}")
+    for name in ("config", "info"):
+        if not isinstance(header.get(name), dict):
+            raise ValueError(f"{path} must hold {name!r} as a mapping, but it is {type(header.get(name)).__name__}")
+    check_plain(header, f"The configuration in {path}")
     return Checkpoint(state, header["config"], header["info"])
+
+
+def check_plain(values: Any, what: str) -> None:
+    """Check that values are such as a model file can hold, and as can be worked with.
+
+    Args:
+        values: Mappings and lists of numbers and strings.
+        what: Where they are, for the error.
+
+    Raises:
+        ValueError: If a number is NaN or an integer beyond 2**53, a text is no Unicode, or they are nested too deep.
+    """
+    if problem := _problem(values):
+        raise ValueError(f"{what} cannot be used: {problem}")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping, unless a key is there twice: programs differ in which of the two they take."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a key is there twice")
+    return values
+
+
+def _problem(values: Any) -> str | None:
+    waiting: list[tuple[Any, int]] = [(values, 0)]
+    while waiting:
+        value, depth = waiting.pop()
+        if depth > _DEEPEST:
+            return f"values are nested more than {_DEEPEST} deep"
+        if isinstance(value, dict):
+            waiting += [(item, depth + 1) for pair in value.items() for item in pair]
+        elif isinstance(value, list):
+            waiting += [(item, depth + 1) for item in value]
+        elif isinstance(value, int) and abs(value) > _LARGEST:
+            return "an integer is out of range"
+        elif isinstance(value, float) and math.isnan(value):
+            return "a number is NaN"
+        elif isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return "a text is no Unicode"
+    return None

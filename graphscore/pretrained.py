@@ -1,0 +1,158 @@
+"""Trained models from their files, which anybody may have written: checked before anything of their size is built."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
+
+from graphscore.build import build_model
+from graphscore.components import component_names
+from graphscore.config import Config, check_config
+from graphscore.denoiser import ScoreModel
+from graphscore.registry import Trust, Trusted, is_import_path
+from graphscore.train.checkpoint import Checkpoint, load_checkpoint
+
+# Numbers up to here cost nothing, whatever they count.
+_SMALL = 10_000
+
+
+def load_model(path: str | Path, trust: Trusted = ()) -> tuple[ScoreModel, Config, dict[str, Any]]:
+    """Load a trained model. Nothing in the file is executed, but what is trusted.
+
+    Args:
+        path: A ``model.safetensors``, or the folder of a run.
+        trust: For models with components of one's own: the modules that define them, by name or as they are, or the
+            classes and functions themselves; see :class:`~graphscore.registry.Trust`.
+
+    Returns:
+        The denoiser in evaluation mode, its configuration, and what is known of its training: ``known`` lists the
+        values that each integer input had.
+
+    Raises:
+        FileNotFoundError: If there is no checkpoint.
+        ValueError: If it cannot be read, a component is neither known nor trusted, its tensors do not fit its
+            configuration, or they are not finite.
+    """
+    checkpoint = load_checkpoint(path)
+    config = check_config(checkpoint.config, str(path), Trust(trust))
+    known = _known(config, checkpoint.info, path)
+    problem = f"The tensors in {path} do not fit its configuration"
+    with torch.random.fork_rng(devices=[]), asked_by(path):
+        _check_sizes(config, checkpoint.state, problem)
+        model = build_model(config)
+    load_weights(model, checkpoint, problem)
+    return model.eval(), config, {**checkpoint.info, "known": known}
+
+
+def load_weights(model: ScoreModel, checkpoint: Checkpoint, problem: str) -> None:
+    """Give a model the tensors of a checkpoint.
+
+    Raises:
+        ValueError: If they do not fit or are not finite; it begins with ``problem``.
+    """
+    _check_tensors(model.state_dict(), checkpoint.state, problem)
+    model.load_state_dict(checkpoint.state)
+    for name, parameter in model.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            raise ValueError(f"{problem}: {name} is not finite; the training diverged, or the file is damaged")
+
+
+@contextmanager
+def asked_by(path: str | Path) -> Iterator[None]:
+    """Report whatever goes wrong where components of a file are built as a fault of the file, in one sentence."""
+    try:
+        yield
+    except (ValueError, OSError, ImportError):
+        raise
+    except Exception as error:  # constructors can do anything wrong with options that nobody meant
+        text = str(error).partition("\n")[0]
+        raise ValueError(f"{path} asks for what cannot be built: {type(error).__name__}: {text}") from error
+
+
+def _known(config: Config, info: Mapping[str, Any], path: str | Path) -> dict[str, list[int]]:
+    """The values that each integer input had in training."""
+    known, sizes = info.get("known", {}), config.network.categories
+    for name, size in sizes.items():
+        values = known.get(name) if isinstance(known, dict) else None
+        fits = isinstance(values, list) and all(type(value) is int and 0 <= value < size for value in values)
+        if not fits:
+            raise ValueError(
+                f"{path} does not say which values of {name!r} it was trained on: expected numbers from 0 to "
+                f"{size - 1} in info.known.{name}"
+            )
+    return {name: known[name] for name in sizes}
+
+
+def _check_sizes(config: Config, state: Mapping[str, Tensor], problem: str) -> None:
+    """Build the model without memory, and compare it with what the file holds."""
+    if any(is_import_path(name) for part in (config.network, config.fields) for _, name in component_names(part)):
+        return  # code that is trusted, and may not know of building without memory
+    most = max(_SMALL, sum(tensor.numel() for tensor in state.values()))
+    for key, number in _integers(config.network, "network"):
+        if number > most:
+            raise ValueError(f"{problem}: {key} is {number}, but all tensors together have {most} entries at most")
+    network = config.network.model_copy(update={"neighbors": None})  # they have no tensors, and are tried out at once
+    with torch.device("meta"), _at_most(20 * len(state) + 1000, problem):
+        model = build_model(config.model_copy(update={"network": network}))
+    _check_tensors(model.state_dict(), state, problem)
+
+
+def _integers(value: Any, key: str) -> Iterator[tuple[str, int]]:
+    if isinstance(value, BaseModel):
+        value = {**value.__dict__, **(value.model_extra or {})}
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _integers(item, f"{key}.{name}")
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            yield from _integers(item, f"{key}.{number}")
+    elif isinstance(value, int):
+        yield key, abs(value)
+
+
+@contextmanager
+def _at_most(number: int, problem: str) -> Iterator[None]:
+    """Stop building a model that gets many more parts than the file has tensors."""
+    count, thread = 0, threading.get_ident()
+
+    def hook(module: nn.Module, name: str, part: Any) -> None:
+        nonlocal count
+        if threading.get_ident() == thread:
+            count += 1
+            if count > number:
+                raise ValueError(f"{problem}: the network has far more parts than the file has tensors")
+
+    handles = [register(hook) for register in _REGISTRATIONS]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+_REGISTRATIONS = (register_module_module_registration_hook, register_module_parameter_registration_hook)
+
+
+def _check_tensors(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], problem: str) -> None:
+    for name, tensor in wanted.items():
+        if name not in found:
+            raise ValueError(f"{problem}: {name} is missing")
+        if found[name].shape != tensor.shape:
+            raise ValueError(
+                f"{problem}: {name} has the shape {list(found[name].shape)}, but {list(tensor.shape)} is expected"
+            )
+        if found[name].is_floating_point() != tensor.is_floating_point():
+            raise ValueError(f"{problem}: {name} is {found[name].dtype}, but {tensor.dtype} is expected")
+    if unknown := [name for name in found if name not in wanted]:
+        raise ValueError(f"{problem}: {unknown[0]} is not part of the network")
