@@ -55,6 +55,7 @@ def solve(
     atol: float = 1e-5,
     step: Tensor | None = None,
     max_steps: int = 1000,
+    progress: Callable[[float], None] | None = None,
 ) -> Solution:
     r"""Integrate ``dy / dtau = f(tau, y)`` for all graphs of a batch at once.
 
@@ -73,6 +74,7 @@ def solve(
         atol: Absolute tolerance, in units of the state.
         step: First step size of each graph, positive, ``[B]``; a twentieth of the way by default.
         max_steps: Largest number of steps, rejected ones included.
+        progress: Called before the first and after each step with the share of its way that the slowest graph has gone.
 
     Returns:
         The state at the end, the number of evaluations and the last step sizes.
@@ -96,6 +98,9 @@ def solve(
     slopes = function(now, y)
     for number in range(max_steps):
         remaining = (end - now).abs()
+        if progress is not None:
+            gone = 1 - remaining / torch.where(span > 0, span, 1.0)
+            progress(float(gone.min()) if num_graphs else 1.0)
         if number % look == 0 and not bool((remaining > 0).any()):
             return Solution(y, evaluations + 1, step)
         last = step >= remaining * (1 - 1e-12)

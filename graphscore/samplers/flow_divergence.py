@@ -1,0 +1,193 @@
+r"""Divergence of the probability flow of a batch, with many directions at once.
+
+A backward pass gives one product with the Jacobian for each graph. So that one pass gives many, graphs are copied, one
+copy for each direction: small graphs, which leave a processor idle, then cost little more than one evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from graphscore import ops
+from graphscore.denoiser import ScoreModel
+from graphscore.samplers.adaptive import StraightFlow
+from graphscore.samplers.runge_kutta import State
+
+KEPT = 16
+"""How many times ``max_pairs`` copies may take altogether to be kept: more are made anew for each evaluation."""
+
+
+@dataclass
+class _Pass:
+    """One evaluation of the flow on some copies of graphs.
+
+    Attributes:
+        flow: The flow of a batch of the copies.
+        graph: Graph of which each is a copy, ``[C]``.
+        rows: Row of the state of each of the copies' rows, for each field.
+        first: Which of these rows are in the first copy of their graph, for each field.
+        directions: Direction ``[rows, width]`` of some fields and column of each copy's sum ``[C]``, for each backward
+            pass.
+    """
+
+    flow: StraightFlow
+    graph: Tensor
+    rows: dict[str, Tensor]
+    first: dict[str, Tensor]
+    directions: list[tuple[dict[str, Tensor], Tensor]]
+
+
+class FlowDivergence:
+    """Slopes of the probability flow of a batch, and the divergence of each graph's: exact, or along directions.
+
+    Args:
+        model: The score model; no graph of a batch may influence another.
+        batch: Clean graphs, each of whose fields PyG can take apart.
+        directions: Directions of each field, ``[M, rows, width]``, within its space; ``None`` for all unit vectors.
+        max_pairs: Bound of the sum, over the copies of one evaluation, of their squared numbers of nodes; a single
+            copy may exceed it.
+    """
+
+    def __init__(
+        self, model: ScoreModel, batch: Batch, directions: Mapping[str, Tensor] | None, max_pairs: int
+    ) -> None:
+        self.num_columns = 1 if directions is None else len(next(iter(directions.values())))
+        self._model, self._batch, self._directions, self._max_pairs = model, batch, directions, max_pairs
+        self._num_graphs = batch.num_graphs
+        self._fields = model.process.fields
+        self._flow = StraightFlow(model, batch)
+        self._place = {name: _places(index, self._num_graphs) for name, index in self._flow.index.items()}
+        self._kept: list[_Pass] | None = None
+        if not _can_be_copied(batch):
+            self._kept = list(self._in_place())
+            return
+        self._graphs, self._sizes = batch.to_data_list(), ops.count(batch.batch, self._num_graphs).tolist()
+        self._copies = list(self._needed())
+        if sum(self._sizes[graph] ** 2 for graph, _, _ in self._copies) <= KEPT * max_pairs:
+            self._kept = list(self._copied())
+
+    def __call__(self, tau: Tensor, state: State) -> tuple[dict[str, Tensor], Tensor]:
+        """Compute the slope of each field, ``[rows, width]``, and the sums of ``v^T J v`` of each graph, ``[B, M]``.
+
+        Args:
+            tau: One progress per graph, ``[B]``.
+            state: The fields in straight coordinates, ``[rows, width]``.
+        """
+        slopes = {name: torch.zeros_like(state[name]) for name in self._fields}
+        total = torch.zeros(self._num_graphs * self.num_columns, dtype=torch.float64, device=tau.device)
+        for each in self._copied() if self._kept is None else self._kept:
+            copies = len(each.graph)
+            with torch.enable_grad():
+                y = {name: state[name].detach()[rows].requires_grad_() for name, rows in each.rows.items()}
+                inside = {
+                    name: field.project(y[name], each.flow.index[name], copies) for name, field in self._fields.items()
+                }
+                values = each.flow.slopes(tau[each.graph], inside)
+            for name, value in values.items():
+                first = each.first[name]
+                slopes[name].index_copy_(0, each.rows[name][first], value.detach()[first])
+            for number, (direction, column) in enumerate(each.directions):
+                place = each.graph * self.num_columns + column
+                pulled = _pull_back(values, y, direction, keep=number + 1 < len(each.directions))
+                for name, back in pulled.items():
+                    product = (direction[name] * back).double().sum(-1)
+                    total = total + ops.sum(product, place[each.flow.index[name]], len(total))
+        return slopes, total.view(self._num_graphs, self.num_columns)
+
+    def _needed(self) -> Iterator[tuple[int, str, int]]:
+        """The copies: of a graph, to be moved in a field, along a direction of this number."""
+        for name, index in self._flow.index.items():
+            width = self._batch[name].shape[1]
+            for graph, count in enumerate(ops.count(index, self._num_graphs).tolist()):
+                number = count * width if self._directions is None else self.num_columns * (count > 0)
+                yield from ((graph, name, direction) for direction in range(number))
+
+    def _direction(self, name: str, rows: Tensor, number: Tensor) -> Tensor:
+        """Those parts of directions, given by their number for each row, that are in some rows: ``[rows, width]``."""
+        if self._directions is not None:
+            return self._directions[name][number, rows]
+        x = self._batch[name]
+        entry = self._place[name][rows, None] * x.shape[1] + torch.arange(x.shape[1], device=x.device)
+        return (entry == number[:, None]).to(x)
+
+    def _in_place(self) -> Iterator[_Pass]:
+        """The batch as it is, with a backward pass for each direction."""
+        device, directions = self._batch.batch.device, []
+        rows = {name: torch.arange(len(index), device=device) for name, index in self._flow.index.items()}
+        graphs = torch.arange(self._num_graphs, device=device)
+        for name, number in dict.fromkeys((name, number) for _, name, number in self._needed()):
+            vector = self._direction(name, rows[name], torch.full_like(rows[name], number))
+            column = torch.full_like(graphs, 0 if self._directions is None else number)
+            directions.append(({name: vector}, column))
+        if directions:
+            yield _Pass(self._flow, graphs, rows, rows, directions)
+
+    def _copied(self) -> Iterator[_Pass]:
+        """A copy of each graph for each of its directions, as many together as the bound allows."""
+        device, seen, start = self._batch.batch.device, set(), 0
+        while start < len(self._copies):
+            pairs, end = 0, start
+            while end < len(self._copies):
+                pairs += self._sizes[self._copies[end][0]] ** 2
+                if pairs > self._max_pairs and end > start:
+                    break
+                end += 1
+            copies, start = self._copies[start:end], end
+            graph, number = (torch.tensor([copy[part] for copy in copies], device=device) for part in (0, 2))
+            new = torch.tensor([copy[0] not in seen and not seen.add(copy[0]) for copy in copies], device=device)
+            flow = StraightFlow(self._model, Batch.from_data_list([self._graphs[copy[0]] for copy in copies]))
+            rows = {name: _rows_of(graph, index, self._num_graphs) for name, index in self._flow.index.items()}
+            first = {name: new[index].nonzero()[:, 0] for name, index in flow.index.items()}
+            directions = {}
+            for name, index in flow.index.items():
+                moved = torch.tensor([copy[1] == name for copy in copies], device=device)
+                vector = self._direction(name, rows[name], torch.where(moved, number, 0)[index])
+                directions[name] = torch.where(moved[index][:, None], vector, 0)
+            column = torch.zeros_like(number) if self._directions is None else number
+            yield _Pass(flow, graph, rows, first, [(directions, column)])
+
+
+def _places(index: Tensor, num_graphs: int) -> Tensor:
+    """Place of each row among those of its graph, for rows that belong to the graphs ``index``."""
+    counts, order = ops.count(index, num_graphs), index.argsort(stable=True)
+    local = torch.arange(len(index), device=index.device) - (counts.cumsum(0) - counts)[index[order]]
+    return torch.empty_like(index).scatter(0, order, local)
+
+
+def _rows_of(graphs: Tensor, index: Tensor, num_graphs: int) -> Tensor:
+    """Rows of some graphs, one graph after the other, of rows that belong to the graphs ``index``."""
+    counts = ops.count(index, num_graphs)
+    order, starts = index.argsort(stable=True), counts.cumsum(0) - counts
+    copy = torch.repeat_interleave(counts[graphs])
+    begin = counts[graphs].cumsum(0) - counts[graphs]
+    local = torch.arange(len(copy), device=index.device) - begin[copy]
+    return order[starts[graphs][copy] + local]
+
+
+def _pull_back(values: State, y: State, direction: State, keep: bool) -> dict[str, Tensor]:
+    """Products of a direction with the transposed Jacobian, for the fields that the direction moves."""
+    names = [name for name in direction if values[name].requires_grad]
+    if not names:
+        return {}
+    gradients = torch.autograd.grad(
+        [values[name] for name in names],
+        [y[name] for name in names],
+        [direction[name] for name in names],
+        retain_graph=keep,
+        allow_unused=True,
+        materialize_grads=True,
+    )
+    return dict(zip(names, gradients, strict=True))
+
+
+def _can_be_copied(batch: Batch) -> bool:
+    """Whether PyG knows of each attribute how it is taken apart into graphs."""
+    known = getattr(batch, "_slice_dict", None)
+    if known is None:
+        return False
+    return all(key in known or key in ("batch", "ptr", "num_nodes") for key in batch.keys())  # noqa: SIM118 (a batch is no mapping)
