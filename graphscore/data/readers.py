@@ -53,7 +53,7 @@ def read(path: str | Path) -> ReadResult:
     depictions give no coordinates), ``.xyz`` (any number of frames; bonds are perceived for a neutral
     molecule), ``.graphml`` (see :func:`~graphscore.data.networkx_io.from_networkx`; coordinates as ``pos="0.1
     0.2 0.3"`` or real-valued ``x``, ``y`` and ``z``), ``.pt`` (what :func:`graphscore.data.writers.write`
-    writes, a PyG graph, or a list of them).
+    writes, a PyG graph, or a list of them; see :func:`~graphscore.data.consistency.check_graph`).
 
     Args:
         path: File.
@@ -239,23 +239,9 @@ def _load(path: Path) -> Any:
 
 
 def _checked(value: Any) -> Data:
-    """Make sure that the loaded object is a consistent graph."""
-    import torch
-    from torch_geometric.data import Data
+    from graphscore.data.consistency import check_graph
 
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        value = Data(**value)
-    if type(value) is not Data:
-        raise ValueError(f"Expected a dict of tensors or a PyG Data, but got {type(value).__name__}")
-    if value.edge_index is None:
-        value.edge_index = torch.empty(2, 0, dtype=torch.long)
-    if "num_nodes" not in value:
-        sizes = [len(value[key]) for key in ("x", "pos", "z") if key in value]
-        if not sizes:
-            raise ValueError(f"Expected num_nodes, x, pos or z to tell the number of nodes; got {value.keys()}")
-        value.num_nodes = sizes[0]
-    value.validate(raise_on_error=True)
-    return value
+    return check_graph(value)
 
 
 READERS: dict[str, Callable[[Path], Iterable[Record]]] = {

@@ -217,3 +217,48 @@ def test_paths_that_are_no_files(tmp_path: Path):
         read(tmp_path)
     with pytest.raises(ValueError, match=r"a.pdf: expected one of .*\.csv"):
         read(save(tmp_path / "a.pdf", "x"))
+
+
+def graph_dict(**changes) -> dict:
+    edges = torch.tensor([[0, 1], [1, 0]])
+    molecule = {"z": torch.tensor([6, 8, 1]), "charge": torch.zeros(3).long(), "bond": torch.tensor([1, 1])}
+    return {"pos": torch.randn(3, 3), "edge_index": edges, **molecule, **changes}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int32, torch.int16])
+def test_pt_whole_numbers_of_nodes_become_integers(tmp_path: Path, dtype):
+    empty = {"x": torch.ones(1, 3), "edge_index": torch.tensor([[], []], dtype=dtype)}
+    torch.save([graph_dict(edge_index=torch.tensor([[0, 1], [1, 0]], dtype=dtype)), empty], tmp_path / "a.pt")
+    one, other = read(tmp_path / "a.pt").items
+    assert one.edge_index.tolist() == [[0, 1], [1, 0]] and other.edge_index.shape == (2, 0)
+    assert {one.edge_index.dtype, other.edge_index.dtype} == {torch.long}
+
+
+WRONG_GRAPHS = {
+    "numbers of nodes that are not whole": ({"edge_index": torch.tensor([[0.5, 1], [1, 0]])}, "whole numbers of nodes"),
+    "no numbers": ({"edge_index": torch.tensor([[torch.nan, 1], [1, 0]])}, "whole numbers of nodes"),
+    "flags": ({"edge_index": torch.ones(2, 2, dtype=torch.bool)}, "whole numbers of nodes, but it is torch.bool"),
+    "negative": ({"edge_index": torch.tensor([[0, -1], [1, 0]])}, "numbers of nodes from 0 to 2, but it has -1"),
+    "too large": ({"edge_index": torch.tensor([[0, 1], [3, 0]])}, "numbers of nodes from 0 to 2, but it has 3"),
+    "in rows": ({"edge_index": torch.zeros(5, 2).long()}, "the shape [2, E], but it is [5, 2]: transpose it"),
+    "a list": ({"edge_index": [[0, 1], [1, 0]]}, "edge_index to be a tensor, but it is list"),
+    "sparse": ({"edge_index": torch.eye(2).to_sparse()}, "a plain tensor with rows, but it is torch.sparse"),
+    "a number": ({"pos": torch.tensor(1.0)}, "pos to be a plain tensor with rows, but it is a single number"),
+    "text": ({"pos": "0 0 0"}, "pos to be a tensor, but it is str"),
+    "too many atoms": ({"z": torch.ones(7).long()}, "z to have 3 rows, one for each node, but its shape is [7]"),
+    "too few charges": ({"charge": torch.ones(2).long()}, "charge to have 3 rows, one for each node"),
+    "too few bonds": ({"bond": torch.ones(1).long()}, "bond to have 2 rows, one for each edge, but its shape is [1]"),
+    "one edge attribute": ({"edge_attr": torch.ones(1, 4)}, "edge_attr to have 2 rows, one for each edge"),
+    "a wrong number of nodes": ({"num_nodes": 4}, "pos to have 4 rows, one for each node, but its shape is [3, 3]"),
+    "no number of nodes": ({"num_nodes": "3"}, "num_nodes to be a whole number of at least 0, but it is '3'"),
+    "pairs of no atoms": ({"cis_trans_index": torch.tensor([[0], [9]])}, "numbers of nodes from 0 to 2, but it has 9"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG_GRAPHS)
+def test_pt_graphs_that_do_not_fit_together_are_named_with_their_number(tmp_path: Path, case):
+    change, words = WRONG_GRAPHS[case]
+    torch.save([graph_dict(), graph_dict(**change), graph_dict()], tmp_path / "a.pt")
+    result = read(tmp_path / "a.pt")
+    (failure,) = result.failures
+    assert failure.location == "graph 1" and words in failure.reason and len(result.items) == 2

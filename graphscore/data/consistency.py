@@ -1,0 +1,97 @@
+"""Whether a graph from a file fits together: its edges name its nodes, and its attributes have a row for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphscore.data.transforms import EDGE_LEVEL
+
+NODE_ROWS = ("x", "pos", "z")
+"""Names that always mean node attributes; in a molecule, which has bonds, those of atoms too."""
+
+ATOM_ROWS = ("charge", "chirality")
+EDGE_ROWS = ("edge_attr", "edge_weight", *sorted(EDGE_LEVEL))
+NODE_INDICES = ("edge_index", "cis_trans_index", "chiral_index")
+"""Attributes ``[*, rows]`` whose entries are numbers of nodes."""
+
+
+def check_graph(value: Any) -> Data:
+    """Make a consistent graph of what was loaded.
+
+    Numbers of nodes may have been stored as floating-point or short integers: they become int64 if all are whole.
+
+    Args:
+        value: A PyG graph, or its attributes by name.
+
+    Returns:
+        The graph, with ``edge_index`` and ``num_nodes``.
+
+    Raises:
+        ValueError: If it is something else, or does not fit together.
+    """
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        value = Data(**value)
+    if type(value) is not Data:
+        raise ValueError(f"Expected a dict of tensors or a PyG Data, but got {type(value).__name__}")
+    if value.edge_index is None:
+        value.edge_index = torch.empty(2, 0, dtype=torch.long)
+    atoms = ATOM_ROWS if "bond" in value else ()
+    for name in (*NODE_ROWS, *atoms, *EDGE_ROWS, *NODE_INDICES):
+        attribute = value.get(name)
+        if attribute is None:
+            continue
+        if not isinstance(attribute, Tensor):
+            raise ValueError(f"Expected {name} to be a tensor, but it is {type(attribute).__name__}")
+        if attribute.layout != torch.strided or attribute.dim() < 1:
+            got = "a single number" if attribute.layout == torch.strided else attribute.layout
+            raise ValueError(f"Expected {name} to be a plain tensor with rows, but it is {got}")
+    num_nodes = _num_nodes(value)
+    for name in NODE_INDICES:
+        if value.get(name) is not None:
+            value[name] = _node_indices(name, value[name], num_nodes)
+    for names, rows, what in (
+        (NODE_ROWS + atoms, num_nodes, "node"),
+        (EDGE_ROWS, value["edge_index"].shape[1], "edge"),
+    ):
+        for name in names:
+            if value.get(name) is not None and len(value[name]) != rows:
+                raise ValueError(
+                    f"Expected {name} to have {rows} rows, one for each {what}, but its shape is "
+                    f"{list(value[name].shape)}"
+                )
+    value.num_nodes = num_nodes
+    return value
+
+
+def _num_nodes(data: Data) -> int:
+    given = data.get("num_nodes") if "num_nodes" in data else None
+    if isinstance(given, Tensor) and given.numel() == 1:
+        given = given.item()
+    if given is None:
+        sizes = [len(data[name]) for name in NODE_ROWS if data.get(name) is not None]
+        if not sizes:
+            raise ValueError(f"Expected num_nodes, x, pos or z to tell the number of nodes; got {data.keys()}")
+        return sizes[0]
+    if not isinstance(given, int) or isinstance(given, bool) or given < 0:
+        raise ValueError(f"Expected num_nodes to be a whole number of at least 0, but it is {given!r}")
+    return given
+
+
+def _node_indices(name: str, value: Tensor, num_nodes: int) -> Tensor:
+    if value.dim() != 2 or (name == "edge_index" and value.shape[0] != 2):
+        hint = ": transpose it" if value.dim() == 2 and value.shape[1] == 2 else ""
+        wanted = "[2, E]" if name == "edge_index" else "[*, rows]"
+        raise ValueError(f"Expected {name} to have the shape {wanted}, but it is {list(value.shape)}{hint}")
+    if value.dtype == torch.bool or value.is_complex() or not torch.equal(value, value.round()):
+        raise ValueError(f"Expected {name} to hold whole numbers of nodes, but it is {value.dtype} and not whole")
+    whole = value.long()
+    outside = whole[(whole < 0) | (whole >= num_nodes)]
+    if outside.numel():
+        raise ValueError(
+            f"Expected {name} to hold numbers of nodes from 0 to {num_nodes - 1}, but it has {int(outside[0])}"
+        )
+    return whole
