@@ -47,7 +47,7 @@ def benchmark(
         part: ``"test"``, or ``"val"`` for choices that must not be made on test molecules.
         limit: Only the first so many molecules; all by default.
         checkpoint: Model file or folder of a run; by default the weights that come with the package.
-        trust: For models with components of one's own, see :func:`graphscore.build.load_model`.
+        trust: For models with components of one's own, see :func:`graphscore.pretrained.load_model`.
         request: How to sample; its ``num`` does not count.
         measures: What is measured.
         baselines: Keys of :data:`~graphscore.baselines.BASELINES`, with the same seed.

@@ -96,7 +96,7 @@ def generate_conformers(
         seed: From 0 to 2**31 - 1. Conformer k of a molecule depends on the molecule, the seed and k alone (if
             ``diverse``, on ``num`` too).
         checkpoint: Model file, or folder of a run; by default the weights that come with the package.
-        trust: For models with components of one's own, see :func:`graphscore.build.load_model`.
+        trust: For models with components of one's own, see :func:`graphscore.pretrained.load_model`.
         refine: ``"mmff"`` to relax all atoms in the MMFF94 force field, ``"none"`` not to.
         energy_rank: Whether to sort the conformers by their MMFF94 energy.
         diverse: Whether the conformers of a molecule shall keep away from each other.

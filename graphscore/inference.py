@@ -65,7 +65,7 @@ class FileJob:
         checkpoint: Model file or folder of a run; by default the weights that come with the package.
         report: File of the report, ``*.json``; by default beside the output, ``<out>.report.json``.
         trajectory: File ``*.sdf`` for the steps of all samples, see :class:`~graphscore.trajectory.Trajectories`.
-        trust: For models with components of one's own, see :func:`graphscore.build.load_model`.
+        trust: For models with components of one's own, see :func:`graphscore.pretrained.load_model`.
 
     Raises:
         ValueError: If a file cannot be written or does not fit, or as for :class:`~graphscore.sampling.Session`.

@@ -39,7 +39,7 @@ class Session:
     Args:
         checkpoint: Model file, or folder of a run.
         request: What is asked.
-        trust: For models with components of one's own, see :func:`graphscore.build.load_model`.
+        trust: For models with components of one's own, see :func:`graphscore.pretrained.load_model`.
 
     Raises:
         FileNotFoundError: If there is no checkpoint.

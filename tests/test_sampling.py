@@ -23,6 +23,7 @@ from graphscore.request import Request
 from graphscore.sampled import Sampled
 from graphscore.sampling import Session
 from graphscore.sharing import Shared
+from graphscore.train.checkpoint import load_checkpoint, save_checkpoint
 
 OTHERS = ["C" * n for n in range(2, 9)] + ["C1CC1", "CCO", "OCCO", "CNC", "c1ccccc1", "c1ccncc1", "CF", "C#N"] * 3
 
@@ -226,3 +227,16 @@ def test_what_is_no_molecule_cannot_be_refined(conformer_checkpoint: Path):
     cloud = Data(pos=torch.zeros(3, 2), edge_index=torch.zeros(2, 0, dtype=torch.long))
     with pytest.raises(ValueError, match="input 2 is none"):
         session([data_from_smiles("CC"), cloud])
+
+
+def test_what_leaves_hydrogens_out_is_known_by_the_object_not_by_its_name(conformer_checkpoint: Path, tmp_path: Path):
+    checkpoint = load_checkpoint(conformer_checkpoint)
+    by_path = [{"name": "graphscore.data.chemistry:MoleculeGraph"}]
+    config = {**checkpoint.config, "data": {**checkpoint.config["data"], "transforms": by_path}}
+    save_checkpoint(tmp_path / "model.safetensors", checkpoint._replace(config=config))
+    items = [data_from_smiles("CCO")]
+    expected = Session(conformer_checkpoint, Request(num=2))(items)
+    result = Session(tmp_path, Request(num=2), trust=["graphscore.data.chemistry"])(items)
+    assert [len(sample.pos) for sample in result.samples[0]] == [9, 9] and result.seconds["hydrogens"] > 0
+    for one, other in zip(result.samples[0], expected.samples[0], strict=True):
+        assert torch.equal(one.pos, other.pos)

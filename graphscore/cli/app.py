@@ -28,7 +28,9 @@ Workers = Annotated[
 Trusted = Annotated[
     list[str] | None,
     typer.Option(
-        "--trust", metavar="MODULE", help="Run code of this module of yours, which a model's file asks for by name."
+        "--trust",
+        metavar="MODULE",
+        help="A module of yours whose code a model's file may ask for by name.",
     ),
 ]
 Device = Annotated[
@@ -80,13 +82,14 @@ def train(
     init: Annotated[
         Path | None, typer.Option(help="Start from the weights of a model.safetensors, or of the folder of a run.")
     ] = None,
+    trust: Trusted = None,
 ) -> None:
     """Train a model."""
     from graphscore.cli.checks import check_files
     from graphscore.config import load_config
     from graphscore.data.sources import find_files
 
-    settings = load_config(config, changes or ())
+    settings = load_config(config, changes or ()).trusting(trust or ())
     check_files(checkpoint=init)
     if data is not None:
         find_files(data)
