@@ -50,6 +50,8 @@ def train(
         ValueError: If the folder holds a run that is not to be resumed, or one of another configuration, or the weights
             to start from do not fit the configuration.
         FileNotFoundError: If there is nothing to resume or start from.
+        FloatingPointError: If the training diverges, see :func:`graphscore.train.engine.fit`.
+        Interrupted: If a signal stopped the training; its state has been saved.
     """
     if resume and init is not None:
         raise ValueError(f"Either resume the run in {out}, or start a new one from the weights of {init}")
@@ -60,6 +62,8 @@ def train(
         config = _resumed(config, out)
     elif (out / RESUME_FILE).exists():
         raise ValueError(f"{out} already holds a run; add --resume to go on with it, or choose another folder")
+    elif (out / MODEL_FILE).exists():
+        raise ValueError(f"{out} already holds a trained model, {MODEL_FILE}; choose another folder")
     _check_buildable(config, start)
     dataset = build_dataset(config)
     graphs = dataset.split("train")
@@ -114,8 +118,9 @@ def _take_scales(config: Config, source: Config) -> Config:
 def _resumed(config: Config, out: Path) -> Config:
     """Check that it is the configuration of the run in a folder, and take the scales of that."""
     stored_path = out / CONFIG_FILE
-    if not stored_path.is_file():
-        raise FileNotFoundError(f"Nothing to resume: {stored_path} does not exist; start without --resume")
+    for path in (stored_path, out / RESUME_FILE):
+        if not path.is_file():
+            raise FileNotFoundError(f"Nothing to resume: {path} does not exist; start without --resume")
     before = read_stored_config(stored_path)
     config = _take_scales(config, before)
     wanted, stored = config.model_dump(mode="json"), before.model_dump(mode="json")

@@ -7,6 +7,14 @@ import sys
 USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
 
 
+class Stopped(Exception):  # noqa: N818 (not an error)
+    """A KeyboardInterrupt on its way through Typer, which would make an exit code of it without a word."""
+
+    def __init__(self, interrupt: KeyboardInterrupt) -> None:
+        super().__init__(str(interrupt) or "stopped")
+        self.exit_code: int = getattr(interrupt, "exit_code", 130)
+
+
 def main() -> None:
     """Run the command line; errors are one sentence on stderr and exit code 2, with a traceback only on ``--debug``."""
     debug = "--debug" in sys.argv
@@ -26,8 +34,8 @@ def _explain(error: Exception) -> int:
         text, code = error.format_message(), 2
     elif isinstance(error, ImportError) and error.name in ("typer", "rich", "pydantic", "yaml"):
         text, code = f'the command line needs more packages ({error.name} is missing): pip install "graphscore[all]"', 2
-    elif type(error).__name__ == "Abort":
-        text, code = "stopped", 130
+    elif isinstance(error, Stopped):
+        text, code = str(error), error.exit_code
     elif isinstance(error, USER_ERRORS):
         text, code = str(error), 2
     else:

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
+from graphscore.cli import Stopped
 from graphscore.cli.data_app import data_app
+
+
+class _Commands(TyperGroup):
+    """Commands that say that, and how, they were interrupted."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise Stopped(interrupt) from interrupt
+
 
 app = typer.Typer(
     name="graphscore",
+    cls=_Commands,
     help="Train score-based models on graphs, and generate node coordinates with them.",
     no_args_is_help=True,
     add_completion=False,

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import time
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import signal
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
@@ -23,11 +21,21 @@ from torch_geometric.loader import DataLoader
 from graphscore.config import TrainingConfig
 from graphscore.generators import VALIDATION
 from graphscore.nn.backbone import SizedBackbone
+from graphscore.runtime import choose_device
+from graphscore.train.divergence import StepRecord, are_finite, report
 from graphscore.train.ema import EMA
+from graphscore.train.history import read_history, write_history
+from graphscore.train.interruption import Interrupted, SignalWatch
 from graphscore.train.loading import StepBatchSampler
+from graphscore.train.options import check_options, listed
+from graphscore.train.process_state import quiet_lightning, tfloat32
+from graphscore.train.progress import ProgressLine
 from graphscore.train.task import ScoreMatchingTask
 
 RESUME_FILE = "last.ckpt"
+DIVERGED_FILE = "diverged.pt"
+# Steps between rows of the log, looks whether the loss is finite, and agreements of ranks to stop.
+_LOOK_EVERY = 10
 # Lightning's names: "mixed" keeps weights, optimiser and checkpoints in float32.
 _PRECISIONS = {"float32": "32-true", "tfloat32": "32-true", "bfloat16": "bf16-mixed"}
 
@@ -36,23 +44,39 @@ class _Module(pl.LightningModule):
     """A task, its averaged weights and its optimiser, in Lightning's terms."""
 
     def __init__(
-        self, task: ScoreMatchingTask, config: TrainingConfig, train: Sequence[Data], val: Sequence[Data]
+        self, task: ScoreMatchingTask, config: TrainingConfig, train: Sequence[Data], val: Sequence[Data], out: Path
     ) -> None:
         super().__init__()
         self.task = task
         self.ema = EMA(task.model, config.ema_decay)
         self.config = config
         self.data = {"train": train, "val": val}
+        self.out = out
+        self.record = StepRecord()
 
     def train_dataloader(self) -> DataLoader:
-        sampler = StepBatchSampler(
-            len(self.data["train"]), self.config.batch_size, self.config.max_steps, self.global_step, self.config.seed,
+        return self._loader("train", self._batches(self.global_step))
+
+    def _batches(self, start: int) -> StepBatchSampler:
+        """The batches from a step on: for each, which training graphs are this rank's share."""
+        return StepBatchSampler(
+            len(self.data["train"]), self.config.batch_size, self.config.max_steps, start, self.config.seed,
             self.global_rank, self.trainer.world_size,
         )  # fmt: skip
-        return self._loader("train", sampler)
+
+    @property
+    def _val_share(self) -> tuple[int, int]:
+        """Rank and number of ranks among which the validation graphs are dealt out.
+
+        With fewer graphs than ranks each takes all of them: one without any would skip the validation, while the others
+        wait for its part of the mean.
+        """
+        num_ranks = self.trainer.world_size
+        return (self.global_rank, num_ranks) if len(self.data["val"]) >= num_ranks else (0, 1)
 
     def val_dataloader(self) -> DataLoader:
-        share = list(range(self.global_rank, len(self.data["val"]), self.trainer.world_size))
+        rank, num_ranks = self._val_share
+        share = list(range(rank, len(self.data["val"]), num_ranks))
         batches = [share[i : i + self.config.batch_size] for i in range(0, len(share), self.config.batch_size)]
         return self._loader("val", batches)
 
@@ -66,26 +90,51 @@ class _Module(pl.LightningModule):
         out = self.task(batch, self.global_step, rank=self.global_rank, num_ranks=self.trainer.world_size)
         # Every rank has the same number of graphs, so the average over ranks is that over the global batch.
         loss = out.loss / out.num_graphs
+        self.record.add_losses(self.global_step, out.graph_losses)
         self.log_dict(
             {"loss": loss.detach(), **{f"loss/{k}": v for k, v in out.logs.items()}}, batch_size=out.num_graphs
         )
         return loss
 
     def validation_step(self, batch: Batch, number: int) -> None:
-        out = self.task(
-            batch,
-            number,
-            rank=self.global_rank,
-            num_ranks=self.trainer.world_size,
-            model=self.ema.module,
-            stream=VALIDATION,
-        )
+        rank, num_ranks = self._val_share
+        out = self.task(batch, number, rank=rank, num_ranks=num_ranks, model=self.ema.module, stream=VALIDATION)
         self.log("val_loss", out.loss / out.num_graphs, batch_size=out.num_graphs, sync_dist=True)
+
+    def configure_gradient_clipping(self, *args: Any, **kwargs: Any) -> None:
+        self.record.add_norm(nn.utils.clip_grad_norm_(self.task.model.parameters(), self.config.gradient_clip))
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
         # Here and not at the end of the batch, where the checkpoint has already been written.
         self.ema.update(self.task.model, self.global_step - 1)
+        if (self.global_step + 1) % _LOOK_EVERY == 0:  # this step is not counted yet
+            self.check_finite()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Called before anything is written, by all ranks.
+        self.check_finite(weights=True)
+
+    def check_finite(self, weights: bool = False) -> None:
+        """Stop all ranks if the loss or gradient of a step since the last check is not finite, or if weights are not.
+
+        Raises:
+            FloatingPointError: That names the step and the graphs of its batch, which are kept for a report.
+        """
+        bad = self.record.look()
+        fine = bad is None and (not weights or are_finite([*self.parameters(), *self.buffers()]))
+        if not self.trainer.strategy.reduce_boolean_decision(not fine, all=False):
+            return
+        if bad is None:
+            done = f"after step {self.global_step} of {self.config.max_steps}"
+            what = "another rank says at which step" if fine else f"weights are not finite {done}"
+            raise FloatingPointError(f"Training diverged: {what}; lower training.learning_rate")
+        rank, num_ranks = self.global_rank, self.trainer.world_size
+        path = self.out / (f"{rank}-{DIVERGED_FILE}" if num_ranks > 1 else DIVERGED_FILE)
+        indices = next(iter(self._batches(bad.step)))
+        raise FloatingPointError(
+            report(bad, self.task, self.data["train"], indices, path, rank=rank, num_ranks=num_ranks)
+        )
 
     def configure_optimizers(self) -> dict[str, Any]:
         config = self.config
@@ -101,36 +150,70 @@ class _Module(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class _ProgressLine(Callback):
-    """One live line: step, loss, validation loss, graphs per second and time left."""
+class _Stopped(Exception):  # noqa: N818 (not an error)
+    """Ends Lightning's loop after a signal; it takes a KeyboardInterrupt for its own affair."""
 
-    def __init__(self) -> None:
-        self.progress = Progress(
-            TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"),
-            TimeRemainingColumn(),
-        )  # fmt: skip
-        self.last = (0.0, 0)
-        self.status = ""
+
+class _Keeper(Checkpoint):
+    """Keeps the run in ``last.ckpt``: every so many steps, at the end, and when a signal asks to stop."""
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path = path
+        self.every = every
+        self.saved = -1
+        self.stopping = False
+        self.watch = SignalWatch()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.progress.start()
-        self.line = self.progress.add_task("", total=trainer.max_steps, completed=trainer.global_step, status="")
-        self.last = (time.monotonic(), trainer.global_step)
+        self.watch.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        # Reading the loss waits for the device: every 20 steps is often enough for eyes.
-        if trainer.global_step % 20 == 0:
-            now = (time.monotonic(), trainer.global_step)
-            speed = (now[1] - self.last[1]) * pl_module.config.batch_size / max(now[0] - self.last[0], 1e-9)
-            self.last = now
-            values = trainer.callback_metrics
-            self.status = f"loss {float(values['loss']):.4f}  {speed:.0f} graphs/s"
-            if "val_loss" in values:
-                self.status += f"  val {float(values['val_loss']):.4f}"
-        self.progress.update(self.line, completed=trainer.global_step, status=self.status)
+        step = trainer.global_step
+        self.stopping = self._must_stop(trainer)
+        if step % self.every == 0 or step == trainer.max_steps or self.stopping:
+            self._save(trainer)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        # Only now, so that a validation that is due after the last step is not lost.
+        if self.stopping:
+            raise _Stopped
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.saved != trainer.global_step:  # stopped early by a callback of the user's own
+            self._save(trainer)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self.progress.stop()
+        self.watch.stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self.watch.stop()
+
+    def _must_stop(self, trainer: pl.Trainer) -> bool:
+        received = self.watch.received is not None
+        if trainer.world_size == 1:
+            return received
+        # All ranks stop at the same step; to ask the others at each would cost too much.
+        return trainer.global_step % _LOOK_EVERY == 0 and trainer.strategy.reduce_boolean_decision(received, all=False)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(self.path)
+        self.saved = trainer.global_step
+
+
+class _Progress(Callback):
+    """Tells the progress line what happens."""
+
+    def __init__(self, line: ProgressLine) -> None:
+        self.line = line
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.line.start(trainer.global_step, trainer.max_steps, pl_module.device)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.line.update(trainer.global_step, trainer.callback_metrics)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self.line.stop()
 
 
 def fit(
@@ -146,6 +229,9 @@ def fit(
 ) -> nn.Module:
     """Train a task and keep it in a folder: ``last.ckpt`` to resume from, ``logs/`` as CSV and for TensorBoard.
 
+    It is computed on a CUDA GPU where there is one, else on the CPU: see :func:`graphscore.runtime.choose_device`.
+    Ctrl-C and SIGTERM are answered at the end of the step, when the run has been saved.
+
     Args:
         task: What to optimise; its model is trained in place.
         config: How.
@@ -154,35 +240,38 @@ def fit(
         out: Folder of the run.
         resume: Whether to go on from ``last.ckpt``; the result then equals that of an uninterrupted run.
         progress: Whether to show the progress line.
-        trainer_options: Further options of Lightning's ``Trainer``, such as accelerator and devices.
+        trainer_options: Further options of Lightning's ``Trainer``, such as accelerator and devices. Callbacks and
+            loggers come beside those of this library; ``logger=False`` turns all logging off.
 
     Returns:
         The model with averaged weights.
 
     Raises:
         FileNotFoundError: If there is nothing to resume from.
-        FloatingPointError: If the loss stops being finite.
+        ValueError: If an option contradicts the configuration.
+        FloatingPointError: If the loss stops being finite. ``last.ckpt`` is then that of an earlier step, and the
+            graphs of the bad step are in ``diverged.pt``, see :func:`graphscore.train.divergence.report`.
+        Interrupted: If a signal stopped the training; ``last.ckpt`` holds the state.
     """
     resume_from = out / RESUME_FILE
     if resume and not resume_from.is_file():
         raise FileNotFoundError(f"Nothing to resume: {resume_from} does not exist; start without --resume")
+    options = check_options(trainer_options or {})
     out.mkdir(parents=True, exist_ok=True)
-    module = _Module(task, config, train, val)
-    checkpoint = ModelCheckpoint(
-        out, filename="last", every_n_train_steps=config.checkpoint_every, save_on_train_epoch_end=False,
-        enable_version_counter=False,
-    )  # fmt: skip
-    loggers = [CSVLogger(out, "logs", version=""), TensorBoardLogger(out, "logs", version="")]
-    with _quiet_lightning():
+    module = _Module(task, config, train, val, out)
+    keeper = _Keeper(resume_from, config.checkpoint_every)
+    callbacks = [*listed(options.pop("callbacks", None)), keeper]
+    if progress:
+        callbacks.append(_Progress(ProgressLine(config.batch_size)))
+    with quiet_lightning():
         trainer = pl.Trainer(
             **{
-                "accelerator": "auto", "devices": 1, "max_steps": config.max_steps, "max_epochs": -1,
-                "precision": _PRECISIONS[config.precision], "gradient_clip_val": config.gradient_clip,
-                "logger": loggers, "log_every_n_steps": min(10, config.max_steps),
-                "callbacks": [checkpoint, *([_ProgressLine()] if progress else [])],
+                "accelerator": choose_device().type, "devices": 1, "max_steps": config.max_steps, "max_epochs": -1,
+                "precision": _PRECISIONS[config.precision], "log_every_n_steps": min(_LOOK_EVERY, config.max_steps),
                 "enable_progress_bar": False, "enable_model_summary": False, "use_distributed_sampler": False,
                 "num_sanity_val_steps": 0, "val_check_interval": min(config.validate_every, config.max_steps),
-                "limit_val_batches": 1.0 if len(val) else 0, **(trainer_options or {}),
+                "limit_val_batches": 1.0 if len(val) else 0, **options,
+                "callbacks": callbacks, "logger": _loggers(out, resume, options.get("logger", True)),
             }
         )  # fmt: skip
         if config.compile:
@@ -190,42 +279,47 @@ def fit(
             for part in task.model.modules():
                 if isinstance(part, SizedBackbone):
                     part.compile(dynamic=True)
-        with _tfloat32(config.precision == "tfloat32"):
-            trainer.fit(module, ckpt_path=resume_from if resume else None, weights_only=True)
-    if not all(bool(torch.isfinite(p).all()) for p in module.task.parameters()):
-        raise FloatingPointError("Training diverged: weights are no longer finite; lower training.learning_rate")
+        with tfloat32(config.precision == "tfloat32"):
+            _run(trainer, module, keeper, resume_from if resume else None)
     return module.ema.module
 
 
-@contextmanager
-def _tfloat32(allowed: bool) -> Iterator[None]:
-    """Let CUDA compute float32 products from 11 bits; other devices go on as they are."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = allowed or before
+def _run(trainer: pl.Trainer, module: _Module, keeper: _Keeper, resume_from: Path | None) -> None:
+    """Let Lightning loop, and give its ways to stop a meaning."""
     try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
+        trainer.fit(module, ckpt_path=resume_from, weights_only=True)
+        stopped = keeper.watch.received is not None  # during the last step
+    except _Stopped:
+        stopped = True
+    except SystemExit as error:
+        # What Lightning makes of a Ctrl-C that did not wait.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        raise
+    if stopped:
+        signum = keeper.watch.received or signal.SIGTERM
+        raise Interrupted(
+            f"Training stopped after {keeper.saved} of {trainer.max_steps} steps by {signal.Signals(signum).name}, and "
+            f"its state is in {keeper.path}: go on by `graphscore train` with the same configuration and folder and "
+            "--resume (in Python, resume=True)",
+            signum,
+        )
 
 
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's advertisements and hints for other settings while it runs, and nothing else."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        for hint in (
-            "does not have many workers",
-            "exists and is not empty",
-            "in eval mode",
-            "LeafSpec",
-            "not resumable",
-        ):
-            warnings.filterwarnings("ignore", message=f".*{hint}.*")
-        for logger in loggers:
-            logger.setLevel(logging.WARNING)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+def _loggers(out: Path, resume: bool, more: Any) -> list[Logger]:
+    """The loggers of a run, and a user's own; none if these are ``False``.
+
+    Lightning's writer of CSV starts by deleting the file: on resuming, the rows of the steps that stay are put back.
+    """
+    if more is False:
+        return []
+    table, start = CSVLogger(out, "logs", version="", flush_logs_every_n_steps=1), None
+    if resume:
+        start = torch.load(out / RESUME_FILE, map_location="cpu", mmap=True, weights_only=True)["global_step"]
+        path = Path(table.log_dir) / ExperimentWriter.NAME_METRICS_FILE
+        if path.is_file() and rank_zero_only.rank == 0:
+            history = read_history(path, start)
+            table.experiment.metrics_keys = history.columns
+            write_history(path, history)
+    curves = TensorBoardLogger(out, "logs", version="", purge_step=start)
+    return [table, curves, *listed(more)]

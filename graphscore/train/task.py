@@ -26,11 +26,13 @@ class TaskOutput(NamedTuple):
         loss: Sum of the losses of all graphs and fields of the batch, scalar.
         num_graphs: Number of graphs in the batch.
         logs: Mean loss of each field, detached.
+        graph_losses: Sum of the losses of the fields of each graph, ``[B]``, detached.
     """
 
     loss: Tensor
     num_graphs: int
     logs: dict[str, Tensor]
+    graph_losses: Tensor
 
 
 class ScoreMatchingTask(nn.Module):
@@ -98,13 +100,34 @@ class ScoreMatchingTask(nn.Module):
         model = self.model if model is None else model
         local, total = batch.num_graphs, batch.num_graphs * num_ranks
         places = rank + num_ranks * torch.arange(local)
-        source = torch.Generator().manual_seed(mix_seed(self.seed, step, stream))
-        _, sde = next(iter(model.process))
-        t = self.density(times.stratified(total, generator=source)[places], sde).to(batch.batch.device)
+        # Without waiting until the device has copied them.
+        t = self.draw_times(step, local, rank=rank, num_ranks=num_ranks, stream=stream).to(
+            batch.batch.device, non_blocking=True
+        )
         seeds = (self.seed << 32) + (step * total + places) % 2**32
         noise = GraphGenerator(seeds, stream)
         if self.augment is not None and stream == TRAINING:
             batch = self.augment(batch, GraphGenerator(seeds, AUGMENTATION))
         losses = self.objective(model, batch, t, reduce=self.reduce, generator=noise)
-        loss = torch.stack(list(losses.values())).sum()
-        return TaskOutput(loss, local, {name: value.detach().mean() for name, value in losses.items()})
+        together = torch.stack(list(losses.values()))
+        logs = {name: value.detach().mean() for name, value in losses.items()}
+        return TaskOutput(together.sum(), local, logs, together.detach().sum(0))
+
+    def draw_times(
+        self, step: int, num_graphs: int, *, rank: int = 0, num_ranks: int = 1, stream: int = TRAINING
+    ) -> Tensor:
+        """Draw the times of this rank's share of a global batch; the same each time.
+
+        Args:
+            step: Number of the optimisation step.
+            num_graphs: Number of graphs B in the share.
+            rank: Rank of this process.
+            num_ranks: Number of processes.
+            stream: ``TRAINING`` or ``VALIDATION``.
+
+        Returns:
+            Shape ``[B]``, float64, on the CPU.
+        """
+        source = torch.Generator().manual_seed(mix_seed(self.seed, step, stream))
+        _, sde = next(iter(self.model.process))
+        return self.density(times.stratified(num_graphs * num_ranks, generator=source)[rank::num_ranks], sde)

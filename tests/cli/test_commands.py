@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import torch
-import yaml
 from rdkit import Chem
 
 from graphscore import runtime
@@ -13,7 +12,7 @@ from graphscore.train.checkpoint import load_checkpoint
 
 TINY = [
     "--set", "network.backbone={name: egnn, hidden_channels: 16, num_layers: 2, edge_channels: 8, cond_channels: 8}",
-    "--set", "training.max_steps=4", "--set", "training.batch_size=4", "--set", "training.checkpoint_every=2",
+    "--set", "training.max_steps=4", "--set", "training.batch_size=4", "--set", "training.checkpoint_every=100",
     "--set", "sampling.num_steps=2",
 ]  # fmt: skip
 
@@ -60,11 +59,10 @@ def test_bad_lines_of_a_file_are_reported_and_the_rest_is_sampled(run, checkpoin
     assert "2 input(s) failed" in " ".join(result.out.split())
 
 
-def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path, few_molecules):
+def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path):
     from graphscore.data import load_dataset, write
 
-    options = yaml.safe_load(few_molecules[1].partition("=")[2])
-    items = [item for group in load_dataset(**options).groups("train")[:12] for item in group[:2]]
+    items = [item for group in load_dataset("small-molecules").groups("train")[:12] for item in group[:2]]
     write(items, "mine.sdf")
     start = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *TINY)
     assert start.code == 0, start.err
@@ -75,6 +73,12 @@ def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path, few_
     again = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *TINY)
     assert again.code == 2
     assert "--resume" in again.err
+    (tmp_path / "run" / "last.ckpt").rename("kept")
+    finished = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *TINY)
+    assert finished.code == 2 and "already holds a trained model" in finished.err
+    lost = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *TINY, "--resume")
+    assert lost.code == 2 and "last.ckpt does not exist" in lost.err
+    (tmp_path / "kept").rename("run/last.ckpt")
     more = [*TINY, "--set", "training.max_steps=6"]
     resumed = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *more, "--resume")
     assert resumed.code == 0, resumed.err
@@ -97,7 +101,7 @@ def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path, few_
 
     still = [*more, "--set", "training.max_steps=1", "--set", "training.learning_rate=1.0e-12"]
     still += ["--set", "training.checkpoint_every=1"]
-    tuned = run("train", "--config", "small-molecules", *few_molecules, "--out", "tuned", "--init", "run", *still)
+    tuned = run("train", "--config", "small-molecules", "--out", "tuned", "--init", "run", *still)
     assert tuned.code == 0, tuned.err
     before, after = (load_checkpoint(tmp_path / name) for name in ("run", "tuned"))
     assert after.config["fields"] == before.config["fields"]  # the scale is not that of the other data
@@ -105,7 +109,7 @@ def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path, few_
         assert torch.equal(values, after.state[name]) or torch.allclose(values, after.state[name], rtol=0, atol=1e-9)
 
     still += ["--set", "training.max_steps=2", "--resume"]
-    resumed = run("train", "--config", "small-molecules", *few_molecules, "--out", "tuned", *still)
+    resumed = run("train", "--config", "small-molecules", "--out", "tuned", *still)
     assert resumed.code == 0, resumed.err
     assert load_checkpoint(tmp_path / "tuned").config["fields"] == before.config["fields"]
 
@@ -121,8 +125,8 @@ def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path, few_
     assert json.loads((tmp_path / "same.json").read_text())["amr_r"]["mean"] < 1e-3
 
 
-def test_demo_makes_everything_it_names(run, tmp_path, few_molecules):
-    result = run("demo", "--out", "demo", "--groups", 3, *few_molecules, *TINY)
+def test_demo_makes_everything_it_names(run, tmp_path):
+    result = run("demo", "--out", "demo", "--groups", 3, *TINY)
     assert result.code == 0, result.err
     names = {path.name for path in (tmp_path / "demo").iterdir()}
     assert {"conformers.sdf", "metrics.json", "model.safetensors", "loss.png", "index.html"} <= names
@@ -130,7 +134,7 @@ def test_demo_makes_everything_it_names(run, tmp_path, few_molecules):
     assert set(metrics["scores"]) == {"model", "untrained", "etkdg"}
     assert metrics["scores"]["etkdg"]["amr_r"]["mean"] < metrics["scores"]["untrained"]["amr_r"]["mean"]
     assert "graphscore sample" in result.out
-    again = run("demo", "--out", "demo", "--groups", 3, *few_molecules, *TINY)
+    again = run("demo", "--out", "demo", "--groups", 3, *TINY)
     assert again.code == 0, again.err
 
 

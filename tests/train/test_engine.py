@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import copy
+import csv
 import logging
+import os
+import shutil
+import signal
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.accelerators import MPSAccelerator
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 from torch_geometric.data import Batch, Data
 
@@ -15,10 +23,12 @@ from graphscore.config import TrainingConfig
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field
 from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.nn.backbone import SizedBackbone
 from graphscore.objectives import OBJECTIVES, WEIGHTS, Objective
 from graphscore.process import ForwardProcess
 from graphscore.sdes import VESDE
-from graphscore.train.engine import RESUME_FILE, fit
+from graphscore.train.engine import DIVERGED_FILE, RESUME_FILE, fit
+from graphscore.train.interruption import Interrupted
 from graphscore.train.task import ScoreMatchingTask
 
 
@@ -39,10 +49,10 @@ def make_graphs(num: int) -> list[Data]:
     return graphs
 
 
-def make_task() -> ScoreMatchingTask:
+def make_task(backbone: nn.Module | None = None) -> ScoreMatchingTask:
     torch.manual_seed(0)
     process = ForwardProcess({Field("pos", zero_mean=True, width=3): VESDE()})
-    network = ScoreNetwork(EGNN(16, 2, cond_channels=8), {"pos": 3})
+    network = ScoreNetwork(EGNN(16, 2, cond_channels=8) if backbone is None else backbone, {"pos": 3})
     objective = OBJECTIVES["denoising"].bind(weight=WEIGHTS["edm"])
     return ScoreMatchingTask(Denoiser(network, process), uniform_density, objective, "mean", seed=3)
 
@@ -80,31 +90,56 @@ class InterruptedGraphs(list):
         return super().__getitem__(number)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_resuming_equals_an_uninterrupted_run_bit_for_bit(precision, tmp_path):
-    graphs, val = make_graphs(10), make_graphs(4)
-    whole_task, settings = make_task(), config(precision=precision)
-    whole = fit(whole_task, settings, graphs, val, tmp_path / "whole", progress=False, trainer_options=OPTIONS)
+class Signal(Callback):
+    """Sends this process a signal within a step, as a terminal or a queue does."""
 
-    first = make_task()
-    with pytest.raises(Interruption):
+    def __init__(self, signum: int, step: int) -> None:
+        self.signum, self.step = signum, step
+
+    def on_before_backward(self, trainer, pl_module, loss):
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), self.signum)
+
+
+@pytest.mark.parametrize(
+    ("precision", "cut"),
+    # By a signal in the step before a validation, too: it is not to be lost.
+    [("float32", None), ("bfloat16", Signal(signal.SIGINT, 6)), ("float32", Signal(signal.SIGTERM, 4))],
+    ids=["float32-killed", "bfloat16-ctrl-c", "float32-terminated"],
+)
+def test_resuming_equals_an_uninterrupted_run_bit_for_bit(precision, cut, tmp_path):
+    graphs, val = make_graphs(10), make_graphs(4)
+    whole_task, settings, options = make_task(), config(precision=precision), {**OPTIONS, "log_every_n_steps": 1}
+    whole = fit(whole_task, settings, graphs, val, tmp_path / "whole", progress=False, trainer_options=options)
+
+    first, handlers = make_task(), [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
+    fed = InterruptedGraphs(graphs, 6 * 6 + 2) if cut is None else graphs
+    with pytest.raises(Interruption if cut is None else Interrupted) as stopped:
         fit(
-            first,
-            settings,
-            InterruptedGraphs(graphs, 6 * 6 + 2),
-            val,
-            tmp_path / "cut",
-            progress=False,
-            trainer_options=OPTIONS,
-        )
+            first, settings, fed, val, tmp_path / "cut", progress=False,
+            trainer_options={**options, "callbacks": cut},
+        )  # fmt: skip
+    assert handlers == [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
+    if cut is not None:
+        assert stopped.value.exit_code == 128 + cut.signum
+        assert f"after {cut.step + 1} of 11 steps" in str(stopped.value) and "--resume" in str(stopped.value)
+        assert torch.load(tmp_path / "cut" / RESUME_FILE, weights_only=True)["global_step"] == cut.step + 1
     assert not torch.equal(next(first.parameters()), next(whole_task.parameters()))
     second = make_task()
     torch.manual_seed(12345)  # the global generator must not matter
-    resumed = fit(second, settings, graphs, val, tmp_path / "cut", resume=True, progress=False, trainer_options=OPTIONS)
+    resumed = fit(second, settings, graphs, val, tmp_path / "cut", resume=True, progress=False, trainer_options=options)
     for (name, expected), value in zip(whole.named_parameters(), resumed.parameters(), strict=True):
         assert torch.equal(expected, value), name
     for (name, expected), value in zip(whole_task.named_parameters(), second.parameters(), strict=True):
         assert torch.equal(expected, value), name
+    history, expected = (read_history(tmp_path / name) for name in ("cut", "whole"))
+    assert history == expected and {row["step"] for row in history} == {str(step) for step in range(11)}
+    assert [row["step"] for row in history if row["val_loss"]] == ["4", "9"]
+
+
+def read_history(out: Path) -> list[dict[str, str]]:
+    with (out / "logs" / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_processes_that_load_ahead_change_nothing(tmp_path):
@@ -116,16 +151,36 @@ def test_processes_that_load_ahead_change_nothing(tmp_path):
         assert torch.equal(mine, other)
 
 
-def test_the_backbone_that_is_trained_is_compiled_and_nothing_else(tmp_path, monkeypatch):
-    compiled = []
-    monkeypatch.setattr(nn.Module, "compile", lambda module, **options: compiled.append((module, options)))
-    task, settings = make_task(), config(max_steps=2)
-    fit(task, settings, make_graphs(6), [], tmp_path, progress=False, trainer_options=OPTIONS)
-    assert not compiled
-    settings = config(max_steps=2, compile=True)
-    fit(task, settings, make_graphs(6), [], tmp_path, progress=False, trainer_options=OPTIONS)
-    (one,) = compiled
-    assert one[0] is task.model.network.backbone and one[1] == {"dynamic": True}
+class Neighborly(SizedBackbone):
+    """Little to compile: that the backbones here can be compiled is tested where they are."""
+
+    symmetry = "none"
+
+    def __init__(self) -> None:
+        super().__init__(hidden_channels=8, num_layers=1, edge_channels=0, cond_channels=8, vector_channels=1)
+        self.linear = nn.Linear(16, 8)
+
+    def forward(self, h, pos, edge_index, batch, cond, edge_attr=None):
+        sent = torch.tanh(self.linear(torch.cat([h, cond[batch]], dim=-1)))[edge_index[0]]
+        h = h + torch.zeros_like(h).index_add(0, edge_index[1], sent)
+        return h, pos[:, None] * h[:, :1, None]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="PyTorch's compiler for CPUs needs g++")
+def test_a_compiled_backbone_learns_the_same_and_is_saved_as_any_other(tmp_path):
+    averages = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        task, settings = make_task(Neighborly()), config(max_steps=3, compile=compiled)
+        averages.append(
+            fit(task, settings, make_graphs(7), [], tmp_path / str(compiled), progress=False, trainer_options=OPTIONS)
+        )
+        kernels = [name for name, module in task.named_modules() if module._compiled_call_impl is not None]
+        assert kernels == (["model.network.backbone"] if compiled else [])
+    plain, optimised = (average.state_dict() for average in averages)
+    assert plain.keys() == optimised.keys()
+    for name, value in plain.items():
+        torch.testing.assert_close(optimised[name], value, rtol=1e-4, atol=1e-6)
 
 
 def test_in_tfloat32_cuda_may_round_products_during_the_fit_alone(tmp_path, monkeypatch):
@@ -203,14 +258,15 @@ def test_in_bfloat16_an_evaluation_without_gradients_takes_none_from_the_next():
 
 def _train_rank(path: str) -> None:
     fit(
-        make_task(), config(), make_graphs(10), make_graphs(4), __import__("pathlib").Path(path), progress=False,
+        make_task(), config(), make_graphs(10), make_graphs(1), Path(path), progress=False,
         trainer_options={"accelerator": "cpu", "devices": 2, "strategy": "ddp_spawn"},
     )  # fmt: skip
 
 
 def test_two_ranks_equal_one_with_the_same_global_batch(tmp_path):
+    """There is one graph to validate on: the rank that would get none must not leave the other waiting."""
     one = make_task()
-    fit(one, config(), make_graphs(10), make_graphs(4), tmp_path / "one", progress=False, trainer_options=OPTIONS)
+    fit(one, config(), make_graphs(10), make_graphs(1), tmp_path / "one", progress=False, trainer_options=OPTIONS)
     _train_rank(str(tmp_path / "two"))
     states = [torch.load(tmp_path / name / "last.ckpt", weights_only=True)["state_dict"] for name in ("one", "two")]
     assert states[0].keys() == states[1].keys()
@@ -218,6 +274,10 @@ def test_two_ranks_equal_one_with_the_same_global_batch(tmp_path):
         torch.testing.assert_close(
             states[1][name], value, rtol=2e-4, atol=2e-6, msg=lambda text, name=name: f"{name}: {text}"
         )
+    losses = [
+        [float(row["val_loss"]) for row in read_history(tmp_path / name) if row["val_loss"]] for name in ("one", "two")
+    ]
+    assert len(losses[0]) == 2 and losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
 def test_a_fit_leaves_global_state_alone(tmp_path):
@@ -234,11 +294,100 @@ def test_nothing_to_resume_is_said_before_any_work(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_divergence_is_an_error(tmp_path):
-    graphs = make_graphs(6)
-    graphs[0].pos = graphs[0].pos * float("nan")
-    with pytest.raises(FloatingPointError, match="diverged"):
-        fit(make_task(), config(), graphs, [], tmp_path, progress=False, trainer_options=OPTIONS)
+class Diverging(Objective):
+    """Spoils the loss of one graph, or the gradient alone, at a step; keeps what the step saw."""
+
+    def __init__(self, task: ScoreMatchingTask, spoiled: str, step: int) -> None:
+        super().__init__(task.objective.function, task.objective.options)
+        self.parameter, self.spoiled, self.step, self.seen = next(task.parameters()), spoiled, step, []
+
+    def __call__(self, model, batch, t, **options):
+        losses = super().__call__(model, batch, t, **options)
+        if len(self.seen) == self.step and self.spoiled == "loss":
+            losses["pos"] = losses["pos"] * torch.where(torch.arange(len(t)) == 2, torch.nan, 1)
+        elif len(self.seen) == self.step:
+            losses["pos"] = losses["pos"] + (0 * self.parameter.sum()).sqrt()  # 0, with an infinite slope
+        self.seen.append((batch.number.tolist(), t))
+        return losses
+
+
+@pytest.mark.parametrize(("spoiled", "checkpoint_every", "looked"), [("loss", 4, 8), ("gradient", 100, 10)])
+def test_divergence_stops_soon_keeps_the_last_good_state_and_names_the_graphs(
+    spoiled, checkpoint_every, looked, tmp_path
+):
+    """At the next checkpoint, before it is written, or the next row of the log."""
+    task, graphs = make_task(), make_graphs(10)
+    for number, graph in enumerate(graphs):
+        graph.number, graph.formula = number, f"C{graph.num_nodes}"
+    task.objective = objective = Diverging(task, spoiled, step=6)
+    settings = config(max_steps=40, checkpoint_every=checkpoint_every)
+    with pytest.raises(FloatingPointError, match=f"step 6, counted from 0: the {spoiled} is not finite") as error:
+        fit(task, settings, graphs, [], tmp_path, progress=False, trainer_options=OPTIONS)
+    assert len(objective.seen) == looked
+    numbers, t = objective.seen[6]
+    levels = VESDE().level(t)
+    first = 2 if spoiled == "loss" else 0
+    named = f"graph {numbers[first]} of the training part ({graphs[numbers[first]].num_nodes} nodes, noise level "
+    assert f"{named}{float(levels[first]):.3g})" in str(error.value)
+    assert str(tmp_path / DIVERGED_FILE) in str(error.value)
+
+    stored = torch.load(tmp_path / DIVERGED_FILE, weights_only=True)
+    assert stored["step"] == 6 and [graph["index"] for graph in stored["graphs"]] == numbers
+    for graph, time, level in zip(stored["graphs"], t.tolist(), levels.tolist(), strict=True):
+        assert (graph["time"], graph["levels"]) == (time, {"pos": level})
+        assert torch.equal(graph["attributes"]["pos"], graphs[graph["index"]].pos)
+        assert graph["attributes"]["formula"] == graphs[graph["index"]].formula
+    lost = [place for place, graph in enumerate(stored["graphs"]) if graph["loss"] != graph["loss"]]
+    assert lost == ([2] if spoiled == "loss" else [])
+    if checkpoint_every < 6:
+        kept = torch.load(tmp_path / RESUME_FILE, weights_only=True)
+        assert kept["global_step"] == 4
+        assert all(value.isfinite().all() for value in kept["state_dict"].values())
+
+
+def test_weights_that_are_not_finite_are_never_written(tmp_path):
+    class Spoil(Callback):
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            if trainer.global_step == 7:
+                next(pl_module.ema.parameters()).fill_(torch.inf)
+
+    with pytest.raises(FloatingPointError, match="weights are not finite after step 8 of 11"):
+        fit(
+            make_task(), config(), make_graphs(6), [], tmp_path, progress=False,
+            trainer_options={**OPTIONS, "callbacks": [Spoil()]},
+        )  # fmt: skip
+    assert torch.load(tmp_path / RESUME_FILE, weights_only=True)["global_step"] == 4
+
+
+def test_without_cuda_the_cpu_is_taken_and_said_and_what_a_user_adds_comes_beside_the_rest(
+    tmp_path, monkeypatch, capsys
+):
+    """Lightning itself would choose Apple's GPU, which has no float64."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(MPSAccelerator, "is_available", staticmethod(lambda: True))
+    seen = []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            seen.append((trainer.global_step, pl_module.device.type))
+
+    fit(
+        make_task(), config(max_steps=3), make_graphs(6), [], tmp_path / "run",
+        trainer_options={"callbacks": [Watch()], "logger": CSVLogger(tmp_path, "mine", version="")},
+    )  # fmt: skip
+    assert seen == [(1, "cpu"), (2, "cpu"), (3, "cpu")]
+    assert "Training on the CPU: there is no CUDA GPU" in capsys.readouterr().out
+    mine = (tmp_path / "mine" / "metrics.csv").read_text()
+    assert mine == (tmp_path / "run" / "logs" / "metrics.csv").read_text()
+    # At the end it is kept, whatever `checkpoint_every`.
+    assert torch.load(tmp_path / "run" / RESUME_FILE, weights_only=True)["global_step"] == 3
+
+
+def test_options_that_contradict_the_configuration_are_refused(tmp_path):
+    for name in ("max_steps", "precision", "accumulate_grad_batches"):
+        with pytest.raises(ValueError, match=f"change training.* of the configuration, not {name}"):
+            fit(make_task(), config(), make_graphs(6), [], tmp_path / "none", trainer_options={name: 2})
+    assert not (tmp_path / "none").exists()
 
 
 def test_every_rank_needs_a_share(tmp_path):

@@ -1,0 +1,119 @@
+"""Divergence of a training: found without waiting for the device at each step, told and kept for a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphscore.atomic import replacing
+from graphscore.train.task import ScoreMatchingTask
+
+# Graphs that a message names.
+_NUM_NAMED = 3
+
+
+class BadStep(NamedTuple):
+    """A step whose loss or gradient is not finite.
+
+    Attributes:
+        step: Its number, the first is 0.
+        losses: Loss of each graph of this rank's share, ``[B]``, on the CPU.
+        gradient_norm: Norm of the gradient.
+    """
+
+    step: int
+    losses: Tensor
+    gradient_norm: float
+
+
+class StepRecord:
+    """Losses and gradient norms of the steps since the last look, left where they are: only a look waits for them."""
+
+    def __init__(self) -> None:
+        self._losses: list[tuple[int, Tensor]] = []
+        self._norms: list[Tensor] = []
+
+    def add_losses(self, step: int, losses: Tensor) -> None:
+        """Note the loss of each graph, ``[B]``, of a step."""
+        self._losses.append((step, losses.detach()))
+
+    def add_norm(self, norm: Tensor) -> None:
+        """Note the norm of the gradient of the same step."""
+        self._norms.append(norm.detach())
+
+    def look(self) -> BadStep | None:
+        """Find the first step since the last look whose loss or gradient is not finite; ``None`` if there is none."""
+        steps = list(zip(self._losses, self._norms, strict=True))
+        self._losses, self._norms = [], []
+        if not steps:
+            return None
+        finite = torch.stack([losses.isfinite().all() & norm.isfinite() for (_, losses), norm in steps]).tolist()
+        if all(finite):
+            return None
+        (step, losses), norm = steps[finite.index(False)]
+        return BadStep(step, losses.cpu(), float(norm))
+
+
+def report(
+    bad: BadStep, task: ScoreMatchingTask, graphs: Sequence[Data], indices: Sequence[int], path: Path, *, rank: int,
+    num_ranks: int,
+) -> str:  # fmt: skip
+    """Write the graphs of a bad step to a file of plain tensors and numbers, and say in one sentence what happened.
+
+    Args:
+        bad: The step.
+        task: The task, which knows the times that the step had.
+        graphs: The training part.
+        indices: Which of them this rank's share of the batch was made of.
+        path: File to write, to be read by ``torch.load``: the step, the gradient's norm and for each graph its index,
+            time, noise levels by field, loss and attributes.
+        rank: Rank of this process.
+        num_ranks: Number of processes.
+
+    Returns:
+        The sentence.
+    """
+    t = task.draw_times(bad.step, len(indices), rank=rank, num_ranks=num_ranks)
+    levels = {field.name: sde.level(t).tolist() for field, sde in task.model.process}
+    entries = [
+        {
+            "index": index,
+            "time": float(t[place]),
+            "levels": {name: values[place] for name, values in levels.items()},
+            "loss": float(bad.losses[place]),
+            "attributes": {name: value for name, value in graphs[index].to_dict().items() if _is_plain(value)},
+        }
+        for place, index in enumerate(indices)
+    ]
+    with replacing(path) as temporary:
+        torch.save({"step": bad.step, "gradient_norm": bad.gradient_norm, "graphs": entries}, temporary)
+    guilty = [place for place, loss in enumerate(bad.losses.isfinite().tolist()) if not loss]
+    what = "the loss is not finite for" if guilty else "the gradient is not finite for the batch of"
+    places = guilty or range(len(indices))
+    field = next(iter(levels))
+    named = [
+        f"graph {indices[place]} of the training part ({graphs[indices[place]].num_nodes} nodes, noise level "
+        f"{levels[field][place]:.3g})"
+        for place in places[:_NUM_NAMED]
+    ]
+    more = f" and {len(places) - len(named)} more" if len(places) > len(named) else ""
+    return (
+        f"Training diverged at step {bad.step}, counted from 0: {what} {', '.join(named)}{more}; the batch is kept in "
+        f"{path} for a report, and the last good state of the run in last.ckpt if one was saved; look at these graphs, "
+        "or lower training.learning_rate"
+    )
+
+
+def are_finite(tensors: Sequence[Tensor]) -> bool:
+    """Whether all numbers of all tensors are finite; the device is waited for once."""
+    floating = [tensor for tensor in tensors if tensor.is_floating_point()]
+    return bool(torch.stack([tensor.isfinite().all() for tensor in floating]).all()) if floating else True
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, Tensor | str | int | float | bool)

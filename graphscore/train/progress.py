@@ -1,0 +1,60 @@
+"""One live line in a terminal that says how far a training is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+# Reading the loss waits for the device: every so many steps is often enough for eyes.
+_STEPS_PER_LOOK = 20
+
+
+class ProgressLine:
+    """Steps, loss, validation loss, graphs per second and time left; before it, one line that names the device.
+
+    Args:
+        batch_size: Graphs that a step learns from.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self.progress = Progress(
+            TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"),
+            TimeRemainingColumn(),
+        )  # fmt: skip
+        self.last = (0.0, 0)
+        self.status = ""
+
+    def start(self, step: int, num_steps: int, device: torch.device) -> None:
+        """Show the line from a step on."""
+        self.progress.console.print(f"Training on {_describe(device)}", highlight=False)
+        self.progress.start()
+        self.line = self.progress.add_task("", total=num_steps, completed=step, status="")
+        self.last = (time.monotonic(), step)
+
+    def update(self, step: int, metrics: Mapping[str, Tensor]) -> None:
+        """Show that so many steps are done; ``metrics`` holds ``loss`` and maybe ``val_loss``."""
+        if step % _STEPS_PER_LOOK == 0:
+            now = (time.monotonic(), step)
+            speed = (now[1] - self.last[1]) * self.batch_size / max(now[0] - self.last[0], 1e-9)
+            self.last = now
+            self.status = f"loss {float(metrics['loss']):.4f}  {speed:.0f} graphs/s"
+            if "val_loss" in metrics:
+                self.status += f"  val {float(metrics['val_loss']):.4f}"
+        self.progress.update(self.line, completed=step, status=self.status)
+
+    def stop(self) -> None:
+        """Leave the line as it is."""
+        self.progress.stop()
+
+
+def _describe(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    if device.type == "cpu":
+        return "the CPU" if torch.cuda.is_available() else "the CPU: there is no CUDA GPU"
+    return str(device)

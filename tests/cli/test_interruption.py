@@ -1,0 +1,71 @@
+"""A training that is stopped from outside: what it leaves, says and returns."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import graphscore
+from graphscore import experiment
+from graphscore.train.checkpoint import load_checkpoint
+from graphscore.train.interruption import Interrupted
+
+TRAIN = [
+    "train", "--config", "digits", "--set", "training.max_steps=5", "--set", "training.batch_size=4", "--set",
+    "network.backbone={name: egnn, hidden_channels: 16, num_layers: 1, cond_channels: 8}", "--out",
+]  # fmt: skip
+# Before it runs the command line of a process of its own: a signal comes during the third step.
+PROGRAM = """
+import os, signal
+from graphscore.train.task import ScoreMatchingTask
+
+forward = ScoreMatchingTask.forward
+
+def interrupted(task, batch, step, **options):
+    if step == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return forward(task, batch, step, **options)
+
+ScoreMatchingTask.forward = interrupted
+from graphscore.cli import main
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signal to a process")
+def test_a_terminated_training_is_saved_and_goes_on_as_if_nothing_had_happened(run, tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(Path(graphscore.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", PROGRAM, *TRAIN, "run"]
+    stopped = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert stopped.returncode == 143, stopped.stderr
+    told = " ".join(stopped.stderr.split())
+    assert "after 3 of 5 steps by SIGTERM" in told and "run/last.ckpt" in told and "--resume" in told
+    assert "Traceback" not in told and "Wrote" not in stopped.stdout
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+    states = []
+    for out, options in (("run", ["--resume"]), ("whole", [])):
+        trained = run(*TRAIN, out, *options)
+        assert trained.code == 0, trained.err
+        states.append(load_checkpoint(tmp_path / out).state)
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
+
+
+@pytest.mark.parametrize(
+    ("interrupt", "told"), [(KeyboardInterrupt(), "stopped"), (Interrupted("Go on.", 2), "Go on.")]
+)
+def test_a_command_that_is_interrupted_says_so_and_returns_130(interrupt, told, run, monkeypatch):
+    """In the middle of anything, or of a training that has saved its state."""
+
+    def interrupted(*_, **__):
+        raise interrupt
+
+    monkeypatch.setattr(experiment, "train", interrupted)
+    result = run(*TRAIN, "run")
+    assert result.code == 130 and told in result.err.splitlines()[-1]
