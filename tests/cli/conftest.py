@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 
@@ -41,6 +42,22 @@ def run(capsys, monkeypatch, tmp_path):
         return Outcome(int(exit_.value.code or 0), captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def few_molecules(tmp_path_factory):
+    """Options for the embedded data set with 30 training, 5 validation and 10 test molecules out of two thousand."""
+    from graphscore.data.small_molecules import FILE, embedded_file
+
+    with np.load(embedded_file("small_molecules", FILE)) as file:
+        content = dict(file)
+    chosen = np.concatenate([np.flatnonzero(content["part"] == part)[:num] for part, num in enumerate((30, 5, 10))])
+    ends = np.cumsum(content["num_conformers"] * content["num_atoms"])
+    rows = np.split(content["pos"], ends[:-1])
+    fewer = {name: content[name][chosen] for name in ("smiles", "part", "num_conformers", "num_atoms")}
+    path = tmp_path_factory.mktemp("data") / "few.npz"
+    np.savez(path, **fewer, pos=np.concatenate([rows[i] for i in chosen]))
+    return ["--set", f"data.dataset={{name: small-molecules, path: '{path}'}}"]
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import torch
+import yaml
 from rdkit import Chem
 
 from graphscore import runtime
@@ -59,10 +60,11 @@ def test_bad_lines_of_a_file_are_reported_and_the_rest_is_sampled(run, checkpoin
     assert "2 input(s) failed" in " ".join(result.out.split())
 
 
-def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path):
+def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path, few_molecules):
     from graphscore.data import load_dataset, write
 
-    items = [item for group in load_dataset("small-molecules").groups("train")[:12] for item in group[:2]]
+    options = yaml.safe_load(few_molecules[1].partition("=")[2])
+    items = [item for group in load_dataset(**options).groups("train")[:12] for item in group[:2]]
     write(items, "mine.sdf")
     start = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *TINY)
     assert start.code == 0, start.err
@@ -101,7 +103,7 @@ def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path):
 
     still = [*more, "--set", "training.max_steps=1", "--set", "training.learning_rate=1.0e-12"]
     still += ["--set", "training.checkpoint_every=1"]
-    tuned = run("train", "--config", "small-molecules", "--out", "tuned", "--init", "run", *still)
+    tuned = run("train", "--config", "small-molecules", *few_molecules, "--out", "tuned", "--init", "run", *still)
     assert tuned.code == 0, tuned.err
     before, after = (load_checkpoint(tmp_path / name) for name in ("run", "tuned"))
     assert after.config["fields"] == before.config["fields"]  # the scale is not that of the other data
@@ -109,7 +111,7 @@ def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path):
         assert torch.equal(values, after.state[name]) or torch.allclose(values, after.state[name], rtol=0, atol=1e-9)
 
     still += ["--set", "training.max_steps=2", "--resume"]
-    resumed = run("train", "--config", "small-molecules", "--out", "tuned", *still)
+    resumed = run("train", "--config", "small-molecules", *few_molecules, "--out", "tuned", *still)
     assert resumed.code == 0, resumed.err
     assert load_checkpoint(tmp_path / "tuned").config["fields"] == before.config["fields"]
 
@@ -125,8 +127,8 @@ def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path):
     assert json.loads((tmp_path / "same.json").read_text())["amr_r"]["mean"] < 1e-3
 
 
-def test_demo_makes_everything_it_names(run, tmp_path):
-    result = run("demo", "--out", "demo", "--groups", 3, *TINY)
+def test_demo_makes_everything_it_names(run, tmp_path, few_molecules):
+    result = run("demo", "--out", "demo", "--groups", 3, *few_molecules, *TINY)
     assert result.code == 0, result.err
     names = {path.name for path in (tmp_path / "demo").iterdir()}
     assert {"conformers.sdf", "metrics.json", "model.safetensors", "loss.png", "index.html"} <= names
@@ -134,7 +136,7 @@ def test_demo_makes_everything_it_names(run, tmp_path):
     assert set(metrics["scores"]) == {"model", "untrained", "etkdg"}
     assert metrics["scores"]["etkdg"]["amr_r"]["mean"] < metrics["scores"]["untrained"]["amr_r"]["mean"]
     assert "graphscore sample" in result.out
-    again = run("demo", "--out", "demo", "--groups", 3, *TINY)
+    again = run("demo", "--out", "demo", "--groups", 3, *few_molecules, *TINY)
     assert again.code == 0, again.err
 
 
