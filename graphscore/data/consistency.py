@@ -8,7 +8,11 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.data.transforms import EDGE_LEVEL
+EDGE_LEVEL = frozenset({"bond", "hops"})
+"""Names that always mean edge attributes here."""
+
+PAIR_LEVEL = frozenset({"cis_trans", "cis_trans_index", "chiral_index"})
+"""Names that never do, whatever their size."""
 
 NODE_ROWS = ("x", "pos", "z")
 """Names that always mean node attributes; in a molecule, which has bonds, those of atoms too."""
@@ -52,7 +56,7 @@ def check_graph(value: Any) -> Data:
     num_nodes = _num_nodes(value)
     for name in NODE_INDICES:
         if value.get(name) is not None:
-            value[name] = _node_indices(name, value[name], num_nodes)
+            value[name] = whole_indices(name, value[name], num_nodes)
     for names, rows, what in (
         (NODE_ROWS + atoms, num_nodes, "node"),
         (EDGE_ROWS, value["edge_index"].shape[1], "edge"),
@@ -81,7 +85,20 @@ def _num_nodes(data: Data) -> int:
     return given
 
 
-def _node_indices(name: str, value: Tensor, num_nodes: int) -> Tensor:
+def whole_indices(name: str, value: Tensor, num_nodes: int) -> Tensor:
+    """Check numbers of nodes, and make integers of them.
+
+    Args:
+        name: The attribute, for the error: ``edge_index``, or another one with any number of rows.
+        value: Shape ``[2, E]``, or ``[*, E]``.
+        num_nodes: Number of nodes N.
+
+    Returns:
+        The same in int64.
+
+    Raises:
+        ValueError: If the shape is another one, or a number is not whole or not from 0 to N - 1.
+    """
     if value.dim() != 2 or (name == "edge_index" and value.shape[0] != 2):
         hint = ": transpose it" if value.dim() == 2 and value.shape[1] == 2 else ""
         wanted = "[2, E]" if name == "edge_index" else "[*, rows]"

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.data.transforms import EDGE_LEVEL
+from graphscore.data.consistency import EDGE_LEVEL
 
 _RESERVED = frozenset({"edge_index", "num_nodes", "networkx", "batch", "ptr"})
 _BOND_OF_ORDER = {1.0: 1, 2.0: 2, 3.0: 3, 1.5: 4}

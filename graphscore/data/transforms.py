@@ -10,16 +10,10 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from graphscore.data.consistency import EDGE_LEVEL, PAIR_LEVEL, whole_indices
 from graphscore.nn.edge_sets import gather_or_fill, hop_edges, match_edges
 from graphscore.nn.encodings import laplacian_encoding, random_walk_encoding
 from graphscore.nn.neighbors import complete_edges
-
-EDGE_LEVEL = frozenset({"bond", "hops"})
-"""Names that always mean edge attributes here."""
-
-PAIR_LEVEL = frozenset({"cis_trans", "cis_trans_index", "chiral_index"})
-"""Names that never do, whatever their size."""
-
 
 MOST_COLUMNS = 1024
 """Columns of an encoding at most: each takes memory for every node, and time."""
@@ -81,8 +75,8 @@ class CompleteGraph(_HopTransform):
         max_hops: Distances up to here are told apart.
 
     Raises:
-        ValueError: If ``max_hops`` is less than 1; on call, if the edge attribute is missing, not of shape ``[E]``, or
-            other edge attributes exist.
+        ValueError: If ``max_hops`` is less than 1; on call, if the edges name no nodes, or the edge attribute is
+            missing, not of shape ``[E]``, or other edge attributes exist.
     """
 
     def __init__(self, edge_type: str | None = None, max_hops: int = 4) -> None:
@@ -108,8 +102,8 @@ class HopGraph(_HopTransform):
         max_hops: Largest distance that is connected.
 
     Raises:
-        ValueError: If ``max_hops`` is less than 1; on call, if the edge attribute is missing, not of shape ``[E]``, or
-            other edge attributes exist.
+        ValueError: If ``max_hops`` is less than 1; on call, if the edges name no nodes, or the edge attribute is
+            missing, not of shape ``[E]``, or other edge attributes exist.
     """
 
     def __init__(self, edge_type: str | None = None, max_hops: int = 3) -> None:
@@ -173,7 +167,9 @@ class RandomWalkEncoding(BaseTransform):
 
 
 def _edge_index(data: Data) -> Tensor:
-    return data.edge_index if data.edge_index is not None else torch.empty(2, 0, dtype=torch.long)
+    if data.edge_index is None:
+        return torch.empty(2, 0, dtype=torch.long)
+    return whole_indices("edge_index", data.edge_index, int(data.num_nodes or 0))
 
 
 def _encode(name: str, encode: Callable[[Tensor, Tensor, int, int], Tensor], data: Data, width: int) -> Tensor:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from graphscore import ops
+from graphscore.nn.attributes import edge_index as read_edges
+from graphscore.nn.attributes import read
 from graphscore.nn.backbone import Backbone
 from graphscore.nn.edges import measure
 from graphscore.nn.radial import GaussianBasis
@@ -88,18 +90,20 @@ class SelfConditionedNetwork(nn.Module):
         Returns:
             For each field ``[rows, width]``.
         """
-        told = copy.copy(batch)
+        told, num_nodes, num_graphs = copy.copy(batch), batch.batch.shape[0], levels.shape[0]
         distance = f"{self.estimate}_distance"
         if self.neighbors is not None:
-            known = {name: batch[name] for name in self.network.edge_inputs if name != distance}
-            told.edge_index, attributes = self.neighbors.extend(
-                batch.edge_index, known, batch[self.positions], batch.batch, levels.shape[0]
-            )
+            edges = None if batch.edge_index is None else read_edges(batch)
+            rows = 0 if edges is None else edges.shape[1]
+            known = {name: read(batch, name, rows) for name in self.network.edge_inputs if name != distance}
+            pos = read(batch, self.positions, num_nodes, self.network.bias)
+            told.edge_index, attributes = self.neighbors.extend(edges, known, pos, batch.batch, num_graphs)
             told.update(attributes)
         if self.estimate:
-            told[self.estimate] = ops.center(batch[self.estimate], batch.batch, levels.shape[0])
+            estimate = read(batch, self.estimate, num_nodes, self.network.bias)
+            told[self.estimate] = ops.center(estimate, batch.batch, num_graphs)
         if distance in self.network.edge_inputs:
-            told[distance], _ = measure(told[self.estimate], *told.edge_index)
+            told[distance], _ = measure(told[self.estimate], *read_edges(told))
         return self.network(told, levels)
 
     def check_fields(self, fields: Mapping[str, tuple[str, int | None]]) -> None:

@@ -97,6 +97,8 @@ class HarmonicSDE(SDE):
             )
 
     def covariance(self, batch: Batch, field: Field) -> Covariance:  # noqa: D102
+        if batch.edge_index is None:
+            raise ValueError("HarmonicSDE joins nodes by the edges of their graph, but the batch has no edge_index")
         # All steps of a sampler share the tensor of edges: their batches are shallow copies of one another.
         edges, nodes, springs = batch.edge_index, batch.batch, self._springs(batch)
         numbers = (batch.num_graphs, field.zero_mean, self.stiffness, self.component_std)

@@ -155,3 +155,21 @@ def test_edge_attributes_are_never_lost_unnoticed():
         HopGraph("bond")(HopGraph("bond")(path_graph(4)))
     with pytest.raises(ValueError, match="max_hops"):
         CompleteGraph(max_hops=0)
+
+
+@pytest.mark.parametrize(
+    "transform", [CompleteGraph(), HopGraph(), LaplacianEncoding(2), RandomWalkEncoding(2)], ids=repr
+)
+def test_edges_that_are_none_are_named_and_whole_numbers_taken(transform):
+    data = Data(edge_index=torch.tensor([[0, 1], [1, 0]]), num_nodes=3)
+    for edge_index, words in (
+        (torch.zeros(4, 2).long(), r"Expected edge_index to have the shape \[2, E\], but it is \[4, 2\]: transpose it"),
+        (torch.tensor([[0, 3], [3, 0]]), "numbers of nodes from 0 to 2, but it has 3"),
+        (torch.tensor([[0, 0.5], [1, 0]]), "whole numbers of nodes"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            transform(Data(edge_index=edge_index, num_nodes=3))
+    real = transform(Data(edge_index=data.edge_index.float(), num_nodes=3))
+    for name, value in transform(data).to_dict().items():
+        assert name == "edge_index" or torch.equal(torch.as_tensor(real[name]), torch.as_tensor(value))
+    assert transform(Data(num_nodes=3)).num_nodes == 3

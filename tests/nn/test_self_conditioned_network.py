@@ -138,3 +138,9 @@ def test_a_missing_estimate_is_named():
     del batch.x_estimate
     with pytest.raises(ValueError, match="no attribute 'x_estimate'"):
         make_network()(batch, LEVELS)
+
+
+@pytest.mark.parametrize("options", [{}, {"edges": 0}])
+def test_a_batch_without_edges_is_named(options):
+    with pytest.raises(ValueError, match=r"The batch has no edge_index \[2, E\]"):
+        make_network(**options)(replace(make_batch(), {"edge_index": None}), LEVELS)

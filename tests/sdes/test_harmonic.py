@@ -121,3 +121,8 @@ def test_bad_masks_are_named(mask):
     batch = replace(ragged_batch(), {} if mask is None else {"bond": mask})
     with pytest.raises(ValueError, match=r"edge mask 'bond' must have shape \[32\]"):
         HarmonicSDE(edge_mask="bond").covariance(batch, FIELD)
+
+
+def test_a_batch_without_edges_is_named():
+    with pytest.raises(ValueError, match="but the batch has no edge_index"):
+        HarmonicSDE().covariance(replace(ragged_batch(), {"edge_index": None}), FIELD)
