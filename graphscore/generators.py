@@ -86,7 +86,7 @@ class GraphGenerator:
         """Draw standard normal rows, one stream per graph.
 
         Args:
-            index: Graph of each row, shape ``[N]``, sorted.
+            index: Graph of each row, shape ``[N]``, in any order.
             num_graphs: Number of graphs B, empty ones included.
             width: Number of columns D.
             dtype: Floating type of the result; the numbers are computed in float64.
@@ -102,8 +102,7 @@ class GraphGenerator:
         if self.num_draws >= 2**16:
             raise ValueError("The generator is used up after 65536 draws; go on with another stream")
         self.seeds = self.seeds.to(index.device)
-        starts = torch.searchsorted(index, torch.arange(num_graphs, device=index.device))
-        local = torch.arange(index.shape[0], device=index.device) - starts[index]
+        local = _places(index, num_graphs)
         pairs = (width + 1) // 2
         element = local[:, None] * pairs + torch.arange(pairs, device=index.device)
         seeds = self.seeds[index, None]
@@ -115,6 +114,16 @@ class GraphGenerator:
         radius, angle = (-2 * uniform[0].log()).sqrt(), 2 * math.pi * uniform[1]
         normal = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=-1).flatten(1)
         return normal[:, :width].to(dtype)
+
+
+def _places(index: Tensor, num_graphs: int) -> Tensor:
+    """Number each row among those of its graph, shape ``[N]``."""
+    # Only a host may look whether rows are sorted already.
+    order = None if index.is_cpu and bool((index[1:] >= index[:-1]).all()) else index.argsort(stable=True)
+    rising = index if order is None else index[order]
+    starts = torch.searchsorted(rising, torch.arange(num_graphs, device=index.device))
+    places = torch.arange(index.shape[0], device=index.device) - starts[rising]
+    return places if order is None else torch.empty_like(places).index_copy(0, order, places)
 
 
 Generator = torch.Generator | GraphGenerator | None

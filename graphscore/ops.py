@@ -198,7 +198,7 @@ def randn(index: Tensor, num_graphs: int, width: int, *, dtype: torch.dtype, gen
     """Draw standard normal rows.
 
     Args:
-        index: Graph of each row, shape ``[N]``, sorted if ``generator`` is a per-graph one.
+        index: Graph of each row, shape ``[N]``.
         num_graphs: Number of graphs B, empty ones included.
         width: Number of columns D.
         dtype: Floating type of the result.

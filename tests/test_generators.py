@@ -75,6 +75,13 @@ def test_a_graphs_numbers_depend_neither_on_batch_mates_nor_on_order():
         assert torch.equal(part, turned[3 - graph])
 
 
+def test_rows_in_any_order_get_the_numbers_of_their_place_in_the_graph():
+    """As edges of a batch that are not listed graph by graph."""
+    index, order = torch.tensor([0, 0, 0, 2, 2, 3]), torch.tensor([5, 0, 3, 1, 4, 2])
+    expected = GraphGenerator([1, 2, 3, 4]).randn(index, 4, 3, torch.float64)
+    assert torch.equal(GraphGenerator([1, 2, 3, 4]).randn(index[order], 4, 3, torch.float64), expected[order])
+
+
 def test_the_first_rows_and_columns_do_not_depend_on_how_many_follow():
     assert torch.equal(draw([1], [3], width=4)[0], draw([1], [9], width=4)[0][:3])
     assert torch.equal(draw([1], [1], width=3)[0], draw([1], [1], width=4)[0][:, :3])
