@@ -32,7 +32,7 @@ class FieldConfig(_Strict):
 
     name: str
     level: Literal["node", "edge", "graph"] = "node"
-    width: int = Field(gt=0)
+    width: int = Field(gt=0, le=10_000)
     scale: float | Literal["auto"] = "auto"
     zero_mean: bool = False
     sde: Component

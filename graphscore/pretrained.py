@@ -99,7 +99,7 @@ def _check_sizes(config: Config, state: Mapping[str, Tensor], problem: str) -> N
     if any(is_import_path(name) for part in (config.network, config.fields) for _, name in component_names(part)):
         return  # code that is trusted, and may not know of building without memory
     most = max(_SMALL, sum(tensor.numel() for tensor in state.values()))
-    for key, number in _integers(config.network, "network"):
+    for key, number in (*_integers(config.network, "network"), *_integers(config.fields, "fields")):
         if number > most:
             raise ValueError(f"{problem}: {key} is {number}, but all tensors together have {most} entries at most")
     network = config.network.model_copy(update={"neighbors": None})  # they have no tensors, and are tried out at once

@@ -23,7 +23,12 @@ def handedness(pos: Tensor, chiral_index: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         The determinants ``[N]``, zero where a node is no centre, and the vectors ``[N, 3]``.
+
+    Raises:
+        ValueError: If there are not three dimensions.
     """
+    if pos.shape[1] != 3:
+        raise ValueError(f"handedness: positions must have 3 dimensions, but have {pos.shape[1]}")
     center, *ends = chiral_index
     arms = [pos[end] - pos[center] for end in ends]
     # The small constant keeps the derivative finite where nodes meet.

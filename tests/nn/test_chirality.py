@@ -111,3 +111,8 @@ def test_wrong_networks_are_refused():
     network = make_network()
     with pytest.raises(ValueError, match="no attribute 'chiral_index'"):
         network(ragged_batch(SIZES, dim=3), torch.zeros(len(SIZES), 1).double())
+
+
+def test_the_plane_has_no_handedness():
+    with pytest.raises(ValueError, match="positions must have 3 dimensions, but have 2"):
+        handedness(torch.zeros(10, 2), TRIPLES)
