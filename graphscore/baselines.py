@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from torch_geometric.data import Data
 
 from graphscore.data.embedding import embed
 from graphscore.data.molecules import Chem, data_from_mol
-from graphscore.data.smiles import mol_from_smiles
+from graphscore.data.smiles import mol_from_smiles, rdkit_errors
+from graphscore.metrics.comparison import Attempt
 from graphscore.metrics.rmsd import best_rmsd, matchings
 
 OVERSAMPLING = 10
@@ -73,6 +76,34 @@ BASELINES: dict[str, Callable[[str, int, int], list[Data]]] = {
     "etkdg-mmff": etkdg_mmff,
     "etkdg-clustered": etkdg_clustered,
 }
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A method of ``evaluate_methods`` that makes conformers anew, as many for each reference.
+
+    Attributes:
+        make: One of :data:`BASELINES`.
+        per_reference: Conformers for each reference, of the same stereoisomer.
+        seed: Seed.
+    """
+
+    make: Callable[[str, int, int], list[Data]]
+    per_reference: int
+    seed: int
+
+    def __call__(self, _: str, references: Sequence[Data]) -> list[Attempt]:
+        """Make conformers of a molecule; those that could not be made are failed attempts."""
+        attempts: list[Attempt] = []
+        for smiles, count in Counter(data.smiles for data in references).items():
+            num = self.per_reference * count
+            try:
+                with rdkit_errors():
+                    made, reason = self.make(smiles, num, self.seed), "it was not made"
+            except ValueError as error:
+                made, reason = [], str(error)
+            attempts += [*made, *[reason] * (num - len(made))]
+        return attempts
 
 
 def _conformers(mol: Chem.Mol) -> list[Data]:

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from graphscore.baselines import BASELINES
+from graphscore.baselines import BASELINES, Baseline
 from graphscore.conformers import shipped_checkpoint
 from graphscore.data import load_dataset
 from graphscore.data.molecules import flat_smiles, mol_from_data
 from graphscore.data.writers import check_output, write_json
-from graphscore.evaluation import Baseline, Measures, Method, evaluate_methods
+from graphscore.evaluation import Measures, Method, evaluate_methods
 from graphscore.metrics.comparison import Attempt
 from graphscore.registry import Trusted, find
 from graphscore.request import Request

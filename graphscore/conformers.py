@@ -18,7 +18,7 @@ from torch_geometric.data import Data
 
 from graphscore.data.coordinates import add_positions
 from graphscore.data.molecules import Chem, data_from_mol, rdBase
-from graphscore.data.smiles import mol_from_smiles
+from graphscore.data.smiles import mol_from_smiles, rdkit_errors
 from graphscore.fragments import Fragment
 from graphscore.generate import Progress
 from graphscore.registry import Trusted
@@ -168,6 +168,7 @@ def to_ase(mol: Chem.Mol) -> list[Atoms]:
     ]
 
 
+@rdkit_errors()
 def _prepare(molecule: str | Chem.Mol) -> tuple[Chem.Mol, Data]:
     """The molecule with all hydrogens and without conformers, and its graph."""
     if isinstance(molecule, str):

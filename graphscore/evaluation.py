@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,11 +12,12 @@ import torch
 from torch_geometric.data import Data
 
 from graphscore import __version__
-from graphscore.baselines import BASELINES
+from graphscore.baselines import BASELINES, Baseline
 from graphscore.data import xtb
 from graphscore.data.dataset import is_molecule
 from graphscore.data.molecules import flat_smiles, mol_from_data, rdBase
 from graphscore.data.readers import Failure, read
+from graphscore.data.smiles import rdkit_errors
 from graphscore.data.writers import write_json
 from graphscore.metrics.comparison import Attempt, Comparison, prepare
 from graphscore.metrics.conformers import evaluate_molecule, summarize
@@ -189,33 +189,6 @@ def evaluate_methods(
     return {name: _summary({rows[n].smiles: found[n][name] for n in range(len(rows))}, measures) for name in methods}
 
 
-@dataclass(frozen=True)
-class Baseline:
-    """A method of :func:`evaluate_methods` that makes conformers anew, as many for each reference.
-
-    Attributes:
-        make: One of :data:`~graphscore.baselines.BASELINES`.
-        per_reference: Conformers for each reference, of the same stereoisomer.
-        seed: Seed.
-    """
-
-    make: Callable[[str, int, int], list[Data]]
-    per_reference: int
-    seed: int
-
-    def __call__(self, _: str, references: Sequence[Data]) -> list[Attempt]:
-        """Make conformers of a molecule; those that could not be made are failed attempts."""
-        attempts: list[Attempt] = []
-        for smiles, count in Counter(data.smiles for data in references).items():
-            num = self.per_reference * count
-            try:
-                made, reason = self.make(smiles, num, self.seed), "it was not made"
-            except ValueError as error:
-                made, reason = [], str(error)
-            attempts += [*made, *[reason] * (num - len(made))]
-        return attempts
-
-
 class _Row(NamedTuple):
     """A molecule: its flat SMILES, references, and the conformers that are there already by name of the method."""
 
@@ -249,18 +222,40 @@ class _Evaluation:
 def _molecule(
     references: Sequence[Data], attempts: Mapping[str, Sequence[Attempt]], measures: Measures
 ) -> dict[str, _Measured | None]:
-    """Measure what each method made of a molecule; ``None`` where the protocol leaves it out."""
-    reference_energies = _energies(prepare(references, []), "references", measures.energies)
+    """Measure what each method made of a molecule; ``None`` where it is left out.
+
+    That is by the protocol, or if the references cannot be measured. If what a method made cannot, all of it failed.
+    """
     measured: dict[str, _Measured | None] = {}
-    for name, some in attempts.items():
-        comparison = measures.protocol.select(prepare(references, some))
-        measured[name] = None if comparison is None else (
-            _measure(comparison, measures, reference_energies), internal_coordinates(comparison)
-        )  # fmt: skip
+    try:
+        with rdkit_errors():
+            reference_energies = _energies(prepare(references, []), "references", measures.energies)
+        for name, some in attempts.items():
+            try:
+                measured[name] = _measure(references, some, measures, reference_energies)
+            except ValueError as error:
+                failed = [f"it cannot be measured: {error}"] * len(some)
+                measured[name] = _measure(references, failed, measures, reference_energies)
+    except ValueError:  # the references
+        return dict.fromkeys(attempts)
     return measured
 
 
-def _measure(comparison: Comparison, measures: Measures, reference_energies: Energies | str | None) -> dict[str, Any]:
+@rdkit_errors()
+def _measure(
+    references: Sequence[Data],
+    attempts: Sequence[Attempt],
+    measures: Measures,
+    reference_energies: Energies | str | None,
+) -> _Measured | None:
+    """Measure what one method made of a molecule."""
+    comparison = measures.protocol.select(prepare(references, attempts))
+    if comparison is None:
+        return None
+    return _entry(comparison, measures, reference_energies), internal_coordinates(comparison)
+
+
+def _entry(comparison: Comparison, measures: Measures, reference_energies: Energies | str | None) -> dict[str, Any]:
     """The entry of one molecule."""
     entry = evaluate_molecule(comparison, protocol=measures.protocol)
     if measures.posebusters:

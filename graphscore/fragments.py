@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 from graphscore.data.coordinates import bare_mol
 from graphscore.data.molecules import Chem, rdBase, remove_hydrogens
 from graphscore.data.readers import read
+from graphscore.data.smiles import rdkit_errors
 
 MAX_MATCHES = 10_000
 
@@ -58,6 +59,7 @@ class Fragment:
             raise ValueError(f"Expected one molecule in the template {path}, but read {len(result.items)}{reason}")
         return cls(smarts, result.items[0], str(path))
 
+    @rdkit_errors()
     def find(self, template: Data, graph: Data) -> tuple[Tensor, Tensor]:
         """Find out which nodes of a graph are known.
 

@@ -135,6 +135,7 @@ def generate(
             for job, drift, values in zip(chunk, drifts, _split_fields(batch, sampler), strict=True):
                 try:
                     sample = _assembled(assemble or with_values, origins[job[0]], graphs[job[0]], values)
+                    accepted = accept is None or (sample is not None and accept(sample))
                 except ValueError as error:
                     if job not in found:  # else what was drawn before stays
                         failures[job[0]] = str(error)
@@ -143,7 +144,6 @@ def generate(
                     refused.append([job])
                     continue
                 sample.drift = drift
-                accepted = accept is None or accept(sample)
                 if job not in found or (accepted, -drift) > quality[job]:
                     found[job], quality[job] = sample, (accepted, -drift)
                     kept.append(job)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,20 +120,24 @@ class FileJob:
 
             trace = Trajectories(dict((field.name, sde) for field, sde in self.session.model.process)[POS])
         result = self.session(items, progress, trace)
-        entries = _entries(self.inputs, result)
         samples = [sample for group in result.samples for sample in group]
+        entries = _entries(self.inputs, result)
         if not samples:
             reasons = [*(entry["failure"] for entry in entries), *(note for notes in result.notes for note in notes)]
             raise ValueError(f"Nothing could be sampled: {entries[0]['input']}: {next(filter(None, reasons))}")
         started = time.perf_counter()
-        write(samples, self.out)
+        unfit: dict[int, str] = {}
+        write(samples, self.out, skip=unfit.__setitem__)
+        if unfit:
+            _leave_out(result, unfit)
+            entries = _entries(self.inputs, result)
         if trace is not None and self.trajectory is not None:
             trace.write(self.trajectory, items)
         report = {
             **self.session.describe(),
             "path": str(self.report),
             "output": str(self.out),
-            "num_written": len(samples),
+            "num_written": len(samples) - len(unfit),
             "num_sampled": sum(bool(group) for group in result.samples),
             "num_failed": sum(entry["failure"] is not None for entry in entries),
             "num_wrong_stereo": sum(entry["wrong_stereo"] for entry in entries),
@@ -144,6 +148,18 @@ class FileJob:
         }
         write_json(report, self.report)
         return report
+
+
+def _leave_out(result: Sampled, unfit: Mapping[int, str]) -> None:
+    """Take out the samples that could not be written, by their number among all, and say why."""
+    first = 0
+    for number, samples in enumerate(result.samples):
+        reasons = {k: unfit[first + k] for k in range(len(samples)) if first + k in unfit}
+        first += len(samples)
+        if reasons:
+            result.samples[number] = [sample for k, sample in enumerate(samples) if k not in reasons]
+            why = f"{len(reasons)} of {len(samples)} samples could not be written: {next(iter(reasons.values()))}"
+            result.failures[number] = "; ".join(filter(None, [result.failures[number], why]))
 
 
 def _entries(inputs: ReadResult, result: Sampled) -> list[dict[str, Any]]:

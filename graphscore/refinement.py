@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,9 @@ from rdkit.Chem import rdForceFieldHelpers
 from torch_geometric.data import Data
 
 from graphscore.data.coordinates import bare_mol, set_positions
+from graphscore.data.embedding import WHOLE
 from graphscore.data.molecules import rdBase
+from graphscore.data.smiles import rdkit_errors
 from graphscore.metrics.stereo import keeps_stereo
 
 MAX_STEPS = 5000
@@ -50,6 +53,7 @@ class ForceField:
         T. A. Halgren (1996), Merck molecular force field I.
     """
 
+    @rdkit_errors()
     def __init__(self, template: Data) -> None:
         self.mol = bare_mol(template)
         with rdBase.BlockLogs():
@@ -57,10 +61,12 @@ class ForceField:
         if self.properties is None:
             raise ValueError("MMFF94 lacks parameters for it")
 
+    @rdkit_errors()
     def energy(self, pos: NDArray[np.float64]) -> float:
         """Energy of coordinates ``[N, 3]``."""
         return self._at(pos).CalcEnergy()
 
+    @rdkit_errors()
     def relax(self, pos: NDArray[np.float64], held: Sequence[int] = ()) -> tuple[NDArray[np.float64], float, bool]:
         """Go to the next minimum.
 
@@ -82,8 +88,7 @@ class ForceField:
     def _at(self, pos: NDArray[np.float64]):  # RDKit's class has no importable name
         set_positions(self.mol, pos)
         make = rdForceFieldHelpers.MMFFGetMoleculeForceField
-        # By default, several components would pass through each other.
-        field = make(self.mol, self.properties, ignoreInterfragInteractions=False)
+        field = make(self.mol, self.properties, **WHOLE)
         field.Initialize()
         return field
 
@@ -99,7 +104,7 @@ def refine(samples: Sequence[Data], relax: bool, held: Sequence[int] = ()) -> Re
 
     Returns:
         Copies with ``energy`` in kcal/mol, and ``pos`` of the minimum. If MMFF94 lacks parameters, the samples
-        themselves.
+        themselves. What fails is left out if it was to be relaxed, and else has no energy.
     """
     if not samples:
         return Refined([], [], [])
@@ -108,24 +113,48 @@ def refine(samples: Sequence[Data], relax: bool, held: Sequence[int] = ()) -> Re
     except ValueError as error:
         what = "not relaxed, and have no energies" if relax else "without energies"
         return Refined(list(samples), list(range(len(samples))), [f"conformers are {what}: {error}"])
-    refined, kept, unfinished = [], [], 0
+    refined, kept, failed, unfinished, lost = [], [], [], 0, 0
     for number, sample in enumerate(samples):
-        item, pos = copy.copy(sample), sample["pos"].double().numpy()
-        if relax:
-            pos, energy, done = field.relax(pos, held)
-            unfinished += not done
-            item.pos = torch.from_numpy(pos).to(sample["pos"].dtype)
-            if not keeps_stereo(item) and keeps_stereo(sample):
+        try:
+            item, done = _relaxed(field, sample, held) if relax else (_with_energy(field, sample), True)
+            if relax and not keeps_stereo(item) and keeps_stereo(sample):
+                lost += 1
                 continue
-        else:
-            energy = field.energy(pos)
-        item.energy = energy
+        except ValueError as error:
+            failed.append(str(error))
+            if relax:
+                continue
+            item, done = sample, True
+        unfinished += not done
         refined.append(item)
         kept.append(number)
     notes = [f"{unfinished} conformers were not relaxed to the end in {MAX_STEPS} steps"] if unfinished else []
-    if lost := len(samples) - len(kept):
+    if lost:
         notes.append(f"{lost} conformers lost their stereochemistry when relaxed, and are left out")
+    if failed:
+        what = "could not be relaxed, and are left out" if relax else "have no energy"
+        notes.append(f"{len(failed)} conformers {what}: {failed[0]}")
     return Refined(refined, kept, notes)
+
+
+def _relaxed(field: ForceField, sample: Data, held: Sequence[int]) -> tuple[Data, bool]:
+    """A copy in the next minimum, and whether that was reached."""
+    pos, energy, done = field.relax(sample["pos"].double().numpy(), held)
+    item = copy.copy(sample)
+    item.pos, item.energy = torch.from_numpy(pos).to(sample["pos"].dtype), _finite(energy)
+    return item, done
+
+
+def _with_energy(field: ForceField, sample: Data) -> Data:
+    item = copy.copy(sample)
+    item.energy = _finite(field.energy(sample["pos"].double().numpy()))
+    return item
+
+
+def _finite(energy: float) -> float:
+    if not math.isfinite(energy):
+        raise ValueError(f"the energy is {energy}")
+    return energy
 
 
 def rank(samples: Sequence[Data]) -> list[int]:

@@ -185,6 +185,8 @@ class Session:
                 sample.sample, sample.seed = k + 1, request.seed
             held = finish.held.get(id(samples[0]), []) if samples else []
             result.samples[number], found = self._refined(samples, held)
+            if samples and not result.samples[number]:
+                result.failures[number] = "; ".join(found)
             notes.append(found)
             rounds.relaxed(len(samples))
         seconds = {

@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("rdkit")
 
-from graphscore.baselines import etkdg_mmff
+from graphscore.baselines import Baseline, etkdg_mmff
 from graphscore.benchmark import benchmark
 from graphscore.data import load_dataset
-from graphscore.evaluation import Baseline, evaluate_methods
+from graphscore.evaluation import evaluate_methods
 from graphscore.request import Request
 
 

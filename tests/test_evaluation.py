@@ -9,9 +9,12 @@ import pytest
 
 pytest.importorskip("rdkit")
 
-from graphscore.baselines import etkdg, etkdg_mmff
+from rdkit import Chem
+
+from graphscore import evaluation
+from graphscore.baselines import Baseline, etkdg, etkdg_mmff
 from graphscore.data import write
-from graphscore.evaluation import Baseline, Measures, evaluate_files, evaluate_methods
+from graphscore.evaluation import Measures, evaluate_files, evaluate_methods
 from graphscore.metrics.protocols import GEODIFF
 
 SMILES = ("C[C@H](N)CO", "CC(=O)OC", "C/C=C/F")
@@ -98,6 +101,25 @@ def test_a_baseline_makes_the_stereoisomers_of_the_references_and_says_why_it_fa
     assert len(attempts) == 6
     report = evaluate_methods({"CC(N)O": [*left, *right]}, {"": lambda *_: attempts})[""]
     assert "too hard" in {entry["failure"] for entry in report["molecules"][0]["conformers"]}
+
+
+def test_what_rdkit_cannot_measure_is_the_failure_of_that_molecule(monkeypatch):
+    groups = {"CCO": etkdg("CCO", 2, 0), "CCC": etkdg("CCC", 2, 0), "CC": etkdg("CC", 2, 0)}
+    real, made = evaluation.internal_coordinates, {name: items[::-1] for name, items in groups.items()}
+
+    def broken(comparison):
+        if comparison.name == "CCC" and len(comparison.generated):
+            Chem.MolToSmiles(None)
+        if comparison.name == "CC":
+            comparison.mol.GetAtomWithIdx(99)
+        return real(comparison)
+
+    monkeypatch.setattr(evaluation, "internal_coordinates", broken)
+    report = evaluate_methods(groups, {"a": made})["a"]
+    assert report["num_molecules"] == 2 and report["num_failed_conformers"] == 2 and report["left_out"] == ["CC"]
+    good, bad = report["molecules"]
+    assert good["num_failed"] == 0
+    assert all("it cannot be measured: RDKit fails" in entry["failure"] for entry in bad["conformers"])
 
 
 def test_what_is_missing_is_said_before_any_work(files, monkeypatch):

@@ -263,7 +263,7 @@ def test_the_edges_that_a_network_will_see_are_counted(sampler, search, edges):
 
 @pytest.mark.parametrize(
     "name", sorted(SAMPLERS.keys() - {"adaptive", "resampling"})
-)  # one chooses its steps, one wraps
+)  # of steps and wrappers of their own
 def test_no_step_of_sampling_waits_for_a_device_or_leaves_it(sampler, name):
     """Tensors on ``meta`` have no values that could be read or copied to another device."""
     batch = Batch.from_data_list([CompleteGraph()(template(n)) for n in (4, 1, 3)])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("rdkit")
 
+from rdkit import Chem
 from rdkit.Chem import rdForceFieldHelpers
 from torch_geometric.data import Data
 
@@ -88,6 +91,24 @@ def test_what_loses_its_stereochemistry_is_left_out_and_counted(monkeypatch: pyt
     assert result.notes[1].startswith("1 conformers lost their stereochemistry")
     items[1].pos = items[1].pos * torch.tensor([-1.0, 1, 1])  # was wrong before: that is not for refinement to judge
     assert refine(items, relax=True).kept == [0, 1, 2]
+
+
+@pytest.mark.parametrize("relax", [False, True])
+@pytest.mark.parametrize("broken", [lambda: Chem.Mol().GetAtomWithIdx(3), lambda: Chem.MolToSmiles(None)])
+def test_what_rdkit_fails_at_is_counted_and_the_others_are_refined(monkeypatch: pytest.MonkeyPatch, relax, broken):
+    items, real = conformers(), ForceField._at
+
+    def at(self: ForceField, pos: np.ndarray):
+        if np.abs(pos - items[1].pos.numpy()).max() < refinement.START_GRID:
+            broken()
+        return real(self, pos)
+
+    monkeypatch.setattr(ForceField, "_at", at)
+    result = refine(items, relax)
+    assert result.kept == ([0, 2] if relax else [0, 1, 2])
+    assert ["energy" in item for item in result.samples] == ([True] * 2 if relax else [True, False, True])
+    what = "could not be relaxed, and are left out" if relax else "have no energy"
+    assert re.match(f"1 conformers {what}: RDKit fails: ", result.notes[-1])
 
 
 @pytest.mark.parametrize("relax", [False, True])

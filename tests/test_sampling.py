@@ -10,15 +10,20 @@ import torch
 
 pytest.importorskip("rdkit")
 
+from rdkit import Chem
 from torch_geometric.data import Data
 
 from graphscore import sampling
 from graphscore.alignment import align
+from graphscore.data import chemistry
 from graphscore.data.embedding import embed
+from graphscore.data.hydrogens import HydrogenPlacer
 from graphscore.data.molecules import data_from_mol, data_from_smiles
 from graphscore.data.smiles import mol_from_smiles
 from graphscore.fragments import Fragment
+from graphscore.metrics import stereo
 from graphscore.metrics.stereo import is_as_asked
+from graphscore.refinement import ForceField
 from graphscore.request import Request
 from graphscore.sampled import Sampled
 from graphscore.sampling import Session
@@ -203,6 +208,34 @@ def test_the_network_is_where_it_shall_compute_and_a_gpu_is_not_shared(conformer
         session.request = Request(workers=number)
         session([data_from_smiles("CC")])
     assert asked[1:] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("place", ["transform", "assemble", "accept", "refine"])
+def test_what_rdkit_fails_at_is_the_failure_of_that_molecule(conformer_checkpoint, monkeypatch, place):
+    """Whatever it raises, and wherever: a broken invariant, or something that is no molecule."""
+
+    def breaking(real, which):
+        def function(item, *args, **kwargs):
+            if which(item):
+                Chem.MolToSmiles(None) if place in ("accept", "refine") else Chem.Mol().GetAtomWithIdx(7)
+            return real(item, *args, **kwargs)
+
+        return function
+
+    def is_it(item):
+        return item.get("smiles") == "C[C@H](N)O"
+
+    targets = {
+        "transform": (chemistry, "_pair_tables", lambda mol: mol.GetNumHeavyAtoms() == 4),
+        "assemble": (HydrogenPlacer, "__call__", lambda placer: is_it(placer.template)),
+        "accept": (stereo, "mol_from_data", is_it),
+        "refine": (ForceField, "_at", lambda field: field.mol.GetNumHeavyAtoms() == 4),
+    }
+    owner, name, which = targets[place]
+    monkeypatch.setattr(owner, name, breaking(getattr(owner, name), which))
+    result = sample(conformer_checkpoint, ["CCO", "C[C@H](N)O", "CC"], num=2, refine="mmff", retries=0)
+    assert [len(group) for group in result.samples] == [2, 0, 2]
+    assert result.failures[0] is None and result.failures[2] is None and "RDKit fails: " in result.failures[1]
 
 
 WRONG = [

@@ -14,6 +14,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphscore.data.coordinates import bare_mol
 from graphscore.data.molecules import Chem
+from graphscore.data.smiles import rdkit_errors
 from graphscore.nn.neighbors import complete_edges
 
 if TYPE_CHECKING:  # its force fields are needed for samples alone
@@ -62,6 +63,7 @@ class MoleculeGraph(BaseTransform):
         self.hydrogens = hydrogens
         self.max_hops = max_hops
 
+    @rdkit_errors()
     def forward(self, data: Data) -> Data:
         """Return a new graph; whatever else describes the molecule as a whole, such as its SMILES, is kept."""
         mol = bare_mol(data)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from graphscore.data.molecules import Chem, canonical_smiles, rdBase
-from graphscore.data.smiles import rdkit_reason
+from graphscore.data.smiles import rdkit_errors, rdkit_reason
+
+WHOLE: dict[str, Any] = {"ignoreInterfragInteractions": False}
+"""Options of every force field: by RDKit's default, the components of a salt would pass through each other."""
 
 
 def embed(
@@ -36,14 +41,15 @@ def embed(
         and macrocycles based on distance geometry and experimental torsional-angle preferences. (ETKDGv3) T.
         A. Halgren (1996), Merck molecular force field I. (MMFF94)
     """
-    mol = Chem.Mol(mol)
-    mol.RemoveAllConformers()
+    with rdkit_errors():
+        mol = Chem.Mol(mol)
+        mol.RemoveAllConformers()
+        name = canonical_smiles(mol)
     params = rdDistGeom.ETKDGv3() if knowledge else rdDistGeom.EmbedParameters()
     params.useRandomCoords = not knowledge
     params.maxIterations = max_iterations
     # RDKit multiplies it by the number of the conformer: 0 would make all equal, 1 and 2 would share half.
     params.randomSeed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
-    name = canonical_smiles(mol)
     try:
         with rdBase.BlockLogs():
             # Try one before asking for all: an impossible molecule takes minutes otherwise. Random starts are
@@ -56,10 +62,10 @@ def embed(
             if optimize:
                 if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
                     raise ValueError("MMFF94 lacks parameters for it")
-                results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=2000)
+                results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=2000, **WHOLE)
                 for conformer, (unfinished, energy) in zip(mol.GetConformers(), results, strict=True):
                     conformer.SetDoubleProp("energy", energy)
                     conformer.SetBoolProp("converged", unfinished == 0)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, OverflowError) as error:
         raise ValueError(f"RDKit cannot embed {name!r}: {rdkit_reason(error)}") from error
     return mol

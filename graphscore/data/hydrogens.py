@@ -13,7 +13,9 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.data.coordinates import bare_mol, set_positions
+from graphscore.data.embedding import WHOLE
 from graphscore.data.molecules import Chem, rdBase
+from graphscore.data.smiles import rdkit_errors
 
 MAX_STEPS = 1000
 # So near to the minimum that rounding errors of the given coordinates do not come out larger.
@@ -91,6 +93,7 @@ class AssembleMolecules:
     def __init__(self) -> None:
         self._placer: HydrogenPlacer | None = None  # of the last molecule: its samples come one after another
 
+    @rdkit_errors()
     def __call__(self, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
         """Put values into a copy of the template, where ``pos`` may be those of the ``kept`` atoms alone."""
         if self._placer is None or self._placer.template is not template:
@@ -116,11 +119,9 @@ def skeleton(mol: Chem.Mol, kept: Sequence[int]) -> Chem.Mol:
 
 def _force_field(mol: Chem.Mol):  # RDKit's class has no importable name
     """How to make the force field of the molecule with its present coordinates; the parameters are found once."""
-    # By default, hydrogens would not see other components.
-    whole = {"ignoreInterfragInteractions": False}
     with rdBase.BlockLogs():
         if (properties := rdForceFieldHelpers.MMFFGetMoleculeProperties(mol)) is not None:
-            return lambda mol: rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties, **whole)
+            return lambda mol: rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties, **WHOLE)
         if rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
-            return lambda mol: rdForceFieldHelpers.UFFGetMoleculeForceField(mol, **whole)
+            return lambda mol: rdForceFieldHelpers.UFFGetMoleculeForceField(mol, **WHOLE)
     return lambda mol: None

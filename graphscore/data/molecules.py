@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.data.smiles import Chem, mol_from_smiles, rdBase, rdkit_reason
+from graphscore.data.smiles import Chem, mol_from_smiles, rdBase, rdkit_errors, rdkit_reason
 
 _KINDS = (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE, Chem.BondType.AROMATIC)
 BONDS = {kind: number for number, kind in enumerate(_KINDS, start=1)}
@@ -51,6 +51,7 @@ def data_from_smiles(smiles: str, name: str = "") -> Data:
         raise ValueError(f"{smiles!r} is not supported: {error}") from error
 
 
+@rdkit_errors()
 def data_from_mol(mol: Chem.Mol, conformer_id: int | None = None, name: str = "") -> Data:
     """Convert an RDKit molecule; the molecule itself stays as it is.
 
@@ -101,6 +102,7 @@ def data_from_mol(mol: Chem.Mol, conformer_id: int | None = None, name: str = ""
     return data
 
 
+@rdkit_errors()
 def mol_from_data(data: Data) -> Chem.Mol:
     """Rebuild the RDKit molecule of a graph: the same atoms in the same order, charges and bonds.
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch_geometric.data import Data
 
 from graphscore.data.molecules import Chem, canonical_smiles, mol_from_data, rdBase
-from graphscore.data.smiles import rdkit_reason
+from graphscore.data.smiles import rdkit_errors, rdkit_reason
 
 MAX_BOND_STEPS = 10_000  # of bond perception, which else can take forever on structures that are no molecules
 
@@ -87,6 +87,7 @@ def sdf_record(data: Data) -> str:
     return mol_record(mol_from_data(data), data)
 
 
+@rdkit_errors()
 def mol_record(mol: Chem.Mol, data: Data) -> str:
     """Write an RDKit molecule as an SDF record, with the title and the data fields of a graph; see :func:`sdf_record`.
 
@@ -103,6 +104,7 @@ def mol_record(mol: Chem.Mol, data: Data) -> str:
         raise ValueError(f"RDKit cannot write {smiles!r}: {rdkit_reason(error)}") from error
 
 
+@rdkit_errors()
 def xyz_record(data: Data) -> str:
     """Write atoms with coordinates as an XYZ frame.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 try:
     from rdkit import Chem, rdBase
@@ -44,6 +46,23 @@ def mol_from_smiles(smiles: str) -> Chem.Mol:
 
 
 def rdkit_reason(error: Exception) -> str:
-    """Take the first informative line of an RDKit error, whose messages may carry a C++ stack dump."""
+    """Take the informative lines of an RDKit error, whose messages may carry a C++ stack dump."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and re.search(r"(Violation|Error|types in)$", lines[0]):  # the kind of error alone
+        return f"{lines[0]}: {lines[1]}"
     return lines[0] if lines else type(error).__name__
+
+
+@contextmanager
+def rdkit_errors() -> Iterator[None]:
+    """Let whatever RDKit raises inside the ``with`` block, or the function so decorated, be a ``ValueError``.
+
+    Beside that, RDKit raises ``RuntimeError`` (broken invariants), ``OverflowError`` (numbers that C++ does not hold)
+    and ``Boost.Python.ArgumentError`` (something that is no molecule), which would end a job of many molecules.
+    """
+    try:
+        yield
+    except (RuntimeError, OverflowError, TypeError) as error:
+        if isinstance(error, TypeError) and type(error).__module__ != "Boost.Python":
+            raise
+        raise ValueError(f"RDKit fails: {rdkit_reason(error)}") from error

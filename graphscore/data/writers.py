@@ -13,8 +13,10 @@ from graphscore.atomic import replacing
 if TYPE_CHECKING:  # a wrong path is answered before PyTorch is loaded
     from torch_geometric.data import Data
 
+Skip = Callable[[int, str], None]
 
-def write(items: Sequence[Data], path: str | Path) -> None:
+
+def write(items: Sequence[Data], path: str | Path, skip: Skip | None = None) -> None:
     """Write graphs into a file, by its extension; an existing file is replaced, and no half file ever seen.
 
     ``.sdf``: molecules with coordinates, bonds and charges as given, all hydrogens. ``.xyz``: atoms with
@@ -24,15 +26,29 @@ def write(items: Sequence[Data], path: str | Path) -> None:
     Args:
         items: Graphs.
         path: File; its folder is made if need be.
+        skip: Called with number and reason of each graph that does not fit the format, which is then left out, as long
+            as any others fit. By default one that does not is an error.
 
     Raises:
         ValueError: If the extension is unknown, the path is a folder, or a graph does not fit the format;
             nothing is written then.
     """
     path = check_output(path)
-    make = WRITERS[path.suffix.lower()]
+    make, save = WRITERS[path.suffix.lower()]
+    records, reasons = [], {}
+    for number, item in enumerate(items):
+        try:
+            records.append(make(item))
+        except ValueError as error:
+            reasons[number] = str(error)
+    if reasons and (skip is None or not records):
+        number, reason = next(iter(reasons.items()))
+        raise ValueError(f"Cannot write graph {number}: {reason}")
     with replacing(path) as temporary:
-        make(items, temporary)
+        save(records, temporary)
+    for number, reason in reasons.items():
+        assert skip is not None
+        skip(number, reason)
 
 
 def write_json(content: Any, path: Path) -> None:
@@ -65,31 +81,31 @@ def check_output(path: str | Path, extensions: Collection[str] | None = None) ->
     return path
 
 
-def _write_sdf(items: Sequence[Data], path: Path) -> None:
+def _sdf(item: Data) -> str:
     from graphscore.data.molfiles import sdf_record
 
-    _write_records(items, path, sdf_record)
+    return sdf_record(item)
 
 
-def _write_xyz(items: Sequence[Data], path: Path) -> None:
+def _xyz(item: Data) -> str:
     from graphscore.data.molfiles import xyz_record
 
-    _write_records(items, path, xyz_record)
+    return xyz_record(item)
 
 
-def _write_records(items: Sequence[Data], path: Path, record: Callable[[Data], str]) -> None:
+def _pt(item: Data) -> dict[str, Any]:
+    return {key: _plain(key, value) for key, value in item.to_dict().items()}
+
+
+def _save_text(records: list[str], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for i, item in enumerate(items):
-            try:
-                file.write(record(item))
-            except ValueError as error:
-                raise ValueError(f"Cannot write graph {i}: {error}") from error
+        file.writelines(records)
 
 
-def _write_pt(items: Sequence[Data], path: Path) -> None:
+def _save_pt(records: list[dict[str, Any]], path: Path) -> None:
     import torch
 
-    torch.save([{key: _plain(key, value) for key, value in item.to_dict().items()} for item in items], path)
+    torch.save(records, path)
 
 
 def _plain(key: str, value: Any) -> Any:
@@ -106,8 +122,9 @@ def _plain(key: str, value: Any) -> Any:
     raise ValueError(f"Attribute {key!r} is a {type(value).__name__}; a .pt file holds tensors, numbers and strings")
 
 
-WRITERS: dict[str, Callable[[Sequence[Data], Path], None]] = {
-    ".sdf": _write_sdf,
-    ".xyz": _write_xyz,
-    ".pt": _write_pt,
+WRITERS: dict[str, tuple[Callable[[Data], Any], Callable[[list[Any], Path], None]]] = {
+    ".sdf": (_sdf, _save_text),
+    ".xyz": (_xyz, _save_text),
+    ".pt": (_pt, _save_pt),
 }
+"""How to make the record of a graph, and how to save records, by extension."""

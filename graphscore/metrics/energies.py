@@ -21,6 +21,7 @@ from rdkit.Chem import rdForceFieldHelpers
 
 from graphscore.data import xtb
 from graphscore.data.coordinates import add_positions
+from graphscore.data.embedding import WHOLE
 from graphscore.data.molecules import Chem, rdBase
 from graphscore.metrics.intervals import mean_and_median
 
@@ -64,8 +65,7 @@ def mmff_energies(mol: Chem.Mol, pos: NDArray[np.float64]) -> Energies:
         if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
             raise ValueError("MMFF94 lacks parameters for it")
         start, relaxed = (
-            rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=steps, ignoreInterfragInteractions=False)
-            for steps in (0, MAX_STEPS)
+            rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=steps, **WHOLE) for steps in (0, MAX_STEPS)
         )
     failures = [f"conformer {i}: not relaxed in {MAX_STEPS} steps" for i, (open_, _) in enumerate(relaxed) if open_]
     energies = [np.array([energy for _, energy in result]) for result in (start, relaxed)]

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphscore.data.molecules import Chem, mol_from_data, remove_hydrogens
+from graphscore.data.smiles import rdkit_errors
 from graphscore.metrics.comparison import Comparison
 
 RIGHT, MIRRORED, WRONG = "right", "mirrored", "wrong"
 
 
+@rdkit_errors()
 def keeps_stereo(conformer: Data) -> bool:
     """Whether a conformer's coordinates have every stereo mark (R/S, E/Z) of its ``smiles``; unmarked ones are free."""
     return _has_stereo(mol_from_data(conformer), [Chem.MolFromSmiles(conformer.smiles)])

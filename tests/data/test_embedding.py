@@ -10,13 +10,23 @@ pytest.importorskip("rdkit")
 from rdkit.Chem import AllChem
 
 from graphscore.data.embedding import embed
+from graphscore.data.molecules import data_from_mol
 from graphscore.data.smiles import mol_from_smiles
+from graphscore.refinement import ForceField
 
 
 def test_starts_without_knowledge_are_other_starts():
     mol = mol_from_smiles("CCCCO")
     one, other = (embed(mol, 1, 5, optimize=False, knowledge=knowledge) for knowledge in (True, False))
     assert not np.allclose(one.GetConformer().GetPositions(), other.GetConformer().GetPositions(), atol=1e-2)
+
+
+def test_components_of_a_salt_see_each_other_when_relaxed():
+    """As by ``graphscore.refinement``: a conformer that was relaxed by one is a minimum of the other."""
+    mol = embed(mol_from_smiles("CC(=O)[O-].C[NH3+]"), 3, seed=1)
+    for conformer in mol.GetConformers():
+        field = ForceField(data_from_mol(mol, conformer.GetId()))
+        assert conformer.GetDoubleProp("energy") == pytest.approx(field.energy(conformer.GetPositions()), abs=1e-3)
 
 
 class TestEmbed:
@@ -63,5 +73,5 @@ class TestEmbed:
             raise RuntimeError("\n\nPre-condition Violation\n\tbad\n")
 
         monkeypatch.setattr("graphscore.data.embedding.rdDistGeom.EmbedMolecule", fail)
-        with pytest.raises(ValueError, match="RDKit cannot embed 'C': Pre-condition Violation$"):
+        with pytest.raises(ValueError, match="RDKit cannot embed 'C': Pre-condition Violation: bad$"):
             embed(mol_from_smiles("C"), 1, seed=0)

@@ -158,6 +158,10 @@ def test_bad_graphs_are_refused():
         ({"pos": torch.full((9, 3), torch.nan)}, "not finite"),
         ({"bond": torch.full_like(data.bond, 7)}, "Expected bond types"),
         ({"bond": torch.full_like(data.bond, 3)}, "not a possible molecule"),
+        ({"z": data.z - 7}, "RDKit fails"),
+        ({"z": data.z + 500}, "Pre-condition Violation: Atomic number not found"),
+        ({"edge_index": data.edge_index + 9}, "RDKit fails: Range Error: "),
+        ({"edge_index": data.edge_index[:, :1].expand_as(data.edge_index)}, "RDKit fails: .*: bond already exists"),
     ]:
         bad = data.clone().update(change)
         with pytest.raises(ValueError, match=words):

@@ -104,6 +104,16 @@ def test_failures_leave_the_old_file_and_nothing_else(tmp_path: Path):
     assert path.read_bytes() == b""
 
 
+def test_what_does_not_fit_is_skipped_where_asked_for(tmp_path: Path):
+    broken, skipped = conformer("C"), {}
+    broken.pos[0, 0] = torch.nan
+    write([broken, conformer("CC"), Data(num_nodes=1)], tmp_path / "a.sdf", skip=skipped.__setitem__)
+    assert [item.smiles for item in read(tmp_path / "a.sdf").items] == ["CC"]
+    assert list(skipped) == [0, 2] and "not finite" in skipped[0]
+    with pytest.raises(ValueError, match="Cannot write graph 0: pos has values that are not finite"):
+        write([broken], tmp_path / "b.sdf", skip=skipped.__setitem__)
+
+
 def test_xyz_and_pt_refuse_what_they_cannot_hold(tmp_path: Path):
     with pytest.raises(ValueError, match=r"graph 0: An XYZ frame needs z and pos, but \['z'\]"):
         write([Data(pos=torch.ones(2, 3))], tmp_path / "a.xyz")
