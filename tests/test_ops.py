@@ -24,6 +24,10 @@ def index_of(sizes: list[int]) -> torch.Tensor:
     return torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes, dtype=torch.long))
 
 
+def ptr_of(sizes: list[int]) -> torch.Tensor:
+    return torch.tensor([0, *sizes]).cumsum(0)
+
+
 def values_of(sizes: list[int], width: tuple[int, ...], seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(sum(sizes), *width, dtype=torch.float64, generator=generator)
@@ -103,15 +107,49 @@ def test_first_and_second_gradients(function):
     assert torch.autograd.gradgradcheck(lambda v: function(v, index, 6) ** 3, (values,))
 
 
+@given(SIZES, WIDTHS)
+def test_sums_of_consecutive_rows_equal_a_loop(sizes, width):
+    values, index = values_of(sizes, width), index_of(sizes)
+    expected = ops.sum(values, index, len(sizes))
+    assert_close(ops.segment_sum(values, index, ptr_of(sizes)), expected, **EXACT)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "center", "segment_sum"])
+@pytest.mark.parametrize("backend", ["native", pytest.param("scatter", marks=needs_scatter)])
+def test_functions_of_sums_can_be_transformed(backend, name):
+    """Maps over many inputs, derivatives of each, forward mode and second derivatives: empty graphs among them."""
+    sizes = [0, 3, 0, 1, 2, 0]
+    index, many = index_of(sizes), torch.stack([values_of(sizes, (2,), seed) for seed in range(4)])
+
+    def function(values):
+        last = ptr_of(sizes) if name == "segment_sum" else len(sizes)
+        return getattr(ops, name)(values, index, last)
+
+    def cubed(values):
+        return (function(values) ** 3).sum()
+
+    with ops.use_backend(backend):
+        assert_close(torch.vmap(function)(many), torch.stack([function(values) for values in many]), **EXACT)
+        assert_close(torch.func.jvp(function, (many[0],), (many[1],))[1], function(many[1]), **EXACT)
+        leaves = many.clone().requires_grad_()
+        (expected,) = torch.autograd.grad(torch.stack([cubed(values) for values in leaves]).sum(), leaves)
+        assert_close(torch.vmap(torch.func.grad(cubed))(many), expected, **EXACT)
+        tangent = torch.func.jvp(torch.func.grad(cubed), (many[0],), (many[1],))[1]
+        (first,) = torch.autograd.grad(cubed(leaves[0]), leaves, create_graph=True)
+        (second,) = torch.autograd.grad((first[0] * many[1]).sum(), leaves)
+        assert_close(tangent, second[0], **EXACT)
+
+
 @needs_scatter
 @given(SIZES, WIDTHS)
-@pytest.mark.parametrize("name", ["sum", "mean", "center"])
+@pytest.mark.parametrize("name", ["sum", "mean", "center", "segment_sum"])
 def test_back_ends_agree_in_value_and_in_first_and_second_gradients(name, sizes, width):
     results = []
     for backend in ("native", "scatter"):
         with ops.use_backend(backend):
             values = values_of(sizes, width).requires_grad_()
-            result = getattr(ops, name)(values, index_of(sizes), len(sizes))
+            last = ptr_of(sizes) if name == "segment_sum" else len(sizes)
+            result = getattr(ops, name)(values, index_of(sizes), last)
             (first,) = torch.autograd.grad((result**3).sum(), values, create_graph=True)
             (second,) = torch.autograd.grad((first**2).sum(), values)
             results.append((result.detach(), first.detach(), second))

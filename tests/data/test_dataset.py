@@ -51,8 +51,12 @@ def rmd17(folder: Path) -> dict[str, Any]:
     return {"path": folder / "water.npz", "split": None}
 
 
-OPTIONS = {"files": files, "geom": geom, "qm9": qm9, "rmd17": rmd17}
-"""What the data sets need that come from files of the user."""
+def ensembles(folder: Path) -> dict[str, Any]:
+    return {"sources": ["nci"], "max_conformers": 1}
+
+
+OPTIONS = {"files": files, "geom": geom, "qm9": qm9, "rmd17": rmd17, "gfn2-ensembles": ensembles}
+"""What the data sets need that come from files of the user, and a part of the largest that is embedded."""
 
 
 @pytest.mark.parametrize("name", sorted(DATASETS))

@@ -107,11 +107,12 @@ def test_mirror_images_are_of_molecules_without_handedness():
 
 def test_elements_and_sizes_are_those_of_the_card():
     dataset, elements, sizes, atoms = GFN2Ensembles(), {}, {}, set()
-    for smiles, source in zip(dataset.smiles, dataset.source, strict=True):
+    for smiles, source, pos in zip(dataset.smiles, dataset.source, dataset._pos, strict=True):
         mol, kind = Chem.MolFromSmiles(smiles), "small" if source.endswith("qm9") else "large"
         elements.setdefault(kind, set()).update(atom.GetSymbol() for atom in mol.GetAtoms())
         sizes.setdefault(kind, set()).add(mol.GetNumHeavyAtoms())
-        atoms.add(Chem.AddHs(mol).GetNumAtoms())
+        assert pos.shape[1] == Chem.AddHs(mol).GetNumAtoms(), smiles
+        atoms.add(pos.shape[1])
     assert elements["small"] <= {"C", "N", "O", "F"} and max(sizes["small"]) == 9
     assert elements["large"] == {"C", "N", "O", "F", "P", "S", "Cl", "Br", "I"} and max(sizes["large"]) == 40
     assert f"{min(atoms)} to {max(atoms)} atoms" in (CARD / "README.md").read_text(encoding="utf-8")

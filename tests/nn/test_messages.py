@@ -63,7 +63,7 @@ def test_blocks_give_values_and_derivatives_of_the_formula(layer, blocks, monkey
 @pytest.mark.parametrize("alone", range(2))
 def test_derivatives_by_one_input_alone(layer, blocks, alone):
     """Nothing else needs one: guidance differentiates by positions while weights are frozen."""
-    edges = random_edges()
+    edges = random_edges(20)
     layer.requires_grad_(False)
     inputs = [x.detach() for x in given(edges)]
     inputs[alone].requires_grad_()

@@ -141,15 +141,6 @@ def test_without_a_cutoff_all_edges_count():
     assert (far[1] == 0).all()
 
 
-def test_compiles_as_one_graph():
-    backbone, batch = PaiNN(8, 2, edge_channels=2), ragged_batch(dtype=torch.float32)
-    given = (torch.randn(13, 8), batch.pos, batch.edge_index, batch.batch, torch.zeros(7, 0), batch.edge_attr)
-    perturbed(backbone).float()
-    compiled = torch.compile(backbone, backend="eager", fullgraph=True, dynamic=True)
-    for mine, expected in zip(compiled(*given), backbone(*given), strict=True):
-        assert_close(mine, expected, rtol=1e-4, atol=1e-5)
-
-
 def test_repr_and_channels():
     backbone = PaiNN(8, 2, edge_channels=3, cond_channels=4, vector_channels=5)
     assert repr(backbone) == "PaiNN(8, num_layers=2)" and backbone.symmetry == "E"
