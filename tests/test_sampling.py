@@ -15,7 +15,9 @@ from torch_geometric.data import Data
 
 from graphscore import sampling
 from graphscore.alignment import align
+from graphscore.conformers import generate_conformers
 from graphscore.data import chemistry
+from graphscore.data.chemistry import MoleculeGraph
 from graphscore.data.embedding import embed
 from graphscore.data.hydrogens import HydrogenPlacer
 from graphscore.data.molecules import data_from_mol, data_from_smiles
@@ -273,3 +275,5 @@ def test_what_leaves_hydrogens_out_is_known_by_the_object_not_by_its_name(confor
     assert [len(sample.pos) for sample in result.samples[0]] == [9, 9] and result.seconds["hydrogens"] > 0
     for one, other in zip(result.samples[0], expected.samples[0], strict=True):
         assert torch.equal(one.pos, other.pos)
+    made = generate_conformers("CCO", 2, checkpoint=tmp_path, trust=[MoleculeGraph])
+    assert made.mols[0] is not None and made.mols[0].GetNumConformers() == 2

@@ -175,17 +175,14 @@ def _forged(honest: Checkpoint, path: Path, key: str, value: Any) -> Path:
 
 @pytest.mark.parametrize("key", SLOTS)
 def test_a_file_names_components_of_the_registries_alone(honest, watched, tmp_path, key):
-    for name in (*PATHS, *TRICKS):
-        # With what the one or the other function would take.
-        for options in ({}, {"command": "touch owned"}, {"args": ["touch", "owned"]}):
-            value = name if key.endswith("name") or key.endswith("schedule") else {"name": name, **options}
-            path = _forged(honest, tmp_path / "model.safetensors", key, value)
-            with pytest.raises(ValueError, match="^Unknown .*expected one of") as caught:
-                SLOTS[key](path)
-            assert ("import paths in a file are not followed" in str(caught.value)) == (name in PATHS)
-            assert len(str(caught.value)) < 700 and "\n" not in str(caught.value)
-            if not isinstance(value, dict):
-                break
+    given = [{}, {"command": "touch owned"}, {"args": ["touch", "owned"]}]  # what the one or the other function takes
+    for name, options in [(name, options) for name in PATHS for options in given] + [(name, {}) for name in TRICKS]:
+        value = name if key.endswith(("name", "schedule")) else {"name": name, **options}
+        path = _forged(honest, tmp_path / "model.safetensors", key, value)
+        with pytest.raises(ValueError, match="^Unknown .*expected one of") as caught:
+            SLOTS[key](path)
+        assert ("import paths in a file are not followed" in str(caught.value)) == (name in PATHS)
+        assert len(str(caught.value)) < 700 and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("key", "number"), [(key, number) for key in OPTIONS for number in range(len(OPTIONS[key]))])
