@@ -112,8 +112,19 @@ class FileJob:
             read last.
 
         Raises:
-            ValueError: If nothing could be sampled, or a sample does not fit the format of the output.
+            ValueError: If nothing could be sampled, or no sample fits the format of the output.
+            KeyboardInterrupt: If it was stopped; it says which files are new. The others are as they were before.
         """
+        written: list[Path] = []
+        try:
+            return self._run(progress, written)
+        except KeyboardInterrupt as error:
+            files = [path for path in (self.out, self.trajectory, self.report) if path is not None]
+            missing = ", ".join(str(path) for path in files if path not in written)
+            done = f"wrote {', '.join(map(str, written))}, but" if written else "nothing was kept:"
+            raise KeyboardInterrupt(f"stopped; {done} {missing} was not written") from error
+
+    def _run(self, progress: Progress | None, written: list[Path]) -> dict[str, Any]:
         items, trace = self.inputs.items, None
         if self.trajectory is not None:
             from graphscore.trajectory import Trajectories
@@ -128,11 +139,13 @@ class FileJob:
         started = time.perf_counter()
         unfit: dict[int, str] = {}
         write(samples, self.out, skip=unfit.__setitem__)
+        written.append(self.out)
         if unfit:
             _leave_out(result, unfit)
             entries = _entries(self.inputs, result)
         if trace is not None and self.trajectory is not None:
             trace.write(self.trajectory, items)
+            written.append(self.trajectory)
         report = {
             **self.session.describe(),
             "path": str(self.report),

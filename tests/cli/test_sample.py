@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from rdkit import Chem
 from rdkit.Chem import rdDepictor
 
 import graphscore
-from graphscore.data import write
+from graphscore.data import molfiles, write
 from graphscore.data.embedding import embed
 from graphscore.data.molecules import data_from_mol
 from graphscore.data.smiles import mol_from_smiles
@@ -132,6 +134,76 @@ def test_all_options_at_once_with_a_model_that_places_hydrogens(run, checkpoint)
 
 
 ISOMERS = ["C[C@H](N)C(=O)O", "C[C@@H](F)O", "F/C=C/N", "F/C=C\\N", "C[C@H]1CC[C@@H](O)CC1", "C/C(F)=N/O"]
+
+
+@pytest.mark.parametrize("place", ["Session.__call__", "write_json"])
+def test_an_interrupted_job_leaves_whole_files(sample, run, conformer_checkpoint, monkeypatch, tmp_path, place):
+    """And says which of them are new."""
+    sample("CC", "--out", "a.sdf")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"graphscore.inference.{place}", interrupt)
+    result = run("sample", "--checkpoint", conformer_checkpoint, "CCO", "--num", 2, "--out", "a.sdf")
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert result.code == 130 and set(after) == set(before) == {"a.sdf", "a.sdf.report.json"}
+    assert after["a.sdf.report.json"] == before["a.sdf.report.json"]
+    if place == "write_json":
+        assert result.err.endswith("stopped; wrote a.sdf, but a.sdf.report.json was not written\n")
+        assert len(read("a.sdf")) == 2
+    else:
+        assert result.err.endswith("stopped; nothing was kept: a.sdf, a.sdf.report.json was not written\n")
+        assert after == before
+
+
+def running(pid: str) -> bool:
+    """Whether there is such a process, five seconds from now at the latest."""
+    end = time.monotonic() + 5
+    while (stat := Path("/proc", pid, "stat")).exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
+        if time.monotonic() > end:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+def test_ctrl_c_ends_a_job_of_several_processes_at_once(conformer_checkpoint, tmp_path):
+    command = ["sample", "--checkpoint", str(conformer_checkpoint), "--out", "a.sdf", "--workers", "2", "--num", "5000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "graphscore", *command, *["C" * n for n in range(2, 9)]],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None and len(children.read_text().split()) < 3:  # and the tracker of resources
+        time.sleep(0.05)
+    pids = children.read_text().split()
+    os.killpg(process.pid, signal.SIGINT)
+    started = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and time.monotonic() - started < 10
+    stopped = "graphscore: error: stopped; nothing was kept: a.sdf, a.sdf.report.json was not written"
+    assert err.splitlines()[-1] == stopped
+    assert "Traceback" not in err and not list(tmp_path.iterdir())
+    assert not any(map(running, pids))
+
+
+def test_a_sample_that_cannot_be_written_is_a_failure_of_its_input(sample, monkeypatch):
+    real = molfiles.mol_record
+
+    def record(mol, data):
+        if data.smiles == "CCO" and data.sample == 1:
+            raise ValueError("RDKit fails: something")
+        return real(mol, data)
+
+    monkeypatch.setattr(molfiles, "mol_record", record)
+    sample("CC", "CCO", "--num", 2, "--out", "a.sdf")
+    report = json.loads(Path("a.sdf.report.json").read_text())
+    assert len(read("a.sdf")) == report["num_written"] == 3
+    assert [entry["written"] for entry in report["inputs"]] == [2, 1]
+    assert report["inputs"][1]["failure"].startswith("1 of 2 samples could not be written: RDKit fails")
 
 
 def test_stereochemistry_is_read_from_depictions(sample):
