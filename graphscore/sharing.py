@@ -10,7 +10,8 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Any, Generic, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Generic
 
 import torch
 
@@ -20,7 +21,8 @@ START_SECONDS = 5.0
 """What it takes a worker to start, with PyTorch, PyTorch Geometric and RDKit, and a margin."""
 
 
-class Shared(NamedTuple, Generic[Result]):
+@dataclass(frozen=True)
+class Shared(Generic[Result]):  # no tuple: a named one is generic from Python 3.11 on
     """What :func:`share` returns.
 
     Attributes:
