@@ -97,16 +97,26 @@ def _start(packed: bytes) -> tuple[Connection, BaseProcess]:
 
 @contextmanager
 def _unseen() -> Iterator[None]:
-    """Let a process start that neither runs the main module again nor hears of Ctrl-C before it can ignore it."""
-    main, hears = sys.modules["__main__"], hasattr(signal, "pthread_sigmask")
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]) if hears else ()
+    """Let a process start that neither runs the main module again nor hears of Ctrl-C before it can ignore it.
+
+    Nor may Ctrl-C stop this process halfway through.
+    """
+    main, masks = sys.modules["__main__"], hasattr(signal, "pthread_sigmask")
+    answers = threading.current_thread() is threading.main_thread()
+    stopped: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, frame: stopped.append(number)) if answers else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]) if masks else ()
     sys.modules["__main__"] = ModuleType("__main__")
     try:
         yield
     finally:
         sys.modules["__main__"] = main
-        if hears:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if answers:
+            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
+    if stopped:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _kill(process: BaseProcess) -> None:
