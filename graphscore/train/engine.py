@@ -30,6 +30,7 @@ from graphscore.train.loading import StepBatchSampler
 from graphscore.train.options import check_options, listed
 from graphscore.train.process_state import quiet_lightning, tfloat32
 from graphscore.train.progress import ProgressLine
+from graphscore.train.resumption import resumable_step
 from graphscore.train.task import ScoreMatchingTask
 
 RESUME_FILE = "last.ckpt"
@@ -248,7 +249,7 @@ def fit(
 
     Raises:
         FileNotFoundError: If there is nothing to resume from.
-        ValueError: If an option contradicts the configuration.
+        ValueError: If an option contradicts the configuration, or what there is cannot be resumed from.
         FloatingPointError: If the loss stops being finite. ``last.ckpt`` is then that of an earlier step, and the
             graphs of the bad step are in ``diverged.pt``, see :func:`graphscore.train.divergence.report`.
         Interrupted: If a signal stopped the training; ``last.ckpt`` holds the state.
@@ -259,6 +260,7 @@ def fit(
     options = check_options(trainer_options or {})
     out.mkdir(parents=True, exist_ok=True)
     module = _Module(task, config, train, val, out)
+    start = resumable_step(resume_from, module) if resume else None
     keeper = _Keeper(resume_from, config.checkpoint_every)
     callbacks = [*listed(options.pop("callbacks", None)), keeper]
     if progress:
@@ -271,7 +273,7 @@ def fit(
                 "enable_progress_bar": False, "enable_model_summary": False, "use_distributed_sampler": False,
                 "num_sanity_val_steps": 0, "val_check_interval": min(config.validate_every, config.max_steps),
                 "limit_val_batches": 1.0 if len(val) else 0, **options,
-                "callbacks": callbacks, "logger": _loggers(out, resume, options.get("logger", True)),
+                "callbacks": callbacks, "logger": _loggers(out, start, options.get("logger", True)),
             }
         )  # fmt: skip
         if config.compile:
@@ -306,16 +308,15 @@ def _run(trainer: pl.Trainer, module: _Module, keeper: _Keeper, resume_from: Pat
         )
 
 
-def _loggers(out: Path, resume: bool, more: Any) -> list[Logger]:
+def _loggers(out: Path, start: int | None, more: Any) -> list[Logger]:
     """The loggers of a run, and a user's own; none if these are ``False``.
 
     Lightning's writer of CSV starts by deleting the file: on resuming, the rows of the steps that stay are put back.
     """
     if more is False:
         return []
-    table, start = CSVLogger(out, "logs", version="", flush_logs_every_n_steps=1), None
-    if resume:
-        start = torch.load(out / RESUME_FILE, map_location="cpu", mmap=True, weights_only=True)["global_step"]
+    table = CSVLogger(out, "logs", version="", flush_logs_every_n_steps=1)
+    if start is not None:
         path = Path(table.log_dir) / ExperimentWriter.NAME_METRICS_FILE
         if path.is_file() and rank_zero_only.rank == 0:
             history = read_history(path, start)

@@ -1,0 +1,45 @@
+"""Reading what a run left to be resumed: plain values and tensors, of the same model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+def resumable_step(path: Path, module: nn.Module) -> int:
+    """Find out after how many steps a run was saved, and that the same module goes on with it.
+
+    Nothing in the file is executed, and its tensors are not read.
+
+    Args:
+        path: What the run left.
+        module: What was trained, and is to be trained further.
+
+    Returns:
+        The number of steps.
+
+    Raises:
+        ValueError: If the file is damaged, holds anything but plain values and tensors, or is another module's.
+    """
+    problem = f"{path} cannot be resumed from"
+    try:
+        stored = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        step, state = stored["global_step"], stored["state_dict"]
+        found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    except OSError:
+        raise
+    except Exception as error:  # what is not a file of PyTorch fails in many ways
+        text = str(error).partition("\n")[0]
+        raise ValueError(f"{problem}: it is damaged, or no state of a run ({type(error).__name__}: {text})") from error
+    if type(step) is not int or step < 0:
+        raise ValueError(f"{problem}: expected a number of steps, but got {step!r}")
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    if different := [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]:
+        name = different[0]
+        raise ValueError(
+            f"{problem}: it is the state of another model, whose {name} has the shape {found.get(name)} instead of "
+            f"{wanted.get(name)}"
+        )
+    return step
