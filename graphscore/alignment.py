@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from graphscore import ops
+from graphscore.precision import double
 
 
 def kabsch(x: Tensor, y: Tensor, index: Tensor, num_graphs: int, weights: Tensor | None = None) -> Tensor:
@@ -36,7 +37,7 @@ def kabsch(x: Tensor, y: Tensor, index: Tensor, num_graphs: int, weights: Tensor
         Umeyama (1991), Least-squares estimation of transformation parameters between two point patterns, lemma (for the
         sign that excludes reflections).
     """
-    return _superpose(x, y, index, num_graphs, weights)[0].to(x.dtype)
+    return _superpose(x, y, index, num_graphs, weights)[0].to(x)
 
 
 def align(x: Tensor, y: Tensor, index: Tensor, num_graphs: int, weights: Tensor | None = None) -> Tensor:
@@ -56,8 +57,9 @@ def align(x: Tensor, y: Tensor, index: Tensor, num_graphs: int, weights: Tensor 
         ValueError: If the shapes do not fit.
     """
     rotation, centered, centroid = _superpose(x, y, index, num_graphs, weights)
+    index = index.to(rotation.device)
     turned = torch.einsum("nij,nj->ni", ops.broadcast(rotation, index), centered)
-    return (turned + ops.broadcast(centroid, index)).to(x.dtype)
+    return (turned + ops.broadcast(centroid, index)).to(x)
 
 
 def _superpose(
@@ -69,13 +71,15 @@ def _superpose(
         raise ValueError(f"Both sets of rows must have shape [{rows}, D], but have {list(x.shape)} and {list(y.shape)}")
     if weights is not None and weights.shape != index.shape:
         raise ValueError(f"There must be one weight per row, shape [{rows}], but they have shape {list(weights.shape)}")
-    w = torch.ones(rows, 1, dtype=torch.float64, device=x.device) if weights is None else weights.double()[:, None]
+    precision, (x, y) = torch.finfo(x.dtype).eps, (double(values) for values in (x, y))
+    index = index.to(x.device)
+    w = torch.ones(rows, 1, dtype=torch.float64, device=x.device) if weights is None else double(weights)[:, None]
     total = ops.sum(w, index, num_graphs)
     total = torch.where(total > 0, total, 1.0)
-    here, there = (ops.sum(w * values.double(), index, num_graphs) / total for values in (x, y))
-    x_centered, y_centered = x.double() - ops.broadcast(here, index), y.double() - ops.broadcast(there, index)
+    here, there = (ops.sum(w * values, index, num_graphs) / total for values in (x, y))
+    x_centered, y_centered = x - ops.broadcast(here, index), y - ops.broadcast(there, index)
     covariance = ops.sum((w * y_centered)[:, :, None] * x_centered[:, None, :], index, num_graphs)
-    return _Procrustes.apply(covariance, torch.finfo(x.dtype).eps), x_centered, there
+    return _Procrustes.apply(covariance, precision), x_centered, there
 
 
 class _Procrustes(torch.autograd.Function):

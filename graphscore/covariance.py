@@ -19,6 +19,7 @@ from torch_geometric.data import Batch
 from graphscore import ops
 from graphscore.autograd import outside_inference_mode
 from graphscore.fields import Field
+from graphscore.precision import double_device, unrounded
 
 _ROUND_SIZES = [base << k for k in range(60) for base in (8, 12)]
 ModeFunction = Callable[[Tensor], Tensor]
@@ -99,7 +100,7 @@ class IsotropicCovariance(Covariance):
         self.field = field
 
     def apply(self, function: ModeFunction, x: Tensor) -> Tensor:  # noqa: D102 (documented on Covariance)
-        factor = function(torch.ones(len(self.index), dtype=torch.float64, device=x.device))
+        factor = function(torch.ones(len(self.index), dtype=torch.float64, device=double_device(x.device)))
         return factor.to(x)[:, None] * self.field.project(x, self.index, self.num_graphs)
 
     def root(self, x: Tensor) -> Tensor:  # noqa: D102
@@ -108,13 +109,14 @@ class IsotropicCovariance(Covariance):
     multiply = solve = root
 
     def trace(self, function: ModeFunction) -> Tensor:  # noqa: D102
-        values = function(torch.ones(len(self.index), dtype=torch.float64, device=self.index.device))
-        rank = (ops.count(self.index, self.num_graphs) - int(self.field.zero_mean)).clamp(min=0)
-        return rank * ops.mean(values, self.index, self.num_graphs)
+        index = self.index.to(double_device(self.index.device))
+        values = function(torch.ones(len(index), dtype=torch.float64, device=index.device))
+        rank = (ops.count(index, self.num_graphs) - int(self.field.zero_mean)).clamp(min=0)
+        return rank * ops.mean(values, index, self.num_graphs)
 
     @property
     def mean_variance(self) -> Tensor:  # noqa: D102
-        return torch.ones(self.num_graphs, dtype=torch.float64, device=self.index.device)
+        return torch.ones(self.num_graphs, dtype=torch.float64, device=double_device(self.index.device))
 
 
 class LaplacianCovariance(Covariance):
@@ -149,6 +151,8 @@ class LaplacianCovariance(Covariance):
         component_std: float = 1.0,
     ) -> None:
         super().__init__(index, num_graphs)
+        device = index.device
+        index, edge_index = (values.to(double_device(device)) for values in (index, edge_index))
         counts = ops.count(index, num_graphs)
         starts = counts.cumsum(0) - counts
         # Modes by size: their rows [k, n], their eigenvectors [k, n, n] and variances [k, n].
@@ -178,12 +182,13 @@ class LaplacianCovariance(Covariance):
             rows.append(torch.where(inside, starts[graphs, None] + local, len(index)))
             vectors.append(basis)
             variances.append(torch.where(local == count - 1, translation, variance))
-        self._rows = rows
+        self._rows = [part.to(device) for part in rows]
         self._vectors = {torch.float64: vectors}
         order = torch.cat([part.flatten() for part in rows]) if rows else index
-        self._inverse = order.argsort()[: len(index)]
+        inverse = order.argsort()[: len(index)]
+        self._inverse = inverse.to(device)
         flat = torch.cat([part.flatten() for part in variances]) if variances else index.double()
-        self.variances = flat[self._inverse]
+        self.variances = flat[inverse]
         self._mean_variance = super().mean_variance
 
     def apply(self, function: ModeFunction, x: Tensor) -> Tensor:  # noqa: D102 (documented on Covariance)
@@ -191,17 +196,17 @@ class LaplacianCovariance(Covariance):
         factors, x = F.pad(self._of_modes(function).to(x), (0, 1)), F.pad(x, (0, 0, 0, 1))
         if x.dtype not in self._vectors:
             with outside_inference_mode(), torch.no_grad():  # they outlive the call
-                self._vectors[x.dtype] = [basis.to(x.dtype) for basis in self._vectors[torch.float64]]
+                self._vectors[x.dtype] = [basis.to(x) for basis in self._vectors[torch.float64]]
         parts = [x.new_zeros(0, x.shape[1])]
         # In training in lower precision, that of a network, noise keeps its own.
-        with torch.autocast(x.device.type, enabled=False):
+        with unrounded(x.device):
             for rows, basis in zip(self._rows, self._vectors[x.dtype], strict=True):
                 amplitudes = factors[rows][..., None] * (basis.transpose(1, 2) @ x[rows])
                 parts.append((basis @ amplitudes).flatten(0, 1))
         return torch.cat(parts).index_select(0, self._inverse)
 
     def trace(self, function: ModeFunction) -> Tensor:  # noqa: D102
-        return ops.sum(self._of_modes(function), self.index, self.num_graphs)
+        return ops.sum(self._of_modes(function), self.index.to(self.variances.device), self.num_graphs)
 
     @property
     def mean_variance(self) -> Tensor:  # noqa: D102

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from graphscore.fields import Field, replace
+from graphscore.precision import double_device
 from graphscore.process import ForwardProcess, check_times, per_row
 from graphscore.sdes import SDE
 from graphscore.times import in_range
@@ -166,7 +167,7 @@ class _Adapter(ScoreModel):
         """Coefficients a and b, each ``[B]``, of ``x0_hat = a xt + b output``."""
 
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
-        outputs = _by_field(self.function(batch, t), batch, self.fields)
+        outputs = _by_field(self.function(batch, _beside(batch, t)), batch, self.fields)
         clean = self.process.combine(batch, lambda sde: self.coefficients(sde, t), outputs)
         return {
             name: field.project(clean[name], field.index(batch), batch.num_graphs)
@@ -195,7 +196,7 @@ class ScoreAdapter(_Adapter):
 
     def score(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102
         check_times(batch, t)
-        return _by_field(self.function(batch, in_range(t)), batch, self.fields)
+        return _by_field(self.function(batch, _beside(batch, in_range(t))), batch, self.fields)
 
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102
         scores = self.score(batch, t)
@@ -272,7 +273,7 @@ class PlainScore(Score):
         self.function = function
 
     def score(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on Score)
-        return _by_field(self.function(batch, t), batch, self.fields)
+        return _by_field(self.function(batch, _beside(batch, t)), batch, self.fields)
 
 
 ADAPTERS: dict[str, type[_Adapter]] = {
@@ -287,6 +288,12 @@ def velocity_coefficients(sde: SDE, t: Tensor) -> tuple[Tensor, Tensor]:
     """Coefficients of ``xt`` and ``x0``, each ``[B]``, in the velocity ``alpha' x0 + std' eps``."""
     rate = sde.std_rate(t) / sde.std(t)
     return rate, sde.alpha_rate(t) - rate * sde.alpha(t)
+
+
+def _beside(batch: Batch, t: Tensor) -> Tensor:
+    """Times on the device of a batch, where a function of one's own expects them: in float32 if it has no float64."""
+    device = batch.batch.device
+    return t if double_device(device) == device else t.to(device, torch.float32)
 
 
 def _by_field(output: Tensor | Mapping[str, Tensor], batch: Batch, fields: Mapping[str, Field]) -> dict[str, Tensor]:

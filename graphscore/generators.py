@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphscore.precision import double_device
+
 # Streams of randomness that know nothing of each other: all there are, so that no two share noise by mistake.
 TRAINING, VALIDATION, AUGMENTATION, SAMPLING = range(4)
 
@@ -89,7 +91,7 @@ class GraphGenerator:
             index: Graph of each row, shape ``[N]``, in any order.
             num_graphs: Number of graphs B, empty ones included.
             width: Number of columns D.
-            dtype: Floating type of the result; the numbers are computed in float64.
+            dtype: Floating type of the result; the numbers are computed in float64 on devices that have it.
 
         Returns:
             Shape ``[N, D]``.
@@ -110,8 +112,8 @@ class GraphGenerator:
             (seeds >> 32, seeds & _MASK), (element, torch.full_like(element, self.stream << 16 | self.num_draws))
         )
         self.num_draws += 1
-        uniform = [(word.double() + 0.5) / 2**32 for word in words]
-        radius, angle = (-2 * uniform[0].log()).sqrt(), 2 * math.pi * uniform[1]
+        uniform, logarithm = _uniform(words[1]), _log_uniform(words[0])
+        radius, angle = (-2 * logarithm).sqrt(), 2 * math.pi * uniform
         normal = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=-1).flatten(1)
         return normal[:, :width].to(dtype)
 
@@ -124,6 +126,21 @@ def _places(index: Tensor, num_graphs: int) -> Tensor:
     starts = torch.searchsorted(rising, torch.arange(num_graphs, device=index.device))
     places = torch.arange(index.shape[0], device=index.device) - starts[rising]
     return places if order is None else torch.empty_like(places).index_copy(0, order, places)
+
+
+def _uniform(word: Tensor) -> Tensor:
+    """Uniform numbers in (0, 1) from 32-bit words: in float64 where there is such, else in float32."""
+    wide = torch.float64 if double_device(word.device) == word.device else torch.float32
+    return (word.to(wide) + 0.5) / 2**32
+
+
+def _log_uniform(word: Tensor) -> Tensor:
+    """The logarithm of :func:`_uniform`, with all digits of its type."""
+    uniform = _uniform(word)
+    if uniform.dtype == torch.float64:
+        return uniform.log()
+    # Near 1 the complement has the digits: the word with all bits turned over stands for it.
+    return torch.where(word > _MASK // 2, (-_uniform(word ^ _MASK)).log1p(), uniform.log())
 
 
 Generator = torch.Generator | GraphGenerator | None

@@ -65,8 +65,7 @@ def prepare(medium_products: bool = False, spare_cores: bool = False) -> Prepare
 def choose_device(name: str = "auto") -> torch.device:
     """Choose the device to compute on: a CUDA GPU where there is one, else the CPU.
 
-    Apple's GPUs (``mps``) are never chosen: a step of training or sampling needs some operations in float64, which they
-    lack.
+    Apple's GPUs (``mps``) are never chosen: they have no float64, in which times and schedules are computed.
 
     Args:
         name: ``"auto"``, ``"cpu"``, ``"cuda"``, or ``"cuda:1"`` for the GPU of that number, counted from 0.

@@ -45,7 +45,7 @@ def choose_self_conditioned(batch: Batch, generator: Generator = None) -> Batch:
         A shallow copy that says which, for :class:`SelfConditioning`.
     """
     graphs = torch.arange(check_batch(batch).num_graphs, device=batch.batch.device)
-    normal = ops.randn(graphs, batch.num_graphs, 1, dtype=torch.float64, generator=generator)[:, 0]
+    normal = ops.randn(graphs, batch.num_graphs, 1, dtype=torch.float32, generator=generator)[:, 0]
     return replace(batch, {MASK: normal > 0})
 
 

@@ -91,7 +91,7 @@ def drop_conditions(
     if not 0 <= probability <= 1:
         raise ValueError(f"probability must lie between 0 and 1, but is {probability}")
     graphs = torch.arange(check_batch(batch).num_graphs, device=batch.batch.device)
-    normal = ops.randn(graphs, batch.num_graphs, 1, dtype=torch.float64, generator=generator)[:, 0]
+    normal = ops.randn(graphs, batch.num_graphs, 1, dtype=torch.float32, generator=generator)[:, 0]
     dropped = torch.special.ndtr(normal) < probability
     return replace(batch, {condition.name: condition.drop(batch, dropped) for condition in conditions})
 

@@ -85,7 +85,7 @@ def flip_signs(encoding: Tensor, batch_index: Tensor, num_graphs: int, generator
         Shape ``[N, k]``.
     """
     graphs = torch.arange(num_graphs, device=encoding.device)
-    normal = ops.randn(graphs, num_graphs, encoding.shape[1], dtype=torch.float64, generator=generator)
+    normal = ops.randn(graphs, num_graphs, encoding.shape[1], dtype=torch.float32, generator=generator)
     return encoding * ops.broadcast(torch.where(normal < 0, -1.0, 1.0).to(encoding), batch_index)
 
 

@@ -14,6 +14,7 @@ from graphscore.denoiser import ScoreModel
 from graphscore.fields import Field
 from graphscore.generators import Generator
 from graphscore.objectives.reduction import Reduce, reduce_graphs
+from graphscore.precision import double
 from graphscore.process import Coupling
 from graphscore.sdes import SDE
 
@@ -85,8 +86,10 @@ def _turn_noise(batch: Batch, align: Mapping[str, Align]) -> Coupling:
             return noise
         index = field.index(batch)
         # In float64, which training in lower precision leaves alone.
-        rotation = ops.broadcast(alignment.kabsch(noise.double(), x0.double(), index, batch.num_graphs), index)
-        return torch.einsum("nij,nj->ni", rotation, noise.double()).to(noise.dtype)
+        wide = double(noise)
+        index = index.to(wide.device)
+        rotation = ops.broadcast(alignment.kabsch(wide, double(x0), index, batch.num_graphs), index)
+        return torch.einsum("nij,nj->ni", rotation, wide).to(noise)
 
     return couple
 

@@ -14,6 +14,7 @@ from graphscore.generators import Generator
 from graphscore.objectives.implicit import score_function
 from graphscore.objectives.reduction import Reduce, reduce_sums
 from graphscore.objectives.weights import Weight, weigh
+from graphscore.precision import unrounded
 from graphscore.process import check_times, per_row
 
 
@@ -123,7 +124,7 @@ def finite_difference_sliced_score_matching(
         directions = _directions(field, batch, num_projections, projection, generator)
         moves = per_row(h, x, index) * directions
         # Rounding is divided by the step: training in lower precision would see little else.
-        with torch.autocast(x.device.type, enabled=False):
+        with unrounded(x.device):
             ahead, behind = (torch.stack([function(x + move) for move in side]) for side in (moves, -moves))
         score = (ahead + behind) / 2
         length = _squared_length(score, directions, index, batch.num_graphs, variance_reduction)

@@ -15,6 +15,7 @@ from graphscore.autograd import differentiable, outside_inference_mode
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import replace
 from graphscore.generators import Generator
+from graphscore.precision import double_device
 from graphscore.self_conditioning import carry_estimates, drop_estimates
 
 Callback = Callable[[int, float, Batch], None]
@@ -107,7 +108,7 @@ class Sampler(ABC):
         batch = self.model.process.prior(template, generator, dtype, float(self.grid[0]), self.prior_scale)
         batch = self.integrate(batch, generator, callback)
         if self.denoise_last:
-            last = self.grid[-1].to(batch.batch.device).expand(batch.num_graphs)
+            last = self.grid[-1].to(double_device(batch.batch.device)).expand(batch.num_graphs)
             batch = replace(batch, self.model(batch, last))
         return self.model.process.to_data(drop_estimates(batch, self.model))
 
@@ -119,7 +120,7 @@ class Sampler(ABC):
         For a self-conditioned model it also carries, from step to step, what was estimated last.
         """
         batch, memory = differentiable(batch), None
-        grid = self.grid.to(batch.batch.device)
+        grid = self.grid.to(double_device(batch.batch.device))
         times = self.grid.tolist()
         if callback is not None:
             callback(0, times[0], batch)

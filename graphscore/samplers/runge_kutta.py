@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from graphscore import ops
+from graphscore.precision import double
 from graphscore.process import per_row
 
 State = Mapping[str, Tensor]
@@ -91,7 +92,7 @@ def solve(
     num_graphs = len(start)
     span = (end - start).abs()
     direction = (end - start).sign()
-    entries = sum(ops.count(index[name], num_graphs, torch.float64) * y.shape[1] for name, y in state.items())
+    entries = sum(ops.count(index[name], num_graphs).to(start) * y.shape[1] for name, y in state.items())
     step = span / 20 if step is None else step
     now, y, evaluations = start.clone(), dict(state), torch.zeros_like(start, dtype=torch.long)
     look = _STEPS_PER_LOOK.get(start.device.type, 8)
@@ -119,8 +120,9 @@ def solve(
         grown = torch.where(accept & last, torch.maximum(step, h.abs() * factor), h.abs() * factor)
         step = torch.where(moving, torch.where(error.isfinite(), grown, h.abs() * 0.2), step)
         now = torch.where(accept, torch.where(last, end, now + h), now)
-        y = {name: torch.where(accept[index[name]][:, None], trial[name], y[name]) for name in y}
-        slopes = {name: torch.where(accept[index[name]][:, None], stages[-1][name], slopes[name]) for name in y}
+        rows = {name: ops.broadcast(accept.to(index[name].device), index[name])[:, None] for name in y}
+        y = {name: torch.where(rows[name], trial[name], y[name]) for name in y}
+        slopes = {name: torch.where(rows[name], stages[-1][name], slopes[name]) for name in y}
     if bool((end != now).any()):
         graph = int((end - now).abs().argmax())
         raise RuntimeError(
@@ -152,5 +154,6 @@ def _error(
         estimate = _advance(torch.zeros_like(before), h, index[name], _ERRORS, [k[name] for k in stages])
         size = torch.maximum(*(y.square().mean(-1, keepdim=True).sqrt() for y in (before, trial[name])))
         scale = atol + rtol * size
-        total = total + ops.sum((estimate / scale).double().square().sum(-1), index[name], num_graphs)
+        squares = double(estimate / scale).square().sum(-1)
+        total = total + ops.sum(squares, index[name].to(squares.device), num_graphs)
     return total

@@ -14,6 +14,7 @@ from graphscore import ops
 from graphscore.fields import Field, Level, replace
 from graphscore.generators import Generator
 from graphscore.nn.encodings import flip_signs
+from graphscore.precision import double, double_device
 
 
 def random_rotations(
@@ -94,15 +95,17 @@ class RandomRotation:
             batch.num_graphs,
             next(iter(dims.values())),
             reflections=self.reflections,
-            device=batch.batch.device,
+            device=double_device(batch.batch.device),
             generator=generator,
         )
         # In float64, which training in lower precision leaves alone.
         turned = {
-            name: torch.einsum("nij,n...j->n...i", ops.broadcast(rotations, rows[name]), value.double())
+            name: torch.einsum(
+                "nij,n...j->n...i", ops.broadcast(rotations, rows[name].to(rotations.device)), double(value)
+            )
             for name, value in values.items()
         }
-        return replace(batch, {name: value.to(values[name].dtype) for name, value in turned.items()})
+        return replace(batch, {name: value.to(values[name]) for name, value in turned.items()})
 
 
 class SignFlips:

@@ -13,6 +13,7 @@ from graphscore import times
 from graphscore.denoiser import ScoreModel
 from graphscore.generators import AUGMENTATION, TRAINING, GraphGenerator, mix_seed
 from graphscore.objectives import Objective, Reduce
+from graphscore.precision import double_device
 from graphscore.sdes import SDE
 
 TimeDensity = Callable[[Tensor, SDE], Tensor]
@@ -102,7 +103,7 @@ class ScoreMatchingTask(nn.Module):
         places = rank + num_ranks * torch.arange(local)
         # Without waiting until the device has copied them.
         t = self.draw_times(step, local, rank=rank, num_ranks=num_ranks, stream=stream).to(
-            batch.batch.device, non_blocking=True
+            double_device(batch.batch.device), non_blocking=True
         )
         seeds = (self.seed << 32) + (step * total + places) % 2**32
         noise = GraphGenerator(seeds, stream)
