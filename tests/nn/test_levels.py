@@ -10,10 +10,13 @@ from torch_geometric.data import Batch, Data
 
 from graphscore.build import build_model, build_task
 from graphscore.config import Config
-from graphscore.fields import replace
+from graphscore.denoiser import Denoiser
+from graphscore.fields import Field, replace
 from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.nn.neighbors import Neighbors, complete_edges, knn_edges
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
+from graphscore.process import ForwardProcess
+from graphscore.sdes import VESDE
 from graphscore.testing import assert_batch_independent, assert_equivariant, ragged_batch
 
 SIZES = (0, 4, 1, 0, 5, 3, 0)
@@ -132,6 +135,18 @@ def test_every_parameter_gets_a_gradient():
     sum(value.square().sum() for value in outputs.values()).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None and bool((parameter.grad != 0).any()), name
+
+
+@pytest.mark.parametrize("network", [ScoreNetwork, SelfConditionedNetwork])
+def test_no_value_on_a_device_is_waited_for(network):
+    """On the device "meta" there are no values to look at: the attempt is an error."""
+    process = ForwardProcess({Field(name, LEVELS.get(name, "node")): VESDE() for name in FIELDS})
+    model, batch = Denoiser(make_network(network=network), process).to("meta"), make_batch(estimates=True).to("meta")
+    outputs = model(batch, torch.empty(7, dtype=torch.float64, device="meta"))
+    sum(value.square().sum() for value in outputs.values()).backward()
+    assert {name: value.shape for name, value in outputs.items()} == {name: batch[name].shape for name in FIELDS}
+    with pytest.raises(RuntimeError, match="meta"):
+        bool((outputs["pos"] > 0).all())
 
 
 def reversed_values(batch: Batch, values: Tensor) -> Tensor:

@@ -117,6 +117,14 @@ def test_arguments_are_checked_without_a_single_operation(name):
     assert len(recorder.operations) > 10
 
 
+@pytest.mark.parametrize("name", [*BACKBONES, "module"])
+def test_no_value_on_a_device_is_waited_for(name):
+    """On the device "meta" there are no values to look at: the attempt is an error."""
+    scalars, vectors = build(name).to("meta")(**{key: value.to("meta") for key, value in arguments().items()})
+    (scalars.sum() + vectors.sum()).backward()
+    assert scalars.shape == (13, F) and vectors.shape == (13, 1, 3) and scalars.is_meta
+
+
 E0 = torch.tensor([[0, 1], [1, 0]])
 EDGES = Edges.from_index(E0, 2)
 H, V, C, B = torch.ones(2, F), torch.ones(2, 3, F), torch.ones(1, 3), torch.zeros(2, dtype=torch.long)
