@@ -145,7 +145,7 @@ class Denoiser(ScoreModel):
             rows = [per_row(c, xt, index) for c in (c_in, alpha * c_in**2, std * c_in)]
             inputs[field.name], skips[field.name], scales[field.name] = rows[0] * xt, rows[1] * xt, rows[2]
             levels.append(((std / alpha).log() / 4).to(xt))
-        outputs = self.network(replace(batch, inputs), torch.stack(levels, dim=-1))
+        outputs = _named(self.network(replace(batch, inputs), torch.stack(levels, dim=-1)), batch, self.fields)
         return {
             field.name: field.project(
                 skips[field.name] + scales[field.name] * outputs[field.name], field.index(batch), batch.num_graphs
@@ -298,10 +298,25 @@ def _beside(batch: Batch, t: Tensor) -> Tensor:
 
 def _by_field(output: Tensor | Mapping[str, Tensor], batch: Batch, fields: Mapping[str, Field]) -> dict[str, Tensor]:
     """Name and project what a function gave for the fields."""
+    named = _named(output, batch, fields)
+    return {name: field.project(named[name], field.index(batch), batch.num_graphs) for name, field in fields.items()}
+
+
+def _named(output: Tensor | Mapping[str, Tensor], batch: Batch, fields: Mapping[str, Field]) -> dict[str, Tensor]:
+    """Name what a function gave for the fields, each of the shape of its field."""
     if isinstance(output, Tensor):
         if len(fields) > 1:
             raise ValueError(
                 f"The function gave one tensor, but there are the fields {sorted(fields)}; return {{field: tensor}}"
             )
         output = dict.fromkeys(fields, output)
-    return {name: field.project(output[name], field.index(batch), batch.num_graphs) for name, field in fields.items()}
+    if not isinstance(output, Mapping) or not output.keys() >= fields.keys():
+        got = f"only {sorted(output)}" if isinstance(output, Mapping) else type(output).__name__
+        raise ValueError(f"Expected a tensor for each of the fields {sorted(fields)}, but the function gave {got}")
+    for name in fields:
+        shape, value = batch[name].shape, output[name]
+        # A column or row less would be spread over all others without a word.
+        if not isinstance(value, Tensor) or value.shape != shape:
+            got = f"shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"Expected {list(shape)}, the shape of the field {name!r}, but the function gave {got}")
+    return {name: output[name] for name in fields}

@@ -120,12 +120,11 @@ class GraphGenerator:
 
 def _places(index: Tensor, num_graphs: int) -> Tensor:
     """Number each row among those of its graph, shape ``[N]``."""
-    # Only a host may look whether rows are sorted already.
-    order = None if index.is_cpu and bool((index[1:] >= index[:-1]).all()) else index.argsort(stable=True)
-    rising = index if order is None else index[order]
+    order = index.argsort(stable=True)
+    rising = index[order]
     starts = torch.searchsorted(rising, torch.arange(num_graphs, device=index.device))
     places = torch.arange(index.shape[0], device=index.device) - starts[rising]
-    return places if order is None else torch.empty_like(places).index_copy(0, order, places)
+    return torch.empty_like(places).index_copy(0, order, places)
 
 
 def _uniform(word: Tensor) -> Tensor:

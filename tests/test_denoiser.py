@@ -248,3 +248,26 @@ def test_preconditioning_counts_the_mean_variance_of_structured_noise():
     assert_close(model.network.levels[:, 0], level.log() / 4)
     freedom = 4 / 5
     assert float(model.network.batch.pos.var()) == pytest.approx(freedom, rel=5 * (2 / (400 * 12)) ** 0.5)
+
+
+@pytest.mark.parametrize("make", [Denoiser, *ADAPTERS.values()])
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        (lambda b: b.pos[:, :1], r"Expected \[13, 3\], .* field 'pos', .* shape \[13, 1\]"),
+        (lambda b: {"pos": b.pos[:1]}, r"Expected \[13, 3\], .* gave shape \[1, 3\]"),
+        (lambda b: {"pos": 0}, "but the function gave int"),
+        (lambda b: {"x": b.pos}, r"each of the fields \['pos'\], but the function gave only \['x'\]"),
+        (lambda b: None, "but the function gave NoneType"),
+    ],
+)
+def test_what_a_network_gives_has_the_shape_of_the_field(make, output, words):
+    """A column alone would be spread over all columns."""
+    process = ForwardProcess({Field("pos"): VESDE()})
+
+    class Network(nn.Module):
+        def forward(self, batch, times):
+            return output(batch)
+
+    with pytest.raises(ValueError, match=words):
+        make(Network(), process)(ragged_batch(), torch.full((7,), 0.5))
