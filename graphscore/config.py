@@ -264,31 +264,6 @@ def check_config(values: Any, source: str, trust: Trust = NOTHING) -> Config:
     return config
 
 
-def read_stored_config(path: Path) -> Config:
-    """Read the configuration that a run left in its folder; nothing in it is trusted, or imported.
-
-    Args:
-        path: File, as written from the plain values of a :class:`Config`.
-
-    Raises:
-        ValueError: If it is not such a file.
-    """
-    try:
-        values = yaml.load(path.read_text(), _WithoutAliases)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is not the configuration of a run: {' '.join(str(error).split())}") from error
-    return check_config(values, str(path))
-
-
-class _WithoutAliases(yaml.SafeLoader):
-    """A safe loader for files of programs: a few aliases of aliases would stand for more than fits into memory."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("it has aliases")
-        return super().compose_node(parent, index)
-
-
 def _override(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from graphscore.build import build_dataset, build_model, build_sampler, build_task, measure_scales
-from graphscore.config import Config, check_config, read_stored_config
+from graphscore.config import Config, check_config
 from graphscore.data import Dataset
 from graphscore.data.writers import write_json
 from graphscore.pretrained import load_weights
@@ -121,7 +121,7 @@ def _resumed(config: Config, out: Path) -> Config:
     for path in (stored_path, out / RESUME_FILE):
         if not path.is_file():
             raise FileNotFoundError(f"Nothing to resume: {path} does not exist; start without --resume")
-    before = read_stored_config(stored_path)
+    before = _read_stored(stored_path)
     config = _take_scales(config, before)
     wanted, stored = config.model_dump(mode="json"), before.model_dump(mode="json")
     for key in _RESUMABLE:
@@ -133,6 +133,24 @@ def _resumed(config: Config, out: Path) -> Config:
                 f"Cannot resume {out} with another configuration: {section} was {stored[section]}, now {value}"
             )
     return config
+
+
+def _read_stored(path: Path) -> Config:
+    """Read the configuration that a run left in its folder; anybody may have written it, and it is not trusted."""
+    try:
+        values = yaml.load(path.read_text(), _WithoutAliases)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not the configuration of a run: {' '.join(str(error).split())}") from error
+    return check_config(values, str(path))
+
+
+class _WithoutAliases(yaml.SafeLoader):
+    """A safe loader for files of programs: a few aliases of aliases would stand for more than fits into memory."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has aliases")
+        return super().compose_node(parent, index)
 
 
 def _check_categories(config: Config, known: dict[str, list[int]]) -> None:

@@ -1,0 +1,73 @@
+"""What is checked of a run before it costs time: options of sampling, and values that stand for no condition."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch_geometric.data import Data
+
+from graphscore import experiment
+from graphscore.build import build_model
+from graphscore.config import load_config
+from graphscore.request import Request
+from graphscore.sampling import Session
+from graphscore.train.checkpoint import Checkpoint, save_checkpoint
+
+CONDITIONED = [
+    "fields.0.scale=2.0",
+    "network.node_inputs={digit: 11}",
+    "training.conditions=[{name: digit, null_value: 10, level: node}]",
+    "sampling.guidance=[{name: classifier-free, scale: 2.0}]",
+]
+
+
+class DataAreReadError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("sampling.sampler={name: heun, snr: 0.1}", "sampler 'heun' does not take these options: .*snr"),
+        ("sampling.sampler={name: dpm}", "Unknown sampler 'dpm'; expected one of"),
+        ("sampling.sampler={name: resampling, method: ddpm}", "Unknown sampler 'ddpm'"),
+        ("sampling.sampler={name: karras, churn: much}", "sampler 'karras' does not take .*churn: .*but got 'much'"),
+        ("sampling.grid={name: karras, rho: '7'}", "time grid 'karras' does not .*rho: .*number, but got '7'"),
+        ("sampling.grid={name: linear, end: 2.0}", "0 < end < start <= 1, but got 1.0, 2.0"),
+        ("sampling.guidance=[{name: classifier-free, scale: 2.0}]", "needs at least one condition"),
+        ("sampling.guidance=[{name: inpainting, field: x, mask: m, values: v}]", "no field 'x'; it has .'pos'."),
+        ("sampling.num_steps=1000000", "num_steps: Input should be less than or equal to 100000, but got 1000000"),
+        ("sampling.prior_scale=.inf", "prior_scale: Input should be a finite number"),
+        ("training.objective={name: sliced, num_projections: .nan}", "cannot be used: a number is NaN"),
+    ],
+)
+def test_what_is_wrong_with_sampling_is_said_before_the_data_are_read(override, words, tmp_path, monkeypatch):
+    def read(config):
+        raise DataAreReadError
+
+    monkeypatch.setattr(experiment, "build_dataset", read)
+    with pytest.raises(ValueError, match=words):
+        experiment.train(load_config("digits", [override]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(DataAreReadError):
+        experiment.train(load_config("digits"), tmp_path / "run")
+
+
+@pytest.mark.parametrize("value", [3, 3.5])
+def test_a_null_value_that_is_a_class_of_the_data_does_not_train(value, tmp_path):
+    changes = [*CONDITIONED, f"training.conditions=[{{name: digit, null_value: {value}, level: node}}]"]
+    words = {3: "null_value of the condition 'digit', 3, is a value that graphs", 3.5: "no condition is 3.5"}[value]
+    with pytest.raises(ValueError, match=words):
+        experiment.train(load_config("digits", changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_samples_without_a_condition_are_no_unknown_category(tmp_path):
+    config = load_config("digits", [*CONDITIONED, "sampling.num_steps=2"])
+    known = {"known": {"digit": list(range(10))}}
+    checkpoint = Checkpoint(dict(build_model(config).state_dict()), config.model_dump(mode="json"), known)
+    save_checkpoint(tmp_path / "model.safetensors", checkpoint)
+    graphs = [Data(digit=torch.full((5,), digit), num_nodes=5) for digit in (10, 3, 11)]
+    result = Session(tmp_path, Request())(graphs)
+    assert [len(samples) for samples in result.samples] == [1, 1, 0]
+    assert result.failures[:2] == [None, None] and "digit of row 0 is 11" in (result.failures[2] or "")
