@@ -17,7 +17,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import ModuleType
@@ -26,6 +26,7 @@ from typing import Any, Protocol, TypeVar
 from graphscore.startup import SLOW, postponed
 
 Piece = TypeVar("Piece", contravariant=True)
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 Answer = TypeVar("Answer", covariant=True)
 Progress = Callable[[int, int], None]
@@ -81,6 +82,41 @@ def in_workers(
     finally:
         for process in processes:
             _kill(process)
+
+
+def map_in_workers(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int | None = None, chunk: int = 1
+) -> Generator[Result, None, None]:
+    """Call a function with each item in processes of their own, which end with the iterator; see :func:`in_workers`.
+
+    Args:
+        function: A function that can be imported.
+        items: What to call it with.
+        workers: Number of processes; ``None`` or 0 for one for each CPU core.
+        chunk: Items that are sent together.
+
+    Yields:
+        Results in the order of the items.
+    """
+    tasks = [items[start : start + chunk] for start in range(0, len(items), chunk)]
+    done: dict[int, list[Result]] = {}
+    following = 0
+    with closing(in_workers(_Each(function), tasks, workers or os.cpu_count() or 1)) as results:
+        for place, result in results:
+            done[place] = result
+            while following in done:
+                yield from done.pop(following)
+                following += 1
+
+
+class _Each:
+    """A function of one item as work on many."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+
+    def __call__(self, pieces: Sequence[Any], progress: Progress | None = None) -> list[Any]:
+        return [self.function(piece) for piece in pieces]
 
 
 def _start(packed: bytes) -> tuple[Connection, BaseProcess]:

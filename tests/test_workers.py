@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from graphscore.workers import in_workers
+from graphscore.workers import in_workers, map_in_workers
 
 JOBS = """
 import os, subprocess, sys, time
@@ -174,6 +174,12 @@ def test_nothing_is_left_of_workers_that_are_stopped(jobs, tmp_path: Path, numbe
     assert wait_until(lambda: not any(map(running, pids)), 5) and time.monotonic() - started < 5
     if number == signal.SIGINT:
         assert process.stderr is not None and process.stderr.read().splitlines()[-1] == "KeyboardInterrupt"
+
+
+def test_a_function_is_mapped_in_order_and_asked_for_no_more_than_needed(jobs, bare):
+    items = [[number] for number in range(7)]
+    assert [square for _, square in map_in_workers(jobs.square, items, 2, chunk=3)] == [n**2 for n in range(7)]
+    assert list(map_in_workers(jobs.square, [], 2)) == []
 
 
 def test_workers_end_with_the_iterator(jobs, bare):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import os
 import random
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from graphscore.data.molecules import Chem
 from graphscore.data.search_settings import TRAINING, choose_settings
 from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.split import PARTS
+from graphscore.workers import map_in_workers
 
 LOW = 1.0  # kcal/mol; what lies lower weighs most at room temperature
 COUNT_COLUMN = "n_conformers"
@@ -61,8 +60,8 @@ def audit_second_seed(
     drawn = random.Random(SEED).sample(drawn, min(num_molecules, len(drawn)))
     jobs = [(dataset.ensemble(molecule), part == "train") for molecule in drawn]
     rows = []
-    with ProcessPoolExecutor(num_workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for number, row in enumerate(pool.map(_search_again, jobs), start=1):
+    with closing(map_in_workers(_search_again, jobs, num_workers)) as searched:
+        for number, row in enumerate(searched, start=1):
             rows.append(row)
             if progress is not None:
                 progress(number, len(jobs))

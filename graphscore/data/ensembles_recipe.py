@@ -9,12 +9,10 @@ from __future__ import annotations
 import base64
 import csv
 import json
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,6 +25,7 @@ from graphscore.data.molecules import rdBase
 from graphscore.data.search_settings import Level, choose_settings
 from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.split import PARTS
+from graphscore.workers import map_in_workers
 
 UNIT = 1e-3  # Angstrom per stored integer
 REJECTS_FILE = "rejects.csv"
@@ -80,12 +79,11 @@ def build(
     work = out / work_file(level)
     done = {record["flat"] for record in read_records(work)}
     left = [job for job in jobs if flat_key(job.smiles) not in done]
-    # Spawned, not forked: forking a process that runs threads, as torch does, may hang.
     with (
         work.open("a", encoding="utf-8") as file,
-        ProcessPoolExecutor(num_workers or os.cpu_count(), mp_context=get_context("spawn")) as pool,
+        closing(map_in_workers(partial(compute, level=level), left, num_workers, chunk=4)) as records,
     ):
-        for number, record in enumerate(pool.map(partial(compute, level=level), left, chunksize=4), start=1):
+        for number, record in enumerate(records, start=1):
             file.write(json.dumps(record) + "\n")
             file.flush()
             if progress is not None:

@@ -7,12 +7,10 @@ number of processes or on the order of work.
 from __future__ import annotations
 
 import csv
-import os
 import random
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,7 @@ from graphscore.data.embedding import embed
 from graphscore.data.molecules import Chem, canonical_smiles, flat_smiles, rdBase
 from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.split import PARTS, part_of, seed_of
+from graphscore.workers import map_in_workers
 
 ELEMENTS = frozenset({1, 6, 7, 8, 9})
 HEAVY_ATOMS = range(4, 10)
@@ -75,9 +74,8 @@ def build(
     rejects: list[Reject] = []
     candidates = sorted(_candidates(nci_file(), rejects))
     entries: list[Entry] = []
-    # Spawned, not forked: forking a process that runs threads, as torch does, may hang.
-    with ProcessPoolExecutor(num_workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for done, (entry, more) in enumerate(pool.map(make_entry, candidates, chunksize=8), start=1):
+    with closing(map_in_workers(make_entry, candidates, num_workers, chunk=8)) as made:
+        for done, (entry, more) in enumerate(made, start=1):
             rejects += more
             if entry is not None:
                 entries.append(entry)

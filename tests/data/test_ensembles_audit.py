@@ -61,7 +61,7 @@ def test_shares_count_molecules_and_conformers(tmp_path: Path, monkeypatch: pyte
     }
     monkeypatch.setattr(audit, "_search_again", lambda job: rows[job[0]])
     monkeypatch.setattr(audit.xtb, "version", lambda: "9.9.9")
-    monkeypatch.setattr(audit, "ProcessPoolExecutor", _InProcess)
+    monkeypatch.setattr(audit, "map_in_workers", _in_process)
     dataset = type("Made", (), {"source": ["a"] * 3, "part": ["val"] * 3, "sources": ["a"]})()
     dataset.ensemble = list(rows).__getitem__
     monkeypatch.setattr(audit, "GFN2Ensembles", lambda *_, **__: dataset)
@@ -72,14 +72,8 @@ def test_shares_count_molecules_and_conformers(tmp_path: Path, monkeypatch: pyte
         audit.audit_second_seed()
 
 
-class _InProcess:
-    def __init__(self, *_, **__) -> None: ...
-    def __enter__(self) -> _InProcess:
-        return self
-
-    def __exit__(self, *_) -> None: ...
-    def map(self, function, jobs):
-        return map(function, jobs)
+def _in_process(function, jobs, num_workers):
+    yield from map(function, jobs)
 
 
 def test_counts_are_compared_molecule_by_molecule(tmp_path: Path):
