@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -45,8 +46,7 @@ def test_gaussians_in_data_units(process, zero_mean):
     assert result.bits_per_dim[3].isnan() and result.nats[3] == 0
 
 
-@pytest.mark.parametrize("zero_mean", [False, True])
-@pytest.mark.parametrize("process", SDES)
+@pytest.mark.parametrize(("process", "zero_mean"), [*zip(SDES, itertools.cycle([False, True]), strict=False)])
 def test_mean_log_density_of_gaussians_with_a_mean(process, zero_mean):
     """What the prior does not know of the data averages out: the entropy is right to 1e-3 nats a dimension."""
     sde = VESDE(500.0) if process == "ve" else SDES[process]()
@@ -123,7 +123,7 @@ def test_hutchinson_is_unbiased(projection):
 
 def network() -> Denoiser:
     torch.manual_seed(1)
-    score_network = ScoreNetwork(EGNN(8, 2, cond_channels=4), {"pos": 3}, node_inputs={"z": nn.Embedding(4, 8)})
+    score_network = ScoreNetwork(EGNN(8, 1, cond_channels=4), {"pos": 3}, node_inputs={"z": nn.Embedding(4, 8)})
     with torch.no_grad():
         for parameter in score_network.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -132,18 +132,17 @@ def network() -> Denoiser:
 
 @pytest.mark.slow
 def test_networks_give_invariant_densities_that_do_not_depend_on_the_batch():
-    model, batch = network(), ragged_batch((1, 3, 0, 4))
+    model, batch = network(), ragged_batch((1, 0, 3), edgeless=())
     # Rounding changes the steps that are taken, and with them the result, within the tolerance.
-    turn, options = torch.linalg.qr(torch.randn(3, 3).double())[0], {"rtol": 1e-9, "atol": 1e-9}
+    turn, options = torch.linalg.qr(torch.randn(3, 3).double())[0], {"rtol": 1e-8, "atol": 1e-8}
     moved = log_density(model, replace(batch, {"pos": batch.pos @ turn.T + 2}), **options).nats
     assert_close(moved, log_density(model, batch, **options).nats, rtol=0, atol=1e-6)
     together = log_density(model, batch).nats
-    for graph in range(4):
-        alone = log_density(model, Batch.from_data_list([batch[graph]])).nats
-        assert_close(alone, together[graph : graph + 1], rtol=0, atol=1e-9)
-    probed = log_density(model, batch, num_probes=1, generator=GraphGenerator(range(4))).nats
-    alone = log_density(model, Batch.from_data_list([batch[3]]), num_probes=1, generator=GraphGenerator([3])).nats
-    assert_close(alone, probed[3:], rtol=0, atol=1e-9)
+    alone = log_density(model, Batch.from_data_list([batch[2]])).nats
+    assert_close(alone, together[2:], rtol=0, atol=1e-9)
+    probed = log_density(model, batch, num_probes=1, generator=GraphGenerator(range(3))).nats
+    alone = log_density(model, Batch.from_data_list([batch[2]]), num_probes=1, generator=GraphGenerator([2])).nats
+    assert_close(alone, probed[2:], rtol=0, atol=1e-9)
     assert not together.requires_grad and all(p.grad is None for p in model.parameters())
 
 

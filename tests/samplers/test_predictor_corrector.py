@@ -73,6 +73,18 @@ def test_corrections_mend_what_the_predictor_gets_wrong(predictor):
     assert error(mended) < error(PREDICTORS[predictor](model, grid)) / 2
 
 
+@pytest.mark.exact
+@pytest.mark.parametrize("process", PROCESSES)
+def test_from_level_to_level_samples_are_scaled_as_the_data_are(process):
+    """Where all data are one point m and nothing is drawn, ``alpha m`` stays ``alpha m``."""
+    sde = SDES[process]()
+    model, grid = GaussianScore(ForwardProcess({Field("pos"): sde}), mean=2.0, std=0.0), times.linear_grid(3, start=0.9)
+    sampler, batch = AnnealedLangevinSampler(model, grid, num_corrections=2), ragged_batch([1], dim=1)
+    start = replace(batch, {"pos": torch.full_like(batch.pos, 2 * float(sde.alpha(grid[0])))})
+    end = sampler.integrate(start, OneDraw(-1)).pos
+    assert float(end) == pytest.approx(2 * float(sde.alpha(grid[-1])), rel=1e-12)
+
+
 @pytest.mark.parametrize("options", [{"snr": 0.0}, {"snr": -1.0}, {"num_corrections": 0}])
 @pytest.mark.parametrize("sampler", [PredictorCorrectorSampler, AnnealedLangevinSampler])
 def test_bad_options_are_rejected(sampler, options):
