@@ -94,7 +94,7 @@ def generate_conformers(
         molecules: One or several; SMILES strings, or RDKit molecules with or without hydrogens.
         num: Conformers of each.
         seed: From 0 to 2**31 - 1. Conformer k of a molecule depends on the molecule, the seed and k alone (if
-            ``diverse``, on ``num`` too).
+            ``diverse``, on ``num`` too): one that is given twice gets the same conformers twice.
         checkpoint: Model file, or folder of a run; by default the weights that come with the package.
         trust: For models with components of one's own, see :func:`graphscore.pretrained.load_model`.
         refine: ``"mmff"`` to relax all atoms in the MMFF94 force field, ``"none"`` not to.

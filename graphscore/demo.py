@@ -20,6 +20,7 @@ from graphscore.experiment import CONFIG_FILE, LOG_FILE, MODEL_FILE, train
 from graphscore.generate import generate
 from graphscore.metrics.clouds import evaluate_clouds
 from graphscore.pretrained import load_model
+from graphscore.runtime import choose_device
 from graphscore.train.engine import RESUME_FILE
 from graphscore.viz.clouds import cloud_picture
 from graphscore.viz.curves import loss_curve
@@ -76,10 +77,10 @@ def run_demo(config: Config, out: Path, *, num_groups: int = 60, progress: bool 
     nums = [2 * len(group) for group in groups]
     say(f"Sampling {sum(nums)} graphs of {len(groups)} groups of the test part, and as many by an untrained network")
     templates, transform = [group[0] for group in groups], build_transform(config)
-    samples = {
-        name: generate(build_sampler(config, which), templates, num=nums, seed=seed, transform=transform).samples
-        for name, which in (("model", model), ("untrained", untrained))
-    }
+    device, samples = choose_device(), {}
+    for name, which in (("model", model), ("untrained", untrained)):
+        sampler = build_sampler(config, which.to(device))
+        samples[name] = generate(sampler, templates, num=nums, seed=seed, transform=transform).samples
     if not any(samples["model"]):
         raise FloatingPointError("No sample of the trained model is finite: train longer, or at a lower learning rate")
     sampled = time.monotonic()

@@ -37,7 +37,9 @@ console = Console()
 
 Workers = Annotated[
     int | None,
-    typer.Option(help="Processes that share the work; by default one for each thread if it is enough for them."),
+    typer.Option(
+        help="Processes that share the work; by default one for each thread if a measurement says that it pays."
+    ),
 ]
 Trusted = Annotated[
     list[str] | None,
