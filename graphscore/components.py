@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from graphscore.registry import NOTHING, Trust, find, shown
 
@@ -105,16 +105,21 @@ def check_options(component: Component, target: Callable[..., Any], kind: str) -
     except Exception:  # types that are there for type checkers alone, or callables without any
         return
     for name, value in component.options.items():
-        if name not in hints:
-            continue
         try:
             # As JSON: lists stand for tuples there, and numbers in quotes are no numbers.
-            text = json.dumps(value)
-            TypeAdapter(hints[name], config=_TYPES).validate_json(text, strict=True)
+            text, adapter = json.dumps(value), TypeAdapter(hints[name], config=_TYPES)
+        except Exception:  # an object, another option, or a type that cannot be told from values
+            continue
+        try:
+            adapter.validate_json(text, strict=True)
         except ValidationError as error:
-            problem = error.errors()[0]["msg"]
-            raise _unfit(component, kind, f"{name}: {problem}, but got {shown(value)}") from error
-        except (TypeError, PydanticUserError):
+            first = error.errors()[0]
+            problem = first["msg"].replace("an object", "a mapping").replace("array", "list")  # JSON's words
+            if first["type"] == "needs_python_object":
+                problem = "Input should be an object of Python, which no configuration holds"
+            place = ".".join([name, *(str(part) for part in first["loc"] if isinstance(part, int))])
+            raise _unfit(component, kind, f"{place}: {problem}, but got {shown(value)}") from error
+        except TypeError:  # a protocol, of which nobody can be asked whether he fits
             continue
 
 

@@ -141,6 +141,16 @@ def test_a_configuration_from_before_there_were_objectives_trains_alike():
 @pytest.mark.parametrize(
     ("override", "words"),
     [
+        (
+            "training.objective={name: explicit, target: gaussian}",
+            "target: .* a mapping, but got .gaussian",
+        ),
+        ("training.objective={name: denoising, align: [pos]}", "align: Input should be a mapping, but got .'pos'."),
+        (
+            "training.weight={name: min-snr, gamma: '5'}",
+            "weight 'min-snr' does not .* gamma: .*number, but got '5'",
+        ),
+        ("training.times={name: uniform, eps: small}", "eps: Input should be a valid number, but got 'small'"),
         ("training.objective=explicit", "cannot do without the options .'target'."),
         ("training.objective={name: sliced, projections: 2}", "does not take the options .'projections'.*'num_proj"),
         ("training.objective={name: denoising, weight: edm}", "set training.weight"),
