@@ -25,6 +25,8 @@ from graphscore.train.checkpoint import Checkpoint, load_checkpoint
 
 # Numbers up to here cost nothing, whatever they count.
 _SMALL = 10_000
+# More repetitions of anything in sampling than anybody would wait for.
+_LONG = 100_000
 
 
 def load_model(path: str | Path, trust: Trusted = ()) -> tuple[ScoreModel, Config, dict[str, Any]]:
@@ -47,6 +49,11 @@ def load_model(path: str | Path, trust: Trusted = ()) -> tuple[ScoreModel, Confi
     checkpoint = load_checkpoint(path)
     config = check_config(checkpoint.config, str(path), Trust(trust))
     known = _known(config, checkpoint.info, path)
+    for key, number in _integers(config.sampling, "sampling"):
+        if number > _LONG:
+            raise ValueError(
+                f"{path} asks for {key}={number}, but more than {_LONG} repetitions would not come to an end"
+            )
     problem = f"The tensors in {path} do not fit its configuration"
     with torch.random.fork_rng(devices=[]), asked_by(path):
         _check_sizes(config, checkpoint.state, problem)

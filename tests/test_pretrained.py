@@ -269,6 +269,10 @@ def test_a_size_that_the_file_does_not_hold_takes_neither_memory_nor_time(tmp_pa
         (lambda header, state: header["config"]["fields"][0].update(scale="auto"), "is to be measured on data"),
         (lambda header, state: header["config"].update(data=float("nan")), "a number is NaN"),
         (lambda header, state: header["config"]["sampling"].update(num_steps=10**9), "sampling.num_steps"),
+        (
+            lambda header, state: header["config"]["sampling"]["sampler"].update(num_resamples=10**9),
+            "sampling.sampler.num_resamples=1000000000, but more than 100000 repetitions",
+        ),
         (lambda header, state: header["config"]["fields"][0].update(width=2**53), "fields.0.width: .* equal to 10000"),
     ],
 )

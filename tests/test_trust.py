@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -281,3 +282,14 @@ def test_a_configuration_that_the_user_wrote_tells_what_it_imports_before_it_doe
 def test_names_are_looked_up_without_import_by_default():
     with pytest.raises(ValueError, match=r"^Unknown thing 'os:system'; expected one of \['a'\], since"):
         find("os:system", {"a": 1}, "thing")
+
+
+@pytest.mark.parametrize("key", ["trust", "_trust", "__pydantic_private__"])
+def test_a_file_brings_no_trust_along(honest, key):
+    with pytest.raises(ValueError, match=f"{key}: Extra inputs are not permitted"):
+        check_config({**honest.config, key: ["os"]}, "file")
+    assert list(check_config(honest.config, "file").trust) == []
+    trusting = check_config(honest.config, "file").trusting(["own"])
+    for same in (trusting.with_sampling("ddim", 3), trusting.with_file("x.sdf"), pickle.loads(pickle.dumps(trusting))):
+        assert same.trust == Trust(["own"])
+    assert "own" not in str(trusting.model_dump(mode="json"))
