@@ -118,7 +118,6 @@ def test_diverse_samples_keep_away_from_each_other(conformer_checkpoint: Path, m
 def test_counts_evaluations_and_seconds(conformer_checkpoint: Path):
     result = sample(conformer_checkpoint, ["CCO", "CBr", "CCCCCC"], num=3, num_steps=5)
     assert result.evaluations == 6  # and one that removes the last noise
-    assert all(seconds >= 0 for seconds in result.seconds.values())
     assert {"load", "sample", "hydrogens", "refine"} == set(result.seconds)
     assert sample(conformer_checkpoint, ["CCO"], num_steps=5, sampler="heun").evaluations == 11
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -20,6 +22,7 @@ def test_the_command_runs_and_writes_its_rows(tmp_path):
     assert result.returncode == 0, result.stderr
     rows = json.loads(out.read_text(encoding="utf-8"))
     assert [row["variant"] for row in rows] == variants
+    assert rows[0]["train_vs_dense"] == 1
     for row in rows:
-        assert row["forward_s"] > 0 and row["train_s"] > 0 and row["train_vs_dense"] > 0
+        assert row["train_vs_dense"] * row["train_s"] == pytest.approx(rows[0]["train_s"], rel=1e-12)
         assert row["equivariance"] < (0.1 if row["variant"] == "bf16" else 1e-4)
