@@ -25,7 +25,7 @@ from graphscore.runtime import choose_device
 from graphscore.train.divergence import StepRecord, are_finite, report
 from graphscore.train.ema import EMA
 from graphscore.train.history import read_history, write_history
-from graphscore.train.interruption import Interrupted, SignalWatch
+from graphscore.train.interruption import Interrupted, SignalWatch, set_worker_signals
 from graphscore.train.loading import StepBatchSampler
 from graphscore.train.options import check_options, listed
 from graphscore.train.process_state import quiet_lightning, tfloat32
@@ -84,8 +84,9 @@ class _Module(pl.LightningModule):
     def _loader(self, part: str, batches: Iterable[list[int]]) -> DataLoader:
         workers = self.config.workers if part == "train" else 0
         return DataLoader(
-            self.data[part], batch_sampler=batches, num_workers=workers, pin_memory=self.device.type == "cuda"
-        )
+            self.data[part], batch_sampler=batches, num_workers=workers, pin_memory=self.device.type == "cuda",
+            worker_init_fn=set_worker_signals,
+        )  # fmt: skip
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         out = self.task(batch, self.global_step, rank=self.global_rank, num_ranks=self.trainer.world_size)
@@ -166,7 +167,7 @@ class _Keeper(Checkpoint):
         self.watch = SignalWatch()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.watch.start()
+        self.watch.start()  # instead of Lightning's
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         step = trainer.global_step
@@ -288,18 +289,24 @@ def fit(
 
 def _run(trainer: pl.Trainer, module: _Module, keeper: _Keeper, resume_from: Path | None) -> None:
     """Let Lightning loop, and give its ways to stop a meaning."""
+    watch = keeper.watch
+    watch.start()
     try:
         trainer.fit(module, ckpt_path=resume_from, weights_only=True)
-        stopped = keeper.watch.received is not None  # during the last step
+        stopped = watch.received is not None  # during the last step
     except _Stopped:
         stopped = True
     except SystemExit as error:
-        # What Lightning makes of a Ctrl-C that did not wait.
+        # What Lightning makes of a Ctrl-C that did not wait, and of a SIGTERM before the first step.
         if isinstance(error.__context__, KeyboardInterrupt):
             raise error.__context__ from None
-        raise
+        stopped = watch.received is not None
+        if not stopped:
+            raise
+    finally:
+        watch.stop()
     if stopped:
-        signum = keeper.watch.received or signal.SIGTERM
+        signum = watch.received or signal.SIGTERM
         raise Interrupted(
             f"Training stopped after {keeper.saved} of {trainer.max_steps} steps by {signal.Signals(signum).name}, and "
             f"its state is in {keeper.path}: go on by `graphscore train` with the same configuration and folder and "

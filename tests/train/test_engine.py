@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import csv
 import logging
+import multiprocessing
 import os
 import shutil
 import signal
+import time
 import warnings
 from pathlib import Path
 
@@ -90,41 +92,64 @@ class InterruptedGraphs(list):
         return super().__getitem__(number)
 
 
-class Signal(Callback):
-    """Sends this process a signal within a step, as a terminal or a queue does."""
+class SlowGraphs(list):
+    """Graphs that worker processes are busy with when a signal comes."""
 
-    def __init__(self, signum: int, step: int) -> None:
-        self.signum, self.step = signum, step
+    def __getitem__(self, number):
+        time.sleep(0.02)
+        return super().__getitem__(number)
+
+
+class Signal(Callback):
+    """Sends a signal within a step, as a terminal does to a process and its workers, and a queue to the process."""
+
+    def __init__(self, signum: int, step: int, early: bool = False) -> None:
+        self.signum, self.step, self.early = signum, step, early
+
+    def on_fit_start(self, trainer, pl_module):
+        if self.early:
+            os.kill(os.getpid(), self.signum)
 
     def on_before_backward(self, trainer, pl_module, loss):
-        if trainer.global_step == self.step:
-            os.kill(os.getpid(), self.signum)
+        if trainer.global_step == self.step and not self.early:
+            workers = (
+                [worker.pid for worker in multiprocessing.active_children()] if self.signum == signal.SIGINT else []
+            )
+            for process in (*workers, os.getpid()):
+                os.kill(process, self.signum)
 
 
 @pytest.mark.parametrize(
     ("precision", "cut"),
-    # By a signal in the step before a validation, too: it is not to be lost.
-    [("float32", None), ("bfloat16", Signal(signal.SIGINT, 6)), ("float32", Signal(signal.SIGTERM, 4))],
-    ids=["float32-killed", "bfloat16-ctrl-c", "float32-terminated"],
+    [
+        pytest.param("float32", None, id="killed"),
+        pytest.param("bfloat16", Signal(signal.SIGINT, 2), id="ctrl-c-with-workers"),
+        pytest.param("float32", Signal(signal.SIGINT, 10), id="ctrl-c-in-the-last-step"),
+        pytest.param("float32", Signal(signal.SIGTERM, 4), id="terminated-before-a-validation"),
+        pytest.param("float32", Signal(signal.SIGTERM, 0, early=True), id="terminated-before-the-first-step"),
+    ],
 )
-def test_resuming_equals_an_uninterrupted_run_bit_for_bit(precision, cut, tmp_path):
+def test_resuming_equals_an_uninterrupted_run_bit_for_bit(precision, cut, tmp_path, capfd):
     graphs, val = make_graphs(10), make_graphs(4)
     whole_task, settings, options = make_task(), config(precision=precision), {**OPTIONS, "log_every_n_steps": 1}
     whole = fit(whole_task, settings, graphs, val, tmp_path / "whole", progress=False, trainer_options=options)
 
     first, handlers = make_task(), [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
-    fed = InterruptedGraphs(graphs, 6 * 6 + 2) if cut is None else graphs
+    workers, fed = (2, SlowGraphs(graphs)) if precision == "bfloat16" else (0, graphs)
     with pytest.raises(Interruption if cut is None else Interrupted) as stopped:
         fit(
-            first, settings, fed, val, tmp_path / "cut", progress=False,
+            first, config(precision=precision, workers=workers),
+            InterruptedGraphs(graphs, 6 * 6 + 2) if cut is None else fed, val, tmp_path / "cut", progress=False,
             trainer_options={**options, "callbacks": cut},
         )  # fmt: skip
     assert handlers == [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
+    assert capfd.readouterr().err.count("stopping when this step is done") == (cut is not None)  # not by each worker
     if cut is not None:
         assert stopped.value.exit_code == 128 + cut.signum
         assert f"after {cut.step + 1} of 11 steps" in str(stopped.value) and "--resume" in str(stopped.value)
         assert torch.load(tmp_path / "cut" / RESUME_FILE, weights_only=True)["global_step"] == cut.step + 1
-    assert not torch.equal(next(first.parameters()), next(whole_task.parameters()))
+    if cut is None or cut.step < 10:
+        assert not torch.equal(next(first.parameters()), next(whole_task.parameters()))
     second = make_task()
     torch.manual_seed(12345)  # the global generator must not matter
     resumed = fit(second, settings, graphs, val, tmp_path / "cut", resume=True, progress=False, trainer_options=options)
@@ -333,8 +358,8 @@ def test_divergence_stops_soon_keeps_the_last_good_state_and_names_the_graphs(
 
     stored = torch.load(tmp_path / DIVERGED_FILE, weights_only=True)
     assert stored["step"] == 6 and [graph["index"] for graph in stored["graphs"]] == numbers
-    for graph, time, level in zip(stored["graphs"], t.tolist(), levels.tolist(), strict=True):
-        assert (graph["time"], graph["levels"]) == (time, {"pos": level})
+    for graph, when, level in zip(stored["graphs"], t.tolist(), levels.tolist(), strict=True):
+        assert (graph["time"], graph["levels"]) == (when, {"pos": level})
         assert torch.equal(graph["attributes"]["pos"], graphs[graph["index"]].pos)
         assert graph["attributes"]["formula"] == graphs[graph["index"]].formula
     lost = [place for place, graph in enumerate(stored["graphs"]) if graph["loss"] != graph["loss"]]
