@@ -3,7 +3,7 @@
 from graphscore.samplers.adaptive import AdaptiveSampler
 from graphscore.samplers.base import Sampler
 from graphscore.samplers.dpm_solver import DPMSolverSampler, StochasticDPMSolverSampler
-from graphscore.samplers.flow import EulerSampler, HeunSampler, KarrasSampler
+from graphscore.samplers.flow import EDMHeunSampler, EulerSampler, HeunSampler, KarrasSampler
 from graphscore.samplers.likelihood import LogDensity, log_density
 from graphscore.samplers.predictor_corrector import AnnealedLangevinSampler, PredictorCorrectorSampler
 from graphscore.samplers.resampling import ResamplingSampler
@@ -24,6 +24,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "ddim": DDIMSampler,
     "heun": HeunSampler,
     "karras": KarrasSampler,
+    "edm-heun": EDMHeunSampler,
     "adaptive": AdaptiveSampler,
     "dpm-solver++": DPMSolverSampler,
     "sde-dpm-solver++": StochasticDPMSolverSampler,
@@ -37,6 +38,7 @@ __all__ = [
     "AnnealedLangevinSampler",
     "DDIMSampler",
     "DPMSolverSampler",
+    "EDMHeunSampler",
     "EulerMaruyamaSampler",
     "EulerSampler",
     "HeunSampler",

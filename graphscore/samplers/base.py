@@ -87,6 +87,24 @@ class Sampler(ABC):
             The batch at time ``s``, and the memory for the next step.
         """
 
+    def numbered_step(
+        self, number: int, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
+    ) -> tuple[Batch, Any]:
+        """Take a step of the grid as :meth:`step` does; for methods that plan each one beforehand.
+
+        Args:
+            number: Which, from 0 on.
+            batch: As for :meth:`step`, and so are all others.
+            t: This time.
+            s: Next time.
+            memory: What the previous step returned.
+            generator: Source of noise.
+
+        Returns:
+            The batch at time ``s``, and the memory for the next step.
+        """
+        return self.step(batch, t, s, memory, generator)
+
     @outside_inference_mode()
     @torch.no_grad()
     def __call__(self, template: Batch, generator: Generator = None, callback: Callback | None = None) -> Batch:
@@ -127,7 +145,7 @@ class Sampler(ABC):
         with carry_estimates(self.model) as carry:
             for number in range(1, len(times)):
                 t, s = (grid[i].expand(batch.num_graphs) for i in (number - 1, number))
-                batch, memory = self.step(batch, t, s, memory, generator)
+                batch, memory = self.numbered_step(number - 1, batch, t, s, memory, generator)
                 batch = carry(batch)
                 if callback is not None:
                     callback(number, times[number], batch)
