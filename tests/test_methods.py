@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from graphscore import cli, methods
-from graphscore.objectives import OBJECTIVES
+from graphscore.fields import replace
+from graphscore.objectives import OBJECTIVES, Objective
+from graphscore.objectives.reduction import reduce_graphs
 from graphscore.samplers import SAMPLERS
 from graphscore.sdes import SDES
 
@@ -47,13 +49,26 @@ def test_failures_are_found(monkeypatch):
             batch.pos = batch.pos / 0
             return batch, memory
 
-    monkeypatch.setattr(methods, "OBJECTIVES", {})
-    monkeypatch.setattr(methods, "SAMPLERS", {"refusing": Refusing, "diverging": Diverging})
+    class TooWide(SAMPLERS["heun"]):
+        def __call__(self, *arguments):
+            batch = super().__call__(*arguments)
+            return replace(batch, {"pos": 1.2 * batch.pos})
+
+    def half_the_trace(model, batch, t, *, reduce):
+        loss = OBJECTIVES["implicit"].function(model, batch, t, reduce=reduce)["pos"]
+        length = model.score(batch, t)["pos"].square() / 2
+        return {"pos": (loss + reduce_graphs(length, batch.batch, batch.num_graphs, reduce)) / 2}
+
+    wrong = Objective(half_the_trace, takes_samples=True)
+    monkeypatch.setattr(methods, "OBJECTIVES", {"half-the-trace": wrong})
+    monkeypatch.setattr(methods, "SAMPLERS", {"refusing": Refusing, "diverging": Diverging, "too-wide": TooWide})
+    monkeypatch.setattr(methods, "SDES", {name: SDES[name] for name in ("ve", "rectified")})
     found = methods.try_all()
-    assert {trial.outcome for trial in found} == {methods.REFUSED} and len(found) == 2 * len(SDES)
+    assert {trial.outcome for trial in found} == {methods.REFUSED} and len(found) == 4 * 2
     reasons = {trial.method: trial.reason for trial in found}
     assert reasons["refusing"] == "not this one" and "not finite" in reasons["diverging"]
-    assert "| `refusing` |" + "  |" * len(SDES) in methods.markdown(found)
+    assert "times as wide" in reasons["too-wide"] and "standard errors from 0" in reasons["half-the-trace"]
+    assert "| `refusing` |" + "  |" * 2 in methods.markdown(found)
 
 
 def test_the_table_of_the_readme_is_the_one_found(trials):

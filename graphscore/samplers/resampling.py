@@ -68,14 +68,32 @@ class ResamplingSampler(Sampler):
     def step(  # noqa: D102 (documented on Sampler)
         self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
     ) -> tuple[Batch, Any]:
+        return self._repeat(None, batch, t, s, memory, generator)
+
+    def numbered_step(  # noqa: D102
+        self, number: int, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
+    ) -> tuple[Batch, Any]:
+        return self._repeat(number, batch, t, s, memory, generator)
+
+    def _repeat(
+        self, number: int | None, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
+    ) -> tuple[Batch, Any]:
         passed, inner = memory or ((t,), None)
-        batch, inner = self.method.step(batch, t, s, inner, generator)
+        batch, inner = self._take(number, batch, t, s, inner, generator)
         passed = (*passed, s)
         if len(passed) <= self.jump:
             return batch, (passed, inner)
         for _ in range(self.num_resamples - 1):
             batch = self.model.process.combine(batch, lambda sde: sde.transition(s, passed[0]), generator=generator)
             inner = None
-            for before, after in pairwise(passed):
-                batch, inner = self.method.step(batch, before, after, inner, generator)
+            for back, (before, after) in enumerate(pairwise(passed), start=1 - self.jump):
+                which = None if number is None else number + back
+                batch, inner = self._take(which, batch, before, after, inner, generator)
         return batch, ((s,), inner)
+
+    def _take(
+        self, number: int | None, batch: Batch, t: Tensor, s: Tensor, inner: Any, generator: Generator
+    ) -> tuple[Batch, Any]:
+        if number is None:
+            return self.method.step(batch, t, s, inner, generator)
+        return self.method.numbered_step(number, batch, t, s, inner, generator)

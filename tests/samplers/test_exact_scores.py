@@ -24,16 +24,12 @@ pytestmark = pytest.mark.exact
 
 SIZES = (1, 2, 7, 60, 0)
 COPIES = 40
-# Langevin dynamics without a predictor lags behind the falling noise: even with this many steps it ends 5 % too wide.
-LANGEVIN = {"snr": 0.25, "num_corrections": 30}
 
 
 def make(name: str, model, steps: int, end_level: float = 1e-3, **options):
     """A sampler from noise far above the data, of a level that every process reaches, to noise far below."""
     ((_, sde),) = model.process
     start, end = sde.time(torch.tensor([9.5, end_level], dtype=torch.float64)).tolist()
-    if name == "annealed-langevin":
-        steps, options = steps // 2, options | LANGEVIN
     if name == "euler":
         steps = 4 * steps  # in its own time, the noise of some processes falls exponentially
     return SAMPLERS[name](model, times.karras_grid(steps, sde.time, sde.level, start=start, end=end), **options)
@@ -67,8 +63,8 @@ def test_moments_of_a_gaussian_on_a_ragged_batch(name, process, zero_mean):
         freedom = (size - 1) / size if zero_mean else 1
         standard_error = (2 / (freedom * residual.numel())) ** 0.5 if freedom else 0
         variance = float(residual.square().mean())
-        # With 120 steps, methods of order 1 are up to 4 % off.
-        bias = 0.06 if name == "annealed-langevin" else 0.04
+        # With 120 steps, methods of order 1 are up to 4 % off; Langevin dynamics lag, by 5 % of the width.
+        bias = 0.1 if name == "annealed-langevin" else 0.04
         assert variance == pytest.approx(0.25 * freedom, rel=4 * standard_error + bias, abs=1e-10)
 
 
