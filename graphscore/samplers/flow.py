@@ -54,8 +54,8 @@ class HeunSampler(Sampler):
     step, and with the levels ``l = std / alpha`` and ``r = l_s / l_t`` both end at
     ``x_s / alpha_s = r x_t / alpha_t + (1 - r) x0``. Here x0 is the mean of the posterior means at ``t`` and at the
     predicted ``s``. There it is the slopes ``(x / alpha - x0_hat) / l`` that are averaged, which gives
-    ``x0 = x0_t + (x0_s - x0_t) / (2 r)``: a correction 1 / r times as large. Both are of order 2. With long steps,
-    where r is small, theirs was the more accurate on images; here the correction stays bounded.
+    ``x0 = x0_t + (x0_s - x0_t) / (2 r)``: a correction 1 / r times as large. Both are of order 2. They differ with
+    long steps, where r is small: there it depends on the data and the network which is the more accurate.
 
     References:
         Lu et al. (2022), DPM-Solver++: fast solver for guided sampling of diffusion probabilistic models, section 4
