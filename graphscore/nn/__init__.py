@@ -6,12 +6,14 @@ from graphscore.nn.backbone import Backbone
 from graphscore.nn.chiral_transformer import ChiralTransformer, CrossProductBlock
 from graphscore.nn.convolution import EquivariantConvolution
 from graphscore.nn.edge_geometry import EdgeGeometry
+from graphscore.nn.edge_heads import EdgeHeads
 from graphscore.nn.edge_sets import gather_or_fill, hop_edges, match_edges, merge_edges
 from graphscore.nn.edges import Edges
 from graphscore.nn.egnn import EGNN, EGNNLayer
 from graphscore.nn.embeddings import GaussianFourierEmbedding, SinusoidalEmbedding
 from graphscore.nn.encodings import flip_signs, laplacian_encoding, random_walk_encoding
 from graphscore.nn.equivariant_transformer import EquivariantTransformer, EquivariantTransformerLayer
+from graphscore.nn.graph_heads import GraphHeads
 from graphscore.nn.messages import GatedMessages
 from graphscore.nn.neighbors import NEIGHBORS, Neighbors, complete_edges, knn_edges, radius_edges
 from graphscore.nn.norms import AdaptiveLayerNorm, EquivariantLayerNorm
@@ -43,6 +45,7 @@ __all__ = [
     "CrossProductBlock",
     "EGNNLayer",
     "EdgeGeometry",
+    "EdgeHeads",
     "Edges",
     "EquivariantAttention",
     "EquivariantConvolution",
@@ -54,6 +57,7 @@ __all__ = [
     "GatedMessages",
     "GaussianBasis",
     "GaussianFourierEmbedding",
+    "GraphHeads",
     "IrrepsReadout",
     "ModuleBackbone",
     "Neighbors",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import jvp, vmap
 from torch.testing import assert_close
 from torch_geometric.data import Batch, Data
 
@@ -147,6 +148,39 @@ def test_no_value_on_a_device_is_waited_for(network):
     assert {name: value.shape for name, value in outputs.items()} == {name: batch[name].shape for name in FIELDS}
     with pytest.raises(RuntimeError, match="meta"):
         bool((outputs["pos"] > 0).all())
+
+
+def test_many_values_at_once_and_derivatives_in_forward_mode():
+    network, batch, levels = make_network(), make_batch((4, 3)), noise_levels(2)
+    generator = torch.Generator().manual_seed(0)
+    fields = {name: batch[name] for name in FIELDS}
+    many = {k: v + torch.randn(3, *v.shape, generator=generator, dtype=torch.float64) for k, v in fields.items()}
+
+    def outputs(values: dict[str, Tensor]) -> dict[str, Tensor]:
+        return network(replace(batch, values), levels)
+
+    together = vmap(outputs)(many)
+    for number in range(3):
+        one = outputs({name: value[number] for name, value in many.items()})
+        assert_close({name: value[number] for name, value in together.items()}, one, rtol=0, atol=1e-12)
+    direction = {name: value[0] for name, value in many.items()}
+    _, derivative = jvp(outputs, (fields,), (direction,))
+    ends = [outputs({k: v + step * direction[k] for k, v in fields.items()}) for step in (1e-6, -1e-6)]
+    for name in FIELDS:
+        assert_close(derivative[name], (ends[0][name] - ends[1][name]) / 2e-6, rtol=1e-6, atol=1e-6)
+
+
+def test_bfloat16_autocast_is_close_and_trains():
+    network, batch = make_network().float(), make_batch()
+    values = {name: value for name, value in batch.to_dict().items() if isinstance(value, Tensor)}
+    batch = replace(batch, {name: value.float() for name, value in values.items() if value.is_floating_point()})
+    expected = network(batch, noise_levels(7).float())
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = network(batch, noise_levels(7).float())
+    for name, value in outputs.items():
+        assert (value.float() - expected[name]).norm() < 5e-2 * expected[name].norm(), name
+    sum(value.float().square().sum() for value in outputs.values()).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
 
 
 def reversed_values(batch: Batch, values: Tensor) -> Tensor:
