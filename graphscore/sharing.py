@@ -78,7 +78,7 @@ def share(
         ChildProcessError: If a worker ends before its time.
     """
     numbers, threads = list(range(len(pieces))), torch.get_num_threads()
-    if workers is None and threads * least * 4 > sum(costs):
+    if workers is None and 4 * least > sum(costs):
         workers = 1
     if len(pieces) < 2 or workers == 1 or (workers is None and threads == 1):
         return Shared([numbers], [work(pieces, progress)], 1)

@@ -78,7 +78,7 @@ def test_workers_are_started_where_that_pays(monkeypatch: pytest.MonkeyPatch, he
 
 def test_too_little_work_is_not_even_measured(monkeypatch: pytest.MonkeyPatch):
     clock = Clock(monkeypatch, 100.0, 100.0)
-    assert share(clock, range(10), [1.0] * 10, None, least=1.0).tasks == [list(range(10))]
+    assert share(clock, range(10), [1.0] * 10, None, least=3.0).tasks == [list(range(10))]
     assert share(clock, range(10), [1.0] * 10, 1).tasks == [list(range(10))] and not clock.shared
     assert share(clock, range(10), [1.0] * 10, 2).workers == 2 and len(clock.done) == 20
     assert share(clock, [], [], 2).results == [[]]
