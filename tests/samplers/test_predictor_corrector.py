@@ -81,7 +81,7 @@ def test_from_level_to_level_samples_are_scaled_as_the_data_are(process):
     """Where all data are one point m and nothing is drawn, ``alpha m`` stays ``alpha m``."""
     sde = SDES[process]()
     model, grid = GaussianScore(ForwardProcess({Field("pos"): sde}), mean=2.0, std=0.0), times.linear_grid(3, start=0.9)
-    sampler, batch = AnnealedLangevinSampler(model, grid, num_corrections=2), ragged_batch([1], dim=1)
+    sampler, batch = AnnealedLangevinSampler(model, grid), ragged_batch([1], dim=1)
     start = replace(batch, {"pos": torch.full_like(batch.pos, 2 * float(sde.alpha(grid[0])))})
     end = sampler.integrate(start, OneDraw(-1)).pos
     assert float(end) == pytest.approx(2 * float(sde.alpha(grid[-1])), rel=1e-12)
