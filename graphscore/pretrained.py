@@ -15,6 +15,7 @@ from torch.nn.modules.module import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
+from torch.overrides import TorchFunctionMode
 
 from graphscore.build import build_model
 from graphscore.components import component_names
@@ -110,9 +111,18 @@ def _check_sizes(config: Config, state: Mapping[str, Tensor], problem: str) -> N
         if number > most:
             raise ValueError(f"{problem}: {key} is {number}, but all tensors together have {most} entries at most")
     network = config.network.model_copy(update={"neighbors": None})  # they have no tensors, and are tried out at once
-    with torch.device("meta"), _at_most(20 * len(state) + 1000, problem):
+    with torch.device("meta"), _NothingDrawn(), _at_most(20 * len(state) + 1000, problem):
         model = build_model(config.model_copy(update={"network": network}))
     _check_tensors(model.state_dict(), state, problem)
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves parameters without memory as they are: to draw them there, PyTorch loads its compiler, for seconds."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if getattr(func, "__module__", "") == nn.init.__name__:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _integers(value: Any, key: str) -> Iterator[tuple[str, int]]:
