@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from pathlib import Path
 
 # One thread for each process of the tests and for those that they start, before the libraries look. Sums over threads
@@ -29,6 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)  # where a plugin has imported torch before
+    # What a script runs in the background ignores Ctrl-C, and so would the programs that are interrupted here.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--ops-backend") == "scatter":
         try:
             import torch_scatter  # noqa: F401
