@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from graphscore.startup import let_waiting_threads_sleep
+
 USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
 
 
@@ -19,6 +21,7 @@ def main() -> None:
     """Run the command line; errors are one sentence on stderr and exit code 2, with a traceback only on ``--debug``."""
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    let_waiting_threads_sleep()
     try:
         from graphscore.cli.app import app
 
