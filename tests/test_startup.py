@@ -1,8 +1,9 @@
-"""Modules that are loaded when they are used, and not before."""
+"""What happens before PyTorch is loaded, and what needs no PyTorch at all."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import graphscore
-from graphscore.startup import postponed
+from graphscore.startup import SPINS, let_waiting_threads_sleep, postponed
 
 
 def test_a_postponed_module_is_loaded_once_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -52,6 +53,21 @@ AT_ONCE = {
 }
 
 
+def run_fresh(program: str, folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Runs a program in a new interpreter, where nothing is loaded yet."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    environment = clean | variables | {"PYTHONPATH": str(Path(graphscore.__file__).parents[1])}
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+        check=False,
+    )
+
+
 def test_help_and_wrong_names_need_no_pytorch(tmp_path: Path):
     program = f"""
 import contextlib, io, sys
@@ -68,13 +84,24 @@ for command, word in {AT_ONCE!r}.items():
     assert word in printed.getvalue(), (command, printed.getvalue())
 """
     (tmp_path / "a.docx").write_text("CCO")
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(graphscore.__file__).parents[1])},
-        timeout=60,
-        check=False,
-    )
+    result = run_fresh(program, tmp_path, {})
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "spins"), [({}, SPINS), ({"GOMP_SPINCOUNT": "77"}, 77)], ids=["as shipped", "spins given"]
+)
+def test_pytorch_loads_with_threads_that_sleep_soon_unless_told_otherwise(tmp_path, variables, spins):
+    program = "import graphscore.startup\ngraphscore.startup.let_waiting_threads_sleep()\nimport torch"
+    result = run_fresh(program, tmp_path, variables | {"OMP_DISPLAY_ENV": "verbose"})  # it prints what it has read
+    found = re.search(r"GOMP_SPINCOUNT = '(\d+)'", result.stderr)
+    if found is None:
+        pytest.skip("this PyTorch does not come with GNU OpenMP")
+    assert int(found[1]) == spins
+
+
+@pytest.mark.parametrize("variable", ["OMP_WAIT_POLICY", "OMP_NUM_THREADS"])
+def test_whoever_says_how_threads_wait_or_how_many_there_are_is_left_alone(monkeypatch, variable):
+    monkeypatch.setattr(os, "environ", {variable: "1"})
+    let_waiting_threads_sleep()
+    assert os.environ == {variable: "1"}
