@@ -27,7 +27,7 @@ class Prepared(NamedTuple):
     Attributes:
         keeps_memory: Whether freed memory now stays with the process.
         medium_products: Whether float32 products now run at PyTorch's precision ``"medium"``.
-        hint: What the user may do about other processes; ``None`` if nothing.
+        hint: What was done about other processes, or what the user may do; ``None`` if nothing.
     """
 
     keeps_memory: bool
@@ -45,8 +45,8 @@ def prepare(medium_products: bool = False, spare_cores: bool = False) -> Prepare
         medium_products: Whether also to set ``torch.set_float32_matmul_precision("medium")`` where that is exact, see
             :func:`exact_medium_products`. Worth it for networks some 256 channels wide. Narrow ones on batches of
             changing sizes get slower: oneDNN compiles and keeps a kernel for each new shape of a product.
-        spare_cores: Whether to compute on no more threads than other processes leave cores for, instead of giving the
-            hint. Nothing is done where ``OMP_NUM_THREADS`` is set.
+        spare_cores: Whether to compute on no more threads than other processes leave cores for at this moment; the hint
+            then tells. Nothing is done where ``OMP_NUM_THREADS`` is set.
 
     Returns:
         What was done, and the hint.
@@ -54,8 +54,13 @@ def prepare(medium_products: bool = False, spare_cores: bool = False) -> Prepare
     # First, since threads that have just computed still count as running.
     hint = busy_hint()
     if hint is not None and spare_cores and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(_spare_threads(torch.get_num_threads(), os.cpu_count() or 1, _busy_cores() or 0.0))
-        hint = None
+        before, cores, busy = torch.get_num_threads(), os.cpu_count() or 1, _busy_cores() or 0.0
+        spare = _spare_threads(before, cores, busy)
+        torch.set_num_threads(spare)
+        hint = (
+            f"other processes keep about {min(busy, cores):.1f} of {cores} cores busy: computing on {spare} of "
+            f"{before} threads; OMP_NUM_THREADS sets another number"
+        )
     keeps, exact = keep_freed_memory(), medium_products and exact_medium_products()
     if exact:
         torch.set_float32_matmul_precision("medium")

@@ -172,7 +172,7 @@ def test_a_hint_is_given_where_threads_outnumber_the_cores_left(threads, cores, 
 
 
 @pytest.mark.parametrize(("variable", "threads"), [(None, 3), ("4", None)])
-def test_fewer_threads_instead_of_the_hint_unless_somebody_chose_their_number(variable, threads, monkeypatch):
+def test_fewer_threads_are_taken_and_told_unless_somebody_chose_their_number(variable, threads, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     monkeypatch.setattr(runtime, "_busy_cores", lambda: 1.0)
@@ -181,8 +181,9 @@ def test_fewer_threads_instead_of_the_hint_unless_somebody_chose_their_number(va
         monkeypatch.setenv("OMP_NUM_THREADS", variable)
     chosen: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
-    assert runtime.prepare().hint and not chosen
-    assert (runtime.prepare(spare_cores=True).hint is None) == (threads is not None)
+    assert runtime.prepare().hint.endswith("set OMP_NUM_THREADS=3") and not chosen
+    hint = runtime.prepare(spare_cores=True).hint
+    assert ("computing on 3 of 4 threads" in hint) == (threads is not None)
     assert chosen == ([] if threads is None else [threads])
 
 

@@ -57,12 +57,12 @@ Overrides = Annotated[
 ]
 
 
-def _prepare(spare_cores: bool = False) -> None:
+def _prepare() -> None:
     """Set up the process, of which the command is master, for training and sampling."""
     from graphscore.runtime import prepare
 
-    if hint := prepare(spare_cores=spare_cores).hint:
-        console.print(f"Hint: {hint}")
+    if hint := prepare(spare_cores=True).hint:
+        console.print(f"Hint: {hint}", soft_wrap=True)
 
 
 @app.command()
@@ -98,14 +98,13 @@ def train(
     init: Annotated[
         Path | None, typer.Option(help="Start from the weights of a model.safetensors, or of the folder of a run.")
     ] = None,
-    trust: Trusted = None,
 ) -> None:
     """Train a model."""
     from graphscore.cli.checks import check_files
     from graphscore.config import load_config
     from graphscore.data.sources import find_files
 
-    settings = load_config(config, changes or ()).trusting(trust or ())
+    settings = load_config(config, changes or ())
     check_files(checkpoint=init)
     if data is not None:
         find_files(data)
@@ -116,7 +115,8 @@ def train(
     path, dataset = run(settings if data is None else settings.with_file(data), out, resume=resume, init=init)
     if failures := getattr(dataset, "failures", []):
         console.print(f"{len(failures)} records were not used; {out / SKIPPED_FILE} says why")
-    console.print(f"Wrote {path}; sample from it by: graphscore sample --checkpoint {path} ...")
+    own = "".join(f" --trust {module}" for module in sorted({name.partition(":")[0] for name in settings.trust.names}))
+    console.print(f"Wrote {path}; sample from it by: graphscore sample --checkpoint {path}{own} ...", soft_wrap=True)
 
 
 @app.command()
@@ -177,7 +177,7 @@ def sample(
         device=device,
     )
     job = FileJob(read_inputs(smiles or [], inputs), out, request, checkpoint, report, trajectory, trust or ())
-    _prepare(spare_cores=True)
+    _prepare()
     with Counter(console, "sampling", waits=True) as progress:
         result = job.run(progress)
     show_sampled(console, result)
@@ -282,7 +282,7 @@ def benchmark(
         workers=workers,
         device=device,
     )
-    _prepare(spare_cores=True)
+    _prepare()
     with (
         Counter(console, "sampling", waits=True) as sampling,
         Counter(console, "evaluating", waits=True) as evaluating,

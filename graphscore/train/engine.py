@@ -109,8 +109,8 @@ class _Module(pl.LightningModule):
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
         # Here and not at the end of the batch, where the checkpoint has already been written.
-        self.ema.update(self.task.model, self.global_step - 1)
-        if (self.global_step + 1) % _LOOK_EVERY == 0:  # this step is not counted yet
+        self.ema.update(self.task.model, self.global_step)  # this step is not counted yet
+        if (self.global_step + 1) % _LOOK_EVERY == 0:
             self.check_finite()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

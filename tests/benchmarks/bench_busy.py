@@ -57,16 +57,15 @@ def main() -> None:
     parser.add_argument("--spins", nargs="*", default=[], help="values of GOMP_SPINCOUNT to measure too")
     arguments = parser.parse_args()
     variants = VARIANTS | {f"{spins} spins": {"GOMP_SPINCOUNT": spins} for spins in arguments.spins}
-    print(f"{arguments.steps} steps on {os.cpu_count()} cores; median seconds of {arguments.rounds}, and each")
+    print(f"{arguments.steps} steps on {os.cpu_count()} cores; seconds of each run, then medians")
     for num in arguments.busy:
         seen: dict[str, list[float]] = {name: [] for name in variants}
         with beside(num):
             for _ in range(arguments.rounds):
                 for name, variables in variants.items():
                     seen[name].append(train(arguments.steps, variables))
-        for name, seconds in seen.items():
-            each = " ".join(f"{value:.1f}" for value in seconds)
-            print(f"beside {num}  {name:16}{median(seconds):8.1f}   {each}", flush=True)
+                    print(f"beside {num}  {name:16}{seen[name][-1]:8.1f}", flush=True)
+        print(f"beside {num}, medians: " + ", ".join(f"{name} {median(times):.1f}" for name, times in seen.items()))
 
 
 if __name__ == "__main__":

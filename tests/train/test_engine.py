@@ -224,6 +224,15 @@ def test_in_tfloat32_cuda_may_round_products_during_the_fit_alone(tmp_path, monk
     assert seen == [True, False] and not torch.backends.cuda.matmul.allow_tf32
 
 
+def test_the_first_step_counts_as_the_first_for_the_average(tmp_path):
+    task = make_task()
+    start = [p.detach().clone() for p in task.model.parameters()]
+    average = fit(task, config(max_steps=1), make_graphs(7), [], tmp_path, progress=False, trainer_options=OPTIONS)
+    # The decay of the first update is 1 / 10.
+    for before, after, mean in zip(start, task.model.parameters(), average.parameters(), strict=True):
+        torch.testing.assert_close(mean, 0.1 * before + 0.9 * after.detach())
+
+
 def test_training_lowers_the_loss_and_moves_the_average_behind_the_weights(tmp_path):
     graphs = make_graphs(8)
     task = make_task()
