@@ -86,14 +86,14 @@ def test_what_a_run_folder_holds_is_not_followed_when_it_is_resumed_or_started_f
 
 def test_training_with_a_component_of_ones_own_says_how_to_sample(run, tmp_path, monkeypatch, few_molecules):
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "own", raising=False)
-    Path("own.py").write_text("from graphscore.nn import EGNN\n\nclass Net(EGNN):\n    pass\n")
-    backbone = "{name: own:Net, hidden_channels: 8, num_layers: 1, edge_channels: 8, cond_channels: 8}"
+    Path("own_network.py").write_text("from graphscore.nn import EGNN\n\nclass Net(EGNN):\n    pass\n")
+    backbone = "{name: own_network:Net, hidden_channels: 8, num_layers: 1, edge_channels: 8, cond_channels: 8}"
     tiny = [f"network.backbone={backbone}", "training.max_steps=1", "training.batch_size=2", "sampling.num_steps=2"]
     command = ["train", "--config", "small-molecules", *few_molecules, "--out", "run"]
     trained = run(*command, *[word for setting in tiny for word in ("--set", setting)])
     assert trained.code == 0, trained.err
     typed = trained.out.partition("sample from it by: graphscore ")[2].partition(" ...")[0].split()
-    assert typed[0] == "sample" and typed[-2:] == ["--trust", "own"]
+    assert typed[0] == "sample" and typed[-2:] == ["--trust", "own_network"]
     assert run(*typed, "CCO", "--out", "x.sdf").code == 0
     assert run(*typed[:-2], "CCO", "--out", "y.sdf").code == 2
+    del sys.modules["own_network"]
