@@ -13,9 +13,9 @@ from types import ModuleType
 # Half of the time that PyTorch Geometric takes to import goes into these, of which sampling needs nothing.
 SLOW = ("torch._dynamo", "torch_geometric.datasets")
 
-# Turns of the loop in which a thread of GNU OpenMP waits for others before it sleeps: hundredths of a millisecond.
+# Turns of the loop in which a thread of GNU OpenMP waits for others before it sleeps: some 0.1 ms.
 # 300,000 is its own choice. Measured by tests/benchmarks/bench_busy.py.
-SPINS = 3_000
+SPINS = 10_000
 
 
 def let_waiting_threads_sleep() -> None:
