@@ -13,8 +13,8 @@ from types import ModuleType
 # Half of the time that PyTorch Geometric takes to import goes into these, of which sampling needs nothing.
 SLOW = ("torch._dynamo", "torch_geometric.datasets")
 
-# Turns of the loop in which a thread of GNU OpenMP waits for others before it sleeps: some 0.1 ms.
-# 300,000 is its own choice. Measured by tests/benchmarks/bench_busy.py.
+# Turns of the loop in which a thread of GNU OpenMP waits for others before it sleeps, some 0.1 ms; 300,000 is its own
+# choice. Measured by tests/benchmarks/bench_busy.py.
 SPINS = 10_000
 
 
