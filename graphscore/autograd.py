@@ -63,7 +63,7 @@ def check_differentiable(module: nn.Module) -> None:
 
 
 class TensorMemo(Generic[Value]):
-    """What was computed from some tensors: the same again while they are the same objects and nobody changed them.
+    """Memo of results computed from tensors: the same again while they are the same objects and nobody changed them.
 
     Entries live as long as the first tensor. Tensors made inside ``torch.inference_mode()`` do not tell whether they
     were changed: of those nothing is kept. Copies and pickles of a memo are empty.

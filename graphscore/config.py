@@ -161,7 +161,7 @@ class Config(_Strict):
 
     @property
     def trust(self) -> Trust:
-        """What import paths may be followed to build its components."""
+        """Trust in import paths: those that may be followed to build its components."""
         return self._trust
 
     def trusting(self, items: Trusted) -> Config:

@@ -199,7 +199,7 @@ class _Row(NamedTuple):
 
 @dataclass(frozen=True)
 class _Evaluation:
-    """What is done with molecules; of methods whose conformers are there already, only the name is known."""
+    """Evaluation of molecules, as work for processes; methods whose conformers are there already have a name alone."""
 
     methods: Mapping[str, Maker | None]
     measures: Measures

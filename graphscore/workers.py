@@ -33,7 +33,7 @@ Progress = Callable[[int, int], None]
 
 
 class Work(Protocol[Piece, Answer]):
-    """What is done with pieces of work: a function, or an object that can be pickled with all that it needs."""
+    """Function of pieces of work, or an object that can be pickled with all that it needs."""
 
     def __call__(self, pieces: Sequence[Piece], progress: Progress | None = None) -> Answer:
         """Do some of the work.

@@ -1,4 +1,4 @@
-"""Whether a graph from a file fits together: its edges name its nodes, and its attributes have a row for each."""
+"""Checks of graphs from files: edges name nodes that are there, and attributes have a row for each node or edge."""
 
 from __future__ import annotations
 

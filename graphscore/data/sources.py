@@ -1,4 +1,4 @@
-"""What is to be read, found and checked before anything is read: neither takes PyTorch, whose import takes seconds."""
+"""Search and checks of input files before they are read, without PyTorch, whose import takes seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FOLDER_EXTENSIONS = (".sdf", ".mol", ".xyz")
 
 
 def check_source(smiles: Sequence[str], path: Path | None) -> None:
-    """Check what is to be read: SMILES strings or the name of a file.
+    """Check SMILES strings, or the name of a file, before they are read.
 
     Args:
         smiles: SMILES strings, of which one at least must be possible.

@@ -127,4 +127,4 @@ WRITERS: dict[str, tuple[Callable[[Data], Any], Callable[[list[Any], Path], None
     ".xyz": (_xyz, _save_text),
     ".pt": (_pt, _save_pt),
 }
-"""How to make the record of a graph, and how to save records, by extension."""
+"""Writers by extension: a function that makes the record of a graph, and one that saves records."""
