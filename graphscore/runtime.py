@@ -97,6 +97,11 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device("cuda", int(number)) if colon else torch.device("cuda")
 
 
+def describe_device(device: torch.device) -> str:
+    """Name a device, and of a GPU its kind."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+
+
 def keep_freed_memory() -> bool:
     """Let the allocator keep what is freed, so that large tensors of the next step find memory that is there already.
 

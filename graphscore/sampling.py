@@ -22,9 +22,10 @@ from graphscore.guidance import EnergyGuidance, Inpainting, Repulsion
 from graphscore.pretrained import asked_by, load_model
 from graphscore.registry import Trusted
 from graphscore.request import Request
-from graphscore.runtime import choose_device
+from graphscore.runtime import choose_device, describe_device
 from graphscore.sampled import Sampled
 from graphscore.sharing import share
+from graphscore.train.checkpoint import find_checkpoint
 
 POS = "pos"
 MASK, POSITIONS = "fixed", "fixed_pos"
@@ -49,7 +50,7 @@ class Session:
 
     def __init__(self, checkpoint: Path, request: Request, trust: Trusted = ()) -> None:
         started = time.perf_counter()
-        self.checkpoint = checkpoint / "model.safetensors" if checkpoint.is_dir() else checkpoint
+        self.checkpoint = find_checkpoint(checkpoint)
         self.request = request
         self.device = choose_device(request.device)
         self.model, config, info = load_model(checkpoint, trust)
@@ -98,7 +99,7 @@ class Session:
             "energy_rank": request.energy_rank,
             "diverse": request.diverse,
             "fix": None if (held := request.fragment) is None else {"smarts": held.smarts, "from": held.source},
-            "device": _name(self.device),
+            "device": describe_device(self.device),
             "checkpoint": str(self.checkpoint),
             "sha256": hashlib.sha256(self.checkpoint.read_bytes()).hexdigest(),
             "versions": versions,
@@ -220,11 +221,6 @@ class Session:
             if "energy" in sample:
                 sample.relative_energy = sample.energy - ranked[0].energy
         return ranked, result.notes
-
-
-def _name(device: torch.device) -> str:
-    """The device, and of a GPU its kind."""
-    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
 def _accepted(sample: Data) -> bool:

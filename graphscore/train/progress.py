@@ -9,6 +9,8 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from graphscore.runtime import describe_device
+
 # Reading the loss waits for the device: every so many steps is often enough for eyes.
 _STEPS_PER_LOOK = 20
 
@@ -53,8 +55,6 @@ class ProgressLine:
 
 
 def _describe(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
     if device.type == "cpu":
         return "the CPU" if torch.cuda.is_available() else "the CPU: there is no CUDA GPU"
-    return str(device)
+    return describe_device(device)
