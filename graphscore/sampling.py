@@ -25,6 +25,7 @@ from graphscore.request import Request
 from graphscore.runtime import choose_device, describe_device
 from graphscore.sampled import Sampled
 from graphscore.sharing import share
+from graphscore.templates import inputs_of, without_measurements
 from graphscore.train.checkpoint import find_checkpoint
 
 POS = "pos"
@@ -188,7 +189,7 @@ class Session:
             result.samples[number], found = self._refined(samples, held)
             if samples and not result.samples[number]:
                 result.failures[number] = "; ".join(found)
-            notes.append(found)
+            notes.append([*self._left_behind(items[number]), *found])
             rounds.relaxed(len(samples))
         seconds = {
             "sample": sampled - started - finish.seconds,
@@ -197,6 +198,12 @@ class Session:
         }
         evaluations = sum(calls) / max(1, sum(map(len, result.samples)))
         return Sampled(result.samples, result.failures, notes, evaluations, seconds)
+
+    def _left_behind(self, item: Data) -> list[str]:
+        """A note on what an input has and its samples have not, if there is anything."""
+        kept = {*without_measurements(item, inputs_of(self.model)).keys(), *self.model.fields}
+        left = [key for key in item.keys() if key not in kept]  # noqa: SIM118 (not a dict)
+        return [f"measured for other coordinates, and not passed on: {', '.join(sorted(left))}"] if left else []
 
     def _seen(self, item: Data) -> Data:
         """What the network sees of a graph."""

@@ -276,3 +276,11 @@ def test_what_leaves_hydrogens_out_is_known_by_the_object_not_by_its_name(confor
         assert torch.equal(one.pos, other.pos)
     made = generate_conformers("CCO", 2, checkpoint=tmp_path, trust=[MoleculeGraph])
     assert made.mols[0] is not None and made.mols[0].GetNumConformers() == 2
+
+
+def test_what_an_input_has_of_other_coordinates_is_not_passed_on_and_said(conformer_checkpoint: Path):
+    old = data_from_mol(embed(mol_from_smiles("CCO"), 1, 0))
+    old.energy, old.forces = -3.5, torch.ones_like(old.pos)
+    result = Session(conformer_checkpoint, Request())([old, data_from_smiles("CCN")])
+    assert result.notes == [["measured for other coordinates, and not passed on: energy, forces"], []]
+    assert not {"energy", "forces"} & set(result.samples[0][0].keys())
