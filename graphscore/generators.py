@@ -104,7 +104,7 @@ class GraphGenerator:
         if self.num_draws >= 2**16:
             raise ValueError("The generator is used up after 65536 draws; go on with another stream")
         self.seeds = self.seeds.to(index.device)
-        local = _places(index, num_graphs)
+        local = places(index, num_graphs)
         pairs = (width + 1) // 2
         element = local[:, None] * pairs + torch.arange(pairs, device=index.device)
         seeds = self.seeds[index, None]
@@ -118,8 +118,8 @@ class GraphGenerator:
         return normal[:, :width].to(dtype)
 
 
-def _places(index: Tensor, num_graphs: int) -> Tensor:
-    """Number each row among those of its graph, shape ``[N]``."""
+def places(index: Tensor, num_graphs: int) -> Tensor:
+    """Number each row among those of its graph, shape ``[N]``, for rows of the graphs ``index`` in any order."""
     order = index.argsort(stable=True)
     rising = index[order]
     starts = torch.searchsorted(rising, torch.arange(num_graphs, device=index.device))

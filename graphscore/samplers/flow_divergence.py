@@ -15,6 +15,7 @@ from torch_geometric.data import Batch
 
 from graphscore import ops
 from graphscore.denoiser import ScoreModel
+from graphscore.generators import places
 from graphscore.samplers.adaptive import StraightFlow
 from graphscore.samplers.runge_kutta import State
 
@@ -61,7 +62,7 @@ class FlowDivergence:
         self._num_graphs = batch.num_graphs
         self._fields = model.process.fields
         self._flow = StraightFlow(model, batch)
-        self._place = {name: _places(index, self._num_graphs) for name, index in self._flow.index.items()}
+        self._place = {name: places(index, self._num_graphs) for name, index in self._flow.index.items()}
         self._kept: list[_Pass] | None = None
         if not _can_be_copied(batch):
             self._kept = list(self._in_place())
@@ -150,13 +151,6 @@ class FlowDivergence:
                 directions[name] = torch.where(moved[index][:, None], vector, 0)
             column = torch.zeros_like(number) if self._directions is None else number
             yield _Pass(flow, graph, rows, first, [(directions, column)])
-
-
-def _places(index: Tensor, num_graphs: int) -> Tensor:
-    """Place of each row among those of its graph, for rows that belong to the graphs ``index``."""
-    counts, order = ops.count(index, num_graphs), index.argsort(stable=True)
-    local = torch.arange(len(index), device=index.device) - (counts.cumsum(0) - counts)[index[order]]
-    return torch.empty_like(index).scatter(0, order, local)
 
 
 def _rows_of(graphs: Tensor, index: Tensor, num_graphs: int) -> Tensor:
