@@ -39,8 +39,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         run("--help")
-        from graphscore.baselines import etkdg
         from graphscore.data import read, write
+        from graphscore.molecules.baselines import etkdg
 
         write([item for smiles in ("CCO", "CCN", "CC=O", "CCF") for item in etkdg(smiles, 2, 0)], Path("data.sdf"))
         settings = [word for setting in TINY for word in ("--set", setting)]

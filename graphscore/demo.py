@@ -26,7 +26,7 @@ from graphscore.viz.clouds import cloud_picture
 from graphscore.viz.curves import loss_curve
 
 if TYPE_CHECKING:
-    from graphscore.viz.conformers import PageRow
+    from graphscore.molecules.show.conformers import PageRow
 
 Say = Callable[[str], None]
 METHODS = {"model": "trained model", "untrained": "untrained network", "etkdg": "RDKit ETKDGv3"}
@@ -104,9 +104,9 @@ def run_demo(config: Config, out: Path, *, num_groups: int = 60, progress: bool 
 def _report_molecules(
     groups: Sequence[list[Data]], samples: dict[str, list[list[Data]]], out: Path, seed: int
 ) -> tuple[dict[str, Any], dict[str, Path]]:
-    from graphscore.metrics.conformers import evaluate_conformers
-    from graphscore.metrics.geometry import bond_length_deviation
-    from graphscore.viz.conformers import conformer_page, conformer_picture
+    from graphscore.molecules.metrics.conformers import evaluate_conformers
+    from graphscore.molecules.metrics.geometry import bond_length_deviation
+    from graphscore.molecules.show.conformers import conformer_page, conformer_picture
 
     etkdg = [_etkdg(group[0], 2 * len(group), seed) for group in groups]
     scores = {}
@@ -134,8 +134,8 @@ def _report_molecules(
 
 def _page_row(references: Sequence[Data], drawn: Sequence[Data]) -> PageRow:
     """Show a molecule by the pair of reference and sample that are closest; its other samples follow."""
-    from graphscore.metrics.conformers import rmsd_matrix
-    from graphscore.viz.conformers import PageRow
+    from graphscore.molecules.metrics.conformers import rmsd_matrix
+    from graphscore.molecules.show.conformers import PageRow
 
     distances = rmsd_matrix(references, drawn)
     closest = int(distances.min(axis=1).argmin()) if drawn else 0
@@ -159,7 +159,7 @@ def _report_clouds(
 
 def _etkdg(template: Data, num: int, seed: int) -> list[Data]:
     """RDKit's own conformers of a molecule, not refined by a force field; fewer where it could not make them."""
-    from graphscore.baselines import etkdg
+    from graphscore.molecules.baselines import etkdg
 
     try:
         return etkdg(template.smiles, num, seed)

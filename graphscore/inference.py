@@ -20,7 +20,7 @@ from graphscore.sampled import Sampled
 from graphscore.sampling import POS, Session
 
 if TYPE_CHECKING:  # only molecules need RDKit
-    from graphscore.fragments import Fragment
+    from graphscore.molecules.fragments import Fragment
 
 
 def read_inputs(smiles: Sequence[str], path: Path | None) -> ReadResult:
@@ -41,14 +41,14 @@ def read_fragment(smarts: str | None, template: Path | None) -> Fragment | None:
     """Read which atoms are to be held where, if any.
 
     Raises:
-        ValueError: If one is given without the other, or as for :meth:`graphscore.fragments.Fragment.read`.
+        ValueError: If one is given without the other, or as for :meth:`graphscore.molecules.fragments.Fragment.read`.
         FileNotFoundError: If there is no such file.
     """
     if smarts is None and template is None:
         return None
     if smarts is None or template is None:
         raise ValueError("--fix SMARTS and --from FILE belong together: which atoms are held, and where they are")
-    from graphscore.fragments import Fragment
+    from graphscore.molecules.fragments import Fragment
 
     return Fragment.read(smarts, template)
 
@@ -64,7 +64,8 @@ class FileJob:
         request: What is asked of the model.
         checkpoint: Model file or folder of a run; by default the weights that come with the package.
         report: File of the report, ``*.json``; by default beside the output, ``<out>.report.json``.
-        trajectory: File ``*.sdf`` for the steps of all samples, see :class:`~graphscore.trajectory.Trajectories`.
+        trajectory: File ``*.sdf`` for the steps of all samples, see
+            :class:`~graphscore.molecules.trajectory.Trajectories`.
         trust: For models with components of one's own, see :func:`graphscore.pretrained.load_model`.
 
     Raises:
@@ -93,7 +94,7 @@ class FileJob:
                 file = out if trajectory is None else trajectory
                 raise ValueError(f"{file} takes molecules, but input {number} has no `z` and `bond`; write a .pt file")
         if checkpoint is None:
-            from graphscore.conformers import shipped_checkpoint
+            from graphscore.molecules.conformers import shipped_checkpoint
 
             checkpoint = shipped_checkpoint()
         self.session = Session(checkpoint, request, trust)
@@ -127,7 +128,7 @@ class FileJob:
     def _run(self, progress: Progress | None, written: list[Path]) -> dict[str, Any]:
         items, trace = self.inputs.items, None
         if self.trajectory is not None:
-            from graphscore.trajectory import Trajectories
+            from graphscore.molecules.trajectory import Trajectories
 
             trace = Trajectories(dict((field.name, sde) for field, sde in self.session.model.process)[POS])
         result = self.session(items, progress, trace)
@@ -205,7 +206,7 @@ def _count_wrong_stereo(samples: Sequence[Data]) -> int:
     """How many samples have another stereochemistry than their SMILES."""
     if not samples or not is_molecule(samples[0]):
         return 0
-    from graphscore.metrics.stereo import is_as_asked
+    from graphscore.molecules.metrics.stereo import is_as_asked
 
     return sum(not is_as_asked(sample) for sample in samples)
 

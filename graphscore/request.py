@@ -10,7 +10,7 @@ from graphscore.generate import check_request
 from graphscore.sharing import check_workers
 
 if TYPE_CHECKING:  # only molecules need RDKit
-    from graphscore.fragments import Fragment
+    from graphscore.molecules.fragments import Fragment
 
 REFINEMENTS = ("none", "mmff")
 RETRIES = 3

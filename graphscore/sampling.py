@@ -126,7 +126,7 @@ class Session:
         """Sample graphs.
 
         Args:
-            items: Graphs; molecules in the layout of :mod:`graphscore.data.molecules` where molecules are asked for.
+            items: Graphs; molecules in the layout of :mod:`graphscore.molecules.graph` where molecules are asked for.
             progress: Called with (samples done, samples in all); twice as many if they are relaxed too.
             trace: See :func:`graphscore.generate.generate`; what is traced is not shared among workers.
             nums: Samples of each graph; by default as many of each as requested.
@@ -218,7 +218,7 @@ class Session:
         relax = self.request.refine == "mmff"
         if not (relax or self.request.energy_rank):
             return samples, []
-        from graphscore.refinement import rank, refine
+        from graphscore.molecules.forcefield import rank, refine
 
         result = refine(samples, relax, held)
         if not self.request.energy_rank:
@@ -233,7 +233,7 @@ class Session:
 def _accepted(sample: Data) -> bool:
     if not is_molecule(sample):
         return True
-    from graphscore.metrics.stereo import is_as_asked
+    from graphscore.molecules.metrics.stereo import is_as_asked
 
     return is_as_asked(sample)
 

@@ -145,7 +145,7 @@ def _where(template: Data, graph: Data, name: str, row: int) -> str:
     """Say which atoms of the molecule, or else which row, it is."""
     if not is_molecule(template):
         return f"row {row}"
-    from graphscore.data.molfiles import atom_label
+    from graphscore.molecules.files import atom_label
 
     kept = graph.get("kept")
     nodes = graph["edge_index"][:, row].tolist() if graph.is_edge_attr(name) else [row]

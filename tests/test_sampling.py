@@ -15,17 +15,17 @@ from torch_geometric.data import Data
 
 from graphscore import sampling
 from graphscore.alignment import align
-from graphscore.conformers import generate_conformers
-from graphscore.data import chemistry
-from graphscore.data.chemistry import MoleculeGraph
-from graphscore.data.embedding import embed
-from graphscore.data.hydrogens import HydrogenPlacer
-from graphscore.data.molecules import data_from_mol, data_from_smiles
-from graphscore.data.smiles import mol_from_smiles
-from graphscore.fragments import Fragment
-from graphscore.metrics import stereo
-from graphscore.metrics.stereo import is_as_asked
-from graphscore.refinement import ForceField
+from graphscore.molecules import features as chemistry
+from graphscore.molecules.conformers import generate_conformers
+from graphscore.molecules.embedding import embed
+from graphscore.molecules.features import MoleculeGraph
+from graphscore.molecules.forcefield import ForceField
+from graphscore.molecules.fragments import Fragment
+from graphscore.molecules.graph import data_from_mol, data_from_smiles
+from graphscore.molecules.hydrogens import HydrogenPlacer
+from graphscore.molecules.metrics import stereo
+from graphscore.molecules.metrics.stereo import is_as_asked
+from graphscore.molecules.smiles import mol_from_smiles
 from graphscore.request import Request
 from graphscore.sampled import Sampled
 from graphscore.sampling import Session
@@ -265,12 +265,12 @@ def test_what_is_no_molecule_cannot_be_refined(conformer_checkpoint: Path):
 
 def test_what_leaves_hydrogens_out_is_known_by_the_object_not_by_its_name(conformer_checkpoint: Path, tmp_path: Path):
     checkpoint = load_checkpoint(conformer_checkpoint)
-    by_path = [{"name": "graphscore.data.chemistry:MoleculeGraph"}]
+    by_path = [{"name": "graphscore.molecules.features:MoleculeGraph"}]
     config = {**checkpoint.config, "data": {**checkpoint.config["data"], "transforms": by_path}}
     save_checkpoint(tmp_path / "model.safetensors", checkpoint._replace(config=config))
     items = [data_from_smiles("CCO")]
     expected = Session(conformer_checkpoint, Request(num=2))(items)
-    result = Session(tmp_path, Request(num=2), trust=["graphscore.data.chemistry"])(items)
+    result = Session(tmp_path, Request(num=2), trust=["graphscore.molecules.features"])(items)
     assert [len(sample.pos) for sample in result.samples[0]] == [9, 9] and result.seconds["hydrogens"] > 0
     for one, other in zip(result.samples[0], expected.samples[0], strict=True):
         assert torch.equal(one.pos, other.pos)

@@ -156,7 +156,8 @@ TRICKS = [
     "trap:Component.run", "os:path.join", "graphscore.registry:importlib.import_module", ".trap:Component",
     "trap.:Component", "trap..x:Component", " trap:Component", "trap: Component", "trap:Component ", "trap:__loader__",
     "trap:Component:run", ":Component", "trap:", "trap:Compon\u212aent\u00a0", "\uff54rap:Component",
-    "trap/x:Component", "graphscore.data.unpickling:pickle.loads", "trap:Component()", "", ":", "trap\n:Component",
+    "trap/x:Component",
+    "graphscore.molecules.datasets.unpickling:pickle.loads", "trap:Component()", "", ":", "trap\n:Component",
     "x" * 100_000,
 ]  # fmt: skip
 
@@ -196,7 +197,7 @@ def test_options_are_no_way_in_either(honest, watched, tmp_path, key, number):
 
 
 OWN = """
-from graphscore.data.chemistry import MoleculeGraph
+from graphscore.molecules.features import MoleculeGraph
 from graphscore.data.transforms import CompleteGraph
 from graphscore.nn import EGNN
 from os import system

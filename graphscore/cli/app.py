@@ -207,8 +207,8 @@ def evaluate(
 
     check_files([generated, reference], writes=[(out, [".json"])])
     from graphscore.cli.show import Counter, show_conformers
-    from graphscore.evaluation import Measures, evaluate_files
-    from graphscore.metrics.protocols import PROTOCOLS
+    from graphscore.molecules.evaluation import Measures, evaluate_files
+    from graphscore.molecules.metrics.protocols import PROTOCOLS
     from graphscore.registry import find
 
     measures = Measures(find(protocol, PROTOCOLS, "protocol"), posebusters, energies, workers)
@@ -262,10 +262,10 @@ def benchmark(
     from graphscore.cli.checks import check_files
 
     check_files(checkpoint=checkpoint, writes=[(out, [".json"])])
-    from graphscore.benchmark import benchmark as run
     from graphscore.cli.show import Counter, show_benchmark
-    from graphscore.evaluation import Measures
-    from graphscore.metrics.protocols import PROTOCOLS
+    from graphscore.molecules.benchmark import benchmark as run
+    from graphscore.molecules.evaluation import Measures
+    from graphscore.molecules.metrics.protocols import PROTOCOLS
     from graphscore.registry import find
     from graphscore.request import Request
 
@@ -312,7 +312,7 @@ def view(
     from graphscore.cli.checks import check_files
 
     check_files([file, reference, *(trajectories or ())], writes=[(out, [".html"])])
-    from graphscore.viz.view import view_files
+    from graphscore.molecules.show.view import view_files
 
     made = view_files(file, out, reference, trajectories or ())
     ways = f", trajectories of {made.num_trajectories}" if made.num_trajectories else ""

@@ -12,8 +12,8 @@ data_app = typer.Typer(help="List the data sets, build one, or measure one.", no
 console = Console()
 
 RECIPES = {
-    "small-molecules": "graphscore.data.small_molecules_recipe:build",
-    "gfn2-ensembles": "graphscore.data.ensembles_recipe:build_from_files",
+    "small-molecules": "graphscore.molecules.recipes.small_molecules:build",
+    "gfn2-ensembles": "graphscore.molecules.recipes.ensembles:build_from_files",
 }
 
 
@@ -67,7 +67,7 @@ def audit_data(
 ) -> None:
     """Measure how complete gfn2-ensembles are: by a search from other starts, or by GEOM's numbers of conformers."""
     from graphscore.cli.show import Counter, show_audit
-    from graphscore.data.ensembles_audit import audit_counts, audit_second_seed
+    from graphscore.molecules.recipes.audit import audit_counts, audit_second_seed
 
     if counts:
         report = audit_counts(counts, path)

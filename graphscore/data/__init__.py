@@ -2,7 +2,7 @@
 
 This package imports with the core dependencies alone; what needs RDKit or scikit-learn imports it when used. Its names
 are loaded when they are used, so that checking a file's name or a SMILES string does not wait for PyTorch.
-Molecules from SMILES and RDKit are in :mod:`graphscore.data.molecules`.
+Molecules from SMILES and RDKit are in :mod:`graphscore.molecules.graph`.
 """
 
 from __future__ import annotations

@@ -18,13 +18,13 @@ Part = Literal["train", "val", "test"]
 Transform = Callable[[Data], Data]
 
 DATASETS = {
-    "small-molecules": "graphscore.data.small_molecules:SmallMolecules",
-    "gfn2-ensembles": "graphscore.data.ensembles:GFN2Ensembles",
+    "small-molecules": "graphscore.molecules.datasets.small_molecules:SmallMolecules",
+    "gfn2-ensembles": "graphscore.molecules.datasets.ensembles:GFN2Ensembles",
     "digits": "graphscore.data.digits:Digits",
     "files": "graphscore.data.files:FileDataset",
-    "geom": "graphscore.data.geom:GEOM",
-    "qm9": "graphscore.data.qm9:QM9",
-    "rmd17": "graphscore.data.md17:MD17",
+    "geom": "graphscore.molecules.datasets.geom:GEOM",
+    "qm9": "graphscore.molecules.datasets.qm9:QM9",
+    "rmd17": "graphscore.molecules.datasets.md17:MD17",
 }
 
 
@@ -101,7 +101,7 @@ def embedded_file(folder: str, name: str) -> Path:
 
 
 def is_molecule(data: Data) -> bool:
-    """Whether a graph is laid out as :mod:`graphscore.data.molecules` says, with or without coordinates."""
+    """Whether a graph is laid out as :mod:`graphscore.molecules.graph` says, with or without coordinates."""
     return all(key in data for key in ("z", "charge", "bond"))
 
 

@@ -102,7 +102,7 @@ def _keys(data: Data, split: str) -> tuple[str, str]:
         if split != "molecule":
             raise ValueError(f"it is no molecule, which a split by {split!r} needs")
         return "", ""
-    from graphscore.data.molecules import canonical_smiles, mol_from_data
+    from graphscore.molecules.graph import canonical_smiles, mol_from_data
 
     mol = mol_from_data(data)
     return split_key(mol, split), canonical_smiles(mol)

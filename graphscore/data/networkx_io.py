@@ -28,7 +28,7 @@ def from_networkx(graph: nx.Graph, dtype: torch.dtype = torch.float32) -> Data:
 
     Numbers become int64, bool or ``dtype``; arrays, lists and tuples of numbers become rows; ``pos`` is
     always ``dtype``. If nodes have ``z`` (atomic number) or ``element`` (symbol) and edges ``bond`` (see
-    :mod:`graphscore.data.molecules`) or ``order`` (1, 1.5, 2, 3), the result is laid out as a molecule; its
+    :mod:`graphscore.molecules.graph`) or ``order`` (1, 1.5, 2, 3), the result is laid out as a molecule; its
     hydrogens must be nodes, and ``charge`` is 0 if absent.
 
     Args:
@@ -199,7 +199,7 @@ def _molecule(nodes: dict[str, Any], edges: dict[str, Any], names: Sequence[str]
 
 
 def _atomic_numbers(symbols: Sequence[str]) -> Tensor:
-    from graphscore.data.molfiles import atomic_number
+    from graphscore.molecules.files import atomic_number
 
     return torch.tensor([atomic_number(symbol) for symbol in symbols], dtype=torch.long)
 

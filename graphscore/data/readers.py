@@ -118,7 +118,7 @@ def _text(path: Path) -> str:
 
 
 def _smiles_record(smiles: str, name: str = "") -> Callable[[], Data]:
-    from graphscore.data.molecules import data_from_smiles
+    from graphscore.molecules.graph import data_from_smiles
 
     return lambda: data_from_smiles(smiles, name)
 
@@ -149,8 +149,8 @@ def _read_sdf(path: Path) -> Iterator[Record]:
 
 
 def _molblock_record(block: str) -> Callable[[], Data]:
-    from graphscore.data.molecules import data_from_mol
-    from graphscore.data.molfiles import mol_from_molblock
+    from graphscore.molecules.files import mol_from_molblock
+    from graphscore.molecules.graph import data_from_mol
 
     return lambda: data_from_mol(mol_from_molblock(block), name=block.split("\n", 1)[0].strip())
 
@@ -175,8 +175,8 @@ def _read_xyz(path: Path) -> Iterator[Record]:
 
 
 def _xyz_record(lines: Sequence[str]) -> Callable[[], Data]:
-    from graphscore.data.molecules import data_from_mol
-    from graphscore.data.molfiles import mol_from_xyz
+    from graphscore.molecules.files import mol_from_xyz
+    from graphscore.molecules.graph import data_from_mol
 
     return lambda: data_from_mol(mol_from_xyz("\n".join(lines)), name=lines[1].strip())
 

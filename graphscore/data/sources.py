@@ -29,7 +29,7 @@ def check_source(smiles: Sequence[str], path: Path | None) -> None:
     if path is not None:
         check_input(path)
         return
-    from graphscore.data.smiles import mol_from_smiles
+    from graphscore.molecules.smiles import mol_from_smiles
 
     reasons = []
     for text in smiles:

@@ -83,7 +83,7 @@ def split_key(mol: Mol, by: str) -> str:
     References:
         G. W. Bemis, M. A. Murcko (1996), The properties of known drugs. 1. Molecular frameworks.
     """
-    from graphscore.data.molecules import flat_smiles, scaffold_smiles
+    from graphscore.molecules.graph import flat_smiles, scaffold_smiles
 
     if by not in SPLITS:
         raise ValueError(f"Expected a split by one of {SPLITS}, but got {by!r}")

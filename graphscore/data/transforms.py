@@ -185,5 +185,5 @@ TRANSFORMS: dict[str, str | type[BaseTransform]] = {
     "hop-graph": HopGraph,
     "laplacian-encoding": LaplacianEncoding,
     "random-walk-encoding": RandomWalkEncoding,
-    "molecule-graph": "graphscore.data.chemistry:MoleculeGraph",
+    "molecule-graph": "graphscore.molecules.features:MoleculeGraph",
 }

@@ -82,13 +82,13 @@ def check_output(path: str | Path, extensions: Collection[str] | None = None) ->
 
 
 def _sdf(item: Data) -> str:
-    from graphscore.data.molfiles import sdf_record
+    from graphscore.molecules.files import sdf_record
 
     return sdf_record(item)
 
 
 def _xyz(item: Data) -> str:
-    from graphscore.data.molfiles import xyz_record
+    from graphscore.molecules.files import xyz_record
 
     return xyz_record(item)
 

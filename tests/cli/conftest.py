@@ -47,7 +47,7 @@ def run(capsys, monkeypatch, tmp_path):
 @pytest.fixture(scope="session")
 def few_molecules(tmp_path_factory):
     """Options for the embedded data set with 30 training, 5 validation and 10 test molecules out of two thousand."""
-    from graphscore.data.small_molecules import FILE, embedded_file
+    from graphscore.molecules.datasets.small_molecules import FILE, embedded_file
 
     with np.load(embedded_file("small_molecules", FILE)) as file:
         content = dict(file)

@@ -11,10 +11,10 @@ pytest.importorskip("rdkit")
 
 from rich.console import Console
 
-from graphscore.baselines import etkdg, etkdg_mmff
 from graphscore.cli.show import show_conformers
 from graphscore.data import write
-from graphscore.metrics.conformers import evaluate_conformers
+from graphscore.molecules.baselines import etkdg, etkdg_mmff
+from graphscore.molecules.metrics.conformers import evaluate_conformers
 
 SMILES = ("C[C@H](N)CO", "CC(=O)OC")
 
@@ -86,7 +86,7 @@ def test_without_xtb_the_error_is_one_sentence(run, files, monkeypatch):
 
 
 def test_failures_and_upper_bounds_are_said(capsys, monkeypatch):
-    monkeypatch.setattr("graphscore.metrics.rmsd.MAX_MATCHES", 5)
+    monkeypatch.setattr("graphscore.molecules.metrics.rmsd.MAX_MATCHES", 5)
     items = etkdg("CC(F)(F)F", 2, 0)
     report = evaluate_conformers([(items, [None] * 4), (items, items)])
     show_conformers(Console(width=80), {"model": report})

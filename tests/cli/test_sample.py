@@ -17,10 +17,11 @@ from rdkit import Chem
 from rdkit.Chem import rdDepictor
 
 import graphscore
-from graphscore.data import molfiles, write
-from graphscore.data.embedding import embed
-from graphscore.data.molecules import data_from_mol
-from graphscore.data.smiles import mol_from_smiles
+from graphscore.data import write
+from graphscore.molecules import files as molfiles
+from graphscore.molecules.embedding import embed
+from graphscore.molecules.graph import data_from_mol
+from graphscore.molecules.smiles import mol_from_smiles
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_a_fragment_is_held(sample):
 
 
 def test_a_trajectory_leads_to_each_sample(sample):
-    from graphscore.viz.records import read_trajectories
+    from graphscore.molecules.show.records import read_trajectories
 
     sample("CCO", "C[NH3+]", "--num", 2, "--trajectory", "t.sdf", "--out", "x.sdf")
     trajectories, failures = read_trajectories("t.sdf")

@@ -17,7 +17,7 @@ from graphscore.train.checkpoint import load_checkpoint
 
 OWN = """
 from pathlib import Path
-from graphscore.data.chemistry import MoleculeGraph
+from graphscore.molecules.features import MoleculeGraph
 
 Path("imported").touch()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from graphscore.data import write
-from graphscore.data.embedding import embed
-from graphscore.data.molecules import data_from_mol
-from graphscore.data.smiles import mol_from_smiles
+from graphscore.molecules.embedding import embed
+from graphscore.molecules.graph import data_from_mol
+from graphscore.molecules.smiles import mol_from_smiles
 
 
 @pytest.fixture

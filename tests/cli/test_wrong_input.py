@@ -204,9 +204,9 @@ def files(tmp_path):
     import torch
     from torch_geometric.data import Data
 
-    from graphscore.data.embedding import embed
-    from graphscore.data.molecules import data_from_mol
-    from graphscore.data.smiles import mol_from_smiles
+    from graphscore.molecules.embedding import embed
+    from graphscore.molecules.graph import data_from_mol
+    from graphscore.molecules.smiles import mol_from_smiles
 
     for name, text in {
         "text.safetensors": "no tensors here",

@@ -21,8 +21,8 @@ def files(folder: Path) -> dict[str, Any]:
 
 
 def chains() -> list[Any]:
-    from graphscore.data.embedding import embed
-    from graphscore.data.smiles import mol_from_smiles
+    from graphscore.molecules.embedding import embed
+    from graphscore.molecules.smiles import mol_from_smiles
 
     return [embed(mol_from_smiles("C" * n + "O"), 1, seed=0, optimize=False) for n in range(1, 25)]
 
@@ -37,7 +37,7 @@ def geom(folder: Path) -> dict[str, Any]:
 
 
 def qm9(folder: Path) -> dict[str, Any]:
-    from graphscore.data.molecules import data_from_mol
+    from graphscore.molecules.graph import data_from_mol
 
     write([data_from_mol(mol, name=f"gdb_{n}") for n, mol in enumerate(chains(), start=1)], folder / "gdb9.sdf")
     return {"path": folder / "gdb9.sdf", "split": "molecule"}

@@ -14,10 +14,10 @@ pytest.importorskip("rdkit")
 
 from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
 
-from graphscore.data.embedding import embed
-from graphscore.data.molecules import data_from_mol, flat_smiles
-from graphscore.data.smiles import mol_from_smiles
 from graphscore.data.split import part_of
+from graphscore.molecules.embedding import embed
+from graphscore.molecules.graph import data_from_mol, flat_smiles
+from graphscore.molecules.smiles import mol_from_smiles
 
 PARTS = ("train", "val", "test")
 

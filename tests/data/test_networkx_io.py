@@ -110,7 +110,7 @@ def test_graphs_of_other_origin():
 
 def test_a_molecule_goes_to_networkx_and_back():
     pytest.importorskip("rdkit")
-    from graphscore.data.molecules import canonical_smiles, data_from_smiles, mol_from_data
+    from graphscore.molecules.graph import canonical_smiles, data_from_smiles, mol_from_data
 
     data = data_from_smiles("CC(=O)[O-]")
     graph = to_networkx(CompleteGraph("bond")(data))
@@ -122,7 +122,7 @@ def test_a_molecule_goes_to_networkx_and_back():
 
 def test_symbols_and_orders_make_a_molecule():
     pytest.importorskip("rdkit")
-    from graphscore.data.molecules import canonical_smiles, mol_from_data
+    from graphscore.molecules.graph import canonical_smiles, mol_from_data
 
     graph = nx.Graph()
     for i, symbol in enumerate("COHH"):

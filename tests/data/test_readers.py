@@ -16,9 +16,9 @@ pytest.importorskip("rdkit")
 
 from rdkit import Chem
 
-from graphscore.data.embedding import embed
-from graphscore.data.molecules import canonical_smiles, mol_from_data
-from graphscore.data.smiles import mol_from_smiles
+from graphscore.molecules.embedding import embed
+from graphscore.molecules.graph import canonical_smiles, mol_from_data
+from graphscore.molecules.smiles import mol_from_smiles
 
 
 def save(path: Path, text: str) -> Path:

@@ -56,7 +56,7 @@ def test_fractions_must_be_shares(fractions: tuple[float, ...]):
 )
 def test_keys_of_molecules(smiles: str, flat: str, scaffold: str):
     pytest.importorskip("rdkit")
-    from graphscore.data.smiles import mol_from_smiles
+    from graphscore.molecules.smiles import mol_from_smiles
 
     mol = mol_from_smiles(smiles)
     assert split_key(mol, "molecule") == flat and split_key(mol, "scaffold") == scaffold

@@ -71,7 +71,7 @@ def test_two_hundred_nodes_take_no_time():
 
 def test_bonds_survive_for_the_molecule():
     pytest.importorskip("rdkit")
-    from graphscore.data.molecules import canonical_smiles, data_from_smiles, mol_from_data
+    from graphscore.molecules.graph import canonical_smiles, data_from_smiles, mol_from_data
 
     data = data_from_smiles("CC(=O)[O-].[Na+]")
     out = CompleteGraph("bond")(data)

@@ -16,9 +16,9 @@ pytest.importorskip("rdkit")
 
 from rdkit import Chem
 
-from graphscore.data.embedding import embed
-from graphscore.data.molecules import data_from_mol
-from graphscore.data.smiles import mol_from_smiles
+from graphscore.molecules.embedding import embed
+from graphscore.molecules.graph import data_from_mol
+from graphscore.molecules.smiles import mol_from_smiles
 
 
 def conformer(smiles: str, name: str = "", seed: int = 0) -> Data:

@@ -1,0 +1,1 @@
+"""Chemistry: molecules as graphs, their data, metrics, pages, and conformers by trained models."""

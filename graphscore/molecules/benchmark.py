@@ -1,0 +1,115 @@
+"""A conformer model against the ensembles that are kept for testing, and RDKit beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from graphscore.data import load_dataset
+from graphscore.data.writers import check_output, write_json
+from graphscore.molecules.baselines import BASELINES, Baseline
+from graphscore.molecules.conformers import shipped_checkpoint
+from graphscore.molecules.evaluation import Measures, Method, evaluate_methods
+from graphscore.molecules.graph import flat_smiles, mol_from_data
+from graphscore.molecules.metrics.comparison import Attempt
+from graphscore.registry import Trusted, find
+from graphscore.request import Request
+from graphscore.sampled import Sampled
+from graphscore.sampling import Session
+
+Progress = Callable[[int, int], None]
+DATASET = "gfn2-ensembles"
+MODEL = "model"
+
+
+def benchmark(
+    source: str,
+    out: Path | None = None,
+    *,
+    part: str = "test",
+    limit: int | None = None,
+    checkpoint: Path | None = None,
+    trust: Trusted = (),
+    request: Request | None = None,
+    measures: Measures | None = None,
+    baselines: Sequence[str] = (),
+    sampling: Progress | None = None,
+    evaluating: Progress | None = None,
+) -> dict[str, Any]:
+    """Generate conformers of the molecules of a list, as many as the protocol wants, and compare with their ensembles.
+
+    Args:
+        source: List of the data set ``gfn2-ensembles``, such as ``"geom-qm9"``.
+        out: Where to write the report, ``*.json``.
+        part: ``"test"``, or ``"val"`` for choices that must not be made on test molecules.
+        limit: Only the first so many molecules; all by default.
+        checkpoint: Model file or folder of a run; by default the weights that come with the package.
+        trust: For models with components of one's own, see :func:`graphscore.pretrained.load_model`.
+        request: How to sample; its ``num`` does not count.
+        measures: What is measured.
+        baselines: Keys of :data:`~graphscore.molecules.baselines.BASELINES`, with the same seed.
+        sampling: Called with (conformers done, conformers in all).
+        evaluating: Called with (molecules done, molecules in all).
+
+    Returns:
+        ``source``, ``part``, ``sampling``: all that the conformers depend on and what they cost (``seconds``, by what
+        it was spent on, ``conformers_per_second`` without loading, ``threads``, ``workers``,
+        ``evaluations_per_sample``); ``versions``; and ``methods``: by name the report of
+        :func:`~graphscore.molecules.evaluation.evaluate_methods`, first that of the model.
+
+    Raises:
+        ValueError: If there is no such list, part or baseline, the list has no molecules in the part, or as for
+            :class:`~graphscore.sampling.Session` and :class:`~graphscore.molecules.evaluation.Measures`.
+        FileNotFoundError: If there is no checkpoint.
+        ImportError: If PoseBusters is wanted but not installed.
+    """
+    request, measures = request or Request(), measures or Measures()
+    versions = measures.versions()
+    makers = {name: find(name, BASELINES, "baseline") for name in baselines}
+    out = None if out is None else check_output(out, [".json"])
+    if part not in ("val", "test"):
+        raise ValueError(f"part must be 'val' or 'test', but is {part!r}: models know the others")
+    session = Session(shipped_checkpoint() if checkpoint is None else checkpoint, request, trust)
+    groups = load_dataset(DATASET, sources=[source]).groups(part)[:limit]
+    if not groups:
+        raise ValueError(f"The list {source!r} has no molecules in the part {part!r}")
+    per_reference = measures.protocol.per_reference
+    nums = [per_reference * len(group) for group in groups]
+    result = session([group[0] for group in groups], sampling, nums=nums)
+    references = {flat_smiles(mol_from_data(group[0])): group for group in groups}
+    made = dict(zip(references, _attempts(result, nums), strict=True))
+    methods: dict[str, Method] = {MODEL: made}
+    methods |= {name: Baseline(make, per_reference, request.seed) for name, make in makers.items()}
+    report = {
+        "source": source,
+        "part": part,
+        "sampling": session.describe() | _costs(result),
+        "versions": versions,
+        "methods": evaluate_methods(references, methods, measures, evaluating),
+    }
+    if out is not None:
+        write_json(report, out)
+    return report
+
+
+def _attempts(result: Sampled, nums: Sequence[int]) -> list[list[Attempt]]:
+    """The samples of each molecule, and the reason in place of each that is missing."""
+    return [
+        [*samples, *[failure or "it was not made"] * (num - len(samples))]
+        for samples, failure, num in zip(result.samples, result.failures, nums, strict=True)
+    ]
+
+
+def _costs(result: Sampled) -> dict[str, Any]:
+    num = sum(map(len, result.samples))
+    spent = sum(seconds for what, seconds in result.seconds.items() if what != "load")
+    return {
+        "evaluations_per_sample": result.evaluations,
+        "seconds": result.seconds,
+        "conformers_per_second": num / spent,
+        "threads": torch.get_num_threads(),
+        "workers": result.workers,
+    }

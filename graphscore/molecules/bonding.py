@@ -1,0 +1,98 @@
+"""Bonds for atoms that have only coordinates, where the molecule is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from graphscore.molecules.graph import Chem
+from graphscore.molecules.smiles import mol_from_smiles
+
+BONDED = 1.3  # times the sum of covalent radii: no bond is longer
+NOT_BONDED = 1.15  # atoms that are closer have a bond
+MAX_MATCHES = 1000
+
+
+def mol_from_coordinates(numbers: Sequence[int], pos: np.ndarray, smiles: str) -> Chem.Mol:
+    r"""Give atoms the bonds and charges of a SMILES string.
+
+    A hydrogen belongs to the nearest other atom. Of all ways to lay the other atoms of the SMILES onto those given
+    so that each bond is at most 1.3 times the sum of the covalent radii, the one with the smallest
+    :math:`\sum_\text{bonds} \text{order} \cdot \text{length}` is taken. Atoms closer than 1.15 times the sum must
+    have a bond. Small bicyclic rings, whose atoms across are hardly farther than bonds, are read right that way.
+
+    Args:
+        numbers: Atomic numbers of the N atoms, hydrogens included.
+        pos: Coordinates ``[N, 3]`` in Angstrom.
+        smiles: The molecule.
+
+    Returns:
+        The molecule with its atoms in the given order and one conformer.
+
+    Raises:
+        ValueError: If RDKit refuses the SMILES, these atoms are another molecule, or a hydrogen has no heavy neighbor.
+    """
+    template = mol_from_smiles(smiles)
+    wanted = [atom.GetAtomicNum() for atom in template.GetAtoms()]
+    if sorted(wanted) != sorted(numbers):
+        raise ValueError(f"{smiles!r} has other atoms than the {len(numbers)} with coordinates")
+    bonds = {(b.GetBeginAtomIdx(), b.GetEndAtomIdx()): b.GetBondTypeAsDouble() for b in template.GetBonds()}
+    pos = np.ascontiguousarray(pos, dtype=np.float64)
+    radii = np.array([Chem.GetPeriodicTable().GetRcovalent(number) for number in numbers])
+    lengths = np.linalg.norm(pos[:, None] - pos, axis=2)
+    ratio = lengths / (radii[:, None] + radii)
+    contacts = _contacts(numbers, ratio)
+    close = {frozenset(pair) for pair in contacts if ratio[pair] < NOT_BONDED and 1 not in (numbers[i] for i in pair)}
+    here, there = _Skeleton(numbers, contacts), _Skeleton(wanted, bonds)
+    best, least = None, np.inf
+    for match in here.mol.GetSubstructMatches(there.mol, uniquify=False, maxMatches=MAX_MATCHES):
+        place = {old: here.heavy[new] for old, new in zip(there.heavy, match, strict=True)}
+        laid = {frozenset((place[i], place[j])): kind for (i, j), kind in bonds.items() if i in place and j in place}
+        cost = sum(kind * lengths[tuple(pair)] for pair, kind in laid.items())
+        if cost < least and close <= laid.keys():
+            best, least = place, cost
+    if best is None:
+        raise ValueError(f"The coordinates do not have the bonds of {smiles!r}")
+    order = {new: old for old, new in best.items()}
+    for old, new in best.items():
+        order.update(zip(here.hydrogens[new], there.hydrogens[old], strict=True))
+    mol = Chem.RenumberAtoms(template, [order[i] for i in range(len(numbers))])
+    conformer = Chem.Conformer(len(numbers))
+    conformer.SetPositions(pos)
+    mol.AddConformer(conformer)
+    return mol
+
+
+def _contacts(numbers: Sequence[int], ratio: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of atoms that may be bonds: near ones, and each hydrogen with the nearest atom that is none."""
+    heavy = np.array([number != 1 for number in numbers])
+    near = np.triu(ratio < BONDED, k=1) & heavy & heavy[:, None]
+    pairs = [(int(i), int(j)) for i, j in np.argwhere(near)]
+    for i in np.flatnonzero(~heavy) if heavy.any() else ():
+        j = int(np.where(heavy, ratio[i], np.inf).argmin())
+        if ratio[i, j] < BONDED:
+            pairs.append((int(i), j))
+    return pairs
+
+
+class _Skeleton:
+    """The atoms that are not hydrogen, with plain bonds, each marked by its number of hydrogens."""
+
+    def __init__(self, numbers: Sequence[int], bonds: Iterable[tuple[int, int]]) -> None:
+        self.heavy = [i for i, number in enumerate(numbers) if number != 1]
+        self.hydrogens: dict[int, list[int]] = {i: [] for i in self.heavy}
+        mol, place = Chem.RWMol(), {old: new for new, old in enumerate(self.heavy)}
+        for i in self.heavy:
+            mol.AddAtom(Chem.Atom(numbers[i]))
+        for i, j in bonds:
+            if i in place and j in place:
+                mol.AddBond(place[i], place[j], Chem.BondType.SINGLE)
+            elif i in place or j in place:
+                owner, hydrogen = (i, j) if i in place else (j, i)
+                self.hydrogens[owner].append(hydrogen)
+        if sum(map(len, self.hydrogens.values())) + len(self.heavy) < len(numbers):
+            raise ValueError("a hydrogen is bonded to no other element")
+        for i, new in place.items():
+            mol.GetAtomWithIdx(new).SetIsotope(1 + len(self.hydrogens[i]))  # which a match respects
+        self.mol = mol.GetMol()

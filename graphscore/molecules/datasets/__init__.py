@@ -1,0 +1,1 @@
+"""Data sets of molecules: files that come with the package, and loaders of published ones."""

@@ -1,0 +1,109 @@
+"""The embedded ensembles of GFN2-xTB conformers; the card is ``datasets/gfn2_ensembles/README.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphscore.data.dataset import Dataset, Part, Transform, embedded_file, with_coordinates
+from graphscore.data.split import PARTS
+from graphscore.molecules.graph import data_from_smiles
+from graphscore.molecules.recipes.ensembles import UNIT, data_file
+from graphscore.molecules.recipes.search import Ensemble
+
+
+class GFN2Ensembles(Dataset):
+    """Small molecules with all low-energy conformers of GFN2-xTB that a search found.
+
+    Each graph is laid out as :mod:`graphscore.molecules.graph` says, plus ``molecule``, the integer index of the
+    molecule, and ``energy``, a float in kcal/mol above the lowest conformer of the molecule. Conformers of one molecule
+    share all other tensors but ``pos``. Mirror images that are conformers of the same molecule are among them.
+
+    Args:
+        path: Data file; by default the embedded one.
+        transform: Applied once to each molecule's graph, before it gets coordinates.
+        sources: Take only molecules of these lists; all by default.
+        max_conformers: Of each training molecule at most so many, evenly spread over its conformers by energy; all by
+            default.
+
+    Attributes:
+        name: ``"gfn2-ensembles"``.
+        smiles: SMILES of all molecules in the file; its index is ``molecule``.
+        source: The list that each molecule is of.
+        part: The part that each molecule is in.
+        sources: The lists that are taken.
+
+    Raises:
+        ValueError: If there is no such source.
+    """
+
+    name = "gfn2-ensembles"
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        transform: Transform | None = None,
+        sources: Sequence[str] | None = None,
+        max_conformers: int | None = None,
+    ) -> None:
+        with np.load(path or embedded_file("gfn2_ensembles", data_file("gfn2")), allow_pickle=False) as file:
+            self.smiles = [text.decode() for text in file["smiles"].tolist()]
+            names = [text.decode() for text in file["sources"].tolist()]
+            self.source = [names[number] for number in file["source"].tolist()]
+            self.part = [PARTS[number] for number in file["part"].tolist()]
+            counts, atoms = file["num_conformers"].astype(int), file["num_atoms"].astype(int)
+            rows = torch.from_numpy(file["pos"].astype(np.float32) * np.float32(UNIT))
+            self._energies = torch.from_numpy(file["energies"].astype(np.float32)).split(counts.tolist())
+            self._mirrors = torch.from_numpy(file["mirrors"]).split(counts.tolist())
+        self._pos = [
+            pos.view(num, size, 3)
+            for pos, num, size in zip(
+                rows.split((counts * atoms).tolist()), counts.tolist(), atoms.tolist(), strict=True
+            )
+        ]
+        if unknown := set(sources or ()) - set(names):
+            raise ValueError(f"Unknown sources {sorted(unknown)}; the file has {names}")
+        self.sources = list(sources or names)
+        self.transform = transform
+        self.max_conformers = max_conformers
+        self._groups: dict[str, list[list[Data]]] = {}
+
+    def ensemble(self, molecule: int) -> Ensemble:
+        """The ensemble of a molecule as it is stored: mirror images are marked, not listed."""
+        stored = (self._pos[molecule].double(), self._energies[molecule].double(), self._mirrors[molecule])
+        return Ensemble(self.smiles[molecule], *(values.numpy() for values in stored))
+
+    def _conformers(self, molecule: int, most: int | None) -> list[Data]:
+        pos, energies = _with_mirror_images(self._pos[molecule], self._energies[molecule], self._mirrors[molecule])
+        if most is not None and len(pos) > most:
+            chosen = torch.linspace(0, len(pos) - 1, most).round().long()
+            pos, energies = pos[chosen], energies[chosen]
+        graph = data_from_smiles(self.smiles[molecule])
+        graph.molecule = molecule
+        items = with_coordinates(graph, pos, self.transform)
+        for item, energy in zip(items, energies.tolist(), strict=True):
+            item.energy = energy
+        return items
+
+    def _part_groups(self, part: Part) -> Iterable[list[Data]]:
+        if part not in self._groups:  # built when first asked for: few callers need all parts
+            most = self.max_conformers if part == "train" else None
+            self._groups[part] = [
+                self._conformers(molecule, most)
+                for molecule, (its_part, source) in enumerate(zip(self.part, self.source, strict=True))
+                if its_part == part and source in self.sources
+            ]
+        return self._groups[part]
+
+
+def _with_mirror_images(pos: Tensor, energies: Tensor, mirrors: Tensor) -> tuple[Tensor, Tensor]:
+    """All conformers by ascending energy."""
+    images = pos[mirrors] * pos.new_tensor([-1, 1, 1])
+    pos, energies = torch.cat([pos, images]), torch.cat([energies, energies[mirrors]])
+    order = energies.argsort(stable=True)
+    return pos[order], energies[order]

@@ -1,0 +1,71 @@
+"""Conformers by distance geometry, with RDKit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+
+from graphscore.molecules.graph import Chem, canonical_smiles, rdBase
+from graphscore.molecules.smiles import rdkit_errors, rdkit_reason
+
+WHOLE: dict[str, Any] = {"ignoreInterfragInteractions": False}
+"""Options of every force field: by RDKit's default, the components of a salt would pass through each other."""
+
+
+def embed(
+    mol: Chem.Mol, num: int, seed: int, optimize: bool = True, knowledge: bool = True, max_iterations: int = 0
+) -> Chem.Mol:
+    """Compute conformers by distance geometry, by default ETKDGv3 relaxed in the MMFF94 force field.
+
+    Args:
+        mol: Molecule with explicit hydrogens; its own conformers are not used.
+        num: Number of conformers to try. Fewer may come back.
+        seed: Seed of the distance geometry, at least 0.
+        optimize: Relax by MMFF94. Each conformer then has the properties ``energy`` (float, kcal/mol) and
+            ``converged`` (bool).
+        knowledge: Use what is known of torsions and rings, which is ETKDGv3; else distance bounds and chirality alone
+            decide, from random coordinates.
+        max_iterations: How often to try each conformer; 0 means ten times for each atom, which for stereoisomers that
+            cannot exist in space takes seconds.
+
+    Returns:
+        A copy that has the conformers.
+
+    Raises:
+        ValueError: If no conformer can be made, or MMFF94 has no parameters for the molecule.
+
+    References:
+        S. Wang, J. Witek, G. A. Landrum, S. Riniker (2020), Improving conformer generation for small rings
+        and macrocycles based on distance geometry and experimental torsional-angle preferences. (ETKDGv3) T.
+        A. Halgren (1996), Merck molecular force field I. (MMFF94)
+    """
+    with rdkit_errors():
+        mol = Chem.Mol(mol)
+        mol.RemoveAllConformers()
+        name = canonical_smiles(mol)
+    params = rdDistGeom.ETKDGv3() if knowledge else rdDistGeom.EmbedParameters()
+    params.useRandomCoords = not knowledge
+    params.maxIterations = max_iterations
+    # RDKit multiplies it by the number of the conformer: 0 would make all equal, 1 and 2 would share half.
+    params.randomSeed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
+    try:
+        with rdBase.BlockLogs():
+            # Try one before asking for all: an impossible molecule takes minutes otherwise. Random starts are
+            # slower, and succeed for cages where the default fails.
+            if rdDistGeom.EmbedMolecule(mol, params) < 0:
+                params.useRandomCoords = True
+                if rdDistGeom.EmbedMolecule(mol, params) < 0:
+                    raise ValueError("no coordinates satisfy the distance bounds")
+            rdDistGeom.EmbedMultipleConfs(mol, num, params)
+            if optimize:
+                if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
+                    raise ValueError("MMFF94 lacks parameters for it")
+                results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=2000, **WHOLE)
+                for conformer, (unfinished, energy) in zip(mol.GetConformers(), results, strict=True):
+                    conformer.SetDoubleProp("energy", energy)
+                    conformer.SetBoolProp("converged", unfinished == 0)
+    except (ValueError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"RDKit cannot embed {name!r}: {rdkit_reason(error)}") from error
+    return mol

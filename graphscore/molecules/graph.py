@@ -1,0 +1,254 @@
+"""Molecules as PyG graphs, and back to RDKit.
+
+One :class:`~torch_geometric.data.Data` per molecule, hydrogens always explicit:
+
+=============  ==========================  ==============================================================
+``z``          ``[N]`` int64               atomic numbers
+``charge``     ``[N]`` int64               formal charges, in elementary charges
+``edge_index`` ``[2, E]`` int64            each bond in both directions, sorted
+``bond``       ``[E]`` int64               1 single, 2 double, 3 triple, 4 aromatic (0 is kept for "no bond")
+``chirality``  ``[N]`` int64               1 or -1 at tetrahedral stereocentres whose handedness is marked, else 0: the
+                                           sign of det(a - d, b - d, c - d) of the neighbors a < b < c < d, or of
+                                           det(a - x, b - x, c - x) where x has three neighbors
+``cis_trans_index`` ``[2, P]`` int64       pairs of substituents across marked stereo double bonds, both directions
+``cis_trans``  ``[P]`` int64               1 if the two are on the same side, 2 if on opposite sides
+``pos``        ``[N, 3]`` float32          coordinates in Angstrom; absent where there are none
+``smiles``     str                         canonical isomeric SMILES without explicit hydrogens
+``name``       str                         whatever the source called it, or empty
+=============  ==========================  ==============================================================
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphscore.molecules.smiles import Chem, mol_from_smiles, rdBase, rdkit_errors, rdkit_reason
+
+_KINDS = (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE, Chem.BondType.AROMATIC)
+BONDS = {kind: number for number, kind in enumerate(_KINDS, start=1)}
+
+
+def data_from_smiles(smiles: str, name: str = "") -> Data:
+    """Read a SMILES string into a graph without coordinates.
+
+    Args:
+        smiles: Any SMILES that RDKit reads.
+        name: Stored as ``name``.
+
+    Returns:
+        The graph, in the layout given at the top of this module.
+
+    Raises:
+        ValueError: If RDKit refuses it, or the graph cannot hold it; see :func:`data_from_mol`.
+    """
+    mol = mol_from_smiles(smiles)
+    try:
+        return data_from_mol(mol, name=name)
+    except ValueError as error:
+        raise ValueError(f"{smiles!r} is not supported: {error}") from error
+
+
+@rdkit_errors()
+def data_from_mol(mol: Chem.Mol, conformer_id: int | None = None, name: str = "") -> Data:
+    """Convert an RDKit molecule; the molecule itself stays as it is.
+
+    Missing hydrogens are added, with coordinates where the molecule has some. A two-dimensional depiction is
+    not taken for coordinates. Where there are coordinates, the stereo marks of ``smiles`` are theirs.
+
+    Args:
+        mol: Molecule, with or without explicit hydrogens.
+        conformer_id: Which conformer gives ``pos``; by default the first, if there is any.
+        name: Stored as ``name``.
+
+    Returns:
+        The graph, in the layout given at the top of this module.
+
+    Raises:
+        ValueError: If the conformer does not exist, or the molecule has something that the graph cannot hold:
+            placeholder atoms, isotope labels, other bond types, an impossible valence.
+    """
+    mol = Chem.Mol(mol)
+    _check_representable(mol)
+    conformer = _conformer(mol, conformer_id)
+    try:
+        with rdBase.BlockLogs():
+            Chem.SanitizeMol(mol)
+            mol = Chem.AddHs(mol, addCoords=conformer is not None)
+            if conformer is not None:
+                Chem.AssignStereochemistryFrom3D(mol, conformer)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"Not a possible molecule: {rdkit_reason(error)}") from error
+    edge_index, bond = _bonds(mol)
+    atoms = [(atom.GetAtomicNum(), atom.GetFormalCharge()) for atom in mol.GetAtoms()]
+    z, charge = torch.tensor(atoms).t().contiguous()
+    pairs, sides = _cis_trans(mol)
+    data = Data(
+        z=z,
+        charge=charge,
+        edge_index=edge_index,
+        bond=bond,
+        chirality=torch.tensor([_chirality(atom) for atom in mol.GetAtoms()]),
+        cis_trans_index=pairs,
+        cis_trans=sides,
+        smiles=canonical_smiles(mol),
+        name=name,
+        num_nodes=mol.GetNumAtoms(),
+    )
+    if conformer is not None:
+        data.pos = torch.from_numpy(mol.GetConformer(conformer).GetPositions()).float()
+    return data
+
+
+@rdkit_errors()
+def mol_from_data(data: Data) -> Chem.Mol:
+    """Rebuild the RDKit molecule of a graph: the same atoms in the same order, charges and bonds.
+
+    All hydrogens are explicit.     Where the graph has coordinates they become a conformer, and stereo marks
+    are perceived from them; else there are none.
+
+    Args:
+        data: Graph in the layout given at the top of this module. Pairs with ``bond == 0`` are not bonds.
+
+    Returns:
+        A sanitized molecule.
+
+    Raises:
+        ValueError: If attributes are missing or do not make a molecule.
+    """
+    missing = [key for key in ("z", "charge", "edge_index", "bond") if key not in data]
+    if missing:
+        raise ValueError(f"A molecule needs z, charge, edge_index, bond; {missing} missing in {data.keys()}")
+    mol = Chem.RWMol()
+    for number, charge in zip(data["z"].tolist(), data.charge.tolist(), strict=True):
+        atom = Chem.Atom(number)
+        atom.SetFormalCharge(charge)
+        atom.SetNoImplicit(True)
+        mol.AddAtom(atom)
+    for i, j, bond in zip(*data["edge_index"].tolist(), data.bond.tolist(), strict=True):
+        if bond > 0 and i < j:
+            if bond > len(_KINDS):
+                raise ValueError(f"Expected bond types 1, 2, 3 or 4, but atoms {i} and {j} have {bond}")
+            mol.AddBond(i, j, _KINDS[bond - 1])
+            if bond == BONDS[Chem.BondType.AROMATIC]:
+                mol.GetAtomWithIdx(i).SetIsAromatic(True)
+                mol.GetAtomWithIdx(j).SetIsAromatic(True)
+    try:
+        with rdBase.BlockLogs():
+            Chem.SanitizeMol(mol)
+    except (ValueError, RuntimeError) as error:
+        name = data.get("smiles", "")
+        raise ValueError(f"The graph {name!r} is not a possible molecule: {rdkit_reason(error)}") from error
+    if data.get("pos") is not None:
+        mol.AddConformer(_conformer_from(data["pos"], mol.GetNumAtoms()))
+        Chem.AssignStereochemistryFrom3D(mol)
+    return mol.GetMol()
+
+
+def remove_hydrogens(mol: Chem.Mol) -> Chem.Mol:
+    """Copy a molecule without its hydrogen atoms (those without a heavy neighbor, as in ``[H][H]``, stay)."""
+    params = Chem.RemoveHsParameters()
+    # Else a hydrogen that carries the stereo mark of an imine stays, or not, depending on the conformer.
+    params.removeDefiningBondStereo = True
+    with rdBase.BlockLogs():
+        return Chem.RemoveHs(mol, params)
+
+
+def canonical_smiles(mol: Chem.Mol) -> str:
+    """Write canonical SMILES with stereo marks and without explicit hydrogens."""
+    return Chem.MolToSmiles(remove_hydrogens(mol))
+
+
+def flat_smiles(mol: Chem.Mol) -> str:
+    """Write canonical SMILES without stereo marks and explicit hydrogens: the key by which data are split."""
+    return Chem.MolToSmiles(remove_hydrogens(mol), isomericSmiles=False)
+
+
+def scaffold_smiles(smiles: str) -> str:
+    """Flat SMILES of the Bemis-Murcko scaffold: rings and what links them; empty for molecules without rings.
+
+    References:
+        G. W. Bemis, M. A. Murcko (1996), The properties of known drugs 1. Molecular frameworks.
+    """
+    from rdkit.Chem.Scaffolds import MurckoScaffold
+
+    return MurckoScaffold.MurckoScaffoldSmiles(smiles)
+
+
+def _check_representable(mol: Chem.Mol) -> None:
+    """Refuse what the graph cannot hold, and clear atom map numbers, which would end up in ``smiles``."""
+    if mol.GetNumAtoms() == 0:
+        raise ValueError("Expected a molecule, but it has no atoms")
+    for atom in mol.GetAtoms():
+        if atom.GetAtomicNum() == 0:
+            raise ValueError(f"Atom {atom.GetIdx()} ({atom.GetSymbol()}) is a placeholder, not an element")
+        if atom.GetIsotope():
+            raise ValueError(f"Atom {atom.GetIdx()} is labeled as isotope {atom.GetIsotope()}, which is not supported")
+        atom.SetAtomMapNum(0)
+    for bond in mol.GetBonds():
+        if bond.GetBondType() not in BONDS:
+            i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+            raise ValueError(
+                f"Bonds must be single, double, triple or aromatic, but atoms {i} and {j} have {bond.GetBondType()}"
+            )
+
+
+def _conformer(mol: Chem.Mol, conformer_id: int | None) -> int | None:
+    """Id of the conformer to use: the wanted one, else the first three-dimensional one, else None."""
+    ids = [conformer.GetId() for conformer in mol.GetConformers() if conformer.Is3D()]
+    if conformer_id is None:
+        return ids[0] if ids else None
+    if conformer_id not in ids:
+        raise ValueError(f"The molecule has no 3-D conformer {conformer_id}; its conformers are {ids}")
+    return conformer_id
+
+
+def _conformer_from(pos: Tensor, num_atoms: int) -> Chem.Conformer:
+    if pos.shape != (num_atoms, 3):
+        raise ValueError(f"Expected pos of shape [{num_atoms}, 3], but got {list(pos.shape)}")
+    values = pos.detach().cpu().double().numpy()
+    if not np.isfinite(values).all():
+        raise ValueError("pos has values that are not finite")
+    conformer = Chem.Conformer(num_atoms)
+    conformer.SetPositions(np.ascontiguousarray(values))
+    return conformer
+
+
+def _bonds(mol: Chem.Mol) -> tuple[Tensor, Tensor]:
+    rows = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx(), BONDS[b.GetBondType()]) for b in mol.GetBonds()]
+    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    both = np.concatenate([table, table[:, [1, 0, 2]]])
+    both = both[np.lexsort((both[:, 1], both[:, 0]))]
+    return torch.from_numpy(both[:, :2].T.copy()), torch.from_numpy(both[:, 2].copy())
+
+
+def _chirality(atom: Chem.Atom) -> int:
+    """Handedness of the neighbors in ascending order, see the top of this module."""
+    tags = {Chem.ChiralType.CHI_TETRAHEDRAL_CCW: 1, Chem.ChiralType.CHI_TETRAHEDRAL_CW: -1}
+    sign = tags.get(atom.GetChiralTag(), 0)
+    order = [bond.GetOtherAtomIdx(atom.GetIdx()) for bond in atom.GetBonds()]
+    swaps = sum(a > b for i, a in enumerate(order) for b in order[i + 1 :])
+    return sign * (-1) ** swaps
+
+
+def _cis_trans(mol: Chem.Mol) -> tuple[Tensor, Tensor]:
+    """Substituent pairs ``[2, P]`` of the stereo double bonds, and on which sides they are, ``[P]``."""
+    cis = (Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS)
+    trans = (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS)
+    pairs, sides = [], []
+    for bond in mol.GetBonds():
+        if bond.GetStereo() not in cis + trans:
+            continue
+        (i, j), marked = (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()), tuple(bond.GetStereoAtoms())
+        for a in mol.GetAtomWithIdx(i).GetNeighbors():
+            for b in mol.GetAtomWithIdx(j).GetNeighbors():
+                if a.GetIdx() == j or b.GetIdx() == i:
+                    continue
+                # Each exchange of a marked substituent for the other one of its end changes the side.
+                flips = (a.GetIdx() != marked[0]) + (b.GetIdx() != marked[1])
+                side = 1 if (bond.GetStereo() in cis) == (flips % 2 == 0) else 2
+                pairs += [(a.GetIdx(), b.GetIdx()), (b.GetIdx(), a.GetIdx())]
+                sides += [side, side]
+    return torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).t().contiguous(), torch.tensor(sides, dtype=torch.long)

@@ -1,0 +1,127 @@
+"""Hydrogens for molecules whose other atoms have coordinates."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rdkit.Chem import rdForceFieldHelpers
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphscore.molecules.coordinates import bare_mol, set_positions
+from graphscore.molecules.embedding import WHOLE
+from graphscore.molecules.graph import Chem, rdBase
+from graphscore.molecules.smiles import rdkit_errors
+
+MAX_STEPS = 1000
+# So near to the minimum that rounding errors of the given coordinates do not come out larger.
+FORCE_TOLERANCE, ENERGY_TOLERANCE = 1e-6, 1e-10
+
+
+class HydrogenPlacer:
+    """Complete one molecule, over and over: what does not depend on coordinates is done once.
+
+    Hydrogens start where the geometry of their neighbor wants them, by RDKit, and relax in the MMFF94 force field (UFF
+    where that has no parameters, not at all where neither has) while all other atoms are held. The others' coordinates
+    come out as they went in.
+
+    Args:
+        template: Graph in the layout of :mod:`graphscore.molecules.graph`; coordinates are not used.
+        kept: Atoms whose coordinates will be given, shape ``[n]``: all that are no hydrogen with one heavy neighbor.
+
+    Raises:
+        ValueError: If the graph is no molecule.
+    """
+
+    def __init__(self, template: Data, kept: Tensor) -> None:
+        self.template = template
+        self.kept = kept.tolist()
+        self.mol = bare_mol(template)
+        self.skeleton = skeleton(self.mol, self.kept)
+        with rdBase.BlockLogs():
+            complete = Chem.AddHs(self.skeleton)
+        self.order = self._match(complete)
+        self.fields = _force_field(self.mol)
+
+    def _match(self, complete: Chem.Mol) -> NDArray[np.int64]:
+        """Which atom of the molecule each atom of the completed skeleton is."""
+        order, free = list(self.kept), {}
+        for atom in sorted(set(range(self.mol.GetNumAtoms())) - set(self.kept)):
+            free.setdefault(self.mol.GetAtomWithIdx(atom).GetNeighbors()[0].GetIdx(), []).append(atom)
+        for atom in list(complete.GetAtoms())[len(self.kept) :]:
+            order.append(free[self.kept[atom.GetNeighbors()[0].GetIdx()]].pop(0))
+        return np.array(order)
+
+    def __call__(self, pos: Tensor) -> Data:
+        """Complete a conformer.
+
+        Args:
+            pos: Coordinates of the kept atoms in Angstrom, ``[n, 3]``.
+
+        Returns:
+            A copy of the template with ``pos`` of all atoms.
+        """
+        item = copy.copy(self.template)
+        item.pos = torch.zeros(self.mol.GetNumAtoms(), 3, dtype=pos.dtype)
+        item.pos[self.kept] = pos
+        if len(self.kept) < self.mol.GetNumAtoms() and bool(pos.isfinite().all()):
+            item.pos = torch.from_numpy(self._with_hydrogens(pos.double().numpy())).to(pos.dtype)
+            item.pos[self.kept] = pos
+        return item
+
+    def _with_hydrogens(self, pos: NDArray[np.float64]) -> NDArray[np.float64]:
+        set_positions(self.skeleton, pos)
+        complete = np.empty((self.mol.GetNumAtoms(), 3))
+        complete[self.order] = Chem.AddHs(self.skeleton, addCoords=True).GetConformer().GetPositions()
+        set_positions(self.mol, complete)
+        field = self.fields(self.mol)
+        if field is not None:
+            field.Initialize()
+            for atom in self.kept:
+                field.AddFixedPoint(atom)
+            field.Minimize(maxIts=MAX_STEPS, forceTol=FORCE_TOLERANCE, energyTol=ENERGY_TOLERANCE)
+        return self.mol.GetConformer().GetPositions()
+
+
+class AssembleMolecules:
+    """What :func:`graphscore.generate.generate` calls to make molecules of the atoms that a network placed."""
+
+    def __init__(self) -> None:
+        self._placer: HydrogenPlacer | None = None  # of the last molecule: its samples come one after another
+
+    @rdkit_errors()
+    def __call__(self, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
+        """Put values into a copy of the template, where ``pos`` may be those of the ``kept`` atoms alone."""
+        if self._placer is None or self._placer.template is not template:
+            self._placer = HydrogenPlacer(template, graph.kept)
+        item = self._placer(values["pos"])
+        for name, value in values.items():
+            if name != "pos":
+                item[name] = value
+        return item
+
+
+def skeleton(mol: Chem.Mol, kept: Sequence[int]) -> Chem.Mol:
+    """Copy a molecule without the hydrogens that are not kept; their neighbors know how many they had."""
+    bare = Chem.RWMol(mol)
+    for atom in sorted(set(range(mol.GetNumAtoms())) - set(kept), reverse=True):
+        parent = bare.GetAtomWithIdx(atom).GetNeighbors()[0]
+        parent.SetNumExplicitHs(parent.GetNumExplicitHs() + 1)
+        bare.RemoveAtom(atom)
+    with rdBase.BlockLogs():
+        Chem.SanitizeMol(bare)
+    return bare.GetMol()
+
+
+def _force_field(mol: Chem.Mol):  # RDKit's class has no importable name
+    """How to make the force field of the molecule with its present coordinates; the parameters are found once."""
+    with rdBase.BlockLogs():
+        if (properties := rdForceFieldHelpers.MMFFGetMoleculeProperties(mol)) is not None:
+            return lambda mol: rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties, **WHOLE)
+        if rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
+            return lambda mol: rdForceFieldHelpers.UFFGetMoleculeForceField(mol, **WHOLE)
+    return lambda mol: None

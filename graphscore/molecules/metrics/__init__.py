@@ -1,0 +1,1 @@
+"""Metrics of conformers: RMSD, coverage, stereochemistry, geometry, energies, validity."""

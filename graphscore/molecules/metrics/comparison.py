@@ -1,0 +1,136 @@
+"""The conformers of one molecule, references and generated, as arrays in one order of atoms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from torch_geometric.data import Data
+
+from graphscore.molecules.coordinates import set_positions
+from graphscore.molecules.graph import Chem, canonical_smiles, flat_smiles, mol_from_data
+
+Attempt = Data | str | None
+"""A generated conformer. Why there is none, None, or one that :func:`prepare` cannot use, is a failed attempt."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What every metric of conformers starts from.
+
+    Attributes:
+        mol: The molecule with explicit hydrogens, without conformers and stereo marks.
+        smiles: SMILES of the references, without repetition; their stereo marks are what is asked for.
+        references: Coordinates in Angstrom, ``[R, N, 3]``.
+        generated: Coordinates of the attempts that can be compared, ``[G, N, 3]``.
+        failures: For each attempt, why it failed, or None; G are None.
+    """
+
+    mol: Chem.Mol
+    smiles: tuple[str, ...]
+    references: NDArray[np.float64]
+    generated: NDArray[np.float64]
+    failures: tuple[str | None, ...]
+
+    @property
+    def name(self) -> str:
+        """SMILES of the molecule."""
+        return self.smiles[0] if self.smiles else flat_smiles(self.mol)
+
+    def first(self, num: int) -> Comparison:
+        """The comparison with the first ``num`` attempts alone."""
+        failures = self.failures[:num]
+        return replace(self, generated=self.generated[: failures.count(None)], failures=failures)
+
+    def without_failures(self) -> Comparison:
+        """The comparison with the attempts alone that can be compared."""
+        return replace(self, failures=(None,) * len(self.generated))
+
+    def with_conformer(self, pos: NDArray[np.float64]) -> Chem.Mol:
+        """The molecule with coordinates ``[N, 3]``, and the stereo marks that follow from them."""
+        mol = Chem.Mol(self.mol)
+        set_positions(mol, pos)
+        Chem.AssignStereochemistryFrom3D(mol)
+        return mol
+
+
+def prepare(references: Sequence[Data], generated: Sequence[Attempt]) -> Comparison:
+    """Bring conformers of one molecule into the order of atoms of the first reference.
+
+    Args:
+        references: Reference conformers with ``pos``.
+        generated: All attempts, failed ones included; atoms may be in another order.
+
+    Returns:
+        The comparison. An attempt that is no graph, has no finite coordinates, or is another molecule (apart from
+        stereo) is among its ``failures``.
+
+    Raises:
+        ValueError: If a reference has no finite coordinates, or is another molecule than the first.
+    """
+    frame = _Frame()
+    expected = [frame.place(data) for data in references]
+    placed, failures = [], []
+    for attempt in generated:
+        try:
+            if attempt is None or isinstance(attempt, str):
+                raise ValueError(attempt or "nothing was generated")
+            placed.append(frame.place(attempt))
+            failures.append(None)
+        except ValueError as error:
+            failures.append(str(error))
+    smiles = dict.fromkeys(data.get("smiles") or canonical_smiles(mol_from_data(data)) for data in references)
+    size = frame.mol.GetNumAtoms()
+    return Comparison(
+        mol=frame.mol,
+        smiles=tuple(smiles),
+        references=np.array(expected, dtype=np.float64).reshape(len(expected), size, 3),
+        generated=np.array(placed, dtype=np.float64).reshape(len(placed), size, 3),
+        failures=tuple(failures),
+    )
+
+
+class _Frame:
+    """The molecule that comes first, and how the atoms of others map onto its own."""
+
+    def __init__(self) -> None:
+        self.mol = Chem.Mol()
+        self._orders: dict[tuple[bytes, ...], NDArray[np.intp]] = {}
+
+    def place(self, data: Data) -> NDArray[np.float64]:
+        """Coordinates ``[N, 3]`` in the frame's order of atoms."""
+        pos = data.get("pos")
+        if pos is None:
+            raise ValueError(f"Expected a conformer, but the graph {data.get('smiles', '')!r} has no pos")
+        order = self._order(data)
+        if pos.shape != (len(order), 3):
+            raise ValueError(f"Expected pos of shape [{len(order)}, 3], but got {list(pos.shape)}")
+        if not bool(pos.isfinite().all()):
+            raise ValueError("pos has values that are not finite")
+        return pos.detach().cpu().double().numpy()[order]
+
+    def _order(self, data: Data) -> NDArray[np.intp]:
+        key = _topology(data)
+        if key not in self._orders:
+            graph = data.clone()
+            graph.pos = None
+            mol = mol_from_data(graph)
+            if not self._orders:
+                self.mol = mol
+                self._orders[key] = np.arange(mol.GetNumAtoms())
+                return self._orders[key]
+            if (kind := flat_smiles(mol)) != (expected := flat_smiles(self.mol)):
+                raise ValueError(f"it is {kind}, not {expected}")
+            self._orders[key] = np.array(mol.GetSubstructMatch(self.mol), dtype=np.intp)
+        return self._orders[key]
+
+
+def _topology(data: Data) -> tuple[bytes, ...]:
+    """Atoms and bonds as a key; empty if some are missing, which :func:`mol_from_data` explains."""
+    if not all(name in data for name in ("z", "charge", "edge_index", "bond")):
+        return ()
+    edges, bonds = data["edge_index"], data["bond"]
+    real = (bonds > 0) & (edges[0] < edges[1])
+    return tuple(value.cpu().numpy().tobytes() for value in (data["z"], data["charge"], edges[:, real], bonds[real]))

@@ -1,0 +1,56 @@
+"""Whether conformers have the stereochemistry that was asked for: R/S of tetrahedral centres, E/Z of double bonds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch_geometric.data import Data
+
+from graphscore.molecules.graph import Chem, mol_from_data, remove_hydrogens
+from graphscore.molecules.metrics.comparison import Comparison
+from graphscore.molecules.smiles import rdkit_errors
+
+RIGHT, MIRRORED, WRONG = "right", "mirrored", "wrong"
+
+
+@rdkit_errors()
+def keeps_stereo(conformer: Data) -> bool:
+    """Whether a conformer's coordinates have every stereo mark (R/S, E/Z) of its ``smiles``; unmarked ones are free."""
+    return _has_stereo(mol_from_data(conformer), [Chem.MolFromSmiles(conformer.smiles)])
+
+
+def is_as_asked(conformer: Data) -> bool:
+    """Whether a conformer has the stereo marks of its ``smiles``; without marks, or ``smiles``, it has."""
+    if not set(conformer.get("smiles") or "") & set("@/\\"):
+        return True
+    return bool(conformer["pos"].isfinite().all()) and keeps_stereo(conformer)
+
+
+def stereo_of(comparison: Comparison) -> list[str] | None:
+    """Compare generated conformers with the stereo marks of the references' SMILES.
+
+    Args:
+        comparison: References with one or more SMILES, of which any will do; centres and double bonds that have no mark
+            in it are free.
+
+    Returns:
+        For each of the G generated conformers ``"right"``, ``"mirrored"`` (it is the enantiomer: every R is an S and
+        every S an R, while E and Z are right) or ``"wrong"``; None if the SMILES have no stereo marks.
+    """
+    if not any(set(smiles) & set("@/\\") for smiles in comparison.smiles):
+        return None
+    wanted = [Chem.MolFromSmiles(smiles) for smiles in comparison.smiles]
+    return [_verdict(comparison, pos, wanted) for pos in comparison.generated]
+
+
+def _verdict(comparison: Comparison, pos: NDArray[np.float64], wanted: Sequence[Chem.Mol]) -> str:
+    if _has_stereo(comparison.with_conformer(pos), wanted):
+        return RIGHT
+    return MIRRORED if _has_stereo(comparison.with_conformer(-pos), wanted) else WRONG
+
+
+def _has_stereo(mol: Chem.Mol, wanted: Sequence[Chem.Mol]) -> bool:
+    heavy = remove_hydrogens(mol)
+    return any(heavy.HasSubstructMatch(one, useChirality=True) for one in wanted)

@@ -1,0 +1,300 @@
+"""The ensemble of conformers of a molecule."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphscore.data.split import seed_of
+from graphscore.molecules import xtb
+from graphscore.molecules.coordinates import set_positions
+from graphscore.molecules.embedding import embed
+from graphscore.molecules.graph import Chem, canonical_smiles, data_from_mol, mol_from_data
+from graphscore.molecules.recipes.settings import TRAINING, Settings
+from graphscore.molecules.smiles import mol_from_smiles
+
+SEED = 0
+MAX_ISOMERS = 3  # tries to find one that can be embedded
+MAX_ITERATIONS = 20  # per embedding; those that can be embedded at all mostly need one
+
+
+@dataclass
+class Ensemble:
+    """The conformers of one molecule.
+
+    Attributes:
+        smiles: SMILES with every stereo mark assigned; its atom order, hydrogens last, is that of ``pos``.
+        pos: Centered conformers by ascending energy, Angstrom, ``[K, N, 3]``.
+        energies: kcal/mol above the lowest, ``[K]``.
+        mirrors: Whether the mirror image of a conformer is one more conformer of the molecule, ``[K]``.
+    """
+
+    smiles: str
+    pos: NDArray[np.float64]
+    energies: NDArray[np.float64]
+    mirrors: NDArray[np.bool_]
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Boltzmann weights at 298.15 K, ``[K]``, each together with its mirror image if that is one more."""
+        factors = (1 + self.mirrors) * np.exp(-self.energies / xtb.KT)
+        return factors / factors.sum()
+
+
+@dataclass(frozen=True)
+class Reject:
+    """Something that was left out, and why."""
+
+    smiles: str
+    stage: str
+    reason: str
+
+
+@dataclass
+class Search:
+    """What came of one molecule.
+
+    Attributes:
+        ensemble: Its conformers, None if there are none.
+        rejects: What was left out.
+        counts: How many starts were ``optimized``, ``converged`` to the right molecule, and were ``kept``.
+    """
+
+    ensemble: Ensemble | None
+    rejects: list[Reject] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def search(smiles: str, settings: Settings = TRAINING, seed: int = SEED) -> Search:
+    """Compute the ensemble of a molecule.
+
+    Args:
+        smiles: SMILES; stereo that it leaves open is drawn by the seed.
+        settings: How hard to search.
+        seed: Seed of all that is drawn.
+
+    Returns:
+        The ensemble, or None in its place, and all that was left out.
+
+    Raises:
+        RuntimeError: If there is no program ``xtb``.
+    """
+    rng = random.Random(seed_of(smiles, seed))
+    rejects: list[Reject] = []
+    for _ in range(MAX_ISOMERS):
+        isomer = smiles
+        try:
+            isomer = draw_stereoisomer(smiles, rng.getrandbits(31))
+            mol = mol_from_smiles(isomer)
+            starts = _starts(mol, isomer, settings, rng)
+        except ValueError as error:
+            rejects.append(Reject(isomer, "embedding", str(error)))
+            continue
+        if settings.level == "gfn2":
+            found = _relax(mol, isomer, starts, rejects)
+        else:
+            found = [_Conformer(start.pos - start.pos.mean(axis=0), start.energy) for start in starts]
+        kept = _distinct(mol, found, settings.window, settings)
+        if kept:
+            energies = np.array([conformer.energy for conformer in kept])
+            pos = np.stack([conformer.pos for conformer in kept])
+            mirrors = _missing_mirror_images(mol, isomer, kept, settings)
+            counts = {"optimized": len(starts), "converged": len(found), "kept": len(kept)}
+            return Search(Ensemble(isomer, pos, energies - energies.min(), mirrors), rejects, counts)
+        rejects.append(Reject(isomer, "molecule", "no conformer was left"))
+    return Search(None, rejects)
+
+
+def draw_stereoisomer(smiles: str, seed: int) -> str:
+    """Assign what a SMILES leaves open as distance geometry happens to: of cages, most isomers cannot exist in space.
+
+    Nitrogens with three neighbors get no marks, since they invert.
+
+    Args:
+        smiles: The SMILES; assigned marks stay.
+        seed: Seed of the distance geometry.
+
+    Returns:
+        Canonical SMILES.
+
+    Raises:
+        ValueError: If it is no SMILES of a possible molecule, or has no coordinates.
+    """
+    mol = mol_from_smiles(smiles)
+    try:
+        embedded = embed(mol, 1, seed, optimize=False, knowledge=False, max_iterations=MAX_ITERATIONS)
+    except ValueError:
+        if "@" not in smiles:
+            raise
+        return canonical_smiles(mol)
+    return smiles_of(embedded, embedded.GetConformer().GetId())
+
+
+def of_others(
+    known: Ensemble, pos: NDArray[np.float64], energies: NDArray[np.float64], settings: Settings = TRAINING
+) -> NDArray[np.bool_]:
+    """Which conformers an ensemble does not hold.
+
+    Args:
+        known: The ensemble; mirror images that it stands for are held.
+        pos: Conformers in its order of atoms, ``[K, N, 3]``.
+        energies: Their energies above its lowest conformer, kcal/mol, ``[K]``.
+        settings: When two are the same.
+
+    Returns:
+        Shape ``[K]``.
+    """
+    held = [_Conformer(*pair) for pair in zip(known.pos, known.energies.tolist(), strict=True)]
+    held += [_Conformer(c.pos * [-1, 1, 1], c.energy) for c, mirror in zip(held, known.mirrors, strict=True) if mirror]
+    compare = _Comparison(mol_from_smiles(known.smiles))
+    given = [_Conformer(*pair) for pair in zip(pos, energies.tolist(), strict=True)]
+    return np.array([not any(_same(compare, c, other, settings) for other in held) for c in given], dtype=bool)
+
+
+@dataclass
+class _Conformer:
+    pos: NDArray[np.float64]
+    energy: float
+
+
+def _starts(mol: Chem.Mol, smiles: str, settings: Settings, rng: random.Random) -> list[_Conformer]:
+    """Embed both ways, relax by MMFF94, and draw from those that differ and are not far too high."""
+    starts: list[_Conformer] = []
+    reason = "no start has the stereochemistry of the molecule"
+    for num, knowledge in ((settings.num_knowledge, True), (settings.num_plain, False)):
+        # Of many cages no marked stereoisomer can be embedded, but without marks the right one often comes out.
+        for attempt in (mol, _without_stereo(mol)):
+            try:
+                starts += _embed(attempt, smiles, num, rng.getrandbits(31), knowledge)
+                break
+            except ValueError as error:
+                reason = str(error)
+    if not starts:
+        raise ValueError(reason)
+    distinct = _distinct(mol, starts, settings.start_window, settings)
+    return rng.sample(distinct, settings.max_optimizations) if len(distinct) > settings.max_optimizations else distinct
+
+
+def _embed(mol: Chem.Mol, smiles: str, num: int, seed: int, knowledge: bool) -> list[_Conformer]:
+    """Embed and relax by MMFF94; those are kept that have the stereochemistry, or the opposite and are mirrored."""
+    embedded = embed(mol, num, seed, knowledge=knowledge, max_iterations=MAX_ITERATIONS)
+    kept = []
+    for conformer in embedded.GetConformers():
+        for signs in ([1, 1, 1], [-1, 1, 1]):
+            found = _Conformer(conformer.GetPositions() * signs, conformer.GetDoubleProp("energy"))
+            if _smiles_at(mol, found.pos) == smiles:
+                kept.append(found)
+                break
+    return kept
+
+
+def _without_stereo(mol: Chem.Mol) -> Chem.Mol:
+    mol = Chem.Mol(mol)
+    Chem.RemoveStereochemistry(mol)
+    return mol
+
+
+def _with_positions(mol: Chem.Mol, pos: NDArray[np.float64]) -> Chem.Mol:
+    mol = Chem.Mol(mol)
+    set_positions(mol, pos)
+    return mol
+
+
+def _relax(mol: Chem.Mol, smiles: str, starts: Sequence[_Conformer], rejects: list[Reject]) -> list[_Conformer]:
+    symbols, charge = [atom.GetSymbol() for atom in mol.GetAtoms()], Chem.GetFormalCharge(mol)
+    found = []
+    for number, start in enumerate(starts):
+        try:
+            pos, energy = xtb.optimize(symbols, start.pos, charge)
+            _check_same_molecule(mol, smiles, pos)
+        except ValueError as error:
+            rejects.append(Reject(smiles, "optimization", f"start {number}: {error}"))
+            continue
+        found.append(_Conformer(pos - pos.mean(axis=0), energy))
+    return found
+
+
+def _distinct(mol: Chem.Mol, conformers: Sequence[_Conformer], window: float, settings: Settings) -> list[_Conformer]:
+    """By ascending energy, those within the window that are no duplicates."""
+    kept: list[_Conformer] = []
+    compare = _Comparison(mol)
+    for conformer in sorted(conformers, key=lambda c: c.energy):
+        if kept and conformer.energy > kept[0].energy + window:
+            break
+        if not any(_same(compare, conformer, other, settings) for other in kept):
+            kept.append(conformer)
+    return kept
+
+
+def _missing_mirror_images(mol: Chem.Mol, smiles: str, kept: list[_Conformer], settings: Settings) -> NDArray[np.bool_]:
+    """Of which conformers the mirror image is a conformer of the same molecule and energy that was not found."""
+    if "@" in smiles:  # the mirror image is another molecule
+        return np.zeros(len(kept), dtype=bool)
+    compare, missing = _Comparison(mol), []
+    for conformer in kept:
+        image = _Conformer(conformer.pos * [-1, 1, 1], conformer.energy)
+        missing.append(not any(_same(compare, image, other, settings) for other in kept))
+    return np.array(missing)
+
+
+def _same(compare: _Comparison, one: _Conformer, other: _Conformer, settings: Settings) -> bool:
+    return abs(one.energy - other.energy) < settings.min_energy and compare.rmsd(one.pos, other.pos) < settings.min_rmsd
+
+
+class _Comparison:
+    """Symmetry-aware RMSD over the atoms that make conformers differ: heavy ones and hydrogens on N, O, S ..."""
+
+    def __init__(self, mol: Chem.Mol) -> None:
+        probe = Chem.RWMol(mol)
+        for atom in probe.GetAtoms():
+            atom.SetIntProp("row", atom.GetIdx())
+        for atom in sorted(probe.GetAtoms(), key=lambda a: -a.GetIdx()):
+            neighbors = atom.GetNeighbors()
+            if atom.GetAtomicNum() == 1 and len(neighbors) == 1 and neighbors[0].GetAtomicNum() == 6:
+                neighbors[0].SetNumExplicitHs(neighbors[0].GetNumExplicitHs() + 1)
+                probe.RemoveAtom(atom.GetIdx())
+        self.rows = [atom.GetIntProp("row") for atom in probe.GetAtoms()]
+        self.mols = Chem.Mol(probe), Chem.Mol(probe)
+
+    def rmsd(self, one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+        from rdkit.Chem import rdMolAlign
+
+        for mol, pos in zip(self.mols, (one, other), strict=True):
+            set_positions(mol, pos[self.rows])
+        return rdMolAlign.GetBestRMS(*self.mols, maxMatches=1000)
+
+
+def _check_same_molecule(mol: Chem.Mol, smiles: str, pos: NDArray[np.float64]) -> None:
+    """Refuse coordinates that are those of another molecule: bonds broken or formed, or stereo changed."""
+    table = Chem.GetPeriodicTable()
+    radii = np.array([table.GetRcovalent(atom.GetAtomicNum()) for atom in mol.GetAtoms()])
+    ratio = np.linalg.norm(pos[:, None] - pos[None], axis=-1) / (radii[:, None] + radii[None])
+    bonded = Chem.GetAdjacencyMatrix(mol).astype(bool)
+    for wrong, what in ((bonded & (ratio > 1.3), "broke"), (~bonded & (ratio < 1.1), "formed")):
+        if (pairs := np.argwhere(np.triu(wrong, 1))).size:
+            i, j = pairs[0]
+            pair = f"{mol.GetAtomWithIdx(int(i)).GetSymbol()}{i} and {mol.GetAtomWithIdx(int(j)).GetSymbol()}{j}"
+            raise ValueError(f"the bond between {pair} {what}")
+    if (got := _smiles_at(mol, pos)) != smiles:
+        raise ValueError(f"its coordinates became those of {got or 'no isomer alone'}")
+
+
+def _smiles_at(mol: Chem.Mol, pos: NDArray[np.float64]) -> str:
+    """SMILES at coordinates; empty where a centre has all neighbors on one side: its mark depends on their order."""
+    placed = _with_positions(mol, pos)
+    one, other = smiles_of(placed, 0), smiles_of(mol_from_data(data_from_mol(placed, 0)), 0)
+    return one if one == other else ""
+
+
+def smiles_of(mol: Chem.Mol, conformer: int) -> str:
+    """Canonical SMILES with the stereo marks of a conformer's coordinates, none on nitrogens that invert."""
+    mol = _without_stereo(mol)
+    Chem.AssignStereochemistryFrom3D(mol, conformer)
+    for atom in mol.GetAtoms():
+        if atom.GetAtomicNum() == 7 and atom.GetDegree() == 3:
+            atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
+    return canonical_smiles(mol)

@@ -1,0 +1,111 @@
+"""Conformers of one molecule laid onto each other, to be looked at together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch_geometric.data import Data
+
+from graphscore.molecules.graph import remove_hydrogens
+from graphscore.molecules.metrics.comparison import Attempt, Comparison, prepare
+from graphscore.molecules.metrics.rmsd import MAX_MATCHES, best_rmsd, matchings
+
+
+class Superposed(NamedTuple):
+    """Conformers of one molecule; x to the right, y up, z towards the viewer.
+
+    Attributes:
+        comparison: The first reference shows its broad side, other references are laid onto it, and each conformer onto
+            its closest reference; without references, onto the first conformer.
+        closest: Number of that reference, ``[G]``; 0 without references.
+        rmsd: Heavy-atom RMSD to it in Angstrom, ``[G]``; without references, to the first conformer.
+    """
+
+    comparison: Comparison
+    closest: NDArray[np.intp]
+    rmsd: NDArray[np.float64]
+
+
+def superpose(references: Sequence[Data], attempts: Sequence[Attempt]) -> Superposed:
+    """Lay conformers onto their closest references, heavy atoms, equivalent atoms matched; mirror images are not.
+
+    Args:
+        references: Conformers of a molecule, laid out as :mod:`graphscore.molecules.graph` says, or none.
+        attempts: Generated conformers; atoms may be in another order.
+
+    Raises:
+        ValueError: If a reference has no finite coordinates, references are of several molecules, or there is nothing
+            that has coordinates.
+    """
+    comparison = prepare(references, attempts)
+    targets = comparison.references if references else comparison.generated[:1]
+    if not len(targets):
+        reasons = [failure for failure in comparison.failures if failure]
+        raise ValueError(f"No conformer has coordinates{': ' + reasons[0] if reasons else ''}")
+    distances = best_rmsd(targets, comparison.generated, matchings(comparison.mol).atoms)
+    closest = distances.argmin(axis=0)
+    turned = targets[0] @ _broad_side(targets[0] - targets[0].mean(axis=0))
+    first = turned - (turned.max(axis=0) + turned.min(axis=0)) / 2
+    placed = [first, *(_laid_onto(first, pos, comparison) for pos in targets[1:])]
+    conformers = [_laid_onto(placed[k], pos, comparison) for k, pos in zip(closest, comparison.generated, strict=True)]
+    shape = (-1, *first.shape)
+    moved = replace(
+        comparison,
+        references=np.array(placed if references else []).reshape(shape),
+        generated=np.array(conformers).reshape(shape),
+    )
+    return Superposed(moved, closest, distances.min(axis=0))
+
+
+def lead_to(end: NDArray[np.float64], frames: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn and shift the frames of a trajectory, so that nothing but shapes changes on the way to its end.
+
+    The last frame is laid onto the end, and each other one onto its successor: all atoms, as they are numbered.
+
+    Args:
+        end: ``[N, 3]``.
+        frames: ``[F, N, 3]``.
+
+    Returns:
+        ``[F, N, 3]``.
+    """
+    from rdkit.Numerics import rdAlignment
+
+    out = np.empty_like(frames)
+    for k in reversed(range(len(frames))):
+        _, transform = rdAlignment.GetAlignmentTransform(end, frames[k])
+        out[k] = end = _moved(frames[k], transform)
+    return out
+
+
+def _laid_onto(target: NDArray[np.float64], pos: NDArray[np.float64], comparison: Comparison) -> NDArray[np.float64]:
+    from rdkit.Chem import rdMolAlign
+
+    mol, onto = comparison.with_conformer(pos), comparison.with_conformer(target)
+    heavy = [remove_hydrogens(side) for side in (mol, onto)]
+    pos_heavy = heavy[1].GetConformer().GetPositions()
+    if np.linalg.matrix_rank(pos_heavy - pos_heavy.mean(axis=0), tol=0.1) < 2:
+        heavy = [mol, onto]  # heavy atoms on a line leave the turn about it open, which the hydrogens decide
+    return _moved(pos, rdMolAlign.GetBestAlignmentTransform(*heavy, maxMatches=MAX_MATCHES)[1])
+
+
+def _moved(pos: NDArray[np.float64], transform: NDArray[np.float64]) -> NDArray[np.float64]:
+    transform = np.asarray(transform)
+    return pos @ transform[:3, :3].T + transform[:3, 3]
+
+
+def _broad_side(pos: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rotation ``[3, 3]`` (for rows, from the right) to the principal axes, tilted to show the depth."""
+    axes = np.linalg.eigh(pos.T @ pos)[1][:, ::-1]
+    along = pos @ axes
+    farthest = np.abs(along).argmax(axis=0)
+    axes = axes * np.where(along[farthest, range(3)] < 0, -1.0, 1.0)  # else the signs are up to the machine
+    axes[:, 2] = np.cross(axes[:, 0], axes[:, 1])
+    x, y = np.deg2rad(28.0), np.deg2rad(-18.0)
+    about_x = np.array([[1, 0, 0], [0, np.cos(x), np.sin(x)], [0, -np.sin(x), np.cos(x)]])
+    about_y = np.array([[np.cos(y), 0, -np.sin(y)], [0, 1, 0], [np.sin(y), 0, np.cos(y)]])
+    return axes @ about_y @ about_x

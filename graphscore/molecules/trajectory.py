@@ -1,0 +1,82 @@
+"""How samples came from noise, as a file of molecules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch, Data
+
+from graphscore.atomic import replacing
+from graphscore.generate import Job
+from graphscore.molecules.coordinates import bare_mol, set_positions
+from graphscore.molecules.files import mol_record
+from graphscore.molecules.graph import Chem
+from graphscore.molecules.hydrogens import skeleton
+from graphscore.sdes import SDE
+
+
+class Frame(NamedTuple):
+    """A sample after one step.
+
+    Attributes:
+        step: Number of the step: 0 is noise.
+        level: Noise level, ``std / alpha``; 0 for the result, infinite where nothing is left of the data.
+        pos: Coordinates in Angstrom of the atoms that the network sees, ``[n, 3]``.
+    """
+
+    step: int
+    level: float
+    pos: Tensor
+
+
+class Trajectories:
+    """Collect the steps of samples, as ``trace`` of :func:`graphscore.generate.generate`.
+
+    Args:
+        sde: The noise process of the coordinates ``pos``.
+    """
+
+    def __init__(self, sde: SDE) -> None:
+        self.sde = sde
+        self.frames: dict[Job, list[Frame]] = {}
+        self.kept: dict[int, list[int]] = {}  # atoms that the network sees, by number of the molecule
+
+    def __call__(self, jobs: Sequence[Job], step: int, t: float, batch: Batch) -> None:
+        """Add a step of a batch."""
+        level = float(self.sde.level(torch.tensor(t, dtype=torch.float64))) if t > 0 else 0.0
+        sizes = batch.ptr.diff().tolist()
+        kept = batch["kept"].split(sizes) if "kept" in batch else [torch.arange(size) for size in sizes]
+        for job, pos, atoms in zip(jobs, batch["pos"].cpu().split(sizes), kept, strict=True):
+            if step == 0:
+                self.frames[job] = []  # also where a sample is drawn again
+            self.frames[job].append(Frame(step, level, pos.clone()))
+            self.kept[job[0]] = atoms.tolist()
+
+    def write(self, path: Path, items: Sequence[Data]) -> None:
+        """Write an SDF with a record for each step of each sample.
+
+        Records have the data fields ``SMILES``, ``sample`` (from 1), ``step`` and ``level``; hydrogens are left out
+        where the network does not see them. Steps that are not finite are left out.
+
+        Args:
+            path: ``*.sdf``.
+            items: The molecules.
+        """
+        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(self._records(items))
+
+    def _records(self, items: Sequence[Data]) -> Iterator[str]:
+        mols: dict[int, Chem.Mol] = {}
+        for number, k in sorted(self.frames):
+            item = items[number]
+            if number not in mols:
+                mols[number] = skeleton(bare_mol(item), self.kept[number])
+            mol, names = mols[number], {key: item.get(key) for key in ("name", "smiles")}
+            for step, level, pos in self.frames[number, k]:
+                if bool(pos.isfinite().all()):
+                    set_positions(mol, pos.numpy())
+                    yield mol_record(mol, Data(**names, sample=k + 1, step=step, level=level))

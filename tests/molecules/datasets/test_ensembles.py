@@ -1,0 +1,126 @@
+"""The embedded ensembles: what the card says about them holds."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("rdkit")
+
+import graphscore
+from graphscore.data.dataset import embedded_file
+from graphscore.data.split import PARTS
+from graphscore.molecules.datasets.ensembles import GFN2Ensembles
+from graphscore.molecules.graph import Chem, flat_smiles, scaffold_smiles
+from graphscore.molecules.metrics.stereo import keeps_stereo
+from graphscore.molecules.recipes.ensembles import REJECTS_FILE, data_file
+from graphscore.molecules.recipes.lists import part_of_molecule
+from graphscore.molecules.smiles import mol_from_smiles
+
+CARD = Path(graphscore.__file__).parents[1] / "datasets" / "gfn2_ensembles"
+SPLIT = ("qm9", "nci")
+
+
+@pytest.fixture(scope="module")
+def flat() -> dict[tuple[str, str], list[str]]:
+    """SMILES without stereo marks, by list and part."""
+    dataset, found = GFN2Ensembles(), {}
+    for smiles, source, part in zip(dataset.smiles, dataset.source, dataset.part, strict=True):
+        found.setdefault((source, part), []).append(flat_smiles(mol_from_smiles(smiles)))
+    return found
+
+
+def test_no_molecule_is_in_two_parts_and_no_test_scaffold_elsewhere(flat: dict[tuple[str, str], list[str]]):
+    everything = [smiles for part in flat.values() for smiles in part]
+    assert len(everything) == len(set(everything))
+    assert all(
+        part_of_molecule(smiles) == part for (name, part), rows in flat.items() if name in SPLIT for smiles in rows
+    )
+    scaffolds = {part: {scaffold_smiles(s) or s for name in SPLIT for s in flat[name, part]} for part in PARTS}
+    assert not scaffolds["test"] & (scaffolds["train"] | scaffolds["val"])
+
+
+def test_card_counts_molecules_and_conformers(flat: dict[tuple[str, str], list[str]]):
+    text = (CARD / "README.md").read_text(encoding="utf-8")
+    for name, part in flat:
+        groups = [len(pos) + int(mirrors.sum()) for pos, mirrors in _stored(name, part)]
+        row = f"| `{name}` | {part} | {len(groups):,} | {sum(groups):,} | {sum(groups) / len(groups):.1f} |"
+        assert row in text, row
+    data = embedded_file("gfn2_ensembles", data_file("gfn2"))
+    assert f"{data.stat().st_size:,} bytes" in text
+    assert hashlib.sha256(data.read_bytes()).hexdigest() in text
+    assert f"{sum(map(len, flat.values())):,} real molecules" in text
+
+
+def _stored(name: str, part: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    dataset = GFN2Ensembles()
+    return [
+        (dataset._pos[i], dataset._mirrors[i])
+        for i in range(len(dataset.smiles))
+        if dataset.source[i] == name and dataset.part[i] == part
+    ]
+
+
+def test_card_counts_molecules_without_ensemble(flat: dict[tuple[str, str], list[str]]):
+    """A molecule gave none if the last thing that is reported of it ends its search, and it is not in the file."""
+    with (CARD / REJECTS_FILE).open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["stage"] != "source"]
+    found = {smiles for part in flat.values() for smiles in part}
+    lost = {flat_smiles(mol_from_smiles(row["smiles"])): row["source"] for row in rows}
+    lost = {smiles: source for smiles, source in lost.items() if smiles not in found}
+    text = (CARD / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"\b{len(lost)} of {len(lost) + len(found):,} molecules", text)
+    assert re.search(rf"`geom-qm9` {Counter(lost.values())['geom-qm9']} of 200", text)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_conformers_are_those_of_their_molecule(part: str):
+    """Stereo marks and bonds, of some molecules of each part; energies rise from 0 within the window."""
+    dataset = GFN2Ensembles()
+    chosen = [i for i, name in enumerate(dataset.part) if name == part][::97]
+    for molecule in chosen:
+        group = dataset._conformers(molecule, None)
+        energies = [item.energy for item in group]
+        assert energies == sorted(energies)
+        assert energies[0] == 0 and energies[-1] < 6.01
+        for item in group:
+            assert item.pos.mean(0).abs().max() < 2e-3
+            i, j = item["edge_index"]
+            radii = torch.tensor([Chem.GetPeriodicTable().GetRcovalent(z) for z in item.z.tolist()])
+            ratio = (item.pos[i] - item.pos[j]).norm(dim=-1) / (radii[i] + radii[j])
+            assert float(ratio.min()) > 0.75 and float(ratio.max()) < 1.3
+            assert keeps_stereo(item)
+
+
+def test_mirror_images_are_of_molecules_without_handedness():
+    dataset = GFN2Ensembles()
+    mirrored = [smiles for smiles, mirrors in zip(dataset.smiles, dataset._mirrors, strict=True) if bool(mirrors.any())]
+    assert mirrored
+    assert not any("@" in smiles for smiles in mirrored)
+
+
+def test_elements_and_sizes_are_those_of_the_card():
+    dataset, elements, sizes, atoms = GFN2Ensembles(), {}, {}, set()
+    for smiles, source, pos in zip(dataset.smiles, dataset.source, dataset._pos, strict=True):
+        mol, kind = Chem.MolFromSmiles(smiles), "small" if source.endswith("qm9") else "large"
+        elements.setdefault(kind, set()).update(atom.GetSymbol() for atom in mol.GetAtoms())
+        sizes.setdefault(kind, set()).add(mol.GetNumHeavyAtoms())
+        assert pos.shape[1] == Chem.AddHs(mol).GetNumAtoms(), smiles
+        atoms.add(pos.shape[1])
+    assert elements["small"] <= {"C", "N", "O", "F"} and max(sizes["small"]) == 9
+    assert elements["large"] == {"C", "N", "O", "F", "P", "S", "Cl", "Br", "I"} and max(sizes["large"]) == 40
+    assert f"{min(atoms)} to {max(atoms)} atoms" in (CARD / "README.md").read_text(encoding="utf-8")
+
+
+def test_unmarked_stereo_is_none_that_could_be_marked():
+    """Every centre of a sample of molecules that RDKit sees is assigned, but for nitrogens, which invert."""
+    for smiles in GFN2Ensembles().smiles[::50]:
+        centers = Chem.FindMolChiralCenters(Chem.MolFromSmiles(smiles), includeUnassigned=True)
+        mol = Chem.MolFromSmiles(smiles)
+        assert all(label != "?" for atom, label in centers if mol.GetAtomWithIdx(atom).GetAtomicNum() != 7)

@@ -1,0 +1,127 @@
+"""RDKit molecules in and out, as somebody who knows RDKit expects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("rdkit")
+
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom
+
+from graphscore.molecules import conformers
+from graphscore.molecules.conformers import generate_conformers, to_ase
+from graphscore.molecules.graph import data_from_mol
+from graphscore.request import Request
+from graphscore.sampling import Session
+
+
+def scrambled() -> Chem.Mol:
+    """Alanine with all hydrogens, in no order that a SMILES string would have."""
+    mol = Chem.AddHs(Chem.MolFromSmiles("C[C@H](N)C(=O)O"))
+    return Chem.RenumberAtoms(mol, np.random.default_rng(0).permutation(mol.GetNumAtoms()).tolist())
+
+
+def test_atoms_keep_their_order_and_each_conformer_its_bonds(conformer_checkpoint: Path):
+    mol = scrambled()
+    mol.SetProp("_Name", "alanine")
+    mol.GetAtomWithIdx(3).SetAtomMapNum(8)
+    before = mol.ToBinary(Chem.PropertyPickleOptions.AllProps)
+    result = generate_conformers(mol, 3, checkpoint=conformer_checkpoint, seed=5)
+    (made,) = result.mols
+    assert mol.ToBinary(Chem.PropertyPickleOptions.AllProps) == before
+    assert [a.GetAtomicNum() for a in made.GetAtoms()] == [a.GetAtomicNum() for a in mol.GetAtoms()]
+    assert Chem.MolToSmiles(made) == Chem.MolToSmiles(mol)
+    assert made.GetProp("_Name") == "alanine" and made.GetAtomWithIdx(3).GetAtomMapNum() == 8
+    assert [conformer.GetId() for conformer in made.GetConformers()] == [0, 1, 2]
+    for number, conformer in enumerate(made.GetConformers(), start=1):
+        assert conformer.Is3D() and conformer.GetIntProp("sample") == number and conformer.GetIntProp("seed") == 5
+        # Hydrogens are those of the atoms that they are bound to.
+        pos = conformer.GetPositions()
+        for bond in made.GetBonds():
+            ends = bond.GetBeginAtom(), bond.GetEndAtom()
+            if any(atom.GetAtomicNum() == 1 for atom in ends):
+                assert np.linalg.norm(np.subtract(*(pos[atom.GetIdx()] for atom in ends))) < 2
+
+
+def test_the_same_coordinates_as_by_the_graph(conformer_checkpoint: Path):
+    mol = scrambled()
+    made = generate_conformers([mol, "CCO"], 2, checkpoint=conformer_checkpoint, seed=1).mols[0]
+    samples = Session(conformer_checkpoint, Request(num=2, seed=1))([data_from_mol(mol)]).samples[0]
+    for conformer, item in zip(made.GetConformers(), samples, strict=True):
+        np.testing.assert_allclose(conformer.GetPositions(), item.pos.numpy(), atol=1e-3)
+
+
+def test_without_hydrogens_they_come_last_and_old_conformers_go(conformer_checkpoint: Path):
+    mol = Chem.AddHs(Chem.MolFromSmiles("CCO"))
+    rdDistGeom.EmbedMolecule(mol)
+    bare, full = generate_conformers([Chem.MolFromSmiles("CCO"), mol], 2, checkpoint=conformer_checkpoint).mols
+    assert [a.GetSymbol() for a in bare.GetAtoms()] == ["C", "C", "O", *"HHHHHH"]
+    assert bare.GetNumConformers() == full.GetNumConformers() == 2 and mol.GetNumConformers() == 1
+    np.testing.assert_allclose(bare.GetConformer().GetPositions(), full.GetConformer().GetPositions(), atol=1e-3)
+
+
+def test_stereo_marks_are_asked_for_not_old_coordinates(conformer_checkpoint: Path):
+    """An unmarked centre stays free, whatever a conformer says."""
+    mol = Chem.AddHs(Chem.MolFromSmiles("CC(F)O"))
+    rdDistGeom.EmbedMolecule(mol)
+    plain = Chem.MolFromSmiles("CC(F)O")
+    one, other = generate_conformers([mol, plain], 2, checkpoint=conformer_checkpoint).mols
+    np.testing.assert_allclose(one.GetConformer().GetPositions(), other.GetConformer().GetPositions(), atol=1e-3)
+
+
+def test_failures_are_listed_at_their_place(conformer_checkpoint: Path):
+    given = ["C1CC", "CC", Chem.MolFromSmiles("[2H]C"), 3.5, "CBr", Chem.Mol()]
+    result = generate_conformers(given, 2, checkpoint=conformer_checkpoint)
+    assert [None if mol is None else mol.GetNumConformers() for mol in result.mols] == [None, 2, None, None, 0, None]
+    words = ["unclosed ring", None, "isotope 2", "float", "atom 1 (Br)", "no atoms"]
+    for failure, word in zip(result.failures, words, strict=True):
+        assert failure is None if word is None else word in failure
+    assert generate_conformers([], 2, checkpoint=conformer_checkpoint).mols == []
+
+
+def test_energies_and_fixed_atoms_are_properties_of_conformers(conformer_checkpoint: Path):
+    template = Chem.AddHs(Chem.MolFromSmiles("OC=O"))
+    rdDistGeom.EmbedMolecule(template, randomSeed=1)
+    result = generate_conformers(
+        "CC(=O)O", 4, checkpoint=conformer_checkpoint, refine="mmff", energy_rank=True, fix=("OC=O", template)
+    )
+    (mol,) = result.mols
+    energies = [conformer.GetDoubleProp("energy") for conformer in mol.GetConformers()]
+    assert energies == sorted(energies)
+    for conformer, energy in zip(mol.GetConformers(), energies, strict=True):
+        assert conformer.GetDoubleProp("relative_energy") == energy - energies[0]
+        assert conformer.GetDoubleProp("fixed_rmsd") < 1e-3
+        places = template.GetConformer().GetPositions()[:3]
+        np.testing.assert_allclose(conformer.GetPositions()[[3, 1, 2]], places, atol=1e-3)
+    assert result.report["refine"] == "mmff" and result.report["evaluations_per_sample"] == 5
+
+
+def test_ase_atoms_have_elements_places_and_numbers(conformer_checkpoint: Path):
+    pytest.importorskip("ase")
+    (mol,) = generate_conformers("C[NH2+]CC", 2, checkpoint=conformer_checkpoint, energy_rank=True).mols
+    for atoms, conformer in zip(to_ase(mol), mol.GetConformers(), strict=True):
+        assert atoms.get_chemical_symbols() == [atom.GetSymbol() for atom in mol.GetAtoms()]
+        np.testing.assert_array_equal(atoms.get_positions(), conformer.GetPositions())
+        assert atoms.info["charge"] == 1 and atoms.info["smiles"] == "CC[NH2+]C"
+        assert atoms.info["energy"] == conformer.GetDoubleProp("energy")
+        assert atoms.info["sample"] == conformer.GetIntProp("sample")
+    assert to_ase(Chem.MolFromSmiles("C")) == []
+
+
+def test_without_weights_it_is_said_how_to_get_some(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(conformers, "WEIGHTS", "weights/none.safetensors")
+    with pytest.raises(FileNotFoundError, match="none.safetensors.*graphscore train --config conformers.*--checkpoint"):
+        generate_conformers("CC")
+
+
+def test_shipped_weights_are_taken_by_default(monkeypatch: pytest.MonkeyPatch, conformer_checkpoint: Path):
+    monkeypatch.setattr(conformers, "WEIGHTS", str(conformer_checkpoint))
+    assert conformers.shipped_checkpoint() == conformer_checkpoint
+    result = generate_conformers("CC", 1)
+    assert result.report["checkpoint"] == str(conformer_checkpoint)
+    assert torch.is_grad_enabled()
