@@ -13,16 +13,16 @@ import torch
 from torch_geometric.data import Data
 
 from graphscore.build import build_dataset, build_model, build_sampler, build_transform
+from graphscore.clouds.metrics import evaluate_clouds
+from graphscore.clouds.show import cloud_picture
 from graphscore.config import Config
 from graphscore.data.dataset import is_molecule
 from graphscore.data.writers import write, write_json
 from graphscore.experiment import CONFIG_FILE, LOG_FILE, MODEL_FILE, train
 from graphscore.generate import generate
-from graphscore.metrics.clouds import evaluate_clouds
 from graphscore.pretrained import load_model
 from graphscore.runtime import choose_device
 from graphscore.train.engine import RESUME_FILE
-from graphscore.viz.clouds import cloud_picture
 from graphscore.viz.curves import loss_curve
 
 if TYPE_CHECKING:

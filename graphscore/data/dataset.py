@@ -20,7 +20,7 @@ Transform = Callable[[Data], Data]
 DATASETS = {
     "small-molecules": "graphscore.molecules.datasets.small_molecules:SmallMolecules",
     "gfn2-ensembles": "graphscore.molecules.datasets.ensembles:GFN2Ensembles",
-    "digits": "graphscore.data.digits:Digits",
+    "digits": "graphscore.clouds.digits:Digits",
     "files": "graphscore.data.files:FileDataset",
     "geom": "graphscore.molecules.datasets.geom:GEOM",
     "qm9": "graphscore.molecules.datasets.qm9:QM9",

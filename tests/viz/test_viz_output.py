@@ -50,7 +50,7 @@ def test_pictures_leave_the_global_state_of_matplotlib_alone(tmp_path: Path) -> 
 import sys
 import matplotlib, torch
 from torch_geometric.data import Data
-from graphscore.viz.clouds import cloud_picture
+from graphscore.clouds.show import cloud_picture
 before = matplotlib.rcParams.copy()
 cloud = Data(pos=torch.randn(5, 2))
 cloud_picture([cloud], [cloud], {str(tmp_path / "clouds.png")!r})

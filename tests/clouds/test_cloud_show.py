@@ -9,8 +9,8 @@ import torch
 from matplotlib.figure import Figure
 from torch_geometric.data import Data
 
-from graphscore.viz import clouds
-from graphscore.viz.clouds import cloud_picture
+from graphscore.clouds import show as clouds
+from graphscore.clouds.show import cloud_picture
 
 
 @pytest.fixture

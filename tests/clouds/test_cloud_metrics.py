@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from graphscore.metrics.clouds import chamfer_distance, evaluate_clouds
+from graphscore.clouds.metrics import chamfer_distance, evaluate_clouds
 
 
 def test_by_hand():

@@ -1,0 +1,1 @@
+"""Point clouds: handwritten digits as data, distances of clouds, pictures."""
