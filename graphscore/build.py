@@ -16,8 +16,8 @@ from graphscore.config import Config, Features
 from graphscore.data import DATASETS, Dataset
 from graphscore.data.transforms import TRANSFORMS
 from graphscore.denoiser import Denoiser, ScoreModel
+from graphscore.denoiser.self_conditioning import SelfConditioning, choose_self_conditioned
 from graphscore.fields import Field, measure_scale
-from graphscore.generators import GraphGenerator
 from graphscore.guidance import GUIDANCE, Condition, drop_conditions
 from graphscore.named_times import DENSITIES, GRIDS
 from graphscore.nn import BACKBONES, ScoreNetwork
@@ -26,9 +26,9 @@ from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.objectives import OBJECTIVES, WEIGHTS, Objective, denoising_score_matching
 from graphscore.process import ForwardProcess
 from graphscore.registry import NOTHING, Trust, find, is_import_path, shown
+from graphscore.rng import GraphGenerator
 from graphscore.samplers import SAMPLERS, Sampler
 from graphscore.sdes import SDE, SDES
-from graphscore.self_conditioning import SelfConditioning, choose_self_conditioned
 from graphscore.train.augmentation import AUGMENTATIONS
 from graphscore.train.task import Augment, ScoreMatchingTask
 

@@ -21,7 +21,7 @@ from graphscore.data.writers import write, write_json
 from graphscore.experiment import CONFIG_FILE, LOG_FILE, MODEL_FILE, train
 from graphscore.generate import generate
 from graphscore.pretrained import load_model
-from graphscore.runtime import choose_device
+from graphscore.runtime.settings import choose_device
 from graphscore.train.engine import RESUME_FILE
 from graphscore.viz.curves import loss_curve
 

@@ -14,8 +14,8 @@ from torch_geometric.data.data import BaseData
 from graphscore import ops
 from graphscore.denoiser import ScoreModel
 from graphscore.drift import LastEstimates
-from graphscore.generators import SAMPLING, GraphGenerator, mix_seed
 from graphscore.guidance import Guidance, Inpainting
+from graphscore.rng import SAMPLING, GraphGenerator, mix_seed
 from graphscore.samplers import Sampler
 from graphscore.templates import count_edges, graph_key, input_graphs, inputs_of, without_measurements
 

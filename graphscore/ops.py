@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from graphscore.generators import Generator, randn_rows
+from graphscore.rng import Generator, randn_rows
 
 Reduction = Callable[[Tensor, Tensor, int], Tensor]
 SegmentReduction = Callable[[Tensor, Tensor], Tensor]
@@ -203,7 +203,7 @@ def randn(index: Tensor, num_graphs: int, width: int, *, dtype: torch.dtype, gen
         width: Number of columns D.
         dtype: Floating type of the result.
         generator: ``None`` (PyTorch's global generator), a ``torch.Generator``, or a
-            :class:`~graphscore.generators.GraphGenerator`, with which a graph's noise does not depend on the others.
+            :class:`~graphscore.rng.GraphGenerator`, with which a graph's noise does not depend on the others.
 
     Returns:
         Shape ``[N, D]`` on the device of ``index``.

@@ -11,7 +11,7 @@ from torch_geometric.data import Batch
 
 from graphscore import ops
 from graphscore.fields import Field, check_batch, replace
-from graphscore.generators import Generator
+from graphscore.rng import Generator
 from graphscore.sdes import SDE
 from graphscore.times import in_range
 

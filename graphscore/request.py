@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from graphscore.generate import check_request
-from graphscore.sharing import check_workers
+from graphscore.runtime.sharing import check_workers
 
 if TYPE_CHECKING:  # only molecules need RDKit
     from graphscore.molecules.fragments import Fragment
@@ -30,11 +30,11 @@ class Request:
         diverse: Whether samples of a graph keep away from each other.
         fragment: Atoms that are held.
         workers: Processes that share the work; ``None`` for as many as PyTorch has threads, if a measurement on the
-            first graphs says that it pays, see :mod:`graphscore.sharing`. Samples do not depend on it, up to rounding.
-            Those of one graph are made by one.
+            first graphs says that it pays, see :mod:`graphscore.runtime.sharing`. Samples do not depend on it, up to
+            rounding. Those of one graph are made by one.
         prior_scale: Factor of the noise that sampling starts from; the model's own by default.
-        device: Where the network computes, see :func:`graphscore.runtime.choose_device`. Samples do not depend on it,
-            up to rounding. On a GPU ``workers=None`` is 1.
+        device: Where the network computes, see :func:`graphscore.runtime.settings.choose_device`. Samples do not
+            depend on it, up to rounding. On a GPU ``workers=None`` is 1.
         max_drift: Largest drift, see :mod:`graphscore.drift`, of samples that are not drawn again; by default the
             model's own for its own sampler and number of steps, and none for others.
         retries: How often a sample of wrong stereochemistry or with too much drift is drawn again at most; diverse ones

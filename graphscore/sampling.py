@@ -22,9 +22,9 @@ from graphscore.guidance import EnergyGuidance, Inpainting, Repulsion
 from graphscore.pretrained import asked_by, load_model
 from graphscore.registry import Trusted
 from graphscore.request import Request
-from graphscore.runtime import choose_device, describe_device
+from graphscore.runtime.settings import choose_device, describe_device
+from graphscore.runtime.sharing import share
 from graphscore.sampled import Sampled
-from graphscore.sharing import share
 from graphscore.templates import inputs_of, without_measurements
 from graphscore.train.checkpoint import find_checkpoint
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from graphscore import ops
-from graphscore.generators import Generator, GraphGenerator
+from graphscore.rng import Generator, GraphGenerator
 
 TimeOfLevel = Callable[[Tensor], Tensor]
 

@@ -9,11 +9,11 @@ from torch_geometric.data import Batch
 
 from graphscore.build import build_dataset, build_model, build_sampler, build_task
 from graphscore.config import check_config, load_config
+from graphscore.denoiser.self_conditioning import MASK, SelfConditioning, is_self_conditioned
 from graphscore.fields import replace
-from graphscore.generators import VALIDATION
 from graphscore.nn.neighbors import knn_edges
 from graphscore.pretrained import load_model
-from graphscore.self_conditioning import MASK, SelfConditioning, is_self_conditioned
+from graphscore.rng import VALIDATION
 from graphscore.templates import categories
 from graphscore.testing import ragged_batch
 from graphscore.train.checkpoint import Checkpoint, save_checkpoint

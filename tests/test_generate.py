@@ -14,11 +14,11 @@ from graphscore.data import CompleteGraph
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field
 from graphscore.generate import TEMPLATE, generate, noise_seed, with_values
-from graphscore.generators import SAMPLING, GraphGenerator
 from graphscore.guidance import EnergyGuidance, Inpainting
 from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.nn.neighbors import Neighbors, knn_edges, radius_edges
 from graphscore.process import ForwardProcess
+from graphscore.rng import SAMPLING, GraphGenerator
 from graphscore.samplers import SAMPLERS, EulerMaruyamaSampler, Sampler
 from graphscore.sdes import VESDE
 from graphscore.templates import categories, count_edges, graph_key

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from graphscore import ops
-from graphscore.generators import GraphGenerator
+from graphscore.rng import GraphGenerator
 
 SIZES = st.lists(st.integers(0, 4), max_size=6)
 WIDTHS = st.sampled_from([(), (1,), (3,), (2, 3), (0,)])

@@ -10,8 +10,8 @@ from torch_geometric.data import Batch
 from graphscore import ops
 from graphscore.denoiser import ScoreAdapter
 from graphscore.fields import Field, replace
-from graphscore.generators import GraphGenerator
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.sdes import SDES, VESDE
 from graphscore.testing import GaussianScore, ragged_batch
 

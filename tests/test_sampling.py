@@ -14,7 +14,7 @@ from rdkit import Chem
 from torch_geometric.data import Data
 
 from graphscore import sampling
-from graphscore.alignment import align
+from graphscore.linalg.kabsch import align
 from graphscore.molecules import features as chemistry
 from graphscore.molecules.conformers import generate_conformers
 from graphscore.molecules.embedding import embed
@@ -27,9 +27,9 @@ from graphscore.molecules.metrics import stereo
 from graphscore.molecules.metrics.stereo import is_as_asked
 from graphscore.molecules.smiles import mol_from_smiles
 from graphscore.request import Request
+from graphscore.runtime.sharing import Shared
 from graphscore.sampled import Sampled
 from graphscore.sampling import Session
-from graphscore.sharing import Shared
 from graphscore.train.checkpoint import load_checkpoint, save_checkpoint
 
 OTHERS = ["C" * n for n in range(2, 9)] + ["C1CC1", "CCO", "OCCO", "CNC", "c1ccccc1", "c1ccncc1", "CF", "C#N"] * 3

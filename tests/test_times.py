@@ -8,8 +8,8 @@ import torch
 from torch.testing import assert_close
 
 from graphscore import times
-from graphscore.generators import GraphGenerator
 from graphscore.named_times import GRIDS
+from graphscore.rng import GraphGenerator
 from graphscore.sdes import SDES, VESDE
 
 SDE = VESDE()

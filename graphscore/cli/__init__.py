@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from graphscore.startup import let_waiting_threads_sleep
+from graphscore.runtime.startup import let_waiting_threads_sleep
 
 USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
 

@@ -59,7 +59,7 @@ Overrides = Annotated[
 
 def _prepare() -> None:
     """Set up the process, of which the command is master, for training and sampling."""
-    from graphscore.runtime import prepare
+    from graphscore.runtime.settings import prepare
 
     if hint := prepare(spare_cores=True).hint:
         console.print(f"Hint: {hint}", soft_wrap=True)
@@ -155,7 +155,7 @@ def sample(
     """Generate coordinates (or other fields) for molecules or graphs with a trained model."""
     from graphscore.cli.checks import check_files
     from graphscore.data.sources import check_source
-    from graphscore.startup import SLOW, postponed
+    from graphscore.runtime.startup import SLOW, postponed
 
     check_source(smiles or (), inputs)
     check_files([template], checkpoint, [(out, None), (report, [".json"]), (trajectory, [".sdf"])])
@@ -332,8 +332,8 @@ def methods(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, as in the README.")] = False,
 ) -> None:
     """Show which objectives and samplers work with which noise processes, by trying them all."""
-    from graphscore import methods as combinations
     from graphscore.cli.show import show_methods
+    from graphscore.testing import combinations
 
     if markdown:
         typer.echo(combinations.markdown(combinations.try_all()), nl=False)

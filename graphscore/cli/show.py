@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from graphscore.methods import LEGEND, REFUSED, SIGNS, Trial
+from graphscore.testing.combinations import LEGEND, REFUSED, SIGNS, Trial
 
 if TYPE_CHECKING:  # commands that train nothing need not load the training engine
     from graphscore.demo import Demo

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore import ops
-from graphscore.autograd import check_differentiable
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import Field, replace
+from graphscore.linalg.autograd import check_differentiable
 from graphscore.process import per_row
 from graphscore.sdes import SDE
 
@@ -71,7 +71,7 @@ class Posterior:
         through_network: Which of the two covariances.
 
     Inside ``torch.inference_mode()`` it is to be made, and used, within
-    :func:`~graphscore.autograd.outside_inference_mode`.
+    :func:`~graphscore.linalg.autograd.outside_inference_mode`.
 
     Raises:
         ValueError: If the model's output cannot be differentiated by its input, though it must; a model that was made

@@ -12,8 +12,8 @@ from torch_geometric.data import Batch
 from graphscore import ops
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import Field, Level, check_batch, replace
-from graphscore.generators import Generator
 from graphscore.guidance.base import Guidance
+from graphscore.rng import Generator
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def drop_conditions(
         batch: A training batch.
         conditions: The conditions.
         probability: Share of the graphs that lose their conditions; 0.1 to 0.2 are usual.
-        generator: Source of the coins; with a :class:`~graphscore.generators.GraphGenerator` a graph's does not depend
+        generator: Source of the coins; with a :class:`~graphscore.rng.GraphGenerator` a graph's does not depend
             on its batch mates.
 
     Returns:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from graphscore.autograd import check_differentiable, differentiable, outside_inference_mode
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import replace
 from graphscore.guidance.base import Guidance, Posterior
+from graphscore.linalg.autograd import check_differentiable, differentiable, outside_inference_mode
 
 Energy = Callable[[Batch], Tensor]
 

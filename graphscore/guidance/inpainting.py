@@ -7,10 +7,10 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore import ops
-from graphscore.alignment import align
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import replace
 from graphscore.guidance.base import Guidance, known_mean, read_known
+from graphscore.linalg.kabsch import align
 
 
 class Inpainting(Guidance):

@@ -12,9 +12,9 @@ from torch.func import jvp
 from torch_geometric.data import Batch
 
 from graphscore import ops
-from graphscore.autograd import differentiable, outside_inference_mode
 from graphscore.denoiser import ScoreModel
 from graphscore.guidance.base import Guidance, Posterior
+from graphscore.linalg.autograd import differentiable, outside_inference_mode
 
 
 class Restraint(Guidance):

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore import ops
-from graphscore.alignment import align
-from graphscore.autograd import TensorMemo
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import Field
 from graphscore.guidance.base import read
 from graphscore.guidance.energy import EnergyGuidance
+from graphscore.linalg.autograd import TensorMemo
+from graphscore.linalg.kabsch import align
 
 KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
     "rbf": lambda square: torch.exp(-square / 2),

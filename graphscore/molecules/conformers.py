@@ -88,7 +88,7 @@ def generate_conformers(
     A molecule's stereochemistry is that of its stereo marks, as for RDKit's own embedding: what is not marked comes out
     one way or the other, and conformers that are not what is marked are drawn again, three times at most, as are those
     that drift. Conformers that it has already are ignored. Beside other work on the same machine,
-    :func:`graphscore.runtime.prepare` with ``spare_cores=True``, called once before, saves much time.
+    :func:`graphscore.runtime.settings.prepare` with ``spare_cores=True``, called once before, saves much time.
 
     Args:
         molecules: One or several; SMILES strings, or RDKit molecules with or without hydrogens.
@@ -105,8 +105,8 @@ def generate_conformers(
         num_steps: Sampling steps; the model's own number by default.
         workers: Processes that share the molecules; ``None`` for as many as PyTorch has threads, if a measurement on
             the first ones says that it pays: for some thousand conformers.
-        device: ``"auto"``, ``"cpu"`` or ``"cuda"``, see :func:`graphscore.runtime.choose_device`: where the network
-            computes. Conformers are the same up to rounding.
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``, see :func:`graphscore.runtime.settings.choose_device`: where the
+            network computes. Conformers are the same up to rounding.
         progress: Called with (conformers done, conformers in all).
 
     Returns:

@@ -26,7 +26,7 @@ from graphscore.molecules.metrics.protocols import TORSIONAL_DIFFUSION, Protocol
 from graphscore.molecules.metrics.validity import check_validity, posebusters_version, summarize_validity
 from graphscore.molecules.smiles import rdkit_errors
 from graphscore.registry import find
-from graphscore.sharing import check_workers, share
+from graphscore.runtime.sharing import check_workers, share
 
 Progress = Callable[[int, int], None]
 Maker = Callable[[str, Sequence[Data]], Sequence[Attempt]]
@@ -46,7 +46,7 @@ class Measures:
         posebusters: Whether to run the checks of PoseBusters.
         energies: Key of :data:`~graphscore.molecules.metrics.energies.METHODS`; no energies if None.
         workers: Processes that share the molecules; ``None`` for as many as PyTorch has threads, if a measurement on
-            the first molecules says that it pays, see :mod:`graphscore.sharing`. The measures are the same.
+            the first molecules says that it pays, see :mod:`graphscore.runtime.sharing`. The measures are the same.
     """
 
     protocol: Protocol = TORSIONAL_DIFFUSION

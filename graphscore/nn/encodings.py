@@ -78,7 +78,7 @@ def flip_signs(encoding: Tensor, batch_index: Tensor, num_graphs: int, generator
         encoding: From :func:`laplacian_encoding`, shape ``[N, k]``.
         batch_index: Graph of each node, shape ``[N]``.
         num_graphs: Number of graphs B.
-        generator: Source of the signs; with a :class:`~graphscore.generators.GraphGenerator` a graph's do not depend on
+        generator: Source of the signs; with a :class:`~graphscore.rng.GraphGenerator` a graph's do not depend on
             its batch mates.
 
     Returns:

@@ -12,8 +12,8 @@ from torch_geometric.data import Batch
 
 from graphscore import fields
 from graphscore.denoiser import Score, ScoreModel
-from graphscore.generators import Generator
 from graphscore.objectives.reduction import Reduce
+from graphscore.rng import Generator
 
 _GIVEN = ("model", "batch", "t", "reduce", "generator")
 

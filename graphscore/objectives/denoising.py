@@ -8,10 +8,10 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore.denoiser import ScoreModel
-from graphscore.generators import Generator
 from graphscore.objectives.reduction import Reduce
 from graphscore.objectives.regression import Align, regress_data
 from graphscore.objectives.weights import Weight, variance_weight
+from graphscore.rng import Generator
 from graphscore.sdes import SDE
 
 

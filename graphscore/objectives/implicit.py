@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from graphscore.autograd import check_differentiable, differentiable, outside_inference_mode
 from graphscore.denoiser import Score
-from graphscore.divergence import RowFunction, jacobian_diagonal
 from graphscore.fields import Field, replace
+from graphscore.linalg.autograd import check_differentiable, differentiable, outside_inference_mode
+from graphscore.linalg.divergence import RowFunction, jacobian_diagonal
 from graphscore.objectives.reduction import Reduce, reduce_graphs
 from graphscore.objectives.weights import Weight, weigh
 from graphscore.process import check_times

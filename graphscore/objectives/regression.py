@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from graphscore import alignment, ops
+from graphscore import ops
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import Field
-from graphscore.generators import Generator
+from graphscore.linalg import kabsch as alignment
 from graphscore.objectives.reduction import Reduce, reduce_graphs
-from graphscore.precision import double
 from graphscore.process import Coupling
+from graphscore.rng import Generator
+from graphscore.runtime.precision import double
 from graphscore.sdes import SDE
 
 Align = Literal["target", "noise"]

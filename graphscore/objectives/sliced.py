@@ -8,14 +8,14 @@ from torch_geometric.data import Batch
 
 from graphscore import ops
 from graphscore.denoiser import Score, ScoreModel
-from graphscore.divergence import Projection, projected_divergence, random_directions
 from graphscore.fields import Field
-from graphscore.generators import Generator
+from graphscore.linalg.divergence import Projection, projected_divergence, random_directions
 from graphscore.objectives.implicit import score_function
 from graphscore.objectives.reduction import Reduce, reduce_sums
 from graphscore.objectives.weights import Weight, weigh
-from graphscore.precision import unrounded
 from graphscore.process import check_times, per_row
+from graphscore.rng import Generator
+from graphscore.runtime.precision import unrounded
 
 
 def sliced_score_matching(

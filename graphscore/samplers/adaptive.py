@@ -15,10 +15,10 @@ from torch_geometric.data import Batch
 
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import replace
-from graphscore.generators import Generator
+from graphscore.linalg.runge_kutta import State, solve
 from graphscore.process import per_row
+from graphscore.rng import Generator
 from graphscore.samplers.base import Sampler
-from graphscore.samplers.runge_kutta import State, solve
 from graphscore.sdes import SDE
 
 

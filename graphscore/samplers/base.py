@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from graphscore.autograd import differentiable, outside_inference_mode
 from graphscore.denoiser import ScoreModel
+from graphscore.denoiser.self_conditioning import carry_estimates, drop_estimates
 from graphscore.fields import replace
-from graphscore.generators import Generator
-from graphscore.precision import double_device
-from graphscore.self_conditioning import carry_estimates, drop_estimates
+from graphscore.linalg.autograd import differentiable, outside_inference_mode
+from graphscore.rng import Generator
+from graphscore.runtime.precision import double_device
 
 Callback = Callable[[int, float, Batch], None]
 
@@ -28,7 +28,7 @@ class Sampler(ABC):
     """Integrate the reverse process along a grid of times.
 
     A method gives :meth:`step` and declares its :attr:`order`. All graphs of a batch share the grid, and nothing else:
-    with a :class:`~graphscore.generators.GraphGenerator` a graph's sample does not depend on its batch mates.
+    with a :class:`~graphscore.rng.GraphGenerator` a graph's sample does not depend on its batch mates.
 
     Args:
         model: The score model; put it into evaluation mode first if it behaves otherwise in training.
@@ -112,7 +112,7 @@ class Sampler(ABC):
 
         Args:
             template: The graphs; their fields may be missing if they have a ``width``, and are ignored otherwise.
-            generator: Source of all randomness; a :class:`~graphscore.generators.GraphGenerator` has a seed per graph.
+            generator: Source of all randomness; a :class:`~graphscore.rng.GraphGenerator` has a seed per graph.
             callback: Called as ``callback(step, t, batch)`` before the first and after each step, with a batch in units
                 of the fields' scales.
 

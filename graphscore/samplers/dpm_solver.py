@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from graphscore.generators import Generator
+from graphscore.rng import Generator
 from graphscore.samplers.base import Sampler
 from graphscore.sdes import SDE
 

@@ -15,9 +15,9 @@ from torch_geometric.data import Batch
 
 from graphscore import ops
 from graphscore.denoiser import ScoreModel
-from graphscore.generators import places
+from graphscore.linalg.runge_kutta import State
+from graphscore.rng import places
 from graphscore.samplers.adaptive import StraightFlow
-from graphscore.samplers.runge_kutta import State
 
 KEPT = 16
 """How many times ``max_pairs`` copies may take altogether to be kept: more are made anew for each evaluation."""

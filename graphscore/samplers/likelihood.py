@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from graphscore.autograd import check_differentiable, differentiable, outside_inference_mode
 from graphscore.denoiser import ScoreModel
-from graphscore.divergence import Projection, random_directions
-from graphscore.generators import Generator
+from graphscore.linalg.autograd import check_differentiable, differentiable, outside_inference_mode
+from graphscore.linalg.divergence import Projection, random_directions
+from graphscore.linalg.runge_kutta import State, solve
+from graphscore.rng import Generator
 from graphscore.samplers.adaptive import StraightFlow
 from graphscore.samplers.flow_divergence import FlowDivergence
-from graphscore.samplers.runge_kutta import State, solve
 
 _LOG = ""  # no attribute of a batch has this name
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore.denoiser import ScoreModel
-from graphscore.generators import Generator
+from graphscore.rng import Generator
 from graphscore.samplers.base import Sampler
 from graphscore.samplers.stochastic import EulerMaruyamaSampler, ReverseDiffusionSampler, langevin_step
 from graphscore.sdes import SDE

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore.denoiser import ScoreModel
-from graphscore.generators import Generator
 from graphscore.registry import find
+from graphscore.rng import Generator
 from graphscore.samplers.base import Sampler
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore.denoiser import ScoreModel
-from graphscore.generators import Generator
+from graphscore.rng import Generator
 from graphscore.samplers.base import Sampler
 from graphscore.sdes import SDE
 

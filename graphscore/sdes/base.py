@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.func import jvp
 from torch_geometric.data import Batch
 
-from graphscore.covariance import Covariance, isotropic
 from graphscore.fields import Field
+from graphscore.linalg.covariance import Covariance, isotropic
 
 # Processes whose data fade away entirely at time 1 keep this much of them, so that all coefficients stay finite there.
 FAINTEST = 1e-12

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from graphscore.autograd import TensorMemo
-from graphscore.covariance import Covariance, LaplacianCovariance
 from graphscore.fields import Field
+from graphscore.linalg.autograd import TensorMemo
+from graphscore.linalg.covariance import Covariance, LaplacianCovariance
 from graphscore.sdes.base import SDE
 from graphscore.sdes.rectified import RectifiedSDE
 
@@ -20,8 +20,8 @@ class HarmonicSDE(SDE):
 
     The prior is that of masses on springs along the edges: nodes that are joined start close to each other. Separate
     components (salts), isolated nodes and empty graphs are fine: what no spring holds has the standard deviation
-    ``component_std``; see :class:`~graphscore.covariance.LaplacianCovariance`. The eigenproblems of a batch are solved
-    once, when the batch is first met, and kept while its edges stay the same.
+    ``component_std``; see :class:`~graphscore.linalg.covariance.LaplacianCovariance`. The eigenproblems of a batch are
+    solved once, when the batch is first met, and kept while its edges stay the same.
 
     Args:
         schedule: Gives alpha and std; by default the straight path.

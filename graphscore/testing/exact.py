@@ -15,11 +15,11 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore import ops
-from graphscore.covariance import Covariance, ModeFunction
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import Field, replace
-from graphscore.generators import Generator
+from graphscore.linalg.covariance import Covariance, ModeFunction
 from graphscore.process import ForwardProcess, per_row
+from graphscore.rng import Generator
 from graphscore.sdes import SDE, HarmonicSDE
 
 

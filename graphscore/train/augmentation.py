@@ -12,9 +12,9 @@ from torch_geometric.data import Batch
 
 from graphscore import ops
 from graphscore.fields import Field, Level, replace
-from graphscore.generators import Generator
 from graphscore.nn.encodings import flip_signs
-from graphscore.precision import double, double_device
+from graphscore.rng import Generator
+from graphscore.runtime.precision import double, double_device
 
 
 def random_rotations(
@@ -32,7 +32,7 @@ def random_rotations(
         dim: Dimension D.
         reflections: Whether to draw from O(D), where half of the matrices are reflections, rather than from SO(D).
         device: Device of the result.
-        generator: Source of the matrices; with a :class:`~graphscore.generators.GraphGenerator` a graph's does not
+        generator: Source of the matrices; with a :class:`~graphscore.rng.GraphGenerator` a graph's does not
             depend on its batch mates.
 
     Returns:

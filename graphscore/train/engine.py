@@ -19,9 +19,9 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
 from graphscore.config import TrainingConfig
-from graphscore.generators import VALIDATION
 from graphscore.nn.backbone import SizedBackbone
-from graphscore.runtime import choose_device
+from graphscore.rng import VALIDATION
+from graphscore.runtime.settings import choose_device
 from graphscore.train.divergence import StepRecord, are_finite, report
 from graphscore.train.ema import EMA
 from graphscore.train.history import read_history, write_history
@@ -231,8 +231,9 @@ def fit(
 ) -> nn.Module:
     """Train a task and keep it in a folder: ``last.ckpt`` to resume from, ``logs/`` as CSV and for TensorBoard.
 
-    It is computed on a CUDA GPU where there is one, else on the CPU: see :func:`graphscore.runtime.choose_device`.
-    Ctrl-C and SIGTERM are answered at the end of the step, when the run has been saved.
+    It is computed on a CUDA GPU where there is one, else on the CPU: see
+    :func:`graphscore.runtime.settings.choose_device`. Ctrl-C and SIGTERM are answered at the end of the step, when the
+    run has been saved.
 
     Args:
         task: What to optimise; its model is trained in place.

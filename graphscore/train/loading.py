@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import Sampler
 
-from graphscore.generators import mix_seed
+from graphscore.rng import mix_seed
 
 
 class StepBatchSampler(Sampler[list[int]]):

@@ -9,7 +9,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from graphscore.runtime import describe_device
+from graphscore.runtime.settings import describe_device
 
 # Reading the loss waits for the device: every so many steps is often enough for eyes.
 _STEPS_PER_LOOK = 20

@@ -11,9 +11,9 @@ from torch_geometric.data import Batch
 
 from graphscore import times
 from graphscore.denoiser import ScoreModel
-from graphscore.generators import AUGMENTATION, TRAINING, GraphGenerator, mix_seed
 from graphscore.objectives import Objective, Reduce
-from graphscore.precision import double_device
+from graphscore.rng import AUGMENTATION, TRAINING, GraphGenerator, mix_seed
+from graphscore.runtime.precision import double_device
 from graphscore.sdes import SDE
 
 TimeDensity = Callable[[Tensor, SDE], Tensor]

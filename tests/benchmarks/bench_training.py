@@ -14,10 +14,10 @@ from unittest import mock
 import torch
 from torch_geometric.data import Batch
 
-from graphscore import runtime
 from graphscore.build import build_dataset, build_model, build_task
 from graphscore.config import load_config
 from graphscore.nn import messages
+from graphscore.runtime.settings import settings as runtime
 
 NUM_BATCHES, BATCH_SIZE, ROUNDS = 60, 32, 5
 # Name, whether block by block, and the precision of products.

@@ -7,9 +7,9 @@ from torch_geometric.data import Batch
 
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import Field, replace
-from graphscore.generators import GraphGenerator
 from graphscore.guidance import ClassifierFreeGuidance, Condition, drop_conditions
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.testing import ragged_batch
 
 SIZES = (0, 4, 1, 0, 5, 3, 0)

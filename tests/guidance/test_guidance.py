@@ -14,7 +14,6 @@ from torch_geometric.data import Batch
 from graphscore import ops, times
 from graphscore.denoiser import Denoiser, NoiseAdapter
 from graphscore.fields import Field, replace
-from graphscore.generators import GraphGenerator
 from graphscore.guidance import (
     GUIDANCE,
     ClassifierFreeGuidance,
@@ -27,6 +26,7 @@ from graphscore.guidance import (
 )
 from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.samplers import SAMPLERS
 from graphscore.sdes import VESDE
 from graphscore.testing import GaussianMixtureScore, GaussianScore, assert_batch_independent, ragged_batch

@@ -10,9 +10,9 @@ from torch_geometric.data import Batch
 
 from graphscore import ops, times
 from graphscore.fields import Field, replace
-from graphscore.generators import GraphGenerator
 from graphscore.guidance import HarmonicRestraint, Inpainting
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.samplers import SAMPLERS, HeunSampler
 from graphscore.samplers.resampling import ResamplingSampler
 from graphscore.sdes import VESDE

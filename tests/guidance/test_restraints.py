@@ -9,9 +9,9 @@ from torch_geometric.data import Batch
 
 from graphscore import ops, times
 from graphscore.fields import Field, replace
-from graphscore.generators import GraphGenerator
 from graphscore.guidance import DistanceRestraint, HarmonicRestraint, Restraint
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.samplers import SAMPLERS
 from graphscore.sdes import VESDE
 from graphscore.testing import GaussianScore, ragged_batch

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from graphscore.generators import GraphGenerator
 from graphscore.nn.encodings import flip_signs, laplacian_encoding, random_walk_encoding
+from graphscore.rng import GraphGenerator
 
 
 def to_index(graph: nx.Graph) -> torch.Tensor:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from graphscore.denoiser import ScoreAdapter
-from graphscore.generators import GraphGenerator
 from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.rng import GraphGenerator
 
 
 def _axes(num_nodes: int, dim: int, zero_mean: bool) -> Tensor:

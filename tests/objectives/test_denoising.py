@@ -9,9 +9,9 @@ from torch_geometric.data import Batch, Data
 from graphscore import ops, times
 from graphscore.denoiser import Denoiser, ScoreAdapter
 from graphscore.fields import Field
-from graphscore.generators import GraphGenerator
 from graphscore.objectives import WEIGHTS, denoising_score_matching, explicit_score_matching, min_snr_weight
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.sdes import VESDE, CosineVPSDE, HarmonicSDE, RectifiedSDE
 from graphscore.testing import GaussianMixtureScore, GaussianScore, ragged_batch
 

@@ -11,9 +11,9 @@ from torch_geometric.data import Batch
 from graphscore import ops
 from graphscore.denoiser import ADAPTERS, Denoiser, PlainScore, ScoreAdapter
 from graphscore.fields import Field, replace
-from graphscore.generators import GraphGenerator
 from graphscore.objectives import OBJECTIVES, WEIGHTS, Objective, denoising_score_matching
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.sdes import SDES, VESDE, VPSDE, HarmonicSDE, RectifiedSDE
 from graphscore.testing import GaussianScore, ragged_batch
 

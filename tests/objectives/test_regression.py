@@ -8,13 +8,13 @@ from torch.testing import assert_close
 from torch_geometric.data import Batch
 
 from graphscore import ops
-from graphscore.alignment import align as superpose
-from graphscore.alignment import kabsch
 from graphscore.denoiser import DataAdapter, Denoiser
 from graphscore.fields import Field
-from graphscore.generators import GraphGenerator
+from graphscore.linalg.kabsch import align as superpose
+from graphscore.linalg.kabsch import kabsch
 from graphscore.objectives import denoising_score_matching, flow_matching
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.sdes import VPSDE, HarmonicSDE, RectifiedSDE
 from graphscore.testing import ragged_batch
 

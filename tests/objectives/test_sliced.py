@@ -8,13 +8,13 @@ from torch_geometric.data import Batch
 from graphscore import ops
 from graphscore.denoiser import Denoiser, PlainScore, ScoreAdapter
 from graphscore.fields import Field, replace
-from graphscore.generators import GraphGenerator
 from graphscore.objectives import (
     finite_difference_sliced_score_matching,
     implicit_score_matching,
     sliced_score_matching,
 )
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.sdes import VPSDE
 from graphscore.testing import observed_order, ragged_batch
 

@@ -84,7 +84,7 @@ def test_networks_run_with_torch_and_pyg_alone() -> None:
         (*EXTRAS, "networkx"),
         """
 from graphscore.nn import EGNN
-core = {"graphscore", "graphscore.generators", "graphscore.ops", "graphscore.precision", "graphscore.nn"}
+core = {"graphscore", "graphscore.rng", "graphscore.ops", "graphscore.runtime.precision", "graphscore.nn"}
 loaded = {m for m in sys.modules if m.split(".")[0] == "graphscore" and not m.startswith("graphscore.nn.")}
 assert loaded <= core, f"graphscore.nn loads {sorted(loaded - core)}"
 """,

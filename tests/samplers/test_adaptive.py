@@ -10,11 +10,11 @@ from torch_geometric.data import Batch
 from graphscore import times
 from graphscore.denoiser import ScoreAdapter
 from graphscore.fields import Field
-from graphscore.generators import GraphGenerator
+from graphscore.linalg.runge_kutta import solve
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.samplers import AdaptiveSampler
 from graphscore.samplers.adaptive import StraightFlow
-from graphscore.samplers.runge_kutta import solve
 from graphscore.sdes import SDES, VESDE, VPSDE
 from graphscore.testing import GaussianScore, observed_order, ragged_batch
 

@@ -10,8 +10,8 @@ from torch.testing import assert_close
 
 from graphscore import times
 from graphscore.fields import Field, replace
-from graphscore.generators import GraphGenerator
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.samplers import AdaptiveSampler, EDMHeunSampler, HeunSampler
 from graphscore.sdes import EDMSDE, SDES
 from graphscore.testing import GaussianMixtureScore, ragged_batch

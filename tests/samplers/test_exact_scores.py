@@ -14,8 +14,8 @@ from torch.testing import assert_close
 
 from graphscore import ops, times
 from graphscore.fields import Field
-from graphscore.generators import GraphGenerator
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.samplers import SAMPLERS, HeunSampler
 from graphscore.sdes import SDES, VESDE
 from graphscore.testing import GaussianMixtureScore, GaussianScore, ragged_batch

@@ -10,8 +10,8 @@ from torch.testing import assert_close
 from torch_geometric.data import Batch
 
 from graphscore import ops
-from graphscore.divergence import divergence, projected_divergence, random_directions
 from graphscore.fields import Field, replace
+from graphscore.linalg.divergence import divergence, projected_divergence, random_directions
 from graphscore.process import ForwardProcess
 from graphscore.samplers import flow_divergence, log_density
 from graphscore.samplers.adaptive import StraightFlow
@@ -42,7 +42,7 @@ def problem():
 
 
 def one_at_a_time(model, batch, directions):
-    """The slopes, and the divergence by field, by the functions of :mod:`graphscore.divergence`."""
+    """The slopes, and the divergence by field, by the functions of :mod:`graphscore.linalg.divergence`."""
     flow, slopes, total = StraightFlow(model, batch), {}, 0.0
     for name, field in model.fields.items():
         index = flow.index[name]

@@ -13,9 +13,9 @@ from torch_geometric.data import Batch, Data
 
 from graphscore.denoiser import Denoiser, ScoreAdapter
 from graphscore.fields import Field, replace
-from graphscore.generators import GraphGenerator
 from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.samplers import log_density
 from graphscore.sdes import SDES, VESDE, VPSDE, HarmonicSDE
 from graphscore.testing import GaussianMixtureScore, GaussianScore, ragged_batch

@@ -13,8 +13,8 @@ from torch_geometric.data import Batch, Data
 
 from graphscore import ops, times
 from graphscore.fields import Field, replace
-from graphscore.generators import GraphGenerator
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.samplers import SAMPLERS, AdaptiveSampler
 from graphscore.sdes import SDES, HarmonicSDE
 from graphscore.testing import GaussianMixtureScore, GaussianScore, observed_order

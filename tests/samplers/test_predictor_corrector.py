@@ -9,8 +9,8 @@ import torch
 
 from graphscore import times
 from graphscore.fields import Field, replace
-from graphscore.generators import GraphGenerator
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.samplers import AnnealedLangevinSampler, PredictorCorrectorSampler
 from graphscore.samplers.predictor_corrector import PREDICTORS
 from graphscore.samplers.stochastic import langevin_step

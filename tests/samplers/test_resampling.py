@@ -10,8 +10,8 @@ from torch.testing import assert_close
 
 from graphscore import times
 from graphscore.fields import Field, replace
-from graphscore.generators import GraphGenerator
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.samplers import SAMPLERS, AncestralSampler, HeunSampler, Sampler
 from graphscore.samplers.resampling import ResamplingSampler
 from graphscore.sdes import VESDE, RectifiedSDE

@@ -15,9 +15,9 @@ from torch_geometric.data import Batch
 from graphscore import ops, times
 from graphscore.denoiser import Denoiser, NoiseAdapter, ScoreAdapter
 from graphscore.fields import Field
-from graphscore.generators import GraphGenerator
 from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.samplers import SAMPLERS, HeunSampler
 from graphscore.sdes import SDE, SDES, VESDE, RectifiedSDE
 from graphscore.testing import GaussianScore, ragged_batch
@@ -262,7 +262,7 @@ def test_what_cannot_start_from_pure_noise_says_so(name):
     make(name, model, torch.tensor([0.999, 0.5, 0.1]))
 
 
-# Each sampler and each process; every pair of them is tried in tests/test_methods.py.
+# Each sampler and each process; every pair of them is tried in tests/testing/test_combinations.py.
 PAIRS = list(itertools.islice(zip(itertools.cycle(SAMPLERS), itertools.cycle(SDES)), len(SAMPLERS)))
 
 

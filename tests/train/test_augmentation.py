@@ -14,7 +14,7 @@ from torch_geometric.data import Batch
 from graphscore.build import build_model, build_task
 from graphscore.config import check_config, load_config
 from graphscore.fields import replace
-from graphscore.generators import VALIDATION, GraphGenerator
+from graphscore.rng import VALIDATION, GraphGenerator
 from graphscore.testing import ragged_batch
 from graphscore.train.augmentation import RandomRotation, SignFlips, random_rotations
 

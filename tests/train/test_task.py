@@ -8,10 +8,10 @@ from torch_geometric.data import Batch, Data
 
 from graphscore.denoiser import Denoiser, ScoreAdapter, ScoreModel
 from graphscore.fields import Field
-from graphscore.generators import VALIDATION
 from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.objectives import OBJECTIVES, Objective
 from graphscore.process import ForwardProcess
+from graphscore.rng import VALIDATION
 from graphscore.sdes import SDE, VESDE, HarmonicSDE
 from graphscore.train.augmentation import RandomRotation
 from graphscore.train.task import ScoreMatchingTask

@@ -19,7 +19,7 @@ from graphscore.molecules.recipes.lists import SEED, flat_key
 from graphscore.molecules.recipes.search import Ensemble, of_others, search
 from graphscore.molecules.recipes.settings import TRAINING, choose_settings
 from graphscore.molecules.smiles import mol_from_smiles
-from graphscore.workers import map_in_workers
+from graphscore.runtime.workers import map_in_workers
 
 LOW = 1.0  # kcal/mol; what lies lower weighs most at room temperature
 COUNT_COLUMN = "n_conformers"

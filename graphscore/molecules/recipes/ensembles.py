@@ -25,7 +25,7 @@ from graphscore.molecules.recipes.lists import SEED, Job, Source, choose, flat_k
 from graphscore.molecules.recipes.search import Search, search
 from graphscore.molecules.recipes.settings import Level, choose_settings
 from graphscore.molecules.smiles import mol_from_smiles
-from graphscore.workers import map_in_workers
+from graphscore.runtime.workers import map_in_workers
 
 UNIT = 1e-3  # Angstrom per stored integer
 REJECTS_FILE = "rejects.csv"

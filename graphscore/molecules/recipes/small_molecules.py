@@ -19,7 +19,7 @@ from graphscore.data.split import PARTS, part_of, seed_of
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.graph import Chem, canonical_smiles, flat_smiles, rdBase
 from graphscore.molecules.smiles import mol_from_smiles
-from graphscore.workers import map_in_workers
+from graphscore.runtime.workers import map_in_workers
 
 ELEMENTS = frozenset({1, 6, 7, 8, 9})
 HEAVY_ATOMS = range(4, 10)

@@ -5,8 +5,8 @@ import torch
 from torch.testing import assert_close
 
 from graphscore import ops
-from graphscore.divergence import divergence, jacobian_diagonal, projected_divergence, random_directions
-from graphscore.generators import GraphGenerator
+from graphscore.linalg.divergence import divergence, jacobian_diagonal, projected_divergence, random_directions
+from graphscore.rng import GraphGenerator
 
 SIZES = (0, 4, 1, 0, 5, 3, 0)
 INDEX = torch.arange(7).repeat_interleave(torch.tensor(SIZES))

@@ -13,16 +13,7 @@ from torch_geometric.data import Batch
 
 from graphscore import times
 from graphscore.denoiser import Denoiser, ScoreModel
-from graphscore.fields import Field, replace
-from graphscore.generators import GraphGenerator
-from graphscore.guidance import ClassifierFreeGuidance, Condition
-from graphscore.nn import EGNN
-from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
-from graphscore.objectives import OBJECTIVES
-from graphscore.process import ForwardProcess
-from graphscore.samplers import SAMPLERS, AdaptiveSampler, DDIMSampler, HeunSampler, log_density
-from graphscore.sdes import VESDE
-from graphscore.self_conditioning import (
+from graphscore.denoiser.self_conditioning import (
     MASK,
     SelfConditioning,
     carry_estimates,
@@ -30,6 +21,15 @@ from graphscore.self_conditioning import (
     drop_estimates,
     is_self_conditioned,
 )
+from graphscore.fields import Field, replace
+from graphscore.guidance import ClassifierFreeGuidance, Condition
+from graphscore.nn import EGNN
+from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
+from graphscore.objectives import OBJECTIVES
+from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
+from graphscore.samplers import SAMPLERS, AdaptiveSampler, DDIMSampler, HeunSampler, log_density
+from graphscore.sdes import VESDE
 from graphscore.testing import assert_batch_independent, assert_equivariant, ragged_batch
 
 SIZES = (0, 4, 1, 0, 5, 3, 0)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from graphscore.workers import in_workers, map_in_workers
+from graphscore.runtime.workers import in_workers, map_in_workers
 
 JOBS = """
 import os, subprocess, sys, time
@@ -114,7 +114,7 @@ def test_what_cannot_be_sent_is_refused_in_one_sentence(jobs):
 
 PROGRAM = """
 import sys
-from graphscore.workers import in_workers
+from graphscore.runtime.workers import in_workers
 
 sys.path.insert(0, {folder!r})
 import jobs_of_workers as jobs

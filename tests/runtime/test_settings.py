@@ -15,11 +15,11 @@ import pytest
 import torch
 
 import graphscore
-from graphscore import runtime
+from graphscore.runtime.settings import settings as runtime
 
 PROGRAM = """
 import contextlib, io, json, resource, torch
-from graphscore import runtime
+from graphscore.runtime.settings import settings as runtime
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -44,7 +44,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def found():
-    """What a fresh process finds before and after :func:`graphscore.runtime.prepare`."""
+    """What a fresh process finds before and after :func:`graphscore.runtime.settings.prepare`."""
     pytest.importorskip("resource")
     plain = {key: value for key, value in os.environ.items() if not key.startswith(("MALLOC_", "GLIBC_", "LD_PRELOAD"))}
     environment = plain | {"PYTHONPATH": str(Path(graphscore.__file__).parents[1]), "OMP_NUM_THREADS": "1"}

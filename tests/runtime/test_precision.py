@@ -12,13 +12,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch_geometric.data import Batch, Data
 
-from graphscore import precision
 from graphscore.denoiser import Denoiser, ScoreAdapter
 from graphscore.fields import Field
-from graphscore.generators import GraphGenerator
 from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.objectives import OBJECTIVES, WEIGHTS
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
+from graphscore.runtime.settings import precision
 from graphscore.samplers import SAMPLERS
 from graphscore.sdes import SDE, VESDE, VPSDE, HarmonicSDE
 from graphscore.times import karras_grid

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore import ops
-from graphscore.autograd import outside_inference_mode
 from graphscore.fields import Field
-from graphscore.precision import double_device, unrounded
+from graphscore.linalg.autograd import outside_inference_mode
+from graphscore.runtime.precision import double_device, unrounded
 
 _ROUND_SIZES = [base << k for k in range(60) for base in (8, 12)]
 ModeFunction = Callable[[Tensor], Tensor]

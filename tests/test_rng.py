@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 import torch
 
-from graphscore.generators import GraphGenerator, mix_seed, threefry2x32
+from graphscore.rng import GraphGenerator, mix_seed, threefry2x32
 
 KNOWN_ANSWERS = [  # Random123 1.14, tests/kat_vectors: threefry2x32 with 20 rounds
     (("00000000", "00000000"), ("00000000", "00000000"), ("6b200159", "99ba4efe")),

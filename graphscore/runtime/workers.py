@@ -23,7 +23,7 @@ from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
-from graphscore.startup import SLOW, postponed
+from graphscore.runtime.startup import SLOW, postponed
 
 Piece = TypeVar("Piece", contravariant=True)
 Item = TypeVar("Item")
@@ -228,7 +228,7 @@ def _serve(connection: Connection, packed: bytes, precision: str | None) -> None
         with postponed(*SLOW):
             import torch
 
-            from graphscore.runtime import keep_freed_memory
+            from graphscore.runtime.settings import keep_freed_memory
 
         keep_freed_memory()
         torch.set_num_threads(1)

@@ -20,9 +20,9 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore import ops
-from graphscore.denoiser import ScoreModel
+from graphscore.denoiser.base import ScoreModel
 from graphscore.fields import check_batch, replace
-from graphscore.generators import Generator
+from graphscore.rng import Generator
 
 MASK = "self_conditioned"
 """Attribute of a training batch: which graphs are told a first estimate, bool ``[B]``."""
@@ -38,7 +38,7 @@ def choose_self_conditioned(batch: Batch, generator: Generator = None) -> Batch:
 
     Args:
         batch: A training batch.
-        generator: Source of the choice; with a :class:`~graphscore.generators.GraphGenerator` a graph's does not depend
+        generator: Source of the choice; with a :class:`~graphscore.rng.GraphGenerator` a graph's does not depend
             on its batch mates.
 
     Returns:

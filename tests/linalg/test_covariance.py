@@ -7,8 +7,8 @@ import torch
 from torch.testing import assert_close
 from torch_geometric.data import Batch, Data
 
-from graphscore.covariance import LaplacianCovariance, _by_size, isotropic
 from graphscore.fields import Field
+from graphscore.linalg.covariance import LaplacianCovariance, _by_size, isotropic
 from graphscore.testing import ragged_batch
 
 pytestmark = pytest.mark.exact
@@ -54,7 +54,7 @@ def dense(size: int, edge_index: torch.Tensor, zero_mean: bool, stiffness: float
 def case(request, monkeypatch):
     """The covariance of the batch and its dense blocks, with problems as a CPU and as other devices solve them."""
     zero_mean, rounded = request.param
-    monkeypatch.setattr("graphscore.covariance._by_size", lambda counts, **_: _by_size(counts, rounded))
+    monkeypatch.setattr("graphscore.linalg.covariance._by_size", lambda counts, **_: _by_size(counts, rounded))
     data, options = batch(), {"zero_mean": zero_mean, "stiffness": 2.5, "component_std": 0.7}
     covariance = LaplacianCovariance(data.batch, data.num_graphs, data.edge_index, **options)
     return covariance, [dense(n, e, **options) for n, e in GRAPHS.values()]

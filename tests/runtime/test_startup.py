@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import graphscore
-from graphscore.startup import SPINS, let_waiting_threads_sleep, postponed
+from graphscore.runtime.startup import SPINS, let_waiting_threads_sleep, postponed
 
 
 def test_a_postponed_module_is_loaded_once_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -92,7 +92,7 @@ for command, word in {AT_ONCE!r}.items():
     ("variables", "spins"), [({}, SPINS), ({"GOMP_SPINCOUNT": "77"}, 77)], ids=["as shipped", "spins given"]
 )
 def test_pytorch_loads_with_threads_that_sleep_soon_unless_told_otherwise(tmp_path, variables, spins):
-    program = "import graphscore.startup\ngraphscore.startup.let_waiting_threads_sleep()\nimport torch"
+    program = "import graphscore.runtime.startup\ngraphscore.startup.let_waiting_threads_sleep()\nimport torch"
     result = run_fresh(program, tmp_path, variables | {"OMP_DISPLAY_ENV": "verbose"})  # it prints what it has read
     found = re.search(r"GOMP_SPINCOUNT = '(\d+)'", result.stderr)
     if found is None:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from graphscore import ops
-from graphscore.precision import double
 from graphscore.process import per_row
+from graphscore.runtime.precision import double
 
 State = Mapping[str, Tensor]
 RightHandSide = Callable[[Tensor, State], State]

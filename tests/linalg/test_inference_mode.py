@@ -10,10 +10,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from graphscore import ops, times
-from graphscore.autograd import TensorMemo
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field
-from graphscore.generators import GraphGenerator
 from graphscore.guidance import (
     GUIDANCE,
     ClassifierFreeGuidance,
@@ -24,9 +22,11 @@ from graphscore.guidance import (
     Inpainting,
     ParticleGuidance,
 )
+from graphscore.linalg.autograd import TensorMemo
 from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.objectives import OBJECTIVES
 from graphscore.process import ForwardProcess
+from graphscore.rng import GraphGenerator
 from graphscore.samplers import SAMPLERS, HeunSampler, log_density
 from graphscore.sdes import VPSDE, HarmonicSDE
 from graphscore.testing import ragged_batch

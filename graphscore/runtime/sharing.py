@@ -15,7 +15,7 @@ from typing import Any, Generic
 
 import torch
 
-from graphscore.workers import Piece, Progress, Result, Work, in_workers
+from graphscore.runtime.workers import Piece, Progress, Result, Work, in_workers
 
 START_SECONDS = 5.0
 """What it takes a worker to start, with PyTorch, PyTorch Geometric and RDKit, and a margin."""

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from graphscore import ops
-from graphscore.autograd import differentiable, outside_inference_mode
-from graphscore.generators import Generator
+from graphscore.linalg.autograd import differentiable, outside_inference_mode
+from graphscore.rng import Generator
 
 RowFunction = Callable[[Tensor], Tensor]
 Projection = Literal["rademacher", "gaussian"]

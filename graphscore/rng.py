@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphscore.precision import double_device
+from graphscore.runtime.precision import double_device
 
 # Streams of randomness that know nothing of each other: all there are, so that no two share noise by mistake.
 TRAINING, VALIDATION, AUGMENTATION, SAMPLING = range(4)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from graphscore import ops
-from graphscore.precision import double
+from graphscore.runtime.precision import double
 
 
 def kabsch(x: Tensor, y: Tensor, index: Tensor, num_graphs: int, weights: Tensor | None = None) -> Tensor:

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphscore import sharing
-from graphscore.sharing import START_SECONDS, check_workers, share, share_out
+from graphscore.runtime.settings import sharing
+from graphscore.runtime.sharing import START_SECONDS, check_workers, share, share_out
 
 
 @given(

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from graphscore import ops
-from graphscore.alignment import align, kabsch
+from graphscore.linalg.kabsch import align, kabsch
 
 SIZES = (0, 4, 1, 0, 5, 3, 2, 0)
 INDEX = torch.arange(8).repeat_interleave(torch.tensor(SIZES))

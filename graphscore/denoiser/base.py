@@ -1,0 +1,159 @@
+r"""Denoisers: the one canonical output ``E[x0 | xt]``, from which everything else follows.
+
+A score follows by Tweedie's formula, ``score = C^-1 (alpha x0_hat - xt) / std^2``, with C the covariance of the noise
+(mostly the identity). Samplers speak to any :class:`ScoreModel`. :class:`PlainScore` is a score without a process.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+
+from graphscore.fields import Field
+from graphscore.process import ForwardProcess, check_times, per_row
+from graphscore.runtime.precision import double_device
+from graphscore.sdes import SDE
+from graphscore.times import in_range
+
+BatchFunction = Callable[[Batch, Tensor], "Tensor | Mapping[str, Tensor]"]
+
+
+class Score(nn.Module, ABC):
+    """A module that knows the score of some fields: all that implicit and sliced score matching ask for.
+
+    Args:
+        fields: The fields by name.
+    """
+
+    def __init__(self, fields: Mapping[str, Field]) -> None:
+        super().__init__()
+        self.fields = dict(fields)
+
+    @abstractmethod
+    def score(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
+        r"""Estimate the score ``grad log p_t(xt)`` of each field, ``[rows, width]``.
+
+        Args:
+            batch: A batch at time ``t``.
+            t: One time per graph, shape ``[B]``.
+        """
+
+
+class ScoreModel(Score):
+    """A module that knows the posterior mean and the score of noisy batches of one process.
+
+    Args:
+        process: The forward process; its batches at time t are what the model takes.
+    """
+
+    needs_signal: bool = False
+    """Whether ``x0_hat`` is undefined where nothing is left of the data, ``alpha = 0``."""
+
+    def __init__(self, process: ForwardProcess) -> None:
+        super().__init__(process.fields)
+        self.process = process
+
+    def __call__(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
+        """Estimate as :meth:`forward` does, after a look at the times.
+
+        Args:
+            batch: A batch at time ``t``.
+            t: One time per graph, shape ``[B]``, in (0, 1].
+
+        Raises:
+            ValueError: If there is not one time per graph, or times lie outside (0, 1]; see
+                :func:`~graphscore.times.in_range`.
+        """
+        check_times(batch, t)
+        return super().__call__(batch, in_range(t))
+
+    @abstractmethod
+    def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
+        """Estimate ``E[x0 | xt]`` of each field, ``[rows, width]``, in units of the field's scale.
+
+        Args:
+            batch: A batch at time ``t``.
+            t: One time per graph, shape ``[B]``.
+        """
+
+    def score(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on Score)
+        x0_hat, scores = self(batch, t), {}
+        for field, sde in self.process:
+            xt, index = batch[field.name], field.index(batch)
+            alpha, variance = (per_row(c, xt, index) for c in (sde.alpha(t), sde.std(t) ** 2))
+            scores[field.name] = sde.covariance(batch, field).solve((alpha * x0_hat[field.name] - xt) / variance)
+        return scores
+
+    def velocity(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
+        r"""Estimate the velocity ``alpha' x0_hat + std' eps_hat`` of the probability flow, ``[rows, width]``.
+
+        Args:
+            batch: A batch at time ``t``.
+            t: One time per graph, shape ``[B]``.
+
+        References:
+            Song et al. (2021), Score-based generative modeling through stochastic differential equations, equation 13.
+            Lipman et al. (2023), Flow matching for generative modeling, equation 15.
+        """
+        moved = self.process.combine(batch, lambda sde: velocity_coefficients(sde, t), self(batch, t))
+        return {name: moved[name] for name in self.fields}
+
+
+class PlainScore(Score):
+    """A score function without a forward process: for implicit and sliced score matching on samples of any origin.
+
+    Args:
+        function: Called as ``function(batch, t)``; returns the score ``[rows, width]``, or ``{field: score}``.
+        fields: The fields whose score it is.
+    """
+
+    def __init__(self, function: BatchFunction, fields: Sequence[Field]) -> None:
+        super().__init__({field.name: field for field in fields})
+        self.function = function
+
+    def score(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on Score)
+        return by_field(self.function(batch, beside(batch, t)), batch, self.fields)
+
+
+def velocity_coefficients(sde: SDE, t: Tensor) -> tuple[Tensor, Tensor]:
+    """Coefficients of ``xt`` and ``x0``, each ``[B]``, in the velocity ``alpha' x0 + std' eps``."""
+    rate = sde.std_rate(t) / sde.std(t)
+    return rate, sde.alpha_rate(t) - rate * sde.alpha(t)
+
+
+def beside(batch: Batch, t: Tensor) -> Tensor:
+    """Times on the device of a batch, where a function of one's own expects them: in float32 if it has no float64."""
+    device = batch.batch.device
+    return t if double_device(device) == device else t.to(device, torch.float32)
+
+
+def by_field(output: Tensor | Mapping[str, Tensor], batch: Batch, fields: Mapping[str, Field]) -> dict[str, Tensor]:
+    """Name and project what a function gave for the fields."""
+    named = named_outputs(output, batch, fields)
+    return {name: field.project(named[name], field.index(batch), batch.num_graphs) for name, field in fields.items()}
+
+
+def named_outputs(
+    output: Tensor | Mapping[str, Tensor], batch: Batch, fields: Mapping[str, Field]
+) -> dict[str, Tensor]:
+    """Name what a function gave for the fields, each of the shape of its field."""
+    if isinstance(output, Tensor):
+        if len(fields) > 1:
+            raise ValueError(
+                f"The function gave one tensor, but there are the fields {sorted(fields)}; return {{field: tensor}}"
+            )
+        output = dict.fromkeys(fields, output)
+    if not isinstance(output, Mapping) or not output.keys() >= fields.keys():
+        got = f"only {sorted(output)}" if isinstance(output, Mapping) else type(output).__name__
+        raise ValueError(f"Expected a tensor for each of the fields {sorted(fields)}, but the function gave {got}")
+    for name in fields:
+        shape, value = batch[name].shape, output[name]
+        # A column or row less would be spread over all others without a word.
+        if not isinstance(value, Tensor) or value.shape != shape:
+            got = f"shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"Expected {list(shape)}, the shape of the field {name!r}, but the function gave {got}")
+    return {name: output[name] for name in fields}

@@ -1,0 +1,60 @@
+"""Preconditioned denoisers: networks that see inputs, and have targets, of unit variance at every noise level."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+
+from graphscore.denoiser.base import ScoreModel, named_outputs
+from graphscore.fields import replace
+from graphscore.process import ForwardProcess, per_row
+
+
+class Denoiser(ScoreModel):
+    r"""A network preconditioned to estimate the clean data at any noise level.
+
+    For data of unit variance, ``x0_hat = c_skip xt + c_out F(c_in xt, log(std / alpha) / 4)`` with
+    ``c_in = 1 / sqrt(alpha^2 + std^2)``, ``c_skip = alpha c_in^2``, ``c_out = std c_in``: the network F sees inputs
+    and has targets of unit variance at every level. Where noise has a covariance of its own, ``std`` counts times the
+    root of its mean variance on each graph. Only alpha and std enter, so the process can be exchanged after training
+    for another one that covers the same levels.
+
+    Args:
+        network: Called as ``network(batch, levels)``, where the fields of ``batch`` are scaled by ``c_in`` and
+            ``levels`` ``[B, number of fields]`` holds ``log(std / alpha) / 4``; returns ``{field: [rows, width]}``.
+        process: The forward process.
+
+    Raises:
+        ValueError: If the network says what its fields are, by ``check_fields``, and the process has others, or in
+            another order; at a call, if the batch lacks a field, or it has another number of rows.
+
+    References:
+        Karras et al. (2022), Elucidating the design space of diffusion-based generative models, table 1 and appendix
+        B.6, here for any alpha and with a data standard deviation of 1.
+    """
+
+    def __init__(self, network: nn.Module, process: ForwardProcess) -> None:
+        super().__init__(process)
+        check = getattr(network, "check_fields", None)
+        if check is not None:
+            check({field.name: (field.level, field.width) for field, _ in process})
+        self.network = network
+
+    def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
+        inputs, skips, scales, levels = {}, {}, {}, []
+        for field, sde in self.process:
+            xt, index = field.values(batch)
+            alpha = sde.alpha(t)
+            std = sde.std(t) * sde.covariance(batch, field).mean_variance.sqrt()
+            c_in = (alpha**2 + std**2).rsqrt()
+            rows = [per_row(c, xt, index) for c in (c_in, alpha * c_in**2, std * c_in)]
+            inputs[field.name], skips[field.name], scales[field.name] = rows[0] * xt, rows[1] * xt, rows[2]
+            levels.append(((std / alpha).log() / 4).to(xt))
+        outputs = named_outputs(self.network(replace(batch, inputs), torch.stack(levels, dim=-1)), batch, self.fields)
+        return {
+            field.name: field.project(
+                skips[field.name] + scales[field.name] * outputs[field.name], field.index(batch), batch.num_graphs
+            )
+            for field, _ in self.process
+        }

@@ -1,0 +1,1 @@
+"""The process that computes: settings, devices, precision, start-up, workers."""
