@@ -84,8 +84,8 @@ def vp() -> SDE:
 def conformer_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model of heavy atoms, with random weights, as ``graphscore train --config conformers`` writes it."""
     pytest.importorskip("rdkit")
-    from graphscore.build import build_model
-    from graphscore.config import load_config
+    from graphscore.experiment.build import build_model
+    from graphscore.experiment.schema import load_config
     from graphscore.train.checkpoint import Checkpoint, save_checkpoint
 
     backbone = (

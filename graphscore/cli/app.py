@@ -75,11 +75,11 @@ def demo(
     changes: Overrides = None,
 ) -> None:
     """Train on embedded real data, generate for what was never seen, measure and show it: a few minutes."""
-    from graphscore.config import load_config
+    from graphscore.experiment.schema import load_config
 
     settings = load_config(config, changes or ())
     from graphscore.cli.show import show_demo
-    from graphscore.demo import run_demo
+    from graphscore.experiment.demo import run_demo
 
     _prepare()
     result = run_demo(settings, out, num_groups=groups, say=console.print)
@@ -101,15 +101,15 @@ def train(
 ) -> None:
     """Train a model."""
     from graphscore.cli.checks import check_files
-    from graphscore.config import load_config
     from graphscore.data.sources import find_files
+    from graphscore.experiment.schema import load_config
 
     settings = load_config(config, changes or ())
     check_files(checkpoint=init)
     if data is not None:
         find_files(data)
-    from graphscore.experiment import SKIPPED_FILE
-    from graphscore.experiment import train as run
+    from graphscore.experiment.run import SKIPPED_FILE
+    from graphscore.experiment.run import train as run
 
     _prepare()
     path, dataset = run(settings if data is None else settings.with_file(data), out, resume=resume, init=init)
@@ -160,9 +160,9 @@ def sample(
     check_source(smiles or (), inputs)
     check_files([template], checkpoint, [(out, None), (report, [".json"]), (trajectory, [".sdf"])])
     with postponed(*SLOW):
+        from graphscore.cli.sample import FileJob, read_fragment, read_inputs
         from graphscore.cli.show import Counter, show_sampled
-        from graphscore.inference import FileJob, read_fragment, read_inputs
-        from graphscore.request import Request
+        from graphscore.experiment.request import Request
 
     request = Request(
         num,
@@ -263,11 +263,11 @@ def benchmark(
 
     check_files(checkpoint=checkpoint, writes=[(out, [".json"])])
     from graphscore.cli.show import Counter, show_benchmark
+    from graphscore.experiment.request import Request
     from graphscore.molecules.benchmark import benchmark as run
     from graphscore.molecules.evaluation import Measures
     from graphscore.molecules.metrics.protocols import PROTOCOLS
     from graphscore.registry import find
-    from graphscore.request import Request
 
     measures = Measures(find(protocol, PROTOCOLS, "protocol"), posebusters, energies, workers)
     request = Request(

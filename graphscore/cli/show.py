@@ -14,7 +14,7 @@ from rich.table import Table
 from graphscore.testing.combinations import LEGEND, REFUSED, SIGNS, Trial
 
 if TYPE_CHECKING:  # commands that train nothing need not load the training engine
-    from graphscore.demo import Demo
+    from graphscore.experiment.demo import Demo
 
 SHOWN_REASONS = 3  # of inputs that failed
 AUDITED = {
@@ -195,7 +195,7 @@ def show_clouds(console: Console, reports: Mapping[str, Mapping[str, Any]]) -> N
 
 def show_demo(console: Console, demo: Demo, out: Path) -> None:
     """Print what a demo measured and made, and what to do next."""
-    from graphscore.demo import METHODS
+    from graphscore.experiment.demo import METHODS
 
     scores = {METHODS[name]: score for name, score in demo.metrics["scores"].items()}
     (show_conformers if "page" in demo.files else show_clouds)(console, scores)

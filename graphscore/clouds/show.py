@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch_geometric.data import Data
 
-from graphscore.viz.output import INK, new_figure, save_figure
+from graphscore.experiment.pictures import INK, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

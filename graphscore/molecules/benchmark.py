@@ -10,15 +10,15 @@ import torch
 
 from graphscore.data import load_dataset
 from graphscore.data.writers import check_output, write_json
+from graphscore.experiment.request import Request
+from graphscore.experiment.sampled import Sampled
+from graphscore.experiment.sampling import Session
 from graphscore.molecules.baselines import BASELINES, Baseline
 from graphscore.molecules.conformers import shipped_checkpoint
 from graphscore.molecules.evaluation import Measures, Method, evaluate_methods
 from graphscore.molecules.graph import flat_smiles, mol_from_data
 from graphscore.molecules.metrics.comparison import Attempt
 from graphscore.registry import Trusted, find
-from graphscore.request import Request
-from graphscore.sampled import Sampled
-from graphscore.sampling import Session
 
 Progress = Callable[[int, int], None]
 DATASET = "gfn2-ensembles"
@@ -47,7 +47,7 @@ def benchmark(
         part: ``"test"``, or ``"val"`` for choices that must not be made on test molecules.
         limit: Only the first so many molecules; all by default.
         checkpoint: Model file or folder of a run; by default the weights that come with the package.
-        trust: For models with components of one's own, see :func:`graphscore.pretrained.load_model`.
+        trust: For models with components of one's own, see :func:`graphscore.experiment.pretrained.load_model`.
         request: How to sample; its ``num`` does not count.
         measures: What is measured.
         baselines: Keys of :data:`~graphscore.molecules.baselines.BASELINES`, with the same seed.
@@ -62,7 +62,7 @@ def benchmark(
 
     Raises:
         ValueError: If there is no such list, part or baseline, the list has no molecules in the part, or as for
-            :class:`~graphscore.sampling.Session` and :class:`~graphscore.molecules.evaluation.Measures`.
+            :class:`~graphscore.experiment.sampling.Session` and :class:`~graphscore.molecules.evaluation.Measures`.
         FileNotFoundError: If there is no checkpoint.
         ImportError: If PoseBusters is wanted but not installed.
     """

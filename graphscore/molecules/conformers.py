@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from torch_geometric.data import Data
 
-from graphscore.generate import Progress
+from graphscore.experiment.request import Request
+from graphscore.experiment.sampling import Session
+from graphscore.generate.jobs import Progress
 from graphscore.molecules.coordinates import add_positions
 from graphscore.molecules.fragments import Fragment
 from graphscore.molecules.graph import Chem, data_from_mol, rdBase
 from graphscore.molecules.smiles import mol_from_smiles, rdkit_errors
 from graphscore.registry import Trusted
-from graphscore.request import Request
-from graphscore.sampling import Session
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -37,9 +37,9 @@ class Conformers:
 
     Attributes:
         mols: For each molecule a copy with all hydrogens as atoms, new ones last, and its conformers alone. Of these
-            each has the numbers ``sample``, from 1, ``seed`` and ``drift`` (see :mod:`graphscore.drift`) as properties,
-            and ``energy``, ``relative_energy`` (kcal/mol) and ``fixed_rmsd`` (Angstrom) as far as asked for. ``None``
-            for what is no molecule.
+            each has the numbers ``sample``, from 1, ``seed`` and ``drift`` (see :mod:`graphscore.generate.drift`) as
+            properties, and ``energy``, ``relative_energy`` (kcal/mol) and ``fixed_rmsd`` (Angstrom) as far as asked
+            for. ``None`` for what is no molecule.
         failures: For each molecule, the reason why conformers are missing, or ``None``.
         notes: For each molecule, what else is to be known of its conformers.
         report: What the conformers depend on: checkpoint, versions, seed, options; and what they cost.
@@ -96,7 +96,7 @@ def generate_conformers(
         seed: From 0 to 2**31 - 1. Conformer k of a molecule depends on the molecule, the seed and k alone (if
             ``diverse``, on ``num`` too): one that is given twice gets the same conformers twice.
         checkpoint: Model file, or folder of a run; by default the weights that come with the package.
-        trust: For models with components of one's own, see :func:`graphscore.pretrained.load_model`.
+        trust: For models with components of one's own, see :func:`graphscore.experiment.pretrained.load_model`.
         refine: ``"mmff"`` to relax all atoms in the MMFF94 force field, ``"none"`` not to.
         energy_rank: Whether to sort the conformers by their MMFF94 energy.
         diverse: Whether the conformers of a molecule shall keep away from each other.

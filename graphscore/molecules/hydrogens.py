@@ -88,7 +88,7 @@ class HydrogenPlacer:
 
 
 class AssembleMolecules:
-    """What :func:`graphscore.generate.generate` calls to make molecules of the atoms that a network placed."""
+    """What :func:`graphscore.generate.jobs.generate` calls to make molecules of the atoms that a network placed."""
 
     def __init__(self) -> None:
         self._placer: HydrogenPlacer | None = None  # of the last molecule: its samples come one after another

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from graphscore.atomic import replacing
-from graphscore.generate import Job
+from graphscore.data.atomic import replacing
+from graphscore.generate.jobs import Job
 from graphscore.molecules.coordinates import bare_mol, set_positions
 from graphscore.molecules.files import mol_record
 from graphscore.molecules.graph import Chem
@@ -34,7 +34,7 @@ class Frame(NamedTuple):
 
 
 class Trajectories:
-    """Collect the steps of samples, as ``trace`` of :func:`graphscore.generate.generate`.
+    """Collect the steps of samples, as ``trace`` of :func:`graphscore.generate.jobs.generate`.
 
     Args:
         sde: The noise process of the coordinates ``pos``.

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
-from graphscore.config import TrainingConfig
+from graphscore.experiment.schema import TrainingConfig
 from graphscore.nn.backbone import SizedBackbone
 from graphscore.rng import VALIDATION
 from graphscore.runtime.settings import choose_device

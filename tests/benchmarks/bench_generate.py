@@ -10,9 +10,9 @@ from statistics import median
 
 import torch
 
-from graphscore.build import build_dataset, build_model, build_sampler
-from graphscore.config import load_config
-from graphscore.generate import generate
+from graphscore.experiment.build import build_dataset, build_model, build_sampler
+from graphscore.experiment.schema import load_config
+from graphscore.generate.jobs import generate
 
 BUDGETS = (4_000, 10_000, 30_000, 100_000)
 

@@ -14,8 +14,8 @@ from unittest import mock
 import torch
 from torch_geometric.data import Batch
 
-from graphscore.build import build_dataset, build_model, build_task
-from graphscore.config import load_config
+from graphscore.experiment.build import build_dataset, build_model, build_task
+from graphscore.experiment.schema import load_config
 from graphscore.nn import messages
 from graphscore.runtime.settings import settings as runtime
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from graphscore import cli
-from graphscore.build import build_model
-from graphscore.config import load_config
+from graphscore.experiment.build import build_model
+from graphscore.experiment.schema import load_config
 from graphscore.train.checkpoint import Checkpoint, save_checkpoint
 
 TINY = [

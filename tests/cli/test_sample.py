@@ -146,7 +146,7 @@ def test_an_interrupted_job_leaves_whole_files(sample, run, conformer_checkpoint
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"graphscore.inference.{place}", interrupt)
+    monkeypatch.setattr(f"graphscore.cli.sample.{place}", interrupt)
     result = run("sample", "--checkpoint", conformer_checkpoint, "CCO", "--num", 2, "--out", "a.sdf")
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert result.code == 130 and set(after) == set(before) == {"a.sdf", "a.sdf.report.json"}

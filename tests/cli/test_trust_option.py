@@ -12,7 +12,7 @@ import yaml
 
 pytest.importorskip("rdkit")
 
-from graphscore.config import load_config
+from graphscore.experiment.schema import load_config
 from graphscore.train.checkpoint import load_checkpoint
 
 OWN = """

@@ -9,10 +9,10 @@ import pytest
 pytest.importorskip("rdkit")
 
 from graphscore.data import load_dataset
+from graphscore.experiment.request import Request
 from graphscore.molecules.baselines import Baseline, etkdg_mmff
 from graphscore.molecules.benchmark import benchmark
 from graphscore.molecules.evaluation import evaluate_methods
-from graphscore.request import Request
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_as_many_conformers_as_the_protocol_wants_of_the_first_molecules(conform
 
 
 def test_what_fails_counts_with_its_reason(conformer_checkpoint, groups, monkeypatch):
-    monkeypatch.setattr("graphscore.sampling.Session._seen", _refuse)
+    monkeypatch.setattr("graphscore.experiment.sampling.Session._seen", _refuse)
     report = benchmark("geom-qm9", limit=3, checkpoint=conformer_checkpoint)
     model = report["methods"]["model"]
     assert model["num_failed_molecules"] == 3 and model["cov_r"]["2.0"]["mean"] == 0

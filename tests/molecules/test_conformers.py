@@ -13,11 +13,11 @@ pytest.importorskip("rdkit")
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
+from graphscore.experiment.request import Request
+from graphscore.experiment.sampling import Session
 from graphscore.molecules import conformers
 from graphscore.molecules.conformers import generate_conformers, to_ase
 from graphscore.molecules.graph import data_from_mol
-from graphscore.request import Request
-from graphscore.sampling import Session
 
 
 def scrambled() -> Chem.Mol:

@@ -9,9 +9,9 @@ from torch.func import jvp, vmap
 from torch.testing import assert_close
 from torch_geometric.data import Batch, Data
 
-from graphscore.build import build_model, build_task
-from graphscore.config import Config
 from graphscore.denoiser import Denoiser
+from graphscore.experiment.build import build_model, build_task
+from graphscore.experiment.schema import Config
 from graphscore.fields import Field, replace
 from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.nn.neighbors import Neighbors, complete_edges, knn_edges

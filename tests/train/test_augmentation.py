@@ -11,8 +11,8 @@ from scipy import stats
 from torch.testing import assert_close
 from torch_geometric.data import Batch
 
-from graphscore.build import build_model, build_task
-from graphscore.config import check_config, load_config
+from graphscore.experiment.build import build_model, build_task
+from graphscore.experiment.schema import check_config, load_config
 from graphscore.fields import replace
 from graphscore.rng import VALIDATION, GraphGenerator
 from graphscore.testing import ragged_batch

@@ -21,8 +21,8 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 from torch_geometric.data import Batch, Data
 
-from graphscore.config import TrainingConfig
 from graphscore.denoiser import Denoiser
+from graphscore.experiment.schema import TrainingConfig
 from graphscore.fields import Field
 from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.nn.backbone import SizedBackbone

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit.Chem import rdForceFieldHelpers
 
-from graphscore.metrics.intervals import mean_and_median
+from graphscore.experiment.intervals import mean_and_median
 from graphscore.molecules import xtb
 from graphscore.molecules.coordinates import add_positions
 from graphscore.molecules.embedding import WHOLE

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from graphscore.metrics.intervals import share
+from graphscore.experiment.intervals import share
 from graphscore.molecules.graph import Chem, rdBase
 from graphscore.molecules.metrics.comparison import Comparison
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from graphscore.data.readers import Failure
+from graphscore.experiment.pictures import check_suffix
 from graphscore.molecules.show.records import SAMPLE, Record, read_records, read_trajectories
 from graphscore.molecules.show.viewer import Entry, Frame, viewer_page
-from graphscore.viz.output import check_suffix
 
 
 class View(NamedTuple):

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from graphscore.experiment.pictures import save_page
 from graphscore.molecules.graph import BONDS, Chem, data_from_mol
 from graphscore.molecules.metrics.comparison import Attempt, prepare
 from graphscore.molecules.show.structures import STRANDS, color_of, radius_of
 from graphscore.molecules.show.superposition import lead_to, superpose
-from graphscore.viz.output import save_page
 
 RMSD = "rmsd_angstrom"
 """Name of the RMSD among the values of conformers that have a reference."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from graphscore.metrics.intervals import interval, mean_and_median, share
+from graphscore.experiment.intervals import interval, mean_and_median, share
 
 
 def test_mean_and_median_leave_out_what_is_none():

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from graphscore import experiment
-from graphscore.build import build_model
-from graphscore.config import load_config
-from graphscore.request import Request
-from graphscore.sampling import Session
+from graphscore.experiment.build import build_model
+from graphscore.experiment.request import Request
+from graphscore.experiment.run import run as experiment
+from graphscore.experiment.sampling import Session
+from graphscore.experiment.schema import load_config
 from graphscore.train.checkpoint import Checkpoint, save_checkpoint
 
 CONDITIONED = [

@@ -9,8 +9,8 @@ from torch.testing import assert_close
 from torch_geometric.data import Batch
 
 from graphscore.denoiser import ScoreModel
-from graphscore.drift import LastEstimates
 from graphscore.fields import Field
+from graphscore.generate.drift import LastEstimates
 from graphscore.process import ForwardProcess
 from graphscore.sdes import VESDE
 from graphscore.testing import ragged_batch

@@ -17,9 +17,9 @@ import torch
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch_geometric.data import Batch, Data
 
-from graphscore.build import build_model, build_sampler, build_transform
-from graphscore.config import load_config
-from graphscore.pretrained import asked_by, load_model
+from graphscore.experiment.build import build_model, build_sampler, build_transform
+from graphscore.experiment.pretrained import asked_by, load_model
+from graphscore.experiment.schema import load_config
 from graphscore.train.checkpoint import FORMAT_VERSION, Checkpoint, save_checkpoint
 
 TINY = [

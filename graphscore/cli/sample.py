@@ -13,11 +13,11 @@ from graphscore.data.dataset import is_molecule
 from graphscore.data.readers import ReadResult, read, read_smiles
 from graphscore.data.sources import check_source
 from graphscore.data.writers import check_output, write, write_json
-from graphscore.generate import Progress
+from graphscore.experiment.request import Request
+from graphscore.experiment.sampled import Sampled
+from graphscore.experiment.sampling import POS, Session
+from graphscore.generate.jobs import Progress
 from graphscore.registry import Trusted
-from graphscore.request import Request
-from graphscore.sampled import Sampled
-from graphscore.sampling import POS, Session
 
 if TYPE_CHECKING:  # only molecules need RDKit
     from graphscore.molecules.fragments import Fragment
@@ -66,10 +66,11 @@ class FileJob:
         report: File of the report, ``*.json``; by default beside the output, ``<out>.report.json``.
         trajectory: File ``*.sdf`` for the steps of all samples, see
             :class:`~graphscore.molecules.trajectory.Trajectories`.
-        trust: For models with components of one's own, see :func:`graphscore.pretrained.load_model`.
+        trust: For models with components of one's own, see :func:`graphscore.experiment.pretrained.load_model`.
 
     Raises:
-        ValueError: If a file cannot be written or does not fit, or as for :class:`~graphscore.sampling.Session`.
+        ValueError: If a file cannot be written or does not fit, or as for
+            :class:`~graphscore.experiment.sampling.Session`.
         FileNotFoundError: If there is no checkpoint.
     """
 

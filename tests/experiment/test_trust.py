@@ -15,12 +15,12 @@ import safetensors.torch
 import torch
 import yaml
 
-from graphscore.build import build_augment, build_dataset, build_model, build_task
-from graphscore.config import check_config, load_config
-from graphscore.pretrained import load_model
+from graphscore.experiment.build import build_augment, build_dataset, build_model, build_task
+from graphscore.experiment.pretrained import load_model
+from graphscore.experiment.request import Request
+from graphscore.experiment.sampling import Session
+from graphscore.experiment.schema import check_config, load_config
 from graphscore.registry import Trust, find
-from graphscore.request import Request
-from graphscore.sampling import Session
 from graphscore.train.checkpoint import FORMAT_VERSION, Checkpoint, load_checkpoint
 
 SMALL = [

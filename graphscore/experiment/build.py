@@ -11,12 +11,12 @@ from torch import nn
 from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import Compose
 
-from graphscore.components import Component, bind, check_options, create
-from graphscore.config import Config, Features
 from graphscore.data import DATASETS, Dataset
 from graphscore.data.transforms import TRANSFORMS
 from graphscore.denoiser import Denoiser, ScoreModel
 from graphscore.denoiser.self_conditioning import SelfConditioning, choose_self_conditioned
+from graphscore.experiment.components import Component, bind, check_options, create
+from graphscore.experiment.schema import Config, Features
 from graphscore.fields import Field, measure_scale
 from graphscore.guidance import GUIDANCE, Condition, drop_conditions
 from graphscore.named_times import DENSITIES, GRIDS

@@ -7,14 +7,14 @@ import torch
 from torch.testing import assert_close
 from torch_geometric.data import Batch
 
-from graphscore.build import build_dataset, build_model, build_sampler, build_task
-from graphscore.config import check_config, load_config
 from graphscore.denoiser.self_conditioning import MASK, SelfConditioning, is_self_conditioned
+from graphscore.experiment.build import build_dataset, build_model, build_sampler, build_task
+from graphscore.experiment.pretrained import load_model
+from graphscore.experiment.schema import check_config, load_config
 from graphscore.fields import replace
+from graphscore.generate.inputs import categories
 from graphscore.nn.neighbors import knn_edges
-from graphscore.pretrained import load_model
 from graphscore.rng import VALIDATION
-from graphscore.templates import categories
 from graphscore.testing import ragged_batch
 from graphscore.train.checkpoint import Checkpoint, save_checkpoint
 

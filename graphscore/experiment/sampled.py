@@ -10,12 +10,12 @@ from torch_geometric.data import Data
 
 @dataclass
 class Sampled:
-    """What :class:`~graphscore.sampling.Session` returns.
+    """What :class:`~graphscore.experiment.sampling.Session` returns.
 
     Attributes:
         samples: For each graph its samples. Numbers are attributes: ``sample``, from 1, ``seed``, and ``drift``, see
-            :mod:`graphscore.drift`; of molecules, as far as asked for, ``energy`` and ``relative_energy`` in kcal/mol,
-            ``fixed_rmsd`` in Angstrom.
+            :mod:`graphscore.generate.drift`; of molecules, as far as asked for, ``energy`` and ``relative_energy`` in
+            kcal/mol, ``fixed_rmsd`` in Angstrom.
         failures: For each graph, the reason why samples are missing, or ``None``.
         notes: For each graph, what else is to be known of its samples.
         evaluations: Evaluations of the network for a sample, those drawn again included, on average.

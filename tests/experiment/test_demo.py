@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from graphscore import demo
-from graphscore.config import load_config
 from graphscore.data import load_dataset
-from graphscore.generate import Generated
+from graphscore.experiment.run import demo
+from graphscore.experiment.schema import load_config
+from graphscore.generate.jobs import Generated
 
 
 def test_missing_samples_of_molecules_count_as_failures(tmp_path):

@@ -17,10 +17,10 @@ from torch.nn.modules.module import (
 )
 from torch.overrides import TorchFunctionMode
 
-from graphscore.build import build_model
-from graphscore.components import component_names
-from graphscore.config import Config, check_config
 from graphscore.denoiser import ScoreModel
+from graphscore.experiment.build import build_model
+from graphscore.experiment.components import component_names
+from graphscore.experiment.schema import Config, check_config
 from graphscore.registry import Trust, Trusted, is_import_path
 from graphscore.train.checkpoint import Checkpoint, load_checkpoint
 

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch_geometric.data import Data
 
-from graphscore.build import build_dataset, build_model, build_sampler, build_transform
 from graphscore.clouds.metrics import evaluate_clouds
 from graphscore.clouds.show import cloud_picture
-from graphscore.config import Config
 from graphscore.data.dataset import is_molecule
 from graphscore.data.writers import write, write_json
-from graphscore.experiment import CONFIG_FILE, LOG_FILE, MODEL_FILE, train
-from graphscore.generate import generate
-from graphscore.pretrained import load_model
+from graphscore.experiment.build import build_dataset, build_model, build_sampler, build_transform
+from graphscore.experiment.curves import loss_curve
+from graphscore.experiment.pretrained import load_model
+from graphscore.experiment.run import CONFIG_FILE, LOG_FILE, MODEL_FILE, train
+from graphscore.experiment.schema import Config
+from graphscore.generate.jobs import generate
 from graphscore.runtime.settings import choose_device
 from graphscore.train.engine import RESUME_FILE
-from graphscore.viz.curves import loss_curve
 
 if TYPE_CHECKING:
     from graphscore.molecules.show.conformers import PageRow

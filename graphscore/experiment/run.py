@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 import yaml
 
-from graphscore.build import build_dataset, build_model, build_sampler, build_task, measure_scales
-from graphscore.config import Config, check_config
 from graphscore.data import Dataset
 from graphscore.data.writers import write_json
-from graphscore.pretrained import load_weights
-from graphscore.templates import categories
+from graphscore.experiment.build import build_dataset, build_model, build_sampler, build_task, measure_scales
+from graphscore.experiment.pretrained import load_weights
+from graphscore.experiment.schema import Config, check_config
+from graphscore.generate.inputs import categories
 from graphscore.train.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint
 from graphscore.train.engine import RESUME_FILE, fit
 

@@ -14,18 +14,18 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from graphscore import __version__, ops
-from graphscore.build import build_sampler, build_transform, with_null_values
 from graphscore.data.dataset import is_molecule
 from graphscore.denoiser import ScoreModel
-from graphscore.generate import CPU_EDGES, TEMPLATE, Assemble, Progress, Trace, generate, with_values
+from graphscore.experiment.build import build_sampler, build_transform, with_null_values
+from graphscore.experiment.pretrained import asked_by, load_model
+from graphscore.experiment.request import Request
+from graphscore.experiment.sampled import Sampled
+from graphscore.generate.inputs import inputs_of, without_measurements
+from graphscore.generate.jobs import CPU_EDGES, TEMPLATE, Assemble, Progress, Trace, generate, with_values
 from graphscore.guidance import EnergyGuidance, Inpainting, Repulsion
-from graphscore.pretrained import asked_by, load_model
 from graphscore.registry import Trusted
-from graphscore.request import Request
 from graphscore.runtime.settings import choose_device, describe_device
 from graphscore.runtime.sharing import share
-from graphscore.sampled import Sampled
-from graphscore.templates import inputs_of, without_measurements
 from graphscore.train.checkpoint import find_checkpoint
 
 POS = "pos"
@@ -41,7 +41,7 @@ class Session:
     Args:
         checkpoint: Model file, or folder of a run.
         request: What is asked.
-        trust: For models with components of one's own, see :func:`graphscore.pretrained.load_model`.
+        trust: For models with components of one's own, see :func:`graphscore.experiment.pretrained.load_model`.
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
@@ -128,7 +128,7 @@ class Session:
         Args:
             items: Graphs; molecules in the layout of :mod:`graphscore.molecules.graph` where molecules are asked for.
             progress: Called with (samples done, samples in all); twice as many if they are relaxed too.
-            trace: See :func:`graphscore.generate.generate`; what is traced is not shared among workers.
+            trace: See :func:`graphscore.generate.jobs.generate`; what is traced is not shared among workers.
             nums: Samples of each graph; by default as many of each as requested.
 
         Returns:

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch_geometric.data import Batch
 
-from graphscore.build import build_dataset, build_model, build_sampler, build_task, measure_scales
-from graphscore.config import check_config, load_config, named_configs
+from graphscore.experiment.build import build_dataset, build_model, build_sampler, build_task, measure_scales
+from graphscore.experiment.pretrained import load_model
+from graphscore.experiment.schema import check_config, load_config, named_configs
+from graphscore.generate.inputs import categories
 from graphscore.guidance import ClassifierFreeGuidance, Inpainting
-from graphscore.pretrained import load_model
 from graphscore.registry import Trust
-from graphscore.templates import categories
 from graphscore.train.checkpoint import Checkpoint, save_checkpoint
 
 KNOWN_DIGITS = {"known": {"digit": list(range(10))}}

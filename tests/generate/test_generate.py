@@ -13,7 +13,8 @@ from graphscore import ops
 from graphscore.data import CompleteGraph
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field
-from graphscore.generate import TEMPLATE, generate, noise_seed, with_values
+from graphscore.generate.inputs import categories, count_edges, graph_key
+from graphscore.generate.jobs import TEMPLATE, generate, noise_seed, with_values
 from graphscore.guidance import EnergyGuidance, Inpainting
 from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.nn.neighbors import Neighbors, knn_edges, radius_edges
@@ -21,7 +22,6 @@ from graphscore.process import ForwardProcess
 from graphscore.rng import SAMPLING, GraphGenerator
 from graphscore.samplers import SAMPLERS, EulerMaruyamaSampler, Sampler
 from graphscore.sdes import VESDE
-from graphscore.templates import categories, count_edges, graph_key
 from graphscore.times import linear_grid
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from graphscore.viz.output import INK, new_figure, save_figure
+from graphscore.experiment.pictures import INK, new_figure, save_figure
 
 _TRAINING, _VALIDATION = "#2f5fe3", "#e8731a"
 

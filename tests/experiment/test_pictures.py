@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from graphscore.viz.output import new_figure, save_figure, save_page
+from graphscore.experiment.pictures import new_figure, save_figure, save_page
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:

@@ -13,7 +13,10 @@ pytest.importorskip("rdkit")
 from rdkit import Chem
 from torch_geometric.data import Data
 
-from graphscore import sampling
+from graphscore.experiment.request import Request
+from graphscore.experiment.run import sampling
+from graphscore.experiment.sampled import Sampled
+from graphscore.experiment.sampling import Session
 from graphscore.linalg.kabsch import align
 from graphscore.molecules import features as chemistry
 from graphscore.molecules.conformers import generate_conformers
@@ -26,10 +29,7 @@ from graphscore.molecules.hydrogens import HydrogenPlacer
 from graphscore.molecules.metrics import stereo
 from graphscore.molecules.metrics.stereo import is_as_asked
 from graphscore.molecules.smiles import mol_from_smiles
-from graphscore.request import Request
 from graphscore.runtime.sharing import Shared
-from graphscore.sampled import Sampled
-from graphscore.sampling import Session
 from graphscore.train.checkpoint import load_checkpoint, save_checkpoint
 
 OTHERS = ["C" * n for n in range(2, 9)] + ["C1CC1", "CCO", "OCCO", "CNC", "c1ccccc1", "c1ccncc1", "CF", "C#N"] * 3

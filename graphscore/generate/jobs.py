@@ -13,11 +13,11 @@ from torch_geometric.data.data import BaseData
 
 from graphscore import ops
 from graphscore.denoiser import ScoreModel
-from graphscore.drift import LastEstimates
+from graphscore.generate.drift import LastEstimates
+from graphscore.generate.inputs import count_edges, graph_key, input_graphs, inputs_of, without_measurements
 from graphscore.guidance import Guidance, Inpainting
 from graphscore.rng import SAMPLING, GraphGenerator, mix_seed
 from graphscore.samplers import Sampler
-from graphscore.templates import count_edges, graph_key, input_graphs, inputs_of, without_measurements
 
 Progress = Callable[[int, int], None]
 Assemble = Callable[[Data, Data, Mapping[str, Tensor]], Data]
@@ -37,8 +37,8 @@ class Generated(NamedTuple):
 
     Attributes:
         samples: For each template its samples: copies of the template with the fields replaced, in data units, without
-            what was measured for its own coordinates (:func:`~graphscore.templates.without_measurements`); and with
-            ``drift``, see :mod:`graphscore.drift`: the larger, the less the sample is to be trusted.
+            what was measured for its own coordinates (:func:`~graphscore.generate.inputs.without_measurements`); and
+            with ``drift``, see :mod:`graphscore.generate.drift`: the larger, the less the sample is to be trusted.
         failures: For each template, the reason why samples are missing, or ``None``.
         numbers: For each template the numbers of its samples, from 0: those of missing samples are missing.
     """
@@ -90,8 +90,9 @@ def generate(
         together: Whether all samples of a template share one batch, whose attribute :data:`TEMPLATE` then tells which
             graphs are samples of the same one, as :class:`~graphscore.guidance.particle.ParticleGuidance` asks for.
         max_edges: Largest number of edges that the network sees in a batch, those that it finds itself included, see
-            :func:`~graphscore.templates.count_edges`; a single graph, or all samples of a template that stay together,
-            may exceed it. By default 10,000 on a CPU, whose caches then hold the messages, and 500,000 elsewhere.
+            :func:`~graphscore.generate.inputs.count_edges`; a single graph, or all samples of a template that stay
+            together, may exceed it. By default 10,000 on a CPU, whose caches then hold the messages, and 500,000
+            elsewhere.
         progress: Called with (samples done, samples in all).
         trace: Called as ``trace(jobs, step, t, batch)`` with the noise, what each step made of it, and the result,
             whose ``t`` is 0; the batch has one graph for each job, with the fields in data units. Once more from step 0
@@ -162,7 +163,7 @@ def noise_seed(key: int, seed: int, k: int, attempt: int = 0) -> int:
     """Seed of the noise of a sample, in the stream ``SAMPLING``.
 
     Args:
-        key: Hash of its template without measurements, see :func:`~graphscore.templates.graph_key`.
+        key: Hash of its template without measurements, see :func:`~graphscore.generate.inputs.graph_key`.
         seed: Seed of the job.
         k: Number of the sample among those of its template.
         attempt: How often it has been drawn before.

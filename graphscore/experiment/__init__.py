@@ -1,0 +1,1 @@
+"""Experiments: configurations, runs in folders, trained models from files, demos."""

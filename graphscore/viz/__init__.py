@@ -1,1 +1,0 @@
-"""Pictures and pages, one subject per module: loss curves, point clouds, conformers."""
