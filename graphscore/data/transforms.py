@@ -11,9 +11,9 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphscore.data.consistency import EDGE_LEVEL, PAIR_LEVEL, whole_indices
-from graphscore.nn.edge_sets import gather_or_fill, hop_edges, match_edges
-from graphscore.nn.encodings import laplacian_encoding, random_walk_encoding
-from graphscore.nn.neighbors import complete_edges
+from graphscore.nn.edges.neighbors import complete_edges
+from graphscore.nn.edges.sets import gather_or_fill, hop_edges, match_edges
+from graphscore.nn.layers.encodings import laplacian_encoding, random_walk_encoding
 
 MOST_COLUMNS = 1024
 """Columns of an encoding at most: each takes memory for every node, and time."""
@@ -94,7 +94,8 @@ class HopGraph(_HopTransform):
     Replaces ``edge_index`` by all pairs at a distance of 1 to ``max_hops`` edges, taken as undirected, sorted by
     target, and adds ``hops`` ``[E]``, that distance. In molecules and the like, the number of such pairs grows with the
     number of nodes and not with its square. Nodes that are near in space alone can be connected at each call of the
-    network, see :class:`graphscore.nn.neighbors.Neighbors`. Other edge attributes than ``edge_type`` are an error.
+    network, see :class:`graphscore.nn.edges.neighbors.Neighbors`. Other edge attributes than ``edge_type`` are an
+    error.
 
     Args:
         edge_type: Integer edge attribute, e.g. ``"bond"``, that is kept: pairs that were not edges get 0.
@@ -117,7 +118,8 @@ class LaplacianEncoding(BaseTransform):
     """Add ``laplacian`` ``[N, k]``: the first eigenvectors of the graph's normalised Laplacian.
 
     Comes before transforms that replace the edges. Signs are those that the solver gave; for training see
-    :func:`graphscore.nn.encodings.flip_signs`, and :func:`~graphscore.nn.encodings.laplacian_encoding` for the rest.
+    :func:`graphscore.nn.layers.encodings.flip_signs`, and :func:`~graphscore.nn.layers.encodings.laplacian_encoding`
+    for the rest.
 
     Args:
         k: Number of eigenvectors; small graphs have fewer, followed by zeros.
@@ -143,7 +145,7 @@ class LaplacianEncoding(BaseTransform):
 class RandomWalkEncoding(BaseTransform):
     """Add ``random_walk`` ``[N, steps]``: chances that a random walk along edges is back after 1, 2, ... steps.
 
-    Comes before transforms that replace the edges. See :func:`graphscore.nn.encodings.random_walk_encoding`.
+    Comes before transforms that replace the edges. See :func:`graphscore.nn.layers.encodings.random_walk_encoding`.
 
     Args:
         steps: Length of the longest walk.

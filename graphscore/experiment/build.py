@@ -21,7 +21,7 @@ from graphscore.fields import Field, measure_scale
 from graphscore.guidance import GUIDANCE, Condition, drop_conditions
 from graphscore.named_times import DENSITIES, GRIDS
 from graphscore.nn import BACKBONES, ScoreNetwork
-from graphscore.nn.neighbors import NEIGHBORS, Neighbors
+from graphscore.nn.edges.neighbors import NEIGHBORS, Neighbors
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.objectives import OBJECTIVES, WEIGHTS, Objective, denoising_score_matching
 from graphscore.process import ForwardProcess

@@ -14,7 +14,7 @@ from torch_geometric.data import Data
 
 from graphscore.data.dataset import is_molecule
 from graphscore.nn import ScoreNetwork
-from graphscore.nn.neighbors import Neighbors
+from graphscore.nn.edges.neighbors import Neighbors
 
 
 def categories(items: Sequence[Data], names: Sequence[str]) -> dict[str, list[int]]:
@@ -103,7 +103,8 @@ def count_edges(model: nn.Module, graph: Data) -> int:
     """Count the edges of a graph that a network sees, at most.
 
     Args:
-        model: The model; networks in it may find edges of their own, see :class:`~graphscore.nn.neighbors.Neighbors`.
+        model: The model; networks in it may find edges of their own, see
+            :class:`~graphscore.nn.edges.neighbors.Neighbors`.
         graph: What the network is given.
 
     Returns:

@@ -15,7 +15,7 @@ from torch_geometric.transforms import BaseTransform
 from graphscore.molecules.coordinates import bare_mol
 from graphscore.molecules.graph import Chem
 from graphscore.molecules.smiles import rdkit_errors
-from graphscore.nn.neighbors import complete_edges
+from graphscore.nn.edges.neighbors import complete_edges
 
 if TYPE_CHECKING:  # its force fields are needed for samples alone
     from graphscore.molecules.hydrogens import AssembleMolecules
@@ -51,7 +51,7 @@ class MoleculeGraph(BaseTransform):
         hydrogens: Whether hydrogen atoms are nodes. If not, those alone are kept that have no single heavy neighbor, as
             in hydrogen molecules.
         max_hops: Connect pairs that are at most so many bonds apart; all by default. Atoms that are near in space
-            alone can be connected at each call of the network, see :class:`graphscore.nn.neighbors.Neighbors`.
+            alone can be connected at each call of the network, see :class:`graphscore.nn.edges.neighbors.Neighbors`.
 
     Raises:
         ValueError: If ``max_hops`` is less than 1; at a call, if the graph is no molecule.

@@ -1,29 +1,29 @@
 """Layers and backbones, importable with PyTorch and PyTorch Geometric alone."""
 
-from graphscore.nn.adapters import IrrepsReadout, ModuleBackbone, VectorReadout
-from graphscore.nn.attention import EquivariantAttention
-from graphscore.nn.backbone import Backbone
-from graphscore.nn.chiral_transformer import ChiralTransformer, CrossProductBlock
-from graphscore.nn.convolution import EquivariantConvolution
-from graphscore.nn.edge_geometry import EdgeGeometry
-from graphscore.nn.edge_heads import EdgeHeads
-from graphscore.nn.edge_sets import gather_or_fill, hop_edges, match_edges, merge_edges
-from graphscore.nn.edges import Edges
-from graphscore.nn.egnn import EGNN, EGNNLayer
-from graphscore.nn.embeddings import GaussianFourierEmbedding, SinusoidalEmbedding
-from graphscore.nn.encodings import flip_signs, laplacian_encoding, random_walk_encoding
-from graphscore.nn.equivariant_transformer import EquivariantTransformer, EquivariantTransformerLayer
-from graphscore.nn.graph_heads import GraphHeads
-from graphscore.nn.messages import GatedMessages
-from graphscore.nn.neighbors import NEIGHBORS, Neighbors, complete_edges, knn_edges, radius_edges
-from graphscore.nn.norms import AdaptiveLayerNorm, EquivariantLayerNorm
-from graphscore.nn.painn import PaiNN, PaiNNMessage, PaiNNUpdate
-from graphscore.nn.plain_transformer import PlainTransformer
-from graphscore.nn.radial import BesselBasis, CosineCutoff, ExpNormalBasis, GaussianBasis, PolynomialCutoff
+from graphscore.nn.backbones.adapters import IrrepsReadout, ModuleBackbone, VectorReadout
+from graphscore.nn.backbones.base import Backbone
+from graphscore.nn.backbones.chiral_transformer import ChiralTransformer, CrossProductBlock
+from graphscore.nn.backbones.egnn import EGNN, EGNNLayer
+from graphscore.nn.backbones.equivariant_transformer import EquivariantTransformer, EquivariantTransformerLayer
+from graphscore.nn.backbones.painn import PaiNN, PaiNNMessage, PaiNNUpdate
+from graphscore.nn.backbones.plain_transformer import PlainTransformer
+from graphscore.nn.edges.geometry import EdgeGeometry
+from graphscore.nn.edges.neighbors import NEIGHBORS, Neighbors, complete_edges, knn_edges, radius_edges
+from graphscore.nn.edges.sets import gather_or_fill, hop_edges, match_edges, merge_edges
+from graphscore.nn.edges.sorted import Edges
+from graphscore.nn.layers.attention import EquivariantAttention
+from graphscore.nn.layers.convolution import EquivariantConvolution
+from graphscore.nn.layers.edge_heads import EdgeHeads
+from graphscore.nn.layers.embeddings import GaussianFourierEmbedding, SinusoidalEmbedding
+from graphscore.nn.layers.encodings import flip_signs, laplacian_encoding, random_walk_encoding
+from graphscore.nn.layers.graph_heads import GraphHeads
+from graphscore.nn.layers.messages import GatedMessages
+from graphscore.nn.layers.norms import AdaptiveLayerNorm, EquivariantLayerNorm
+from graphscore.nn.layers.radial import BesselBasis, CosineCutoff, ExpNormalBasis, GaussianBasis, PolynomialCutoff
+from graphscore.nn.layers.vector_inputs import VectorInputs
+from graphscore.nn.layers.vectors import GatedEquivariantBlock, VectorLinear
 from graphscore.nn.score_network import ScoreNetwork
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
-from graphscore.nn.vector_inputs import VectorInputs
-from graphscore.nn.vectors import GatedEquivariantBlock, VectorLinear
 
 BACKBONES: dict[str, type[Backbone]] = {
     "egnn": EGNN,

@@ -19,7 +19,7 @@ LEVELS = ("node", "edge", "graph")
 
 
 class CheckedBackbone(nn.Module):
-    """A backbone that checks its arguments, see :class:`~graphscore.nn.backbone.Backbone`, at each call."""
+    """A backbone that checks its arguments, see :class:`~graphscore.nn.backbones.base.Backbone`, at each call."""
 
     hidden_channels: int
     edge_channels: int
@@ -36,7 +36,7 @@ class CheckedBackbone(nn.Module):
         *more: Any,
         **options: Any,
     ) -> tuple[Tensor, Tensor]:
-        """Compute, see :meth:`~graphscore.nn.backbone.Backbone.__call__`.
+        """Compute, see :meth:`~graphscore.nn.backbones.base.Backbone.__call__`.
 
         Raises:
             ValueError: If an argument is missing, too much, or of the wrong shape or type.

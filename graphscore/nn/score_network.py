@@ -12,15 +12,15 @@ from torch_geometric.data import Batch
 from graphscore import ops
 from graphscore.nn.attributes import edge_index as read_edges
 from graphscore.nn.attributes import embed, embed_one, read
-from graphscore.nn.backbone import Backbone
+from graphscore.nn.backbones.base import Backbone
 from graphscore.nn.checks import LEVELS, check_network
-from graphscore.nn.chirality import handedness
-from graphscore.nn.edge_heads import EdgeHeads
-from graphscore.nn.edges import measure
-from graphscore.nn.embeddings import SinusoidalEmbedding
-from graphscore.nn.graph_heads import GraphHeads
-from graphscore.nn.neighbors import Neighbors
-from graphscore.nn.vector_inputs import VectorInputs, invariants
+from graphscore.nn.edges.neighbors import Neighbors
+from graphscore.nn.edges.sorted import measure
+from graphscore.nn.layers.edge_heads import EdgeHeads
+from graphscore.nn.layers.embeddings import SinusoidalEmbedding
+from graphscore.nn.layers.graph_heads import GraphHeads
+from graphscore.nn.layers.signed_volumes import handedness
+from graphscore.nn.layers.vector_inputs import VectorInputs, invariants
 
 
 class ScoreNetwork(nn.Module):
@@ -30,11 +30,11 @@ class ScoreNetwork(nn.Module):
     named in ``vectors``. All other fields are scalars. Graphs bring their own edges, see
     :class:`graphscore.data.CompleteGraph` for all pairs, or ``neighbors`` finds them.
 
-    Fields of graphs are read as conditions and written by :class:`~graphscore.nn.graph_heads.GraphHeads`; fields of
-    edges are read as edge attributes and written by :class:`~graphscore.nn.edge_heads.EdgeHeads`. If an edge and its
-    reverse are both listed and carry the same values, or the opposite and are ``antisymmetric``, so do they come out.
-    The noise of a process is drawn for each of them by itself: on noisy graphs they differ, the network reads both,
-    and samples agree as closely as it has learnt that they do. To have them equal, list each edge once.
+    Fields of graphs are read as conditions and written by :class:`~graphscore.nn.layers.graph_heads.GraphHeads`;
+    fields of edges are read as edge attributes and written by :class:`~graphscore.nn.layers.edge_heads.EdgeHeads`. If
+    an edge and its reverse are both listed and carry the same values, or the opposite and are ``antisymmetric``, so do
+    they come out. The noise of a process is drawn for each of them by itself: on noisy graphs they differ, the network
+    reads both, and samples agree as closely as it has learnt that they do. To have them equal, list each edge once.
 
     Args:
         backbone: The backbone; its channel numbers are read from it. The positions, if they diffuse, are its first
@@ -51,12 +51,12 @@ class ScoreNetwork(nn.Module):
         vectors: Attributes ``[rows, D]``, diffusing or given, that turn with the positions and do not move with them,
             such as velocities and forces. Of those of nodes are read the norms and the dot products of those of one
             node, nothing of how they point in relation to the positions; see
-            :class:`~graphscore.nn.vector_inputs.VectorInputs`. Each node is told those of its graph, with its place
-            relative to the centroid as one more vector, and the sum of those of the edges into it.
+            :class:`~graphscore.nn.layers.vector_inputs.VectorInputs`. Each node is told those of its graph, with its
+            place relative to the centroid as one more vector, and the sum of those of the edges into it.
         neighbors: Edges to find at each call from the positions as they are there, which a denoiser has scaled to unit
             variance at every noise level. They join those of the batch.
         chirality: Attribute ``[4, T]`` of triples of neighbors that should turn the same way round their centre, see
-            :func:`~graphscore.nn.chirality.handedness`. The backbone needs an input vector for it.
+            :func:`~graphscore.nn.layers.signed_volumes.handedness`. The backbone needs an input vector for it.
         levels: What a row of each field or vector belongs to, ``"node"``, ``"edge"`` or ``"graph"``; ``"node"`` for
             those that are not named.
         antisymmetric: Attributes of edges, diffusing or given, that change their sign with the direction of the edge,

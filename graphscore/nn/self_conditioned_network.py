@@ -12,9 +12,9 @@ from torch_geometric.data import Batch
 from graphscore import ops
 from graphscore.nn.attributes import edge_index as read_edges
 from graphscore.nn.attributes import read
-from graphscore.nn.backbone import Backbone
-from graphscore.nn.edges import measure
-from graphscore.nn.radial import GaussianBasis
+from graphscore.nn.backbones.base import Backbone
+from graphscore.nn.edges.sorted import measure
+from graphscore.nn.layers.radial import GaussianBasis
 from graphscore.nn.score_network import ScoreNetwork
 
 

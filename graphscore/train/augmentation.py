@@ -12,7 +12,7 @@ from torch_geometric.data import Batch
 
 from graphscore import ops
 from graphscore.fields import Field, Level, replace
-from graphscore.nn.encodings import flip_signs
+from graphscore.nn.layers.encodings import flip_signs
 from graphscore.rng import Generator
 from graphscore.runtime.precision import double, double_device
 

@@ -19,7 +19,7 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
 from graphscore.experiment.schema import TrainingConfig
-from graphscore.nn.backbone import SizedBackbone
+from graphscore.nn.backbones.base import SizedBackbone
 from graphscore.rng import VALIDATION
 from graphscore.runtime.settings import choose_device
 from graphscore.train.divergence import StepRecord, are_finite, report

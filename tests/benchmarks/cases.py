@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from graphscore.nn.neighbors import complete_edges, knn_edges, radius_edges
+from graphscore.nn.edges.neighbors import complete_edges, knn_edges, radius_edges
 
 SEED = 0
 BOND = 1.5  # Angstrom

@@ -13,7 +13,7 @@ from graphscore.experiment.pretrained import load_model
 from graphscore.experiment.schema import check_config, load_config
 from graphscore.fields import replace
 from graphscore.generate.inputs import categories
-from graphscore.nn.neighbors import knn_edges
+from graphscore.nn.edges.neighbors import knn_edges
 from graphscore.rng import VALIDATION
 from graphscore.testing import ragged_batch
 from graphscore.train.checkpoint import Checkpoint, save_checkpoint

@@ -17,7 +17,7 @@ from graphscore.generate.inputs import categories, count_edges, graph_key
 from graphscore.generate.jobs import TEMPLATE, generate, noise_seed, with_values
 from graphscore.guidance import EnergyGuidance, Inpainting
 from graphscore.nn import EGNN, ScoreNetwork
-from graphscore.nn.neighbors import Neighbors, knn_edges, radius_edges
+from graphscore.nn.edges.neighbors import Neighbors, knn_edges, radius_edges
 from graphscore.process import ForwardProcess
 from graphscore.rng import SAMPLING, GraphGenerator
 from graphscore.samplers import SAMPLERS, EulerMaruyamaSampler, Sampler

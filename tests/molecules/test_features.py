@@ -13,7 +13,7 @@ from graphscore.molecules.embedding import embed
 from graphscore.molecules.features import MAX_HOPS, NUM_ATOM_FEATURES, NUM_PAIR_FEATURES, MoleculeGraph
 from graphscore.molecules.graph import Chem, data_from_mol, data_from_smiles
 from graphscore.molecules.smiles import mol_from_smiles
-from graphscore.nn.chirality import handedness
+from graphscore.nn.layers.signed_volumes import handedness
 
 HOPS = slice(6, 6 + MAX_HOPS + 2)
 RINGS = slice(HOPS.stop, HOPS.stop + 7)

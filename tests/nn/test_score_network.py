@@ -12,7 +12,7 @@ from torch_geometric.data import Batch
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field, replace
 from graphscore.nn import EGNN, ScoreNetwork
-from graphscore.nn.neighbors import Neighbors, knn_edges, radius_edges
+from graphscore.nn.edges.neighbors import Neighbors, knn_edges, radius_edges
 from graphscore.process import ForwardProcess
 from graphscore.sdes import VESDE
 from graphscore.testing import assert_equivariant, ragged_batch

@@ -12,7 +12,7 @@ from torch_geometric.data import Batch
 
 from graphscore.fields import replace
 from graphscore.nn import EGNN
-from graphscore.nn.neighbors import Neighbors, knn_edges
+from graphscore.nn.edges.neighbors import Neighbors, knn_edges
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.testing import assert_batch_independent, assert_equivariant, ragged_batch
 

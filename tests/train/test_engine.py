@@ -25,7 +25,7 @@ from graphscore.denoiser import Denoiser
 from graphscore.experiment.schema import TrainingConfig
 from graphscore.fields import Field
 from graphscore.nn import EGNN, ScoreNetwork
-from graphscore.nn.backbone import SizedBackbone
+from graphscore.nn.backbones.base import SizedBackbone
 from graphscore.objectives import OBJECTIVES, WEIGHTS, Objective
 from graphscore.process import ForwardProcess
 from graphscore.sdes import VESDE

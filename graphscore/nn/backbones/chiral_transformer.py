@@ -1,0 +1,108 @@
+r"""An equivariant transformer that tells mirror images apart."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from graphscore.nn.backbones.base import SizedBackbone
+from graphscore.nn.backbones.equivariant_transformer import SOFTNESS, EquivariantTransformer
+from graphscore.nn.edges.geometry import EdgeGeometry
+from graphscore.nn.layers.norms import AdaptiveLayerNorm, EquivariantLayerNorm
+from graphscore.nn.layers.vectors import VectorLinear
+
+
+class CrossProductBlock(nn.Module):
+    r"""Update scalars by triple products and vectors by cross products of each node's vectors.
+
+    With linear combinations :math:`a, b, c` of the normalised vectors of a node, and a perceptron of its scalars and
+    the triple products,
+
+    .. math::
+        (s, g) = \mathrm{MLP}([h, \langle a \times b, c \rangle]), \qquad h \leftarrow h + s, \qquad
+        v \leftarrow v + g \circ (a \times b).
+
+    Both turn with rotations as scalars and vectors do. Reflections change the sign of triple products, and do not
+    reflect cross products as they do vectors: whatever comes after can tell left from right.
+
+    Args:
+        channels: Number F of scalars, and of vectors, per node.
+        cond_channels: Width C of the per-graph condition, 0 for none.
+    """
+
+    def __init__(self, channels: int, cond_channels: int) -> None:
+        super().__init__()
+        self.norm = AdaptiveLayerNorm(channels, cond_channels)
+        self.vector_norm = EquivariantLayerNorm(channels, SOFTNESS)
+        self.mix = VectorLinear(channels, 3 * channels)
+        self.update = nn.Sequential(nn.Linear(2 * channels, channels), nn.SiLU(), nn.Linear(channels, 2 * channels))
+
+    def forward(
+        self, h: Tensor, vectors: Tensor, geometry: EdgeGeometry, batch: Tensor, cond: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Apply the block, with the arguments of :class:`EquivariantTransformerLayer`, in three dimensions."""
+        first, second, third = self.mix(self.vector_norm(vectors)).chunk(3, dim=-1)
+        cross = torch.linalg.cross(first, second, dim=1)
+        triple = (cross * third).sum(1)
+        shift, gate = self.update(torch.cat([self.norm(h, cond, batch), triple], dim=-1)).chunk(2, dim=-1)
+        return h + shift, vectors + gate[:, None] * cross
+
+
+class ChiralTransformer(SizedBackbone):
+    r"""Equivariant transformer that tells mirror images apart, for scalars and vectors on nodes in three dimensions.
+
+    :class:`EquivariantTransformer` with a :class:`CrossProductBlock` after each layer. Rotations and permutations of
+    the input do the same to the output, and translations leave it alone. Reflections do something else: enantiomers
+    can have different energies, and samples the right handedness.
+
+    Args:
+        hidden_channels: Width F of node scalars, and number of vectors per node inside.
+        num_layers: Number of layers.
+        edge_channels: Width of edge attributes, 0 for none.
+        cond_channels: Width C of the per-graph condition, 0 for none.
+        vector_channels: Number V of output vectors per node.
+        num_heads: Number of attention heads, a divisor of the width.
+        num_basis: Number of radial functions that embed a distance.
+        cutoff: Distance from which on nothing is sent, as in :class:`EquivariantTransformer`.
+
+    Raises:
+        ValueError: If there is no layer, channel, vector or head, or heads do not divide the width. At a call, if
+            positions have not three dimensions.
+    """
+
+    symmetry = "SE"
+
+    def __init__(
+        self,
+        hidden_channels: int = 128,
+        num_layers: int = 6,
+        edge_channels: int = 0,
+        cond_channels: int = 0,
+        vector_channels: int = 1,
+        num_heads: int = 8,
+        num_basis: int = 32,
+        cutoff: float = 5.0,
+    ) -> None:
+        super().__init__(hidden_channels, num_layers, edge_channels, cond_channels, vector_channels, num_heads)
+        self.transformer = EquivariantTransformer(
+            hidden_channels, num_layers, edge_channels, cond_channels, vector_channels, num_heads, num_basis, cutoff
+        )
+        self.transformer.layers = nn.ModuleList(
+            block
+            for layer in self.transformer.layers
+            for block in (layer, CrossProductBlock(hidden_channels, cond_channels))
+        )
+
+    def forward(
+        self,
+        h: Tensor,
+        pos: Tensor,
+        edge_index: Tensor,
+        batch: Tensor,
+        cond: Tensor,
+        edge_attr: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Apply all layers, see :class:`~graphscore.nn.backbones.base.Backbone`."""
+        if pos.shape[1] != 3:
+            raise ValueError(f"ChiralTransformer: positions must have 3 dimensions, but have {pos.shape[1]}")
+        return self.transformer(h, pos, edge_index, batch, cond, edge_attr)

@@ -1,0 +1,199 @@
+r"""The polarizable atom interaction network: scalars and vectors on nodes that inform each other."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from graphscore import ops
+from graphscore.nn.backbones.base import SizedBackbone
+from graphscore.nn.checks import check_carried
+from graphscore.nn.edges.sorted import Edges
+from graphscore.nn.layers.convolution import EquivariantConvolution
+from graphscore.nn.layers.norms import AdaptiveLayerNorm, EquivariantLayerNorm
+from graphscore.nn.layers.radial import BesselBasis, CosineCutoff
+from graphscore.nn.layers.vectors import GatedEquivariantBlock, VectorLinear, length
+
+
+class PaiNNMessage(nn.Module):
+    r"""Messages of :class:`PaiNN`: what nodes receive from their neighbors.
+
+    Args:
+        channels: Width F of node scalars, and number of vectors per node.
+        edge_channels: Width K of edge features.
+        cond_channels: Width C of the per-graph condition, 0 for none.
+        carries: Whether nodes have vectors already.
+    """
+
+    def __init__(self, channels: int, edge_channels: int, cond_channels: int, carries: bool) -> None:
+        super().__init__()
+        self.norm = AdaptiveLayerNorm(channels, cond_channels)
+        self.vector_norm = EquivariantLayerNorm(channels) if carries else None
+        self.network = nn.Sequential(
+            nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, (3 if carries else 2) * channels)
+        )
+        self.convolution = EquivariantConvolution(channels, edge_channels, carries)
+
+    def forward(
+        self,
+        h: Tensor,
+        vectors: Tensor | None,
+        features: Tensor,
+        direction: Tensor,
+        edges: Edges,
+        batch: Tensor,
+        cond: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Receive from neighbors.
+
+        Args:
+            h: Node scalars, shape ``[N, F]``.
+            vectors: Node vectors, shape ``[N, D, F]``, or ``None``.
+            features: Features of each edge, in the order of ``edges``, shape ``[E, K]``.
+            direction: A vector along each edge, shape ``[E, D]``.
+            edges: The edges.
+            batch: Graph of each node, shape ``[N]``.
+            cond: Condition of each graph, shape ``[B, C]``.
+
+        Returns:
+            Sums over neighbors: scalars ``[N, F]`` and vectors ``[N, D, F]``.
+        """
+        check_carried(self, self.vector_norm is not None, vectors)
+        sent = self.network(self.norm(h, cond, batch))
+        if vectors is None or self.vector_norm is None:
+            return self.convolution(sent, None, features, direction, edges)
+        scalars, gates = sent.tensor_split([2 * h.shape[1]], dim=1)
+        return self.convolution(scalars, gates[:, None] * self.vector_norm(vectors), features, direction, edges)
+
+
+class PaiNNUpdate(nn.Module):
+    r"""Updates of :class:`PaiNN`: what scalars and vectors of a node tell each other.
+
+    With linear combinations U and V of the vectors and with ``a``, ``b``, ``c`` by a perceptron of the scalars and the
+    lengths :math:`|V v|`,
+
+    .. math::
+        \Delta h = a + b \circ \langle U v, V v \rangle, \qquad \Delta v = c \circ U v.
+
+    Args:
+        channels: Width F of node scalars, and number of vectors per node.
+        cond_channels: Width C of the per-graph condition, 0 for none.
+    """
+
+    def __init__(self, channels: int, cond_channels: int) -> None:
+        super().__init__()
+        self.norm = AdaptiveLayerNorm(channels, cond_channels)
+        self.vector_norm = EquivariantLayerNorm(channels)
+        self.mix = VectorLinear(channels, 2 * channels)
+        self.network = nn.Sequential(nn.Linear(2 * channels, channels), nn.SiLU(), nn.Linear(channels, 3 * channels))
+
+    def forward(self, h: Tensor, vectors: Tensor, batch: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
+        """Update.
+
+        Args:
+            h: Node scalars, shape ``[N, F]``.
+            vectors: Node vectors, shape ``[N, D, F]``.
+            batch: Graph of each node, shape ``[N]``.
+            cond: Condition of each graph, shape ``[B, C]``.
+
+        Returns:
+            The changes of ``h`` and ``vectors``.
+        """
+        u, v = self.mix(self.vector_norm(vectors)).chunk(2, dim=-1)
+        a, b, c = self.network(torch.cat([self.norm(h, cond, batch), length(v)], dim=1)).chunk(3, dim=1)
+        return a + b * (u * v).sum(1), c[:, None] * u
+
+
+class PaiNN(SizedBackbone):
+    r"""PaiNN: equivariant messages and updates of scalars and vectors on nodes.
+
+    Nodes have as many vectors as scalars. Messages multiply what a neighbor sends by filters of the distance, and add
+    directions to the vectors; updates let scalars and vectors of a node inform each other. Rotations, reflections and
+    permutations of the input do the same to the output; translations leave it alone. Works in any dimension D, also
+    D = 0, where it is a network for scalars.
+
+    Changes to the published network, for stability at any graph size and noise level: layer norm, modulated by the
+    graph's condition, and one of the vectors before messages and updates; sums divided by the root of one plus the sum
+    of cutoffs; and bounded directions ``(x_i - x_j) / (1 + d_ij)``, which are smooth where nodes meet. Edge attributes
+    enter the filters, as they are and as factors of the functions of the distance.
+
+    Messages fade out at the cutoff, so that edges beyond count for nothing, and outputs change smoothly as edges of
+    that length come and go. On complete graphs, whose nodes noise spreads far, let all edges count by
+    ``cutoff=math.inf``.
+
+    Args:
+        hidden_channels: Width F of node scalars, and number of vectors per node.
+        num_layers: Number of layers.
+        edge_channels: Width of edge attributes, 0 for none.
+        cond_channels: Width C of the per-graph condition, 0 for none.
+        vector_channels: Number V of output vectors per node.
+        num_basis: Number of radial functions that embed a distance.
+        cutoff: Distance from which on nothing is sent, in units of the positions; ``math.inf`` for none, in which case
+            the radial functions have their zeros at 5.
+
+    Raises:
+        ValueError: If there is no layer, channel or vector.
+
+    References:
+        Schütt, Unke and Gastegger (2021), Equivariant message passing for the prediction of tensorial properties and
+        molecular spectra.
+    """
+
+    symmetry = "E"
+
+    def __init__(
+        self,
+        hidden_channels: int = 128,
+        num_layers: int = 3,
+        edge_channels: int = 0,
+        cond_channels: int = 0,
+        vector_channels: int = 1,
+        num_basis: int = 20,
+        cutoff: float = 5.0,
+    ) -> None:
+        super().__init__(hidden_channels, num_layers, edge_channels, cond_channels, vector_channels)
+        self.cutoff = CosineCutoff(cutoff)
+        self.basis = BesselBasis(num_basis, 5.0 if cutoff == math.inf else cutoff)
+        self.basis_factors = nn.Linear(edge_channels, num_basis) if edge_channels else None
+        width = num_basis + edge_channels + 1
+        self.messages = nn.ModuleList(
+            PaiNNMessage(hidden_channels, width, cond_channels, carries=layer > 0) for layer in range(num_layers)
+        )
+        self.updates = nn.ModuleList(PaiNNUpdate(hidden_channels, cond_channels) for _ in range(num_layers))
+        self.norm = AdaptiveLayerNorm(hidden_channels, cond_channels)
+        self.readout = GatedEquivariantBlock(hidden_channels, hidden_channels, vector_channels)
+        # Positions start still: the first output of the network is zero.
+        nn.init.zeros_(self.readout.gated.weight)
+
+    def forward(
+        self,
+        h: Tensor,
+        pos: Tensor,
+        edge_index: Tensor,
+        batch: Tensor,
+        cond: Tensor,
+        edge_attr: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Apply all layers, see :class:`~graphscore.nn.backbones.base.Backbone`."""
+        edges, vectors = Edges.from_index(edge_index, h.shape[0]), None
+        distance, direction = edges.measure(pos)
+        features = self._features(distance, edges, edge_attr)
+        for message, update in zip(self.messages, self.updates, strict=True):
+            scalars, moved = message(h, vectors, features, direction, edges, batch, cond)
+            h, vectors = h + scalars, moved if vectors is None else vectors + moved
+            scalars, moved = update(h, vectors, batch, cond)
+            h, vectors = h + scalars, vectors + moved
+        h, vectors = self.readout(self.norm(h, cond, batch), vectors)
+        return h, vectors.transpose(1, 2)
+
+    def _features(self, distance: Tensor, edges: Edges, edge_attr: Tensor | None) -> Tensor:
+        """Invariants of the edges ``[E, K]``, and what scales all that they send, the bias of filters included."""
+        basis, parts, cutoff = self.basis(distance), [torch.ones_like(distance)], self.cutoff(distance)
+        if edge_attr is not None and self.basis_factors is not None:
+            parts.append(edges.sort(edge_attr))
+            basis = basis * (1 + self.basis_factors(parts[-1]))
+        # As many neighbors as there are within the cutoff, counted without a jump.
+        degree = ops.segment_sum(cutoff, edges.target, edges.ptr)
+        return torch.cat([basis, *parts], dim=-1) * cutoff * (1 + degree).rsqrt().index_select(0, edges.target)

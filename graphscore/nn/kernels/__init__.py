@@ -1,0 +1,1 @@
+"""CPU kernels: edge work block by block, with derivatives by hand."""

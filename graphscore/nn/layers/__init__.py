@@ -1,0 +1,1 @@
+"""Layers: attention, convolutions, messages, norms, radial bases, embeddings, vectors."""
