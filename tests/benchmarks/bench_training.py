@@ -17,7 +17,7 @@ from torch_geometric.data import Batch
 from graphscore.experiment.build import build_dataset, build_model, build_task
 from graphscore.experiment.schema import load_config
 from graphscore.nn.layers import messages
-from graphscore.runtime.settings import settings as runtime
+from graphscore.runtime import settings as runtime
 
 NUM_BATCHES, BATCH_SIZE, ROUNDS = 60, 32, 5
 # Name, whether block by block, and the precision of products.

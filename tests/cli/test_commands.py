@@ -8,7 +8,7 @@ import torch
 import yaml
 from rdkit import Chem
 
-from graphscore.runtime.settings import settings as runtime
+from graphscore.runtime import settings as runtime
 from graphscore.train.checkpoint import load_checkpoint
 
 TINY = [

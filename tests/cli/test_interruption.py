@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import graphscore
-from graphscore.experiment.run import run as experiment
+from graphscore.experiment import run as experiment
 from graphscore.train.checkpoint import load_checkpoint
 from graphscore.train.interruption import Interrupted
 

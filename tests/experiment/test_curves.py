@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from graphscore.experiment import curves
 from graphscore.experiment.curves import loss_curve
-from graphscore.experiment.run import curves
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graphscore.data import load_dataset
-from graphscore.experiment.run import demo
+from graphscore.experiment import demo
 from graphscore.experiment.schema import load_config
 from graphscore.generate.jobs import Generated
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
+from graphscore.experiment import run as experiment
 from graphscore.experiment.build import build_model
 from graphscore.experiment.request import Request
-from graphscore.experiment.run import run as experiment
 from graphscore.experiment.sampling import Session
 from graphscore.experiment.schema import load_config
 from graphscore.train.checkpoint import Checkpoint, save_checkpoint

@@ -13,8 +13,8 @@ pytest.importorskip("rdkit")
 from rdkit import Chem
 from torch_geometric.data import Data
 
+from graphscore.experiment import sampling
 from graphscore.experiment.request import Request
-from graphscore.experiment.run import sampling
 from graphscore.experiment.sampled import Sampled
 from graphscore.experiment.sampling import Session
 from graphscore.linalg.kabsch import align

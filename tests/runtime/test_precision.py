@@ -18,7 +18,7 @@ from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.objectives import OBJECTIVES, WEIGHTS
 from graphscore.process import ForwardProcess
 from graphscore.rng import GraphGenerator
-from graphscore.runtime.settings import precision
+from graphscore.runtime import precision
 from graphscore.samplers import SAMPLERS
 from graphscore.sdes import SDE, VESDE, VPSDE, HarmonicSDE
 from graphscore.times import karras_grid

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 import graphscore
-from graphscore.runtime.settings import settings as runtime
+from graphscore.runtime import settings as runtime
 
 PROGRAM = """
 import contextlib, io, json, resource, torch
-from graphscore.runtime.settings import settings as runtime
+from graphscore.runtime import settings as runtime
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

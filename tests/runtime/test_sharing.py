@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphscore.runtime.settings import sharing
+from graphscore.runtime import sharing
 from graphscore.runtime.sharing import START_SECONDS, check_workers, share, share_out
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from graphscore.nn.edges import geometry as edge_geometry
 from graphscore.nn.edges.geometry import EdgeGeometry
-from graphscore.nn.edges.sorted import geometry as edge_geometry
 from graphscore.nn.layers.radial import CosineCutoff
 from graphscore.testing import ragged_batch
 

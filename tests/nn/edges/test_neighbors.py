@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graphscore.nn.edges import neighbors
 from graphscore.nn.edges.neighbors import NEIGHBORS, Neighbors, complete_edges, knn_edges, radius_edges
-from graphscore.nn.edges.sorted import neighbors
 
 ragged_sizes = st.lists(st.integers(0, 7), max_size=6)
 

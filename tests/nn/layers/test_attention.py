@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.testing import assert_close
 
+from graphscore.nn.edges import geometry as edge_geometry
 from graphscore.nn.edges.geometry import EdgeGeometry
 from graphscore.nn.edges.sorted import Edges
-from graphscore.nn.edges.sorted import geometry as edge_geometry
 from graphscore.nn.layers import attention
 from graphscore.nn.layers.attention import EquivariantAttention
 from graphscore.testing import ragged_batch
