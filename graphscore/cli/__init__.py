@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import graphscore.runtime.cores  # noqa: F401 (what others compute is watched from the start)
 from graphscore.runtime.startup import let_waiting_threads_sleep
 
 USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)

@@ -82,7 +82,7 @@ def demo(
     from graphscore.experiment.demo import run_demo
 
     _prepare()
-    result = run_demo(settings, out, num_groups=groups, say=console.print)
+    result = run_demo(settings, out, num_groups=groups, spare_cores=True, say=console.print)
     show_demo(console, result, out)
 
 
@@ -112,7 +112,8 @@ def train(
     from graphscore.experiment.run import train as run
 
     _prepare()
-    path, dataset = run(settings if data is None else settings.with_file(data), out, resume=resume, init=init)
+    settings = settings if data is None else settings.with_file(data)
+    path, dataset = run(settings, out, resume=resume, init=init, spare_cores=True)
     if failures := getattr(dataset, "failures", []):
         console.print(f"{len(failures)} records were not used; {out / SKIPPED_FILE} says why")
     own = "".join(f" --trust {module}" for module in sorted({name.partition(":")[0] for name in settings.trust.names}))

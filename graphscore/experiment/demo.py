@@ -46,7 +46,15 @@ class Demo(NamedTuple):
     files: dict[str, Path]
 
 
-def run_demo(config: Config, out: Path, *, num_groups: int = 60, progress: bool = True, say: Say = print) -> Demo:
+def run_demo(
+    config: Config,
+    out: Path,
+    *,
+    num_groups: int = 60,
+    progress: bool = True,
+    spare_cores: bool = False,
+    say: Say = print,
+) -> Demo:
     """Train on a data set's training part, sample its test part, compare, and write all of it to a folder.
 
     Args:
@@ -54,6 +62,7 @@ def run_demo(config: Config, out: Path, *, num_groups: int = 60, progress: bool 
         out: Folder; what an earlier demo left there is replaced.
         num_groups: How many groups of test graphs (the conformers of a molecule, say) to sample, chosen by the seed.
         progress: Whether to show live progress.
+        spare_cores: Whether training leaves cores to other processes.
         say: Told what happens.
 
     Returns:
@@ -64,7 +73,7 @@ def run_demo(config: Config, out: Path, *, num_groups: int = 60, progress: bool 
     started = time.monotonic()
     for name in (RESUME_FILE, CONFIG_FILE, MODEL_FILE, LOG_FILE):
         (out / name).unlink(missing_ok=True)
-    model_path, dataset = train(config, out, progress=progress)
+    model_path, dataset = train(config, out, progress=progress, spare_cores=spare_cores)
     trained = time.monotonic()
     model, config, info = load_model(model_path, config.trust)
     seed = config.training.seed

@@ -29,7 +29,13 @@ _RESUMABLE = ("max_steps", "validate_every", "checkpoint_every")
 
 
 def train(
-    config: Config, out: Path, *, resume: bool = False, init: Path | None = None, progress: bool = True
+    config: Config,
+    out: Path,
+    *,
+    resume: bool = False,
+    init: Path | None = None,
+    progress: bool = True,
+    spare_cores: bool = False,
 ) -> tuple[Path, Dataset]:
     """Train a model in a folder, which gets ``config.yaml``, ``last.ckpt``, ``logs/`` and ``model.safetensors``.
 
@@ -42,6 +48,7 @@ def train(
         init: Model file, or folder of a run, of whose weights the new run starts; by default they are drawn. Scales
             that are ``auto`` are those of its fields.
         progress: Whether to show the progress line.
+        spare_cores: Whether to leave cores to other processes, see :func:`graphscore.train.engine.fit`.
 
     Returns:
         The model file, and the data set that was used.
@@ -83,7 +90,9 @@ def train(
     validation = dataset.split("val")[:NUM_VALIDATION_GRAPHS]
     if failures := getattr(dataset, "failures", []):  # some data sets only know of a part what they have read of it
         write_json([asdict(failure) for failure in failures], out / SKIPPED_FILE)
-    average = fit(task, config.training, graphs, validation, out, resume=resume, progress=progress)
+    average = fit(
+        task, config.training, graphs, validation, out, resume=resume, progress=progress, spare_cores=spare_cores
+    )
     info = {"known": known, "num_training_graphs": len(graphs), "steps": config.training.max_steps}
     checkpoint = Checkpoint(dict(average.state_dict()), config.model_dump(mode="json"), info)
     save_checkpoint(out / MODEL_FILE, checkpoint)

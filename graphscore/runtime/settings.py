@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-from pathlib import Path
+import time
 from typing import NamedTuple
 
 import torch
+
+from graphscore.runtime.cores import SHORTEST, SINCE_START, CoreWatch
 
 # Parameters of glibc's mallopt, from its malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -19,6 +21,10 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _PRODUCTS = ((32, 64), (512, 128), (4096, 256))
 # Cores that may be taken without it being worth a word.
 _SLACK = 0.5
+# Seconds: an average over more says little about now.
+_LONGEST = 60.0
+# What PyTorch begins with: one thread for each core, unless somebody says otherwise.
+_THREADS = torch.get_num_threads()
 
 
 class Prepared(NamedTuple):
@@ -51,16 +57,12 @@ def prepare(medium_products: bool = False, spare_cores: bool = False) -> Prepare
     Returns:
         What was done, and the hint.
     """
-    # First, since threads that have just computed still count as running.
-    hint = busy_hint()
+    found = _look_around()
+    hint = found.hint
     if hint is not None and spare_cores and "OMP_NUM_THREADS" not in os.environ:
-        before, cores, busy = torch.get_num_threads(), os.cpu_count() or 1, _busy_cores() or 0.0
-        spare = _spare_threads(before, cores, busy)
-        torch.set_num_threads(spare)
-        hint = (
-            f"other processes keep about {min(busy, cores):.1f} of {cores} cores busy: computing on {spare} of "
-            f"{before} threads; OMP_NUM_THREADS sets another number"
-        )
+        torch.set_num_threads(found.spare)
+        threads = f"computing on {found.spare} of {found.threads} threads"
+        hint = f"{found.others}: {threads}; OMP_NUM_THREADS sets another number"
     keeps, exact = keep_freed_memory(), medium_products and exact_medium_products()
     if exact:
         torch.set_float32_matmul_precision("medium")
@@ -168,14 +170,55 @@ def busy_hint() -> str | None:
     Returns:
         One sentence that names ``OMP_NUM_THREADS``; ``None`` if there are cores enough, or where this cannot be known.
     """
+    return _look_around().hint
+
+
+class SpareThreads:
+    """Keep PyTorch's threads to the cores that other processes leave, while these come and go.
+
+    There are never more than PyTorch began with, and the last number stays. Results change by rounding with it. Nothing
+    is done where ``OMP_NUM_THREADS`` is set, or where it cannot be measured what others use (see
+    :class:`~graphscore.runtime.cores.CoreWatch`).
+    """
+
+    SECONDS = 2.0
+    """Between two looks."""
+
+    def __init__(self) -> None:
+        self._watch = None if "OMP_NUM_THREADS" in os.environ else CoreWatch()
+        self._next = time.monotonic() + self.SECONDS
+
+    def adapt(self) -> None:
+        """Look around, if it is time to; to be called often, by the thread that computes."""
+        if self._watch is None or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + self.SECONDS
+        if (busy := self._watch.others()) is not None:
+            spare = _spare_threads(_THREADS, os.cpu_count() or 1, busy)
+            if spare != torch.get_num_threads():
+                torch.set_num_threads(spare)
+
+
+class _Found(NamedTuple):
+    """What others leave: PyTorch's threads, those that find a core, and two phrases, ``None`` if all do."""
+
+    threads: int
+    spare: int
+    others: str | None
+    hint: str | None
+
+
+def _look_around() -> _Found:
     threads, cores, busy = torch.get_num_threads(), os.cpu_count() or 1, _busy_cores() or 0.0
     spare = _spare_threads(threads, cores, busy)
     if spare == threads:
-        return None
-    return (
-        f"other processes keep about {min(busy, cores):.1f} of {cores} cores busy, and {threads} threads that wait for "
-        f"each other may be much slower than fewer: set OMP_NUM_THREADS={spare}"
+        return _Found(threads, spare, None, None)
+    others = f"other processes keep about {min(busy, cores):.1f} of {cores} cores busy"
+    hint = (
+        f"{others}, and {threads} threads that wait for each other may be much slower than fewer: set "
+        f"OMP_NUM_THREADS={spare}"
     )
+    return _Found(threads, spare, others, hint)
 
 
 def _spare_threads(threads: int, cores: int, busy: float) -> int:
@@ -185,12 +228,10 @@ def _spare_threads(threads: int, cores: int, busy: float) -> int:
 
 def _busy_cores() -> float | None:
     """How many cores other processes use; ``None`` where the system does not say."""
-    if not hasattr(os, "getloadavg"):
-        return None
-    load = os.getloadavg()[0]
-    try:
-        # Linux also tells what runs right now, this thread included: a run that has just ended is no reason to warn.
-        running = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0]) - 1
-    except (OSError, IndexError, ValueError):
-        return load
-    return min(load, float(running))
+    seconds = SINCE_START.seconds()
+    if seconds is None:  # the average over a minute, this process included
+        return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    if not SHORTEST <= seconds <= _LONGEST:
+        SINCE_START.others()
+        time.sleep(SHORTEST)
+    return SINCE_START.others()

@@ -21,7 +21,7 @@ from torch_geometric.loader import DataLoader
 from graphscore.experiment.schema import TrainingConfig
 from graphscore.nn.backbones.base import SizedBackbone
 from graphscore.rng import VALIDATION
-from graphscore.runtime.settings import choose_device
+from graphscore.runtime.settings import SpareThreads, choose_device
 from graphscore.train.divergence import StepRecord, are_finite, report
 from graphscore.train.ema import EMA
 from graphscore.train.history import read_history, write_history
@@ -202,6 +202,16 @@ class _Keeper(Checkpoint):
         self.saved = trainer.global_step
 
 
+class _Threads(Callback):
+    """Leaves cores to other processes, while these need them."""
+
+    def __init__(self) -> None:
+        self.spare = SpareThreads()
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self.spare.adapt()
+
+
 class _Progress(Callback):
     """Tells the progress line what happens."""
 
@@ -227,6 +237,7 @@ def fit(
     *,
     resume: bool = False,
     progress: bool = True,
+    spare_cores: bool = False,
     trainer_options: dict[str, Any] | None = None,
 ) -> nn.Module:
     """Train a task and keep it in a folder: ``last.ckpt`` to resume from, ``logs/`` as CSV and for TensorBoard.
@@ -241,8 +252,11 @@ def fit(
         train: Graphs to train on.
         val: Graphs to watch the loss on, under the same times and noise each time; may be empty.
         out: Folder of the run.
-        resume: Whether to go on from ``last.ckpt``; the result then equals that of an uninterrupted run.
+        resume: Whether to go on from ``last.ckpt``; the result then equals that of an uninterrupted run
+            on as many threads.
         progress: Whether to show the progress line.
+        spare_cores: Whether to compute on no more threads than other processes leave cores for, from step to step, see
+            :class:`graphscore.runtime.settings.SpareThreads`.
         trainer_options: Further options of Lightning's ``Trainer``, such as accelerator and devices. Callbacks and
             loggers come beside those of this library; ``logger=False`` turns all logging off.
 
@@ -264,7 +278,7 @@ def fit(
     module = _Module(task, config, train, val, out)
     start = resumable_step(resume_from, module) if resume else None
     keeper = _Keeper(resume_from, config.checkpoint_every)
-    callbacks = [*listed(options.pop("callbacks", None)), keeper]
+    callbacks = [*listed(options.pop("callbacks", None)), keeper, *([_Threads()] if spare_cores else [])]
     if progress:
         callbacks.append(_Progress(ProgressLine(config.batch_size)))
     with quiet_lightning():

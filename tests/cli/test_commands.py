@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import torch
 import yaml
 from rdkit import Chem
@@ -127,12 +128,21 @@ def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path, few_
     assert json.loads((tmp_path / "same.json").read_text())["amr_r"]["mean"] < 1e-3
 
 
-def test_demo_makes_everything_it_names(run, tmp_path, few_molecules):
+@pytest.fixture
+def looks(monkeypatch):
+    """One entry for each time that a training looks for other processes."""
+    found = []
+    monkeypatch.setattr(runtime.SpareThreads, "adapt", lambda self: found.append(self))
+    return found
+
+
+def test_demo_makes_everything_it_names(run, tmp_path, few_molecules, looks):
     result = run("demo", "--out", "demo", "--groups", 3, *few_molecules, *TINY)
     assert result.code == 0, result.err
     names = {path.name for path in (tmp_path / "demo").iterdir()}
     assert {"conformers.sdf", "metrics.json", "model.safetensors", "loss.png", "index.html"} <= names
     metrics = json.loads((tmp_path / "demo" / "metrics.json").read_text())
+    assert len(looks) == 4  # before each step
     assert set(metrics["scores"]) == {"model", "untrained", "etkdg"}
     assert metrics["scores"]["etkdg"]["amr_r"]["mean"] < metrics["scores"]["untrained"]["amr_r"]["mean"]
     assert "graphscore sample" in result.out
@@ -183,7 +193,7 @@ def test_wrong_stereochemistry_is_counted_and_said(run, checkpoint, tmp_path):
     assert "another stereochemistry" in " ".join(result.out.split())
 
 
-def test_commands_that_compute_prepare_the_process_and_pass_on_its_hint(run, checkpoint, monkeypatch):
+def test_commands_that_compute_prepare_the_process_and_pass_on_its_hint(run, checkpoint, monkeypatch, looks):
     calls = []
 
     def prepare(spare_cores):
@@ -197,5 +207,6 @@ def test_commands_that_compute_prepare_the_process_and_pass_on_its_hint(run, che
     trained = run("train", "--config", "small-molecules", "--data", "a.sdf", "--out", "run", *TINY)
     assert trained.code == 0, trained.err
     assert calls == [True, True]  # they make room for others
+    assert len(looks) == 4  # a training also before each of its steps
     assert run("evaluate", "a.sdf", "a.sdf").code == run("data", "list").code == 0
     assert calls == [True, True]

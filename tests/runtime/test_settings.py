@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ import torch
 
 import graphscore
 from graphscore.runtime import settings as runtime
+from graphscore.runtime.cores import SHORTEST
 
 PROGRAM = """
 import contextlib, io, json, resource, torch
@@ -187,24 +189,76 @@ def test_fewer_threads_are_taken_and_told_unless_somebody_chose_their_number(var
     assert chosen == ([] if threads is None else [threads])
 
 
+class Watch:
+    """A watch that finds what a test says, and an age that a test says."""
+
+    def __init__(self, age: float | None, *found: float | None) -> None:
+        self.age, self.found = age, list(found)
+
+    def seconds(self) -> float | None:
+        return self.age
+
+    def others(self) -> float | None:
+        return self.found.pop(0)
+
+
 @pytest.mark.parametrize(
-    ("load", "running", "busy"),
-    [
-        (1.9, "1.9 1.2 1.0 1/97 1298\n", 0.0),  # a run that has just ended
-        (0.2, "0.2 0.1 0.0 4/97 1298\n", 0.2),  # a moment
-        (1.7, "1.7 1.2 1.0 2/97 1298\n", 1.0),
-        (1.7, "", 1.7),
-        (1.7, None, 1.7),
-    ],
+    ("age", "found", "waited"),
+    [(5.0, (1.5,), 0), (0.01, (None, 1.5), 1), (3600.0, (0.1, 1.5), 1)],
+    ids=["since the start of a command", "a moment", "an hour, of which the average says little"],
 )
-def test_cores_are_busy_that_were_so_and_are_now(load, running, busy, monkeypatch, tmp_path):
-    if running is not None:
-        (tmp_path / "loadavg").write_text(running)
-    monkeypatch.setattr(os, "getloadavg", lambda: (load, 1.2, 1.0), raising=False)
-    monkeypatch.setattr(runtime, "Path", lambda path: tmp_path / Path(path).name)
-    assert runtime._busy_cores() == busy
+def test_what_others_use_is_measured_over_a_while_that_tells_of_now(age, found, waited, monkeypatch):
+    sleeps: list[float] = []
+    monkeypatch.setattr(time, "sleep", sleeps.append)
+    monkeypatch.setattr(os, "getloadavg", lambda: (9.0, 9.0, 9.0), raising=False)  # of this process perhaps
+    monkeypatch.setattr(runtime, "SINCE_START", Watch(age, *found))
+    assert runtime._busy_cores() == 1.5
+    assert sleeps == [SHORTEST] * waited
 
 
-def test_where_the_load_is_not_known_there_is_no_hint(monkeypatch):
-    monkeypatch.delattr(os, "getloadavg", raising=False)
+def test_where_the_kernel_does_not_tell_the_load_does_or_there_is_no_hint(monkeypatch):
+    monkeypatch.setattr(runtime, "SINCE_START", Watch(None))
+    monkeypatch.setattr(os, "getloadavg", lambda: (1.7, 1.2, 1.0), raising=False)
+    assert runtime._busy_cores() == 1.7
+    monkeypatch.delattr(os, "getloadavg")
     assert runtime._busy_cores() is None
+
+
+@pytest.fixture
+def threads(monkeypatch):
+    """PyTorch's numbers of threads on a machine of four cores: the first, then each that was set."""
+    chosen = [4]
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(runtime, "_THREADS", 4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: chosen[-1])
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    return chosen
+
+
+def test_threads_follow_what_others_leave_in_both_directions(threads, monkeypatch):
+    now = [100.0]
+    watch = Watch(None, 0.0, 1.2, 1.3, None, 9.0, 0.1)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(runtime, "CoreWatch", lambda: watch)
+    spare = runtime.SpareThreads()
+    spare.adapt()
+    assert len(watch.found) == 6  # it is not time yet
+    seen = []
+    while watch.found:
+        now[0] += spare.SECONDS
+        spare.adapt()
+        spare.adapt()  # nor is it here
+        seen.append(threads[-1])
+    assert seen == [4, 2, 2, 2, 1, 4]
+    assert threads == [4, 2, 1, 4]  # set only when they change: a new team of threads costs time
+
+
+def test_whoever_sets_a_number_of_threads_keeps_it_while_others_compute(threads, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    monkeypatch.setattr(runtime, "CoreWatch", lambda: Watch(None, *[3.0] * 9))
+    monkeypatch.setattr(runtime.SpareThreads, "SECONDS", 0.0)
+    spare = runtime.SpareThreads()
+    for _ in range(3):
+        spare.adapt()
+    assert threads == [4]

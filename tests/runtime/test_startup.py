@@ -92,8 +92,9 @@ for command, word in {AT_ONCE!r}.items():
     ("variables", "spins"), [({}, SPINS), ({"GOMP_SPINCOUNT": "77"}, 77)], ids=["as shipped", "spins given"]
 )
 def test_pytorch_loads_with_threads_that_sleep_soon_unless_told_otherwise(tmp_path, variables, spins):
-    program = "import graphscore.runtime.startup\ngraphscore.startup.let_waiting_threads_sleep()\nimport torch"
+    program = "from graphscore.runtime import startup\nstartup.let_waiting_threads_sleep()\nimport torch"
     result = run_fresh(program, tmp_path, variables | {"OMP_DISPLAY_ENV": "verbose"})  # it prints what it has read
+    assert result.returncode == 0, result.stderr
     found = re.search(r"GOMP_SPINCOUNT = '(\d+)'", result.stderr)
     if found is None:
         pytest.skip("this PyTorch does not come with GNU OpenMP")

@@ -12,6 +12,7 @@ import signal
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -28,6 +29,7 @@ from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.nn.backbones.base import SizedBackbone
 from graphscore.objectives import OBJECTIVES, WEIGHTS, Objective
 from graphscore.process import ForwardProcess
+from graphscore.runtime import settings as runtime
 from graphscore.sdes import VESDE
 from graphscore.train.engine import DIVERGED_FILE, RESUME_FILE, fit
 from graphscore.train.interruption import Interrupted
@@ -320,6 +322,30 @@ def test_a_fit_leaves_global_state_alone(tmp_path):
     fit(make_task(), config(max_steps=2), make_graphs(6), [], tmp_path, progress=False, trainer_options=OPTIONS)
     after = (logger.level, list(warnings.filters), torch.get_default_dtype())
     assert before[:3] == after
+
+
+@pytest.mark.parametrize("spare_cores", [True, False])
+def test_steps_take_the_threads_that_others_leave_only_if_told_to(spare_cores, tmp_path, monkeypatch):
+    found, seen, before = iter([0.0, 1.0, 2.0, 0.2]), [], torch.get_num_threads()
+
+    class Watch(Callback):
+        def on_before_backward(self, trainer, pl_module, loss):
+            seen.append(torch.get_num_threads())
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(runtime, "_THREADS", 3)
+    monkeypatch.setattr(runtime, "CoreWatch", lambda: SimpleNamespace(others=lambda: next(found)))
+    monkeypatch.setattr(runtime.SpareThreads, "SECONDS", 0.0)
+    torch.set_num_threads(3)
+    try:
+        fit(
+            make_task(), config(max_steps=4), make_graphs(6), [], tmp_path, progress=False, spare_cores=spare_cores,
+            trainer_options={**OPTIONS, "callbacks": [Watch()]},
+        )  # fmt: skip
+    finally:
+        torch.set_num_threads(before)
+    assert seen == ([3, 2, 1, 3] if spare_cores else [3] * 4)
 
 
 def test_nothing_to_resume_is_said_before_any_work(tmp_path):
