@@ -86,7 +86,7 @@ def conformer_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("rdkit")
     from graphscore.experiment.build import build_model
     from graphscore.experiment.schema import load_config
-    from graphscore.train.checkpoint import Checkpoint, save_checkpoint
+    from graphscore.runtime.checkpoint import Checkpoint, save_checkpoint
 
     backbone = (
         "{name: equivariant-transformer, hidden_channels: 16, num_layers: 1, edge_channels: 8, cond_channels: 16, "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from graphscore.data.readers import check_input
 from graphscore.data.writers import check_output
-from graphscore.train.checkpoint import find_checkpoint
+from graphscore.runtime.checkpoint import find_checkpoint
 
 
 def check_files(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphscore.data.atomic import replacing
+from graphscore.runtime.atomic import replacing
 
 if TYPE_CHECKING:  # a wrong path is answered before PyTorch is loaded
     from torch_geometric.data import Data

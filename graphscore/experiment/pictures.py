@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphscore.data.atomic import replacing
+from graphscore.runtime.atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -22,7 +22,7 @@ from graphscore.experiment.build import build_model
 from graphscore.experiment.components import component_names
 from graphscore.experiment.schema import Config, check_config
 from graphscore.registry import Trust, Trusted, is_import_path
-from graphscore.train.checkpoint import Checkpoint, load_checkpoint
+from graphscore.runtime.checkpoint import Checkpoint, load_checkpoint
 
 # Numbers up to here cost nothing, whatever they count.
 _SMALL = 10_000

@@ -14,7 +14,7 @@ from graphscore.experiment.build import build_dataset, build_model, build_sample
 from graphscore.experiment.pretrained import load_weights
 from graphscore.experiment.schema import Config, check_config
 from graphscore.generate.inputs import categories
-from graphscore.train.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint
+from graphscore.runtime.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint
 from graphscore.train.engine import RESUME_FILE, fit
 
 CONFIG_FILE = "config.yaml"

@@ -24,9 +24,9 @@ from graphscore.generate.inputs import inputs_of, without_measurements
 from graphscore.generate.jobs import CPU_EDGES, TEMPLATE, Assemble, Progress, Trace, generate, with_values
 from graphscore.guidance import EnergyGuidance, Inpainting, Repulsion
 from graphscore.registry import Trusted
+from graphscore.runtime.checkpoint import find_checkpoint
 from graphscore.runtime.settings import choose_device, describe_device
 from graphscore.runtime.sharing import share
-from graphscore.train.checkpoint import find_checkpoint
 
 POS = "pos"
 MASK, POSITIONS = "fixed", "fixed_pos"

@@ -1,1 +1,1 @@
-"""The process that computes: settings, devices, precision, start-up, workers."""
+"""The process that computes and its files: settings, devices, precision, start-up, workers, model files."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.data.atomic import replacing
+from graphscore.runtime.atomic import replacing
 from graphscore.train.task import ScoreMatchingTask
 
 # Graphs that a message names.

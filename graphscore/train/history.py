@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import NamedTuple
 
-from graphscore.data.atomic import replacing
+from graphscore.runtime.atomic import replacing
 
 
 class History(NamedTuple):

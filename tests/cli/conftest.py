@@ -12,7 +12,7 @@ import torch
 from graphscore import cli
 from graphscore.experiment.build import build_model
 from graphscore.experiment.schema import load_config
-from graphscore.train.checkpoint import Checkpoint, save_checkpoint
+from graphscore.runtime.checkpoint import Checkpoint, save_checkpoint
 
 TINY = [
     "network.backbone={name: egnn, hidden_channels: 16, num_layers: 2, edge_channels: 8, cond_channels: 8}",

@@ -10,7 +10,7 @@ import yaml
 from rdkit import Chem
 
 from graphscore.runtime import settings as runtime
-from graphscore.train.checkpoint import load_checkpoint
+from graphscore.runtime.checkpoint import load_checkpoint
 
 TINY = [
     "--set", "network.backbone={name: egnn, hidden_channels: 16, num_layers: 2, edge_channels: 8, cond_channels: 8}",

@@ -12,7 +12,7 @@ import torch
 
 import graphscore
 from graphscore.experiment import run as experiment
-from graphscore.train.checkpoint import load_checkpoint
+from graphscore.runtime.checkpoint import load_checkpoint
 from graphscore.train.interruption import Interrupted
 
 TRAIN = [

@@ -13,7 +13,7 @@ import yaml
 pytest.importorskip("rdkit")
 
 from graphscore.experiment.schema import load_config
-from graphscore.train.checkpoint import load_checkpoint
+from graphscore.runtime.checkpoint import load_checkpoint
 
 OWN = """
 from pathlib import Path

@@ -15,8 +15,8 @@ from graphscore.fields import replace
 from graphscore.generate.inputs import categories
 from graphscore.nn.edges.neighbors import knn_edges
 from graphscore.rng import VALIDATION
+from graphscore.runtime.checkpoint import Checkpoint, save_checkpoint
 from graphscore.testing import ragged_batch
-from graphscore.train.checkpoint import Checkpoint, save_checkpoint
 
 SPARSE = [
     "data.transforms=[{name: random-walk-encoding, steps: 6}, {name: laplacian-encoding, k: 4},"

@@ -20,7 +20,7 @@ from torch_geometric.data import Batch, Data
 from graphscore.experiment.build import build_model, build_sampler, build_transform
 from graphscore.experiment.pretrained import asked_by, load_model
 from graphscore.experiment.schema import load_config
-from graphscore.train.checkpoint import FORMAT_VERSION, Checkpoint, save_checkpoint
+from graphscore.runtime.checkpoint import FORMAT_VERSION, Checkpoint, save_checkpoint
 
 TINY = [
     "fields.0.scale=2.0",

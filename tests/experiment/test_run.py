@@ -11,7 +11,7 @@ from graphscore.experiment.build import build_model
 from graphscore.experiment.request import Request
 from graphscore.experiment.sampling import Session
 from graphscore.experiment.schema import load_config
-from graphscore.train.checkpoint import Checkpoint, save_checkpoint
+from graphscore.runtime.checkpoint import Checkpoint, save_checkpoint
 
 CONDITIONED = [
     "fields.0.scale=2.0",

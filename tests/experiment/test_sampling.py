@@ -29,8 +29,8 @@ from graphscore.molecules.hydrogens import HydrogenPlacer
 from graphscore.molecules.metrics import stereo
 from graphscore.molecules.metrics.stereo import is_as_asked
 from graphscore.molecules.smiles import mol_from_smiles
+from graphscore.runtime.checkpoint import load_checkpoint, save_checkpoint
 from graphscore.runtime.sharing import Shared
-from graphscore.train.checkpoint import load_checkpoint, save_checkpoint
 
 OTHERS = ["C" * n for n in range(2, 9)] + ["C1CC1", "CCO", "OCCO", "CNC", "c1ccccc1", "c1ccncc1", "CF", "C#N"] * 3
 

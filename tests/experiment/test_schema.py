@@ -12,7 +12,7 @@ from graphscore.experiment.schema import check_config, load_config, named_config
 from graphscore.generate.inputs import categories
 from graphscore.guidance import ClassifierFreeGuidance, Inpainting
 from graphscore.registry import Trust
-from graphscore.train.checkpoint import Checkpoint, save_checkpoint
+from graphscore.runtime.checkpoint import Checkpoint, save_checkpoint
 
 KNOWN_DIGITS = {"known": {"digit": list(range(10))}}
 

@@ -21,7 +21,7 @@ from graphscore.experiment.request import Request
 from graphscore.experiment.sampling import Session
 from graphscore.experiment.schema import check_config, load_config
 from graphscore.registry import Trust, find
-from graphscore.train.checkpoint import FORMAT_VERSION, Checkpoint, load_checkpoint
+from graphscore.runtime.checkpoint import FORMAT_VERSION, Checkpoint, load_checkpoint
 
 SMALL = [
     "fields.0.scale=2.0",

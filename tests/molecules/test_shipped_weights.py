@@ -11,7 +11,7 @@ pytest.importorskip("rdkit")
 from graphscore.molecules.benchmark import benchmark
 from graphscore.molecules.conformers import generate_conformers, shipped_checkpoint
 from graphscore.molecules.graph import Chem
-from graphscore.train.checkpoint import load_checkpoint
+from graphscore.runtime.checkpoint import load_checkpoint
 
 CARD = shipped_checkpoint().with_name("README.md")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from graphscore.train.checkpoint import FORMAT_VERSION, Checkpoint, load_checkpoint, save_checkpoint
+from graphscore.runtime.checkpoint import FORMAT_VERSION, Checkpoint, load_checkpoint, save_checkpoint
 
 CONTENT = Checkpoint({"w": torch.arange(6.0).view(2, 3), "n": torch.tensor(3)}, {"a": [1, {"b": "c"}]}, {"steps": 5})
 

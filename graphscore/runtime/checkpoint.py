@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from graphscore.data.atomic import replacing
+from graphscore.runtime.atomic import replacing
 
 if TYPE_CHECKING:  # a wrong path is answered before PyTorch is loaded
     from torch import Tensor
