@@ -21,7 +21,7 @@ from graphscore.fields import Field, measure_scale
 from graphscore.guidance import GUIDANCE, Condition, drop_conditions
 from graphscore.named_times import DENSITIES, GRIDS
 from graphscore.nn import BACKBONES, ScoreNetwork
-from graphscore.nn.edges.neighbors import NEIGHBORS, Neighbors
+from graphscore.nn.edges.search import NEIGHBORS, Neighbors
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.objectives import OBJECTIVES, WEIGHTS, Objective, denoising_score_matching
 from graphscore.process import ForwardProcess
@@ -122,7 +122,10 @@ def build_neighbors(config: Config) -> Neighbors | None:
         return None
     options = component.options
     fill = options.pop("fill", {})
-    search = bind(Component.model_validate({**options, "name": component.name}), NEIGHBORS, "neighbors", config.trust)
+    component = Component.model_validate({**options, "name": component.name})
+    target = find(component.name, NEIGHBORS, "neighbors", config.trust)
+    # A class is built of its options, a function of one's own is given them at each call.
+    search = (create if inspect.isclass(target) else bind)(component, NEIGHBORS, "neighbors", config.trust)
     try:
         # On no graphs at all, for wrong options to be named before training.
         search(torch.empty(0, 3), torch.empty(0, dtype=torch.long), 0)

@@ -14,7 +14,7 @@ from torch_geometric.data import Data
 
 from graphscore.data.dataset import is_molecule
 from graphscore.nn import ScoreNetwork
-from graphscore.nn.edges.neighbors import Neighbors
+from graphscore.nn.edges.search import Neighbors
 
 
 def categories(items: Sequence[Data], names: Sequence[str]) -> dict[str, list[int]]:
@@ -104,7 +104,7 @@ def count_edges(model: nn.Module, graph: Data) -> int:
 
     Args:
         model: The model; networks in it may find edges of their own, see
-            :class:`~graphscore.nn.edges.neighbors.Neighbors`.
+            :class:`~graphscore.nn.edges.search.Neighbors`.
         graph: What the network is given.
 
     Returns:

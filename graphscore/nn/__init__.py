@@ -8,7 +8,8 @@ from graphscore.nn.backbones.equivariant_transformer import EquivariantTransform
 from graphscore.nn.backbones.painn import PaiNN, PaiNNMessage, PaiNNUpdate
 from graphscore.nn.backbones.plain_transformer import PlainTransformer
 from graphscore.nn.edges.geometry import EdgeGeometry
-from graphscore.nn.edges.neighbors import NEIGHBORS, Neighbors, complete_edges, knn_edges, radius_edges
+from graphscore.nn.edges.neighbors import complete_edges, knn_edges, radius_edges
+from graphscore.nn.edges.search import NEIGHBORS, NearestNeighbors, Neighbors, RadiusNeighbors
 from graphscore.nn.edges.sets import gather_or_fill, hop_edges, match_edges, merge_edges
 from graphscore.nn.edges.sorted import Edges
 from graphscore.nn.layers.attention import EquivariantAttention
@@ -60,12 +61,14 @@ __all__ = [
     "GraphHeads",
     "IrrepsReadout",
     "ModuleBackbone",
+    "NearestNeighbors",
     "Neighbors",
     "PaiNN",
     "PaiNNMessage",
     "PaiNNUpdate",
     "PlainTransformer",
     "PolynomialCutoff",
+    "RadiusNeighbors",
     "ScoreNetwork",
     "SelfConditionedNetwork",
     "SinusoidalEmbedding",

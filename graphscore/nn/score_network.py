@@ -14,7 +14,7 @@ from graphscore.nn.attributes import edge_index as read_edges
 from graphscore.nn.attributes import embed, embed_one, read
 from graphscore.nn.backbones.base import Backbone
 from graphscore.nn.checks import LEVELS, check_network
-from graphscore.nn.edges.neighbors import Neighbors
+from graphscore.nn.edges.search import Neighbors
 from graphscore.nn.edges.sorted import measure
 from graphscore.nn.layers.edge_heads import EdgeHeads
 from graphscore.nn.layers.embeddings import SinusoidalEmbedding

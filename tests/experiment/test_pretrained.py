@@ -293,6 +293,6 @@ def test_infinite_numbers_survive_a_file(tmp_path: Path):
     checkpoint = Checkpoint(dict(build_model(config).state_dict()), config.model_dump(mode="json"), known)
     save_checkpoint(tmp_path / "model.safetensors", checkpoint)
     model, loaded, _ = load_model(tmp_path)
-    assert loaded == config and model.network.backbone.cutoff.cutoff == math.inf
+    assert loaded == config and model.network.backbone.cutoff == math.inf
     with pytest.raises(ValueError, match="What .* is to hold cannot be used: a number is NaN"):
         save_checkpoint(tmp_path / "model.safetensors", checkpoint._replace(info={"loss": math.nan}))

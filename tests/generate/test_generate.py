@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import pytest
 import torch
@@ -17,7 +16,8 @@ from graphscore.generate.inputs import categories, count_edges, graph_key
 from graphscore.generate.jobs import TEMPLATE, generate, noise_seed, with_values
 from graphscore.guidance import EnergyGuidance, Inpainting
 from graphscore.nn import EGNN, ScoreNetwork
-from graphscore.nn.edges.neighbors import Neighbors, knn_edges, radius_edges
+from graphscore.nn.edges.neighbors import knn_edges
+from graphscore.nn.edges.search import NearestNeighbors, Neighbors, RadiusNeighbors
 from graphscore.process import ForwardProcess
 from graphscore.rng import SAMPLING, GraphGenerator
 from graphscore.samplers import SAMPLERS, EulerMaruyamaSampler, Sampler
@@ -232,12 +232,12 @@ def test_all_samples_of_a_template_share_a_batch_where_asked_for(sampler, budget
 
 def test_batches_are_made_for_the_edges_that_the_network_will_see(sampler):
     """Which nobody has found yet."""
-    sampler.model.network.neighbors = Neighbors(partial(knn_edges, k=3))
+    sampler.model.network.neighbors = Neighbors(NearestNeighbors(3))
     recorder = Recorder(sampler.model, linear_grid(2))
     recorder.batches = []
     generate(recorder, [template(20)], num=7, max_edges=3 * 20 * 2)
     assert len(recorder.batches) == 4
-    sampler.model.network.neighbors = Neighbors(partial(radius_edges, radius=1.0))
+    sampler.model.network.neighbors = Neighbors(RadiusNeighbors(1.0))
     recorder.batches = []
     generate(recorder, [template(20)], num=7, max_edges=20 * 19 * 3)
     assert len(recorder.batches) == 3
@@ -247,10 +247,10 @@ def test_batches_are_made_for_the_edges_that_the_network_will_see(sampler):
     "search, edges",
     [
         (None, [0, 90, 4]),
-        (partial(knn_edges, k=4), [0, 40, 44]),
-        (partial(knn_edges, k=100), [0, 90, 90]),
-        (partial(radius_edges, radius=2.0), [0, 90, 90]),
-        (partial(radius_edges, radius=2.0, max_neighbors=2), [0, 20, 24]),
+        (NearestNeighbors(4), [0, 40, 44]),
+        (NearestNeighbors(100), [0, 90, 90]),
+        (RadiusNeighbors(2.0), [0, 90, 90]),
+        (RadiusNeighbors(2.0, 2), [0, 20, 24]),
         (lambda *args: knn_edges(*args, k=2), [0, 90, 90]),
     ],
 )

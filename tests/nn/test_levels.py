@@ -14,7 +14,8 @@ from graphscore.experiment.build import build_model, build_task
 from graphscore.experiment.schema import Config
 from graphscore.fields import Field, replace
 from graphscore.nn import EGNN, ScoreNetwork
-from graphscore.nn.edges.neighbors import Neighbors, complete_edges, knn_edges
+from graphscore.nn.edges.neighbors import complete_edges, knn_edges
+from graphscore.nn.edges.search import Neighbors
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.process import ForwardProcess
 from graphscore.sdes import VESDE

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 import torch
 from torch import nn
@@ -12,7 +10,7 @@ from torch_geometric.data import Batch
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field, replace
 from graphscore.nn import EGNN, ScoreNetwork
-from graphscore.nn.edges.neighbors import Neighbors, knn_edges, radius_edges
+from graphscore.nn.edges.search import NearestNeighbors, Neighbors, RadiusNeighbors
 from graphscore.process import ForwardProcess
 from graphscore.sdes import VESDE
 from graphscore.testing import assert_equivariant, ragged_batch
@@ -184,7 +182,7 @@ def test_graph_inputs_tell_each_graph_its_own():
     assert all(torch.equal(value, before[name]) for name, value in network(matrix, levels).items())
 
 
-FINDERS = {"knn": partial(knn_edges, k=2), "radius": partial(radius_edges, radius=1.5)}
+FINDERS = {"knn": NearestNeighbors(2), "radius": RadiusNeighbors(1.5)}
 
 
 @pytest.mark.parametrize("find", FINDERS.values(), ids=FINDERS)
@@ -209,7 +207,7 @@ def test_found_neighbors_keep_every_symmetry(find):
 
 def test_neighbors_are_found_from_the_positions_of_the_call():
     """The same outputs as with the edges and their attributes given, for positions at two noise levels."""
-    find = partial(knn_edges, k=2)
+    find = NearestNeighbors(2)
     network = make_network({"pos": 3}, edges=True, neighbors=Neighbors(find, {"edge_attr": 0.5}))
     plain = make_network({"pos": 3}, edges=True)
     plain.load_state_dict(network.state_dict())
@@ -226,7 +224,7 @@ def test_neighbors_are_found_from_the_positions_of_the_call():
 
 
 def test_point_clouds_need_no_edges_of_their_own():
-    network = make_network({"pos": 3}, edges=False, neighbors=Neighbors(partial(knn_edges, k=2)))
+    network = make_network({"pos": 3}, edges=False, neighbors=Neighbors(NearestNeighbors(2)))
     batch = ragged_batch(SIZES)
     expected = network(replace(batch, {"edge_index": batch.edge_index[:, :0]}), torch.zeros(7, 1).double())["pos"]
     del batch.edge_index
@@ -254,7 +252,7 @@ def test_derivatives_of_both_modes_pass_found_neighbors(find):
 def test_every_parameter_of_every_option_gets_a_gradient():
     network = make_network(
         {"pos": 3, "x": 2, "velocity": 3}, vectors=VECTORS, graph_inputs={"y": nn.Linear(2, 4)},
-        neighbors=Neighbors(partial(knn_edges, k=2)),
+        neighbors=Neighbors(NearestNeighbors(2)),
     )  # fmt: skip
     outputs = network(batch_with_vectors(), torch.randn(7, 3).double())
     sum(value.square().sum() for value in outputs.values()).backward()
@@ -270,8 +268,8 @@ def test_every_parameter_of_every_option_gets_a_gradient():
         ({"vectors": VECTORS}, r"vector_channels=1, but the vector fields are \['pos', 'velocity'\]"),
         ({"vectors": {"pos"}}, "'pos' are the positions: name other attributes as vectors"),
         ({"vectors": {"force"}, "positions": None}, "need positions"),
-        ({"neighbors": Neighbors(partial(knn_edges, k=1)), "positions": None}, "need positions"),
-        ({"neighbors": Neighbors(partial(knn_edges, k=1), {"hops": 1})}, r"fill values for \['hops'\]"),
+        ({"neighbors": Neighbors(NearestNeighbors(1)), "positions": None}, "need positions"),
+        ({"neighbors": Neighbors(NearestNeighbors(1), {"hops": 1})}, r"fill values for \['hops'\]"),
         ({"fields": {"pos": 3, "x": 2}, "vectors": {"x"}, "wide": 2}, "same number of columns, but have .*'x': 2"),
     ],
 )

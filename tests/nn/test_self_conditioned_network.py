@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 import torch
 from torch import nn
@@ -12,7 +10,7 @@ from torch_geometric.data import Batch
 
 from graphscore.fields import replace
 from graphscore.nn import EGNN
-from graphscore.nn.edges.neighbors import Neighbors, knn_edges
+from graphscore.nn.edges.search import NearestNeighbors, Neighbors
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.testing import assert_batch_independent, assert_equivariant, ragged_batch
 
@@ -41,7 +39,7 @@ def make_batch(sizes=SIZES):
     return Batch.from_data_list(graphs)
 
 
-KNN = Neighbors(partial(knn_edges, k=2))
+KNN = Neighbors(NearestNeighbors(2))
 CASES = {
     "edges": {},
     "no edge channels": {"edges": 0},

@@ -95,6 +95,8 @@ class ModuleBackbone(CheckedBackbone):
         self.edge_channels = edge_channels
         self.cond_channels = cond_channels
         self.vector_channels = vector_channels
+        self.edge_dim = edge_dim
+        self.gives_vectors = gives_vectors
         self.basis = GaussianBasis()
         width, given = edge_channels + self.basis.channels, set(arguments.values())
         self.condition = nn.Linear(cond_channels, hidden_channels) if cond_channels and "cond" not in given else None
@@ -214,6 +216,8 @@ class IrrepsReadout(nn.Module):
         super().__init__()
         self.module = module
         self.irreps = irreps
+        self.hidden_channels = hidden_channels
+        self.vector_channels = vector_channels
         self.dim = 0
         self._places: dict[str, list[slice]] = {"0e": [], "1o": []}
         for term in irreps.replace(" ", "").split("+"):

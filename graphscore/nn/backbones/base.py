@@ -45,6 +45,8 @@ class Backbone(Protocol):
 class SizedBackbone(CheckedBackbone):
     """The sizes that all backbones here have, checked.
 
+    Each argument of a backbone's constructor is an attribute of the same name: its class and these describe it.
+
     Args:
         hidden_channels: Width F of node scalars.
         num_layers: Number of layers.
@@ -90,6 +92,7 @@ class SizedBackbone(CheckedBackbone):
         self.edge_channels = edge_channels
         self.cond_channels = cond_channels
         self.vector_channels = vector_channels
+        self.num_heads = num_heads
 
     def extra_repr(self) -> str:
         """The sizes that tell networks apart."""

@@ -84,6 +84,8 @@ class ChiralTransformer(SizedBackbone):
         cutoff: float = 5.0,
     ) -> None:
         super().__init__(hidden_channels, num_layers, edge_channels, cond_channels, vector_channels, num_heads)
+        self.num_basis = num_basis
+        self.cutoff = cutoff
         self.transformer = EquivariantTransformer(
             hidden_channels, num_layers, edge_channels, cond_channels, vector_channels, num_heads, num_basis, cutoff
         )

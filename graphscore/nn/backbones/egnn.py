@@ -122,6 +122,8 @@ class EGNN(SizedBackbone):
         cutoff: float = 5.0,
     ) -> None:
         super().__init__(hidden_channels, num_layers, edge_channels, cond_channels, vector_channels)
+        self.num_basis = num_basis
+        self.cutoff = cutoff
         self.gain = nn.Linear(hidden_channels, vector_channels)
         nn.init.zeros_(self.gain.weight)
         nn.init.ones_(self.gain.bias)

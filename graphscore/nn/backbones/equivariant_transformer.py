@@ -131,7 +131,9 @@ class EquivariantTransformer(SizedBackbone):
         super().__init__(hidden_channels, num_layers, edge_channels, cond_channels, vector_channels, num_heads)
         self.input_vectors = input_vectors
         self.given = VectorLinear(input_vectors, hidden_channels) if input_vectors else None
-        self.cutoff = CosineCutoff(cutoff)
+        self.num_basis = num_basis
+        self.cutoff = cutoff
+        self.envelope = CosineCutoff(cutoff)
         self.basis = ExpNormalBasis(num_basis, 5.0 if cutoff == math.inf else cutoff)
         self.layers = nn.ModuleList(
             EquivariantTransformerLayer(
@@ -167,7 +169,7 @@ class EquivariantTransformer(SizedBackbone):
             raise ValueError(
                 f"{type(self).__name__}: expected {self.input_vectors} input vectors per node, but got {num_given}"
             )
-        geometry = EdgeGeometry.measure(pos, edge_index, edge_attr, self.basis, self.cutoff)
+        geometry = EdgeGeometry.measure(pos, edge_index, edge_attr, self.basis, self.envelope)
         vectors = None if self.given is None or given is None else self.given(given.transpose(1, 2))
         for layer in self.layers:
             h, vectors = layer(h, vectors, geometry, batch, cond)

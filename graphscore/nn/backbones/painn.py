@@ -154,7 +154,9 @@ class PaiNN(SizedBackbone):
         cutoff: float = 5.0,
     ) -> None:
         super().__init__(hidden_channels, num_layers, edge_channels, cond_channels, vector_channels)
-        self.cutoff = CosineCutoff(cutoff)
+        self.num_basis = num_basis
+        self.cutoff = cutoff
+        self.envelope = CosineCutoff(cutoff)
         self.basis = BesselBasis(num_basis, 5.0 if cutoff == math.inf else cutoff)
         self.basis_factors = nn.Linear(edge_channels, num_basis) if edge_channels else None
         width = num_basis + edge_channels + 1
@@ -190,10 +192,10 @@ class PaiNN(SizedBackbone):
 
     def _features(self, distance: Tensor, edges: Edges, edge_attr: Tensor | None) -> Tensor:
         """Invariants of the edges ``[E, K]``, and what scales all that they send, the bias of filters included."""
-        basis, parts, cutoff = self.basis(distance), [torch.ones_like(distance)], self.cutoff(distance)
+        basis, parts, envelope = self.basis(distance), [torch.ones_like(distance)], self.envelope(distance)
         if edge_attr is not None and self.basis_factors is not None:
             parts.append(edges.sort(edge_attr))
             basis = basis * (1 + self.basis_factors(parts[-1]))
         # As many neighbors as there are within the cutoff, counted without a jump.
-        degree = ops.segment_sum(cutoff, edges.target, edges.ptr)
-        return torch.cat([basis, *parts], dim=-1) * cutoff * (1 + degree).rsqrt().index_select(0, edges.target)
+        degree = ops.segment_sum(envelope, edges.target, edges.ptr)
+        return torch.cat([basis, *parts], dim=-1) * envelope * (1 + degree).rsqrt().index_select(0, edges.target)

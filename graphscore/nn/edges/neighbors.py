@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from graphscore import ops
-from graphscore.nn.edges.sets import gather_or_fill, merge_edges, ragged_range
+from graphscore.nn.edges.sets import ragged_range
 
 # Pairs whose distances are held at once in the search for nearest neighbors.
 _PAIRS_AT_ONCE = 2**20
@@ -129,67 +128,6 @@ def knn_edges(pos: Tensor, batch_index: Tensor, num_graphs: int, k: int) -> Tens
         row, place = _smallest(squared, valid, k).nonzero().unbind(1)
         edges.append(torch.stack([first[row, 0] + place, target[row]]))
     return torch.cat(edges, dim=1)
-
-
-@dataclass(frozen=True)
-class Neighbors:
-    """Edges found from the current positions, beside those that a graph has.
-
-    Args:
-        find: Called as ``find(pos, batch_index, num_graphs)``; returns edges ``[2, E]``, such as :func:`knn_edges` or
-            :func:`radius_edges` with their options set.
-        fill: Value of edge attributes, by name, on edges that were not there before; 0 for all others.
-
-    Raises:
-        ValueError: If ``fill`` is no mapping.
-    """
-
-    find: Callable[[Tensor, Tensor, int], Tensor]
-    fill: Mapping[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.fill, Mapping):
-            raise ValueError(f"Neighbors: fill must give values by name of an edge attribute, but is {self.fill!r}")
-
-    def extend(
-        self,
-        edge_index: Tensor | None,
-        attributes: Mapping[str, Tensor],
-        pos: Tensor,
-        batch_index: Tensor,
-        num_graphs: int,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Find edges, and merge them with those of the batch.
-
-        Args:
-            edge_index: Edges of the batch, shape ``[2, E]``, or ``None``.
-            attributes: Their attributes by name, each ``[E, *]``.
-            pos: Positions, shape ``[N, D]``.
-            batch_index: Graph of each node, shape ``[N]``.
-            num_graphs: Number of graphs B.
-
-        Returns:
-            All edges ``[2, E']`` and their attributes ``[E', *]``.
-        """
-        found = self.find(pos, batch_index, num_graphs)
-        known = found.new_zeros(2, 0) if edge_index is None else edge_index
-        merged, position = merge_edges(known, found, num_nodes=batch_index.shape[0])
-        return merged, {
-            name: gather_or_fill(values, position, self.fill.get(name, 0)) for name, values in attributes.items()
-        }
-
-    def most_edges(self, num_nodes: int) -> int:
-        """Edges that can be found at most in a graph of so many nodes: all ordered pairs, unless the search is limited.
-
-        A limit is known of :func:`knn_edges` and :func:`radius_edges` with options bound by ``functools.partial``.
-        """
-        limits = {knn_edges: "k", radius_edges: "max_neighbors"}
-        search, options = getattr(self.find, "func", None), getattr(self.find, "keywords", {})
-        limit = options.get(limits.get(search))
-        return num_nodes * (num_nodes - 1 if limit is None else min(limit, num_nodes - 1))
-
-
-NEIGHBORS: dict[str, Callable[..., Tensor]] = {"knn": knn_edges, "radius": radius_edges}
 
 
 def _plain(pos: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ def test_layer_is_the_formula():
     batch = ragged_batch((4,), edgeless=())
     network = make(cond_channels=2)
     layer: EquivariantTransformerLayer = network.layers[1]
-    geometry = EdgeGeometry.measure(batch.pos, batch.edge_index, None, network.basis, network.cutoff)
+    geometry = EdgeGeometry.measure(batch.pos, batch.edge_index, None, network.basis, network.envelope)
     h, vectors = torch.randn(4, F).double(), torch.randn(4, 3, F).double()
     got = layer(h, vectors, geometry, batch.batch, batch.y)
     normed = layer.norm(h, batch.y, batch.batch)

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphscore.nn.edges import neighbors
-from graphscore.nn.edges.neighbors import NEIGHBORS, Neighbors, complete_edges, knn_edges, radius_edges
+from graphscore.nn.edges.neighbors import complete_edges, knn_edges, radius_edges
+from graphscore.nn.edges.search import NEIGHBORS, NearestNeighbors, Neighbors, RadiusNeighbors
 
 ragged_sizes = st.lists(st.integers(0, 7), max_size=6)
 
@@ -223,18 +224,18 @@ def test_neighbors_extend_the_edges_of_a_batch():
     pos, index = torch.tensor([[0.0], [1.0], [3.0], [0.0], [9.0]]), index_of([3, 2])
     edge_index = torch.tensor([[2, 4, 0], [0, 3, 1]])
     attributes = {"bond": torch.tensor([1, 2, 3]), "hops": torch.tensor([4, 5, 6]), "length": torch.rand(3, 2)}
-    merged, values = Neighbors(partial(knn_edges, k=1), {"hops": 7}).extend(edge_index, attributes, pos, index, 2)
+    merged, values = Neighbors(NearestNeighbors(1), {"hops": 7}).extend(edge_index, attributes, pos, index, 2)
     assert merged.T.tolist() == [[1, 0], [2, 0], [0, 1], [1, 2], [4, 3], [3, 4]]
     assert values["bond"].tolist() == [0, 1, 3, 0, 2, 0] and values["hops"].tolist() == [7, 4, 6, 7, 5, 7]
     assert torch.equal(values["length"][[1, 4, 2]], attributes["length"]) and (values["length"][[0, 3, 5]] == 0).all()
-    alone, values = Neighbors(partial(radius_edges, radius=1.5)).extend(None, {}, pos, index, 2)
+    alone, values = Neighbors(RadiusNeighbors(1.5)).extend(None, {}, pos, index, 2)
     assert alone.T.tolist() == [[1, 0], [0, 1]] and values == {}
 
 
 def test_the_registry_finds_edges_of_nothing():
     for name, options in (("knn", {"k": 1}), ("radius", {"radius": 1.0})):
         for sizes in ([], [0], [0, 0], [1]):
-            edge_index = NEIGHBORS[name](torch.rand(sum(sizes), 3), index_of(sizes), len(sizes), **options)
+            edge_index = NEIGHBORS[name](**options)(torch.rand(sum(sizes), 3), index_of(sizes), len(sizes))
             assert edge_index.shape == (2, 0) and edge_index.dtype == torch.long
 
 
