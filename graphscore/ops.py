@@ -94,6 +94,20 @@ def broadcast(values: Tensor, index: Tensor) -> Tensor:
     return values.index_select(0, index)
 
 
+def per_row(values: Tensor, x: Tensor, index: Tensor) -> Tensor:
+    """Give each row its graph's number, as a factor of the row.
+
+    Args:
+        values: One number per graph, shape ``[B]``, mostly float64.
+        x: The rows, shape ``[N, D]``: the factors get their type and device.
+        index: Graph of each row, shape ``[N]``.
+
+    Returns:
+        Shape ``[N, 1]``.
+    """
+    return broadcast(values.to(x), index)[:, None]
+
+
 def sum(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
     """Sum the rows of each graph.
 

@@ -104,7 +104,7 @@ class ForwardProcess:
                     raise ValueError(f"Noise of field {field.name!r} must be {list(x0.shape)}, but is {list(z.shape)}")
             z = sde.covariance(batch, field).root(z)
             z = z if couple is None else couple(field, x0, z)
-            alpha, std = (per_row(c, x0, index) for c in (sde.alpha(t), sde.std(t)))
+            alpha, std = (ops.per_row(c, x0, index) for c in (sde.alpha(t), sde.std(t)))
             noisy[field.name], clean[field.name], noise[field.name] = alpha * x0 + std * z, x0, z
         return Perturbed(replace(batch, noisy), clean, noise)
 
@@ -169,20 +169,15 @@ class ForwardProcess:
             if len(factors) > len(terms):
                 noise = ops.randn(index, batch.num_graphs, x.shape[1], dtype=x.dtype, generator=generator)
                 terms.append(sde.covariance(batch, field).root(noise))
-            total = per_row(factors[0], x, index) * x
+            total = ops.per_row(factors[0], x, index) * x
             for factor, term in zip(factors[1:], terms[1:], strict=True):
-                total = torch.addcmul(total, per_row(factor, x, index), term)
+                total = torch.addcmul(total, ops.per_row(factor, x, index), term)
             combined[field.name] = total
         return replace(batch, combined)
 
     def to_data(self, batch: Batch) -> Batch:
         """Bring the fields of a batch from units of their scale to data units."""
         return replace(batch, {field.name: batch[field.name] * field.scale for field in self._sdes})
-
-
-def per_row(values: Tensor, x: Tensor, index: Tensor) -> Tensor:
-    """Give each row its graph's number, in the type of the field ``x``: shape ``[rows, 1]``."""
-    return ops.broadcast(values.to(x), index)[:, None]
 
 
 def check_times(batch: Batch, t: Tensor) -> None:

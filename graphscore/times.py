@@ -1,4 +1,4 @@
-r"""Diffusion times: densities to train with and grids to sample on.
+r"""Diffusion times: densities to train with and grids to sample on, both functions of a noise process.
 
 Time ``t`` in [0, 1] runs from data (0) to noise (1), always in float64. Training times come as one per graph, ``[B]``.
 At t = 0 there is no noise: data can be "perturbed" there, by nothing, but models and samplers, which divide by the
@@ -15,8 +15,10 @@ from torch import Tensor
 
 from graphscore import ops
 from graphscore.rng import Generator, GraphGenerator
+from graphscore.sdes import SDE
 
-TimeOfLevel = Callable[[Tensor], Tensor]
+LOWEST_LEVEL = 10**-2.5
+"""Noise level ``std / alpha`` at which grids end by default: 0.003 of the data's standard deviation."""
 
 
 def in_range(t: Tensor, *, zero: bool = False) -> Tensor:
@@ -67,29 +69,30 @@ def stratified(num_graphs: int, *, generator: Generator = None, device: torch.de
     return (strata + offsets) / max(num_graphs, 1)
 
 
-def uniform(u: Tensor, eps: float = 1e-5) -> Tensor:
+def uniform(u: Tensor, sde: SDE | None = None, eps: float = 1e-5) -> Tensor:
     r"""Map uniform numbers to times ``t ~ U(eps, 1)``, the density of Song et al. (2021).
 
     Args:
         u: Uniform numbers in [0, 1), any shape.
+        sde: The noise process; the density is the same for all.
         eps: Smallest time; above 0, so that the noise never vanishes.
 
     Returns:
         Times of the shape of ``u``.
+
+    Raises:
+        ValueError: If ``eps`` does not lie between 0 and 1.
     """
-    if not 0 < eps < 1:
-        raise ValueError(f"eps must lie between 0 and 1, but is {eps}")
+    _check_smallest(eps)
     return eps + (1 - eps) * u
 
 
-def log_normal(
-    u: Tensor, time_of_level: TimeOfLevel, mean: float = -1.2, std: float = 1.2, eps: float = 1e-5
-) -> Tensor:
+def log_normal(u: Tensor, sde: SDE, mean: float = -1.2, std: float = 1.2, eps: float = 1e-5) -> Tensor:
     r"""Map uniform numbers to times whose noise level ``std / alpha`` is log-normal.
 
     Args:
         u: Uniform numbers in [0, 1), any shape.
-        time_of_level: ``SDE.time``: the time of a noise level.
+        sde: The noise process.
         mean: Mean of the natural logarithm of the level.
         std: Standard deviation of the natural logarithm of the level.
         eps: Smallest time.
@@ -97,102 +100,112 @@ def log_normal(
     Returns:
         Times of the shape of ``u``, clipped to ``[eps, 1]``.
 
+    Raises:
+        ValueError: If ``eps`` does not lie between 0 and 1.
+
     References:
         Karras et al. (2022), Elucidating the design space of diffusion-based generative models, table 1.
     """
-    if not 0 < eps < 1:
-        raise ValueError(f"eps must lie between 0 and 1, but is {eps}")
+    _check_smallest(eps)
     normal = math.sqrt(2) * torch.erfinv((2 * u - 1).clamp(-1 + 1e-12, 1 - 1e-12))
-    return time_of_level((mean + std * normal).exp()).clamp(eps, 1)
+    return sde.time((mean + std * normal).exp()).clamp(eps, 1)
 
 
-def linear_grid(num_steps: int, *, start: float = 1.0, end: float = 1e-5) -> Tensor:
+def linear_grid(
+    num_steps: int, sde: SDE | None = None, *, start: float | None = None, end: float | None = None
+) -> Tensor:
     """Space sampling times evenly.
 
     Args:
         num_steps: Number of steps S.
-        start: First, largest time.
-        end: Last, smallest time.
+        sde: The noise process; needed only for its own ends.
+        start: First, largest time; by default that of the largest moderate noise level of the process, or 1.
+        end: Last, smallest time; by default that of the noise level :data:`LOWEST_LEVEL`, or 1e-5.
 
     Returns:
         Shape ``[S + 1]``, float64, strictly falling.
+
+    Raises:
+        ValueError: If there is no step, or the ends do not fall within (0, 1].
     """
+    high, low = (1.0, 1e-5) if sde is None else _ends(sde)
+    start, end = high if start is None else start, low if end is None else end
     _check_grid(num_steps, start, end)
     return torch.linspace(start, end, num_steps + 1, dtype=torch.float64)
 
 
 def karras_grid(
-    num_steps: int,
-    time_of_level: TimeOfLevel,
-    level_of_time: TimeOfLevel,
-    *,
-    start: float = 1.0,
-    end: float = 1e-5,
-    rho: float = 7.0,
+    num_steps: int, sde: SDE, *, start: float | None = None, end: float | None = None, rho: float = 7.0
 ) -> Tensor:
     r"""Space sampling times so that ``(std / alpha)^(1/rho)`` falls evenly.
 
     Args:
         num_steps: Number of steps S.
-        time_of_level: ``SDE.time``.
-        level_of_time: ``SDE.level``.
-        start: First, largest time.
-        end: Last, smallest time.
+        sde: The noise process.
+        start: First, largest time; by default that of the largest moderate noise level of the process.
+        end: Last, smallest time; by default that of the noise level :data:`LOWEST_LEVEL`.
         rho: Larger values put more steps at low noise.
 
     Returns:
         Shape ``[S + 1]``, float64, strictly falling.
 
+    Raises:
+        ValueError: If there is no step, or the ends do not fall within (0, 1].
+
     References:
         Karras et al. (2022), Elucidating the design space of diffusion-based generative models, equation 5.
     """
-    return _level_grid(
-        num_steps, time_of_level, level_of_time, start, end, lambda level: level ** (1 / rho), lambda root: root**rho
-    )
+    return _level_grid(num_steps, sde, start, end, lambda level: level ** (1 / rho), lambda root: root**rho)
 
 
-def log_snr_grid(
-    num_steps: int,
-    time_of_level: TimeOfLevel,
-    level_of_time: TimeOfLevel,
-    *,
-    start: float = 1.0,
-    end: float = 1e-5,
-) -> Tensor:
+def log_snr_grid(num_steps: int, sde: SDE, *, start: float | None = None, end: float | None = None) -> Tensor:
     r"""Space sampling times so that the log signal-to-noise ratio ``2 log(alpha / std)`` rises evenly.
 
     Args:
         num_steps: Number of steps S.
-        time_of_level: ``SDE.time``.
-        level_of_time: ``SDE.level``.
-        start: First, largest time.
-        end: Last, smallest time.
+        sde: The noise process.
+        start: First, largest time; by default that of the largest moderate noise level of the process.
+        end: Last, smallest time; by default that of the noise level :data:`LOWEST_LEVEL`.
 
     Returns:
         Shape ``[S + 1]``, float64, strictly falling.
+
+    Raises:
+        ValueError: If there is no step, or the ends do not fall within (0, 1].
 
     References:
         Lu et al. (2022), DPM-Solver: a fast ODE solver for diffusion probabilistic model sampling in around 10 steps,
         section 3.3.
     """
-    return _level_grid(num_steps, time_of_level, level_of_time, start, end, torch.log, torch.exp)
+    return _level_grid(num_steps, sde, start, end, torch.log, torch.exp)
 
 
 def _level_grid(
     num_steps: int,
-    time_of_level: TimeOfLevel,
-    level_of_time: TimeOfLevel,
-    start: float,
-    end: float,
+    sde: SDE,
+    start: float | None,
+    end: float | None,
     forth: Callable[[Tensor], Tensor],
     back: Callable[[Tensor], Tensor],
 ) -> Tensor:
     """Times between which a function ``forth`` of the noise level, with its inverse ``back``, falls evenly."""
+    largest, lowest = _ends(sde)
+    start, end = largest if start is None else start, lowest if end is None else end
     _check_grid(num_steps, start, end)
-    high, low = forth(level_of_time(torch.tensor([start, end], dtype=torch.float64)))
-    grid = time_of_level(back(torch.linspace(float(high), float(low), num_steps + 1, dtype=torch.float64)))
+    high, low = forth(sde.level(torch.tensor([start, end], dtype=torch.float64)))
+    grid = sde.time(back(torch.linspace(float(high), float(low), num_steps + 1, dtype=torch.float64)))
     grid[0], grid[-1] = start, end
     return grid
+
+
+def _ends(sde: SDE) -> tuple[float, float]:
+    """Times of the largest moderate noise level of a process and of the lowest that sampling needs."""
+    return sde.max_time, float(sde.time(torch.tensor(LOWEST_LEVEL, dtype=torch.float64)))
+
+
+def _check_smallest(eps: float) -> None:
+    if not 0 < eps < 1:
+        raise ValueError(f"eps must lie between 0 and 1, but is {eps}")
 
 
 def _check_grid(num_steps: int, start: float, end: float) -> None:
@@ -202,3 +215,7 @@ def _check_grid(num_steps: int, start: float, end: float) -> None:
         raise ValueError(
             f"A time grid runs from `start` down to `end` with 0 < end < start <= 1, but got {start}, {end}"
         )
+
+
+DENSITIES: dict[str, Callable[..., Tensor]] = {"uniform": uniform, "log-normal": log_normal}
+GRIDS: dict[str, Callable[..., Tensor]] = {"linear": linear_grid, "karras": karras_grid, "log-snr": log_snr_grid}

@@ -8,9 +8,9 @@ import torch
 from torch.testing import assert_close
 
 from graphscore import times
-from graphscore.named_times import GRIDS
 from graphscore.rng import GraphGenerator
 from graphscore.sdes import SDES, VESDE
+from graphscore.times import GRIDS
 
 SDE = VESDE()
 
@@ -48,17 +48,17 @@ def test_uniform_covers_its_range():
 @pytest.mark.parametrize("eps", [0, 1, -0.1])
 def test_uniform_rejects_a_bad_eps(eps):
     with pytest.raises(ValueError, match="eps"):
-        times.uniform(torch.rand(3), eps)
+        times.uniform(torch.rand(3), eps=eps)
 
 
 def test_log_normal_levels_are_log_normal():
     u = (torch.arange(20_000, dtype=torch.float64) + 0.5) / 20_000
-    log_level = SDE.level(times.log_normal(u, SDE.time, mean=-0.5, std=0.7)).log()
+    log_level = SDE.level(times.log_normal(u, SDE, mean=-0.5, std=0.7)).log()
     assert scipy.stats.kstest(log_level.numpy(), "norm", args=(-0.5, 0.7)).statistic < 1e-3
 
 
 def test_log_normal_times_are_clipped():
-    t = times.log_normal(torch.tensor([0.0, 0.5, 1.0]).double(), SDE.time, std=10.0, eps=1e-3)
+    t = times.log_normal(torch.tensor([0.0, 0.5, 1.0]).double(), SDE, std=10.0, eps=1e-3)
     assert t[0] == 1e-3 and t[2] == 1 and 1e-3 < t[1] < 1
 
 
@@ -70,7 +70,7 @@ def test_linear_grid():
 
 @pytest.mark.parametrize("rho", [1.0, 3.0, 7.0])
 def test_karras_grid_falls_evenly_in_the_root_of_the_level(rho):
-    grid = times.karras_grid(50, SDE.time, SDE.level, start=0.9, end=1e-4, rho=rho)
+    grid = times.karras_grid(50, SDE, start=0.9, end=1e-4, rho=rho)
     assert grid.shape == (51,) and grid[0] == 0.9 and grid[-1] == 1e-4
     assert (grid.diff() < 0).all()
     steps = (SDE.level(grid) ** (1 / rho)).diff()
@@ -78,7 +78,7 @@ def test_karras_grid_falls_evenly_in_the_root_of_the_level(rho):
 
 
 def test_log_snr_grid_falls_evenly_in_the_logarithm_of_the_level():
-    grid = times.log_snr_grid(50, SDE.time, SDE.level, start=0.9, end=1e-4)
+    grid = times.log_snr_grid(50, SDE, start=0.9, end=1e-4)
     assert grid.shape == (51,) and grid[0] == 0.9 and grid[-1] == 1e-4
     steps = SDE.level(grid).log().diff()
     assert (steps < 0).all()
@@ -106,4 +106,4 @@ def test_bad_grids_are_rejected(arguments):
     with pytest.raises(ValueError, match="time grid"):
         times.linear_grid(**arguments)
     with pytest.raises(ValueError, match="time grid"):
-        times.karras_grid(arguments.pop("num_steps"), SDE.time, SDE.level, **arguments)
+        times.karras_grid(arguments.pop("num_steps"), SDE, **arguments)

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
+from graphscore import ops
 from graphscore.fields import Field
-from graphscore.process import ForwardProcess, check_times, per_row
+from graphscore.process import ForwardProcess, check_times
 from graphscore.runtime.precision import double_device
 from graphscore.sdes import SDE
 from graphscore.times import in_range
@@ -84,7 +85,7 @@ class ScoreModel(Score):
         x0_hat, scores = self(batch, t), {}
         for field, sde in self.process:
             xt, index = batch[field.name], field.index(batch)
-            alpha, variance = (per_row(c, xt, index) for c in (sde.alpha(t), sde.std(t) ** 2))
+            alpha, variance = (ops.per_row(c, xt, index) for c in (sde.alpha(t), sde.std(t) ** 2))
             scores[field.name] = sde.covariance(batch, field).solve((alpha * x0_hat[field.name] - xt) / variance)
         return scores
 

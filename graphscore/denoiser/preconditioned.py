@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
+from graphscore import ops
 from graphscore.denoiser.base import ScoreModel, named_outputs
 from graphscore.fields import replace
-from graphscore.process import ForwardProcess, per_row
+from graphscore.process import ForwardProcess
 
 
 class Denoiser(ScoreModel):
@@ -48,7 +49,7 @@ class Denoiser(ScoreModel):
             alpha = sde.alpha(t)
             std = sde.std(t) * sde.covariance(batch, field).mean_variance.sqrt()
             c_in = (alpha**2 + std**2).rsqrt()
-            rows = [per_row(c, xt, index) for c in (c_in, alpha * c_in**2, std * c_in)]
+            rows = [ops.per_row(c, xt, index) for c in (c_in, alpha * c_in**2, std * c_in)]
             inputs[field.name], skips[field.name], scales[field.name] = rows[0] * xt, rows[1] * xt, rows[2]
             levels.append(((std / alpha).log() / 4).to(xt))
         outputs = named_outputs(self.network(replace(batch, inputs), torch.stack(levels, dim=-1)), batch, self.fields)

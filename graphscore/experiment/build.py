@@ -19,7 +19,6 @@ from graphscore.experiment.components import Component, bind, check_options, cre
 from graphscore.experiment.schema import Config, Features
 from graphscore.fields import Field, measure_scale
 from graphscore.guidance import GUIDANCE, Condition, drop_conditions
-from graphscore.named_times import DENSITIES, GRIDS
 from graphscore.nn import BACKBONES, ScoreNetwork
 from graphscore.nn.edges.search import NEIGHBORS, Neighbors
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
@@ -29,6 +28,7 @@ from graphscore.registry import NOTHING, Trust, find, is_import_path, shown
 from graphscore.rng import GraphGenerator
 from graphscore.samplers import SAMPLERS, Sampler
 from graphscore.sdes import SDE, SDES
+from graphscore.times import DENSITIES, GRIDS
 from graphscore.train.augmentation import AUGMENTATIONS
 from graphscore.train.task import Augment, ScoreMatchingTask
 

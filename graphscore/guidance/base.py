@@ -12,7 +12,6 @@ from graphscore import ops
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import Field, replace
 from graphscore.linalg.autograd import check_differentiable
-from graphscore.process import per_row
 from graphscore.sdes import SDE
 
 
@@ -51,7 +50,7 @@ class Guidance(ScoreModel):
                 index, limit = field.index(batch), max_step / field.scale
                 lengths = torch.linalg.vector_norm(shift, dim=-1)
                 longest = lengths.new_zeros(batch.num_graphs).scatter_reduce(0, index, lengths, "amax")
-                shift = per_row(limit / longest.clamp(min=limit), shift, index) * shift
+                shift = ops.per_row(limit / longest.clamp(min=limit), shift, index) * shift
             moved[name] = moved[name] + shift
         return moved
 
@@ -120,7 +119,7 @@ class Posterior:
         )
         steps = {}
         for (field, sde), back in zip(self._process, pulled, strict=True):
-            factor = per_row(sde.std(self._t) ** 2 / sde.alpha(self._t), back, field.index(self._batch))
+            factor = ops.per_row(sde.std(self._t) ** 2 / sde.alpha(self._t), back, field.index(self._batch))
             steps[field.name] = factor * sde.covariance(self._batch, field).multiply(back)
         return steps
 

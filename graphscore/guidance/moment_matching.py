@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.func import jvp
 from torch_geometric.data import Batch
 
-from graphscore import ops
 from graphscore.denoiser import ScoreModel
 from graphscore.guidance.base import Guidance, Posterior
 from graphscore.linalg.autograd import differentiable, outside_inference_mode
+from graphscore.linalg.residuals import conjugate_residuals
 
 
 class Restraint(Guidance):
@@ -25,9 +24,9 @@ class Restraint(Guidance):
     ``r = 0`` as a measurement with the variance ``1/k``. Exact for Gaussian data and linear residuals, at any strength.
     The strength may be infinite, which makes the linearised residuals vanish.
 
-    The system is solved by a fixed number of iterations of :func:`solve`. Through the network each costs a backward
-    pass; as many as there are residuals in a graph are exact, but a few are mostly enough. Several fields are moved
-    together, as far as the network correlates them.
+    The system is solved by a fixed number of iterations of :func:`~graphscore.linalg.residuals.conjugate_residuals`.
+    Through the network each costs a backward pass; as many as there are residuals in a graph are exact, but a few are
+    mostly enough. Several fields are moved together, as far as the network correlates them.
 
     A restraint implements :meth:`residuals` and :meth:`residual_index`.
 
@@ -105,56 +104,5 @@ class Restraint(Guidance):
             return own * u + stiffness * jvp(residuals, (x,), (spread(u)[name],))[1]
 
         target = stiffness * (value if recording else value.detach())
-        weights = solve(system, target, self.residual_index(batch), batch.num_graphs, self.num_iterations)
+        weights = conjugate_residuals(system, target, self.residual_index(batch), batch.num_graphs, self.num_iterations)
         return self._moved(batch, posterior.mean, {f: -shift for f, shift in spread(weights).items()}, self.max_step)
-
-
-def solve(
-    system: Callable[[Tensor], Tensor], target: Tensor, index: Tensor, num_graphs: int, num_iterations: int
-) -> Tensor:
-    r"""Solve ``H u = b`` in each graph by conjugate residuals, without waiting for the device.
-
-    The variant of conjugate gradients that minimises ``|| b - H u ||``. It takes as many products, and does not go
-    astray where ``b`` lies outside the range of a singular H, as with redundant restraints of infinite strength: there
-    it finds the least squares. Steps are line searches, so that the residual never grows even if H, from a network, is
-    not quite symmetric or positive. Graphs that have converged stay as they are.
-
-    Args:
-        system: Multiplies with H: rows ``[M, *]`` to rows, graph by graph.
-        target: The right-hand side b, ``[M, *]``.
-        index: Graph of each row, shape ``[M]``.
-        num_graphs: Number of graphs B.
-        num_iterations: Number of products with H, plus one.
-
-    Returns:
-        The solution u, shape of ``target``.
-
-    References:
-        Stiefel (1955), Relaxationsmethoden bester Strategie zur Lösung linearer Gleichungssysteme.
-        Eisenstat, Elman and Schultz (1983), Variational iterative methods for nonsymmetric systems of linear equations
-        (Orthomin(1)).
-    """
-
-    def dot(a: Tensor, b: Tensor) -> Tensor:
-        return ops.sum((a * b)[..., None].flatten(1).sum(-1), index, num_graphs)
-
-    def times(factor: Tensor, a: Tensor) -> Tensor:
-        return ops.broadcast(factor, index).view(-1, *[1] * (a.dim() - 1)) * a
-
-    # Below this share of the largest stretch, a product with H is rounding error.
-    tiny = torch.finfo(target.dtype).eps ** 1.5
-    solution, rest, direction = torch.zeros_like(target), target, target
-    image = system(direction)
-    largest = torch.zeros(num_graphs, dtype=target.dtype, device=target.device)
-    for number in range(num_iterations):
-        square, length = dot(image, image), dot(direction, direction)
-        largest = torch.maximum(largest, square / torch.where(length > 0, length, 1.0))
-        moves = square > tiny * largest * length
-        square = torch.where(moves, square, 1.0)
-        factor = torch.where(moves, dot(rest, image) / square, 0.0)
-        solution, rest = solution + times(factor, direction), rest - times(factor, image)
-        if number + 1 < num_iterations:
-            image_of_rest = system(rest)
-            back = torch.where(moves, dot(image_of_rest, image) / square, 0.0)
-            direction, image = rest - times(back, direction), image_of_rest - times(back, image)
-    return solution

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from graphscore import ops
-from graphscore.process import per_row
 from graphscore.runtime.precision import double
 
 State = Mapping[str, Tensor]
@@ -135,7 +134,7 @@ def solve(
 
 def _advance(y: Tensor, h: Tensor, index: Tensor, weights: tuple[float, ...], slopes: list[Tensor]) -> Tensor:
     total = sum(weight * slope for weight, slope in zip(weights, slopes, strict=True) if weight)
-    return y + per_row(h, y, index) * total
+    return y + ops.per_row(h, y, index) * total
 
 
 def _error(

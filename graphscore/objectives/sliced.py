@@ -13,7 +13,7 @@ from graphscore.linalg.divergence import Projection, projected_divergence, rando
 from graphscore.objectives.implicit import score_function
 from graphscore.objectives.reduction import Reduce, reduce_sums
 from graphscore.objectives.weights import Weight, weigh
-from graphscore.process import check_times, per_row
+from graphscore.process import check_times
 from graphscore.rng import Generator
 from graphscore.runtime.precision import unrounded
 
@@ -122,7 +122,7 @@ def finite_difference_sliced_score_matching(
         function = score_function(model, batch, t, field)
         h = step * (sdes[name].std(t) if sdes else torch.ones_like(t, dtype=torch.float64))
         directions = _directions(field, batch, num_projections, projection, generator)
-        moves = per_row(h, x, index) * directions
+        moves = ops.per_row(h, x, index) * directions
         # Rounding is divided by the step: training in lower precision would see little else.
         with unrounded(x.device):
             ahead, behind = (torch.stack([function(x + move) for move in side]) for side in (moves, -moves))

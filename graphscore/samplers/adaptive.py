@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
+from graphscore import ops
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import replace
 from graphscore.linalg.runge_kutta import State, solve
-from graphscore.process import per_row
 from graphscore.rng import Generator
 from graphscore.samplers.base import Sampler
 from graphscore.sdes import SDE
@@ -63,7 +63,7 @@ class StraightFlow:
             own = _tau(sde, t)
             relative = torch.ones_like(own) if sde is self._first else _tau_rate(sde, t) / pace
             name, index = field.name, self.index[field.name]
-            slopes[name] = per_row(relative / own, y[name], index) * (y[name] - x0_hat[name])
+            slopes[name] = ops.per_row(relative / own, y[name], index) * (y[name] - x0_hat[name])
         return slopes
 
 

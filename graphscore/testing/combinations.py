@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 from torch_geometric.data.data import BaseData
 
+from graphscore import ops
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field
 from graphscore.objectives import OBJECTIVES
-from graphscore.process import ForwardProcess, per_row
+from graphscore.process import ForwardProcess
 from graphscore.samplers import SAMPLERS
 from graphscore.sdes import SDE, SDES
 from graphscore.times import karras_grid
@@ -115,7 +116,7 @@ class _Problem:
         self.covariance = sde.covariance(self.batch, self.field)
         self.widths = self.covariance.mean_variance.rsqrt()
         noise = torch.randn(len(self.batch.pos), 3, generator=torch.Generator().manual_seed(0))
-        self.batch.pos = per_row(self.widths, noise, self.batch.batch) * self.covariance.root(noise)
+        self.batch.pos = ops.per_row(self.widths, noise, self.batch.batch) * self.covariance.root(noise)
 
     def model(self) -> tuple[Denoiser, _Nothing]:
         """An exact model, and the network in it."""
@@ -142,7 +143,7 @@ class _Problem:
     def check_sampler(self, name: str, start: float) -> str:
         """What is wrong with the width of the samples of an exact model."""
         ends = [self.sde.max_time, float(self.sde.time(torch.tensor(LAST_LEVEL, dtype=torch.float64)))]
-        grid = karras_grid(NUM_STEPS, self.sde.time, self.sde.level, start=ends[0], end=ends[1])
+        grid = karras_grid(NUM_STEPS, self.sde, start=ends[0], end=ends[1])
         if name in CHOOSE_STEPS:
             grid = grid[[0, -1]]
         if start > ends[0]:
@@ -151,7 +152,7 @@ class _Problem:
         x = sampler(self.batch, torch.Generator().manual_seed(2)).pos.double()
         if not bool(x.isfinite().all()):
             return "the result is not finite"
-        square = (x * self.covariance.solve(x)).sum(-1) / per_row(self.widths**2, x, self.batch.batch)[:, 0]
+        square = (x * self.covariance.solve(x)).sum(-1) / ops.per_row(self.widths**2, x, self.batch.batch)[:, 0]
         width = (float(square.sum()) / (3 * float(self.covariance.rank.sum()))) ** 0.5
         if abs(width - 1) <= TOLERANCE:
             return ""

@@ -18,7 +18,7 @@ from graphscore import ops
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import Field, replace
 from graphscore.linalg.covariance import Covariance, ModeFunction
-from graphscore.process import ForwardProcess, per_row
+from graphscore.process import ForwardProcess
 from graphscore.rng import Generator
 from graphscore.sdes import SDE, HarmonicSDE
 
@@ -95,8 +95,8 @@ class GaussianScore(ScoreModel):
             def stretch(data: Tensor, noise: Tensor, a=alpha_t, b=std_t, c=alpha_s, d=std_s) -> Tensor:
                 return ((c**2 * data + d**2 * noise) / (a**2 * data + b**2 * noise)).sqrt()
 
-            moved = self._apply(batch, field, sde, stretch, x - per_row(sde.alpha(t), x, index) * mean)
-            values[field.name] = per_row(sde.alpha(s), x, index) * mean + moved
+            moved = self._apply(batch, field, sde, stretch, x - ops.per_row(sde.alpha(t), x, index) * mean)
+            values[field.name] = ops.per_row(sde.alpha(s), x, index) * mean + moved
         return replace(batch, values)
 
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
@@ -212,17 +212,17 @@ class GaussianMixtureScore(ScoreModel):
         variance = alpha**2 * self.std**2 + std**2
         logits = self._logits(xt, index, alpha, variance, means, batch.num_graphs)
         mean = (logits.softmax(-1)[..., None] * means).sum(1)
-        keep, pull = (per_row(c / variance, xt, index) for c in (alpha * self.std**2, std**2))
+        keep, pull = (ops.per_row(c / variance, xt, index) for c in (alpha * self.std**2, std**2))
         return {self._field.name: keep * xt + pull * mean}
 
     def _logits(
         self, x: Tensor, index: Tensor, alpha: Tensor, variance: Tensor, means: Tensor, num_graphs: int
     ) -> Tensor:
         """Log of weight times density of each component, up to the constant: shape ``[rows, K]``."""
-        distance = (x[:, None] - per_row(alpha, x, index)[..., None] * means).square().sum(-1)
+        distance = (x[:, None] - ops.per_row(alpha, x, index)[..., None] * means).square().sum(-1)
         if self.per_graph:
             distance = ops.broadcast(ops.sum(distance, index, num_graphs), index)
-        return -distance / (2 * per_row(variance, x, index)) + self._weights(means.shape[1]).log().to(x)
+        return -distance / (2 * ops.per_row(variance, x, index)) + self._weights(means.shape[1]).log().to(x)
 
     def _weights(self, components: int) -> Tensor:
         weights = torch.tensor([1.0] * components if self.weights is None else self.weights, dtype=torch.float64)

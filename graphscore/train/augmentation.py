@@ -12,44 +12,10 @@ from torch_geometric.data import Batch
 
 from graphscore import ops
 from graphscore.fields import Field, Level, replace
+from graphscore.linalg.rotations import random_rotations
 from graphscore.nn.layers.encodings import flip_signs
 from graphscore.rng import Generator
 from graphscore.runtime.precision import double, double_device
-
-
-def random_rotations(
-    num_graphs: int,
-    dim: int,
-    *,
-    reflections: bool = False,
-    device: torch.device | None = None,
-    generator: Generator = None,
-) -> Tensor:
-    r"""Draw orthogonal matrices from the Haar measure: all orientations are equally likely.
-
-    Args:
-        num_graphs: Number B of matrices.
-        dim: Dimension D.
-        reflections: Whether to draw from O(D), where half of the matrices are reflections, rather than from SO(D).
-        device: Device of the result.
-        generator: Source of the matrices; with a :class:`~graphscore.rng.GraphGenerator` a graph's does not
-            depend on its batch mates.
-
-    Returns:
-        Shape ``[B, D, D]``, float64.
-
-    References:
-        Mezzadri (2007), How to generate random matrices from the classical compact groups, "A correct and
-        efficient algorithm".
-    """
-    graphs = torch.arange(num_graphs, device=device)
-    normal = ops.randn(graphs, num_graphs, dim * dim, dtype=torch.float64, generator=generator)
-    q, r = torch.linalg.qr(normal.view(num_graphs, dim, dim))
-    # The decomposition is unique, and q uniform, only when the diagonal of r is positive.
-    q = q * r.diagonal(dim1=-2, dim2=-1).sign()[:, None, :]
-    if reflections:
-        return q
-    return torch.cat([q[..., :1] * torch.linalg.det(q).sign()[:, None, None], q[..., 1:]], dim=-1)
 
 
 class RandomRotation:

@@ -34,7 +34,7 @@ from graphscore.testing import assert_batch_independent, assert_equivariant, rag
 
 SIZES = (0, 4, 1, 0, 5, 3, 0)
 T = torch.tensor([0.9, 0.3, 0.5, 0.2, 0.8, 0.05, 0.7], dtype=torch.float64)
-GRID = times.karras_grid(5, VESDE().time, VESDE().level, end=1e-3)
+GRID = times.karras_grid(5, VESDE(), end=1e-3)
 
 
 class Recorder(ScoreModel):

@@ -52,7 +52,7 @@ def test_linear_energies_shift_the_mean_and_leave_the_covariance(gaussian_data, 
 def test_samples_have_the_shifted_mean_and_the_same_covariance(gaussian_data, sde):
     data = gaussian_data(sde)
     model, steps = EnergyGuidance(data.model, linear, scale=1.5), [40, 80, 160]
-    grids = [times.karras_grid(number, sde.time, sde.level, start=0.9, end=1e-3) for number in steps]
+    grids = [times.karras_grid(number, sde, start=0.9, end=1e-3) for number in steps]
     errors = [max(data.flow(HeunSampler(model, grid), tilted_mean(data, 1.5), data.covariance)) for grid in grids]
     assert errors[-1] < 1e-3
     assert observed_order(steps, errors) == pytest.approx(2, abs=0.2)

@@ -132,7 +132,7 @@ def stack(model):
     return Inpainting(restrained, "pos", "known", "target", rigid=True)
 
 
-GRID = times.karras_grid(3, VESDE().time, VESDE().level, end=1e-3)
+GRID = times.karras_grid(3, VESDE(), end=1e-3)
 
 
 @pytest.mark.parametrize("name", ["ancestral", "heun", "adaptive", "dpm-solver++", "resampling"])

@@ -45,7 +45,7 @@ def test_known_rows_are_at_the_noise_level_of_the_time(name, sde):
     batch = replace(batch, {"known": known, "values": values})
     process = ForwardProcess({Field("pos"): sde})
     model = Inpainting(GaussianScore(process, 0.5, 0.7), "pos", "known", "values")
-    grid = times.karras_grid(12, sde.time, sde.level, start=0.9, end=1e-3)
+    grid = times.karras_grid(12, sde, start=0.9, end=1e-3)
     start, seen = torch.full((700,), 0.9, dtype=torch.float64), []
     noisy = process.perturb(replace(batch, {"pos": values}), start, generator=torch.Generator().manual_seed(0))
 
@@ -117,7 +117,7 @@ def test_resampling_conditions_correlated_rows(five):
     exact = five.given(*five.known_rows(), 0.0)
     assert float(exact[1].diagonal().max()) ** 0.5 < 0.4
     model = Inpainting(five.model, "pos", "known", "target")
-    grid = times.karras_grid(40, five.sde.time, five.sde.level, end=1e-3)
+    grid = times.karras_grid(40, five.sde, end=1e-3)
     errors = torch.tensor(
         [
             moment_errors(five, ResamplingSampler(model, grid, method="heun", num_resamples=number), number - 1, exact)
@@ -135,7 +135,7 @@ def test_a_restraint_of_infinite_strength_needs_no_resampling(five):
     """The other way to fix rows, at the same number of steps."""
     exact = five.given(*five.known_rows(), 0.0)
     model = HarmonicRestraint(five.model, "pos", "known", "target", math.inf, num_iterations=2)
-    grid = times.karras_grid(40, five.sde.time, five.sde.level, end=1e-3)
+    grid = times.karras_grid(40, five.sde, end=1e-3)
     assert max(five.flow(HeunSampler(model, grid), *exact)) < 5e-3
 
 
@@ -177,7 +177,7 @@ def test_a_fragment_is_placed_where_the_model_predicts_it(rigid):
 def test_placed_samples_have_the_fragment_where_it_is(rigid, zero_mean):
     model, batch = fragment(zero_mean)
     inpainting = Inpainting(model, "pos", "known", "values", rigid)
-    grid = times.karras_grid(10, VESDE().time, VESDE().level, end=1e-3)
+    grid = times.karras_grid(10, VESDE(), end=1e-3)
     sample = SAMPLERS["ancestral"](inpainting, grid)(
         replace(batch, {"pos": batch.pos.double()}), GraphGenerator(range(7))
     )

@@ -1,4 +1,4 @@
-"""Restraints of linear residuals against Gaussian conditioning, and the solver of their systems."""
+"""Restraints of linear residuals against Gaussian conditioning."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from graphscore import times
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import Field, replace
 from graphscore.guidance import HarmonicRestraint
-from graphscore.guidance.moment_matching import solve
 from graphscore.process import ForwardProcess
 from graphscore.samplers import HeunSampler
 from graphscore.sdes import VESDE
@@ -47,7 +46,7 @@ def test_samples_have_the_conditional_mean_and_covariance(gaussian_data, zero_me
     model = HarmonicRestraint(data.model, "pos", "known", "target", strength, num_iterations=5)
     moments = data.given(*data.known_rows(), 1 / (strength * data.scale**2))
     steps = [20, 40, 80]
-    grids = [times.karras_grid(number, sde.time, sde.level, end=1e-3) for number in steps]
+    grids = [times.karras_grid(number, sde, end=1e-3) for number in steps]
     errors = [max(data.flow(HeunSampler(model, grid), *moments)) for grid in grids]
     assert errors[-1] < 1e-3
     assert observed_order(steps, errors) == pytest.approx(2, abs=0.2)
@@ -118,55 +117,3 @@ def test_steps_are_bounded_and_keep_the_mean(gaussian_data, sde, through_network
     near, bound = steps(limit)
     assert_close(bound, longest.clamp(max=limit), rtol=0, atol=1e-12)
     assert_close(data.project(near), near, rtol=0, atol=1e-12)
-
-
-def blocks(generator, rank=None, sizes=SIZES):
-    """A symmetric matrix of one block for each graph."""
-    parts = []
-    for size in sizes:
-        factor = torch.randn(size, min(size, rank or size), dtype=torch.float64, generator=generator)
-        parts.append(factor @ factor.T + (0 if rank else 0.1) * torch.eye(size))
-    return torch.block_diag(*parts)
-
-
-INDEX = torch.repeat_interleave(torch.arange(7), torch.tensor(SIZES))
-
-
-@pytest.mark.exact
-def test_the_solver_ends_after_as_many_iterations_as_rows():
-    generator = torch.Generator().manual_seed(0)
-    matrix, target = blocks(generator), torch.randn(13, dtype=torch.float64, generator=generator)
-    for iterations in (5, 50):  # and stays there
-        solution = solve(lambda u: matrix @ u, target, INDEX, 7, iterations)
-        assert_close(solution, torch.linalg.solve(matrix, target), rtol=0, atol=1e-8)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("iterations", [1, 2, 3, 10, 100])
-def test_the_solver_finds_least_squares_of_singular_systems(dtype, iterations):
-    generator = torch.Generator().manual_seed(0)
-    matrix, target = blocks(generator, rank=2), torch.randn(13, dtype=torch.float64, generator=generator)
-    best = target - matrix @ torch.linalg.pinv(matrix, hermitian=True) @ target
-    assert float(best.norm()) > 1  # no solution
-    matrix, target = matrix.to(dtype), target.to(dtype)
-    rest = target - matrix @ solve(lambda u: matrix @ u, target, INDEX, 7, iterations)
-    assert float(rest.norm()) <= float(target.norm())
-    if iterations > 1:
-        assert_close(rest.double(), best, rtol=0, atol=1e-10 if dtype == torch.float64 else 1e-4)
-
-
-def test_the_residual_never_grows_even_if_the_matrix_is_not_symmetric():
-    generator = torch.Generator().manual_seed(0)
-    matrix = blocks(generator) + torch.block_diag(*[torch.randn(n, n, generator=generator) for n in (4, 1, 5, 3)])
-    target = torch.randn(13, 2, dtype=torch.float64, generator=generator)
-    before = target.norm(dim=1).new_full((7,), math.inf)
-    for iterations in range(1, 15):
-        rest = target - matrix @ solve(lambda u: matrix @ u, target, INDEX, 7, iterations)
-        after = torch.zeros(7).double().index_add(0, INDEX, rest.square().sum(1))
-        assert (after <= before * (1 + 1e-12)).all()
-        before = after
-
-
-def test_the_solver_leaves_zeros_alone():
-    solution = solve(lambda u: 2 * u, torch.zeros(13, 3), INDEX, 7, 5)
-    assert torch.equal(solution, torch.zeros(13, 3))

@@ -60,7 +60,7 @@ def test_repulsion_covers_more_modes():
     batch.means = torch.tensor([[[-1.0], [1.0]]]).expand(1000, 2, 1)
     batch.group = torch.arange(1000) // 2
     model = GaussianMixtureScore(ForwardProcess({Field("pos"): VESDE()}), std=0.1)
-    grid = times.karras_grid(50, VESDE().time, VESDE().level, end=1e-4)
+    grid = times.karras_grid(50, VESDE(), end=1e-4)
     covered = []
     for guided in (model, ParticleGuidance(model, "pos", "group", strength=4.0, bandwidth=1.0)):
         x = AncestralSampler(guided, grid)(batch, torch.Generator().manual_seed(0)).pos.view(500, 2)

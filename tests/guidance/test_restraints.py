@@ -89,7 +89,7 @@ def test_samples_keep_bounds_of_infinite_strength(lower, upper):
     model = DistanceRestraint(free, "pos", "pair_index", BOUNDS, math.inf)
 
     def violation(model, end):
-        grid = times.karras_grid(30, VESDE().time, VESDE().level, end=end)
+        grid = times.karras_grid(30, VESDE(), end=end)
         distance = lengths(SAMPLERS["ancestral"](model, grid)(batch, GraphGenerator(range(7))))
         return float((distance - distance.clamp(lower, upper)).abs().max())
 
@@ -125,7 +125,7 @@ class GyrationRestraint(Restraint):
 def test_restraints_of_the_users_own():
     """Graphs of one node are at their center, and none can obey: they stay there."""
     model = GyrationRestraint(GaussianScore(process_of(1.7), std=0.8), "pos", math.inf, num_iterations=1)
-    grid = times.karras_grid(30, VESDE().time, VESDE().level, end=1e-5)
+    grid = times.karras_grid(30, VESDE(), end=1e-5)
     sample = SAMPLERS["ancestral"](model, grid)(ragged_batch(SIZES), GraphGenerator(range(7)))
     square = ops.mean(sample.pos.square().sum(-1), sample.batch, 7)
     assert_close(square, torch.tensor([0.0, 9.0, 0.0, 0.0, 9.0, 9.0, 0.0]), rtol=0, atol=1e-3)

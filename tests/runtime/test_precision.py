@@ -154,7 +154,7 @@ def test_a_training_step_without_float64_is_the_same_and_does_not_wait(sde, obje
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_sampling_without_float64_gives_the_same_samples_and_does_not_wait(name):
     model, template, sde = make_model(VPSDE()), make_batch(), VPSDE()
-    grid = karras_grid(3, sde.time, sde.level, start=0.9, end=0.01)
+    grid = karras_grid(3, sde, start=0.9, end=0.01)
     expected = SAMPLERS[name](model, grid)(template, GraphGenerator([3, 1, 4]))
     with NarrowDevice() as device:
         sampler, moved = SAMPLERS[name](there(model), grid), template.to(DEVICE)

@@ -130,7 +130,7 @@ def test_callbacks_between_do_not_change_the_path():
     model = GaussianScore(ForwardProcess({Field("pos"): sde}), std=0.5)
     template, seen = ragged_batch(SIZES), []
     ends = AdaptiveSampler(model, torch.tensor([1.0, 1e-3]), rtol=1e-8, atol=1e-8)
-    stops = AdaptiveSampler(model, times.karras_grid(5, sde.time, sde.level, end=1e-3), rtol=1e-8, atol=1e-8)
+    stops = AdaptiveSampler(model, times.karras_grid(5, sde, end=1e-3), rtol=1e-8, atol=1e-8)
     one = ends(template, GraphGenerator(range(5)))
     other = stops(template, GraphGenerator(range(5)), lambda step, t, batch: seen.append(t))
     assert_close(one.pos, other.pos, rtol=0, atol=1e-6)

@@ -65,7 +65,7 @@ def algorithm_2(denoise, x, levels, noise, churn=0.0, lowest=0.0, highest=math.i
 )
 def test_as_published(options):
     sde, model, start = problem("edm")
-    grid = times.karras_grid(9, sde.time, sde.level, end=0.002 / 80)
+    grid = times.karras_grid(9, sde, end=0.002 / 80)
     levels = [(80 ** (1 / 7) + i / 9 * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7 for i in range(10)]  # equation 5
     sampler, generator = EDMHeunSampler(model, grid, **options), Recorded(range(7))
     x = sampler.integrate(start, generator)
@@ -99,7 +99,7 @@ def test_it_converges_to_the_flow(process):
     sde, model, start = problem(process)
     high, low = sde.time(torch.tensor([5.0, 0.05], dtype=torch.float64)).tolist()
     start = model.process.prior(start, GraphGenerator(range(7)), torch.float64, high)
-    grids = [times.log_snr_grid(steps, sde.time, sde.level, start=high, end=low) for steps in (32, 64)]
+    grids = [times.log_snr_grid(steps, sde, start=high, end=low) for steps in (32, 64)]
     exact = AdaptiveSampler(model, grids[0][[0, -1]], rtol=1e-9, atol=1e-9).integrate(start).pos
     errors = [float((EDMHeunSampler(model, grid).integrate(start).pos - exact).abs().max()) for grid in grids]
     assert math.log2(errors[0] / errors[1]) == pytest.approx(2, abs=0.3)

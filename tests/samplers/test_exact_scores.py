@@ -32,7 +32,7 @@ def make(name: str, model, steps: int, end_level: float = 1e-3, **options):
     start, end = sde.time(torch.tensor([9.5, end_level], dtype=torch.float64)).tolist()
     if name == "euler":
         steps = 4 * steps  # in its own time, the noise of some processes falls exponentially
-    return SAMPLERS[name](model, times.karras_grid(steps, sde.time, sde.level, start=start, end=end), **options)
+    return SAMPLERS[name](model, times.karras_grid(steps, sde, start=start, end=end), **options)
 
 
 # Each sampler once, each process at least once.

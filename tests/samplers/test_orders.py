@@ -32,7 +32,7 @@ def grid_between_levels(kind: str, sde, steps: int, high: float = 5.0, low: floa
     """From noise well above the data (0.5) to well below: where all processes have the same work to do."""
     start, end = sde.time(torch.tensor([high, low], dtype=torch.float64)).tolist()
     grid = times.karras_grid if kind == "karras" else times.log_snr_grid
-    return grid(steps, sde.time, sde.level, start=start, end=end)
+    return grid(steps, sde, start=start, end=end)
 
 
 def chains(sizes) -> list[Data]:

@@ -62,7 +62,7 @@ def test_bias_falls_with_the_square_of_snr(snr, process):
 def test_corrections_mend_what_the_predictor_gets_wrong(predictor):
     """The point of the method: with few steps, Euler-Maruyama alone ends far too wide."""
     sde, model = VESDE(), gaussian()
-    grid = times.karras_grid(60, sde.time, sde.level, end=1e-3)
+    grid = times.karras_grid(60, sde, end=1e-3)
 
     def error(sampler):
         variance = float(model.marginal_std(model.fields["pos"], grid[0])) ** 2
@@ -120,7 +120,7 @@ def test_annealed_langevin_keeps_the_width_of_gaussian_data(steps, std, process)
     sde = SDES[process]()
     model = GaussianScore(ForwardProcess({Field("pos"): sde}), std=std)
     start, end = sde.time(torch.tensor([9.5, 3e-3], dtype=torch.float64)).tolist()
-    sampler = AnnealedLangevinSampler(model, times.karras_grid(steps, sde.time, sde.level, start=start, end=end))
+    sampler = AnnealedLangevinSampler(model, times.karras_grid(steps, sde, start=start, end=end))
     # It is linear in its draws: a copy of one number for each draw, and one for the start.
     counter = OneDraw(-1)
     sampler.integrate(ragged_batch([1], dim=1), counter)
@@ -141,7 +141,7 @@ def test_annealed_langevin_keeps_the_width_of_gaussian_data(steps, std, process)
 def test_annealed_langevin_of_the_published_kind_is_refused_where_it_goes_wrong():
     """Five steps at each of 40 levels, the earlier default, made samples of an exact score 3.7 times too wide."""
     sde = VESDE()
-    grid = times.karras_grid(40, sde.time, sde.level, end=float(sde.time(torch.tensor(3e-3))))
+    grid = times.karras_grid(40, sde, end=float(sde.time(torch.tensor(3e-3))))
     model, template = GaussianScore(ForwardProcess({Field("pos"): sde})), ragged_batch((3, 0, 1) * 400)
     with pytest.raises(ValueError, match=r"samples of field 'pos' would come out \d.\d+ times as wide"):
         AnnealedLangevinSampler(model, grid, snr=0.16, num_corrections=5)

@@ -41,7 +41,7 @@ def model_of(sde):
 
 @pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "resampling"])
 def test_a_single_pass_is_the_method_itself(name, vp):
-    model, grid = model_of(vp), times.karras_grid(6, vp.time, vp.level, end=1e-3)
+    model, grid = model_of(vp), times.karras_grid(6, vp, end=1e-3)
     samplers = SAMPLERS[name](model, grid), ResamplingSampler(model, grid, method=name, num_resamples=1)
     assert torch.equal(*(sampler(ragged_batch(), GraphGenerator(range(7))).pos for sampler in samplers))
 
@@ -122,7 +122,7 @@ def test_the_law_stays_and_its_error_has_the_order_of_the_method(kind, vp):
     model, steps = model_of(vp), [64, 128, 256]
 
     def error(number):
-        grid = times.karras_grid(number, vp.time, vp.level, end=1e-3)
+        grid = times.karras_grid(number, vp, end=1e-3)
         return variance_error(ResamplingSampler(model, grid, method=kind, num_resamples=4), vp)
 
     assert observed_order(steps, [error(number) for number in steps]) == pytest.approx(kind.order, abs=0.2)

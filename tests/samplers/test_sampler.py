@@ -23,7 +23,7 @@ from graphscore.sdes import SDE, SDES, VESDE, RectifiedSDE
 from graphscore.testing import GaussianScore, ragged_batch
 
 SIZES = (0, 4, 1, 0, 5, 3, 0)
-GRID = times.karras_grid(3, VESDE().time, VESDE().level, end=1e-3)
+GRID = times.karras_grid(3, VESDE(), end=1e-3)
 
 
 def make(name, *arguments, **options):
@@ -157,7 +157,7 @@ def test_each_field_is_sampled_by_its_own_process(name, vp):
     The adaptive solver, whose steps depend on all fields, is compared with the exact flow of three in its own tests.
     """
     processes = {Field("edge_attr", "edge"): vp, Field("y", "graph", scale=3.0): Straight(vp)}
-    grid = times.karras_grid(3, vp.time, vp.level, start=0.99, end=1e-2)
+    grid = times.karras_grid(3, vp, start=0.99, end=1e-2)
 
     def sample(fields):
         model = GaussianScore(ForwardProcess({field: processes[field] for field in fields}), mean=0.5, std=0.5)
@@ -170,7 +170,7 @@ def test_each_field_is_sampled_by_its_own_process(name, vp):
 
 def test_fields_of_every_level(vp):
     process = ForwardProcess({Field("edge_attr", "edge"): VESDE(), Field("y", "graph", scale=3.0): vp})
-    grid = times.karras_grid(100, vp.time, vp.level, end=1e-4)
+    grid = times.karras_grid(100, vp, end=1e-4)
     sampler = SAMPLERS["ancestral"](GaussianScore(process, mean=0.5, std=0.5), grid)
     sample = sampler(ragged_batch((0, 4, 1) * 200), torch.Generator().manual_seed(0))
     for x, scale in ((sample.edge_attr, 1), (sample.y, 3)):
@@ -271,7 +271,7 @@ def test_a_network_samples_with_every_process(name, process, model):
     """The process can be exchanged after training: the same network, in float32, with any process and sampler."""
     sde = SDES[process]()
     start, end = sde.time(torch.tensor([5.0, 0.01], dtype=torch.float64)).tolist()
-    grid = times.karras_grid(4, sde.time, sde.level, start=start, end=end)
+    grid = times.karras_grid(4, sde, start=start, end=end)
     fields = {Field("pos", scale=1.5, zero_mean=True): sde, Field("x", width=2): VESDE()}
     exchanged = Denoiser(model.network.float(), ForwardProcess(fields))
     sample = make(name, exchanged, grid)(ragged_batch(SIZES, dtype=torch.float32), GraphGenerator(range(7)))

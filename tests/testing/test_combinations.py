@@ -77,7 +77,7 @@ def test_the_table_of_the_readme_is_the_one_found(trials):
     table = methods.markdown(trials)
     rows = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
     assert rows == [*OBJECTIVES, *SAMPLERS]
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"<!-- methods -->\n(.*?)<!-- /methods -->", readme, flags=re.DOTALL)
     assert block.strip() == table.strip()
 
