@@ -91,7 +91,14 @@ def train(
     if failures := getattr(dataset, "failures", []):  # some data sets only know of a part what they have read of it
         write_json([asdict(failure) for failure in failures], out / SKIPPED_FILE)
     average = fit(
-        task, config.training, graphs, validation, out, resume=resume, progress=progress, spare_cores=spare_cores
+        task,
+        config.training.options,
+        graphs,
+        validation,
+        out,
+        resume=resume,
+        progress=progress,
+        spare_cores=spare_cores,
     )
     info = {"known": known, "num_training_graphs": len(graphs), "steps": config.training.max_steps}
     checkpoint = Checkpoint(dict(average.state_dict()), config.model_dump(mode="json"), info)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, P
 
 from graphscore.experiment.components import Component, Named, component_names
 from graphscore.registry import NOTHING, Trust, Trusted, is_import_path, shown
+from graphscore.train.options import Precision, TrainingOptions
 
 
 class _Strict(BaseModel):
@@ -122,12 +124,17 @@ class TrainingConfig(_Strict):
     conditions: tuple[ConditionConfig, ...] = ()
     drop_probability: float = Field(default=0.1, ge=0, le=1)
     augmentations: tuple[Named, ...] = ()
-    precision: Literal["float32", "tfloat32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     compile: bool = False
     workers: int = Field(default=0, ge=0)
     seed: int = Field(default=0, ge=0, lt=2**31)
     validate_every: int = Field(default=200, gt=0)
     checkpoint_every: int = Field(default=200, gt=0)
+
+    @property
+    def options(self) -> TrainingOptions:
+        """Options of the training loop."""
+        return TrainingOptions(**{field.name: getattr(self, field.name) for field in fields(TrainingOptions)})
 
 
 class SamplingConfig(_Strict):

@@ -1,11 +1,74 @@
-"""Options of the trainer that a user gives beside the configuration."""
+"""Options of a training: those of the loop, and what a user adds for Lightning's trainer."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
-# What the configuration decides, and would be contradicted without a word.
+Precision = Literal["float32", "tfloat32", "bfloat16"]
+"""Type of the products in training: 24, 11 (on CUDA alone) or 8 significant bits."""
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Options of the training loop, :func:`graphscore.train.engine.fit`.
+
+    Attributes:
+        max_steps: Number of optimisation steps.
+        batch_size: Graphs of a step, over all ranks.
+        learning_rate: Largest learning rate of AdamW; it falls to 0 along half a cosine.
+        weight_decay: Weight decay of AdamW.
+        warmup_steps: Steps in which the learning rate rises from 0.
+        gradient_clip: Largest norm of the gradient.
+        ema_decay: Share of the averaged weights that a step keeps, in [0, 1).
+        precision: Type of the network's products, in training and validation; weights, process and loss stay in float32
+            or better.
+        compile: Whether PyTorch's compiler makes the backbone's kernels.
+        workers: Processes that load batches ahead.
+        seed: Seed of the order of the graphs.
+        validate_every: Steps between two looks at the validation graphs.
+        checkpoint_every: Steps between two states to resume from.
+
+    Raises:
+        ValueError: If a number is out of range, or there is no such precision.
+    """
+
+    max_steps: int
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    warmup_steps: int = 100
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.999
+    precision: Precision = "float32"
+    compile: bool = False
+    workers: int = 0
+    seed: int = 0
+    validate_every: int = 200
+    checkpoint_every: int = 200
+
+    def __post_init__(self) -> None:
+        least = {"max_steps": 1, "batch_size": 1, "warmup_steps": 0, "workers": 0, "seed": 0, "validate_every": 1}
+        for name, smallest in {**least, "checkpoint_every": 1}.items():
+            value = getattr(self, name)
+            if type(value) is not int or value < smallest:
+                raise ValueError(f"TrainingOptions: {name} must be a whole number from {smallest} on, but is {value!r}")
+        for name in ("learning_rate", "gradient_clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"TrainingOptions: {name} must be positive, but is {getattr(self, name)!r}")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"TrainingOptions: ema_decay must lie in [0, 1), but is {self.ema_decay!r}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"TrainingOptions: weight_decay must be at least 0, but is {self.weight_decay!r}")
+        if self.precision not in get_args(Precision):
+            raise ValueError(
+                f"TrainingOptions: precision must be one of {list(get_args(Precision))}, but is {self.precision!r}"
+            )
+
+
+# Options of the trainer that the options above decide, and that would be contradicted without a word.
 _DECIDED = {
     "max_steps": "max_steps", "max_epochs": "max_steps", "precision": "precision",
     "gradient_clip_val": "gradient_clip", "gradient_clip_algorithm": "gradient_clip",
@@ -13,11 +76,11 @@ _DECIDED = {
 }  # fmt: skip
 
 
-def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy the options.
+def check_trainer_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy the options of the trainer.
 
     Raises:
-        ValueError: If one is decided by the configuration.
+        ValueError: If one is decided by :class:`TrainingOptions`.
     """
     for name in options:
         if name in _DECIDED:

@@ -13,6 +13,7 @@ import time
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,6 @@ from torch import nn
 from torch_geometric.data import Batch, Data
 
 from graphscore.denoiser import Denoiser
-from graphscore.experiment.schema import TrainingConfig
 from graphscore.fields import Field
 from graphscore.nn import EGNN, ScoreNetwork
 from graphscore.nn.backbones.base import SizedBackbone
@@ -33,6 +33,7 @@ from graphscore.runtime import settings as runtime
 from graphscore.sdes import VESDE
 from graphscore.train.engine import DIVERGED_FILE, RESUME_FILE, fit
 from graphscore.train.interruption import Interrupted
+from graphscore.train.options import TrainingOptions
 from graphscore.train.task import ScoreMatchingTask
 
 
@@ -61,8 +62,8 @@ def make_task(backbone: nn.Module | None = None) -> ScoreMatchingTask:
     return ScoreMatchingTask(Denoiser(network, process), uniform_density, objective, "mean", seed=3)
 
 
-def config(**changes: object) -> TrainingConfig:
-    values = {
+def config(**changes: Any) -> TrainingOptions:
+    values: dict[str, Any] = {
         "max_steps": 11,
         "batch_size": 6,
         "warmup_steps": 2,
@@ -70,7 +71,7 @@ def config(**changes: object) -> TrainingConfig:
         "validate_every": 5,
         "seed": 3,
     }
-    return TrainingConfig.model_validate({**values, **changes})
+    return TrainingOptions(**{**values, **changes})
 
 
 OPTIONS = {"accelerator": "cpu"}

@@ -1,0 +1,6 @@
+"""The training loop, on PyTorch Lightning. The only modules that import it."""
+
+from graphscore.train.engine.loop import RESUME_FILE, fit
+from graphscore.train.engine.module import DIVERGED_FILE
+
+__all__ = ["DIVERGED_FILE", "RESUME_FILE", "fit"]

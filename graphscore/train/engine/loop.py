@@ -1,0 +1,151 @@
+"""The training loop, on PyTorch Lightning."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.utilities import rank_zero_only
+from torch import nn
+from torch_geometric.data import Data
+
+from graphscore.nn.backbones.base import SizedBackbone
+from graphscore.runtime.settings import choose_device
+from graphscore.train.engine.callbacks import Keeper, Progress, Stopped, Threads
+from graphscore.train.engine.module import LOOK_EVERY, TaskModule
+from graphscore.train.history import read_history, write_history
+from graphscore.train.interruption import Interrupted
+from graphscore.train.options import TrainingOptions, check_trainer_options, listed
+from graphscore.train.process_state import quiet_lightning, tfloat32
+from graphscore.train.progress import ProgressLine
+from graphscore.train.resumption import resumable_step
+from graphscore.train.task import ScoreMatchingTask
+
+RESUME_FILE = "last.ckpt"
+# Lightning's names: "mixed" keeps weights, optimiser and checkpoints in float32.
+_PRECISIONS = {"float32": "32-true", "tfloat32": "32-true", "bfloat16": "bf16-mixed"}
+
+
+def fit(
+    task: ScoreMatchingTask,
+    options: TrainingOptions,
+    train: Sequence[Data],
+    val: Sequence[Data],
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    spare_cores: bool = False,
+    trainer_options: dict[str, Any] | None = None,
+) -> nn.Module:
+    """Train a task and keep it in a folder: ``last.ckpt`` to resume from, ``logs/`` as CSV and for TensorBoard.
+
+    It is computed on a CUDA GPU where there is one, else on the CPU: see
+    :func:`graphscore.runtime.settings.choose_device`. Ctrl-C and SIGTERM are answered at the end of the step, when the
+    run has been saved.
+
+    Args:
+        task: What to optimise; its model is trained in place.
+        options: How.
+        train: Graphs to train on.
+        val: Graphs to watch the loss on, under the same times and noise each time; may be empty.
+        out: Folder of the run.
+        resume: Whether to go on from ``last.ckpt``; the result then equals that of an uninterrupted run
+            on as many threads.
+        progress: Whether to show the progress line.
+        spare_cores: Whether to compute on no more threads than other processes leave cores for, from step to step, see
+            :class:`graphscore.runtime.settings.SpareThreads`.
+        trainer_options: Further options of Lightning's ``Trainer``, such as accelerator and devices. Callbacks and
+            loggers come beside those of this library; ``logger=False`` turns all logging off.
+
+    Returns:
+        The model with averaged weights.
+
+    Raises:
+        FileNotFoundError: If there is nothing to resume from.
+        ValueError: If an option of the trainer contradicts those of the training, or the run cannot be resumed.
+        FloatingPointError: If the loss stops being finite. ``last.ckpt`` is then that of an earlier step, and the
+            graphs of the bad step are in ``diverged.pt``, see :func:`graphscore.train.divergence.report`.
+        Interrupted: If a signal stopped the training; ``last.ckpt`` holds the state.
+    """
+    resume_from = out / RESUME_FILE
+    if resume and not resume_from.is_file():
+        raise FileNotFoundError(f"Nothing to resume: {resume_from} does not exist; start without --resume")
+    more = check_trainer_options(trainer_options or {})
+    out.mkdir(parents=True, exist_ok=True)
+    module = TaskModule(task, options, train, val, out)
+    start = resumable_step(resume_from, module) if resume else None
+    keeper = Keeper(resume_from, options.checkpoint_every)
+    callbacks = [*listed(more.pop("callbacks", None)), keeper, *([Threads()] if spare_cores else [])]
+    if progress:
+        callbacks.append(Progress(ProgressLine(options.batch_size)))
+    with quiet_lightning():
+        trainer = pl.Trainer(
+            **{
+                "accelerator": choose_device().type, "devices": 1, "max_steps": options.max_steps, "max_epochs": -1,
+                "precision": _PRECISIONS[options.precision], "log_every_n_steps": min(LOOK_EVERY, options.max_steps),
+                "enable_progress_bar": False, "enable_model_summary": False, "use_distributed_sampler": False,
+                "num_sanity_val_steps": 0, "val_check_interval": min(options.validate_every, options.max_steps),
+                "limit_val_batches": 1.0 if len(val) else 0, **more,
+                "callbacks": callbacks, "logger": _loggers(out, start, more.get("logger", True)),
+            }
+        )  # fmt: skip
+        if options.compile:
+            # In place, and only what is trained: the average is copied already.
+            for part in task.model.modules():
+                if isinstance(part, SizedBackbone):
+                    part.compile(dynamic=True)
+        with tfloat32(options.precision == "tfloat32"):
+            _run(trainer, module, keeper, resume_from if resume else None)
+    return module.ema.module
+
+
+def _run(trainer: pl.Trainer, module: TaskModule, keeper: Keeper, resume_from: Path | None) -> None:
+    """Let Lightning loop, and give its ways to stop a meaning."""
+    watch = keeper.watch
+    watch.start()
+    try:
+        trainer.fit(module, ckpt_path=resume_from, weights_only=True)
+        stopped = watch.received is not None  # during the last step
+    except Stopped:
+        stopped = True
+    except SystemExit as error:
+        # What Lightning makes of a Ctrl-C that did not wait, and of a SIGTERM before the first step.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise error.__context__ from None
+        stopped = watch.received is not None
+        if not stopped:
+            raise
+    finally:
+        watch.stop()
+    if stopped:
+        signum = watch.received or signal.SIGTERM
+        raise Interrupted(
+            f"Training stopped after {keeper.saved} of {trainer.max_steps} steps by {signal.Signals(signum).name}, and "
+            f"its state is in {keeper.path}: go on by `graphscore train` with the same configuration and folder and "
+            "--resume (in Python, resume=True)",
+            signum,
+        )
+
+
+def _loggers(out: Path, start: int | None, more: Any) -> list[Logger]:
+    """The loggers of a run, and a user's own; none if these are ``False``.
+
+    Lightning's writer of CSV starts by deleting the file: on resuming, the rows of the steps that stay are put back.
+    """
+    if more is False:
+        return []
+    table = CSVLogger(out, "logs", version="", flush_logs_every_n_steps=1)
+    if start is not None:
+        path = Path(table.log_dir) / ExperimentWriter.NAME_METRICS_FILE
+        if path.is_file() and rank_zero_only.rank == 0:
+            history = read_history(path, start)
+            table.experiment.metrics_keys = history.columns
+            write_history(path, history)
+    curves = TensorBoardLogger(out, "logs", version="", purge_step=start)
+    return [table, curves, *listed(more)]
