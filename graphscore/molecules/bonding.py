@@ -1,21 +1,43 @@
-"""Bonds for atoms that have only coordinates, where the molecule is known."""
+"""Bonds for atoms that have only coordinates: those of a known molecule, or perceived from distances."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from rdkit.Chem import rdDetermineBonds
 
-from graphscore.molecules.graph import Chem
-from graphscore.molecules.smiles import mol_from_smiles
+from graphscore.molecules.graph import Chem, add_positions, rdBase
+from graphscore.molecules.smiles import mol_from_smiles, rdkit_reason
 
 BONDED = 1.3  # times the sum of covalent radii: no bond is longer
 NOT_BONDED = 1.15  # atoms that are closer have a bond
 MAX_MATCHES = 1000
+MAX_STEPS = 10_000  # of perception, which else can take forever on structures that are no molecules
 
 
-def mol_from_coordinates(numbers: Sequence[int], pos: np.ndarray, smiles: str) -> Chem.Mol:
-    r"""Give atoms the bonds and charges of a SMILES string.
+def perceive_bonds(mol: Chem.Mol) -> None:
+    """Give atoms with coordinates the bonds and charges of a neutral molecule without radicals, by their distances.
+
+    Args:
+        mol: The atoms; they get the bonds.
+
+    Raises:
+        ValueError: If there are no such bonds.
+
+    References:
+        Y. Kim, W. Y. Kim (2015), Universal structure conversion method for organic molecules: from atomic
+        connectivity to three-dimensional geometry.
+    """
+    try:
+        with rdBase.BlockLogs():
+            rdDetermineBonds.DetermineBonds(mol, charge=0, maxIterations=MAX_STEPS)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"Bonds cannot be perceived for a neutral molecule: {rdkit_reason(error)}") from error
+
+
+def mol_from_coordinates(numbers: Sequence[int], pos: np.ndarray, smiles: str | None = None) -> Chem.Mol:
+    r"""Give atoms the bonds and charges of a SMILES string, or those that :func:`perceive_bonds` finds.
 
     A hydrogen belongs to the nearest other atom. Of all ways to lay the other atoms of the SMILES onto those given
     so that each bond is at most 1.3 times the sum of the covalent radii, the one with the smallest
@@ -25,20 +47,23 @@ def mol_from_coordinates(numbers: Sequence[int], pos: np.ndarray, smiles: str) -
     Args:
         numbers: Atomic numbers of the N atoms, hydrogens included.
         pos: Coordinates ``[N, 3]`` in Angstrom.
-        smiles: The molecule.
+        smiles: The molecule, if it is known.
 
     Returns:
         The molecule with its atoms in the given order and one conformer.
 
     Raises:
-        ValueError: If RDKit refuses the SMILES, these atoms are another molecule, or a hydrogen has no heavy neighbor.
+        ValueError: If RDKit refuses the SMILES, these atoms are another molecule, a hydrogen has no heavy neighbor, or
+            no bonds can be perceived.
     """
+    pos = np.ascontiguousarray(pos, dtype=np.float64)
+    if smiles is None:
+        return _perceived(numbers, pos)
     template = mol_from_smiles(smiles)
     wanted = [atom.GetAtomicNum() for atom in template.GetAtoms()]
     if sorted(wanted) != sorted(numbers):
         raise ValueError(f"{smiles!r} has other atoms than the {len(numbers)} with coordinates")
     bonds = {(b.GetBeginAtomIdx(), b.GetEndAtomIdx()): b.GetBondTypeAsDouble() for b in template.GetBonds()}
-    pos = np.ascontiguousarray(pos, dtype=np.float64)
     radii = np.array([Chem.GetPeriodicTable().GetRcovalent(number) for number in numbers])
     lengths = np.linalg.norm(pos[:, None] - pos, axis=2)
     ratio = lengths / (radii[:, None] + radii)
@@ -58,10 +83,19 @@ def mol_from_coordinates(numbers: Sequence[int], pos: np.ndarray, smiles: str) -
     for old, new in best.items():
         order.update(zip(here.hydrogens[new], there.hydrogens[old], strict=True))
     mol = Chem.RenumberAtoms(template, [order[i] for i in range(len(numbers))])
-    conformer = Chem.Conformer(len(numbers))
-    conformer.SetPositions(pos)
-    mol.AddConformer(conformer)
+    add_positions(mol, pos)
     return mol
+
+
+def _perceived(numbers: Sequence[int], pos: np.ndarray) -> Chem.Mol:
+    mol = Chem.RWMol()
+    for number in numbers:
+        atom = Chem.Atom(number)
+        atom.SetNoImplicit(True)
+        mol.AddAtom(atom)
+    add_positions(mol, pos)
+    perceive_bonds(mol)
+    return mol.GetMol()
 
 
 def _contacts(numbers: Sequence[int], ratio: np.ndarray) -> list[tuple[int, int]]:

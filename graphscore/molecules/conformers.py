@@ -19,9 +19,8 @@ from torch_geometric.data import Data
 from graphscore.experiment.request import Request
 from graphscore.experiment.sampling import Session
 from graphscore.generate.jobs import Progress
-from graphscore.molecules.coordinates import add_positions
 from graphscore.molecules.fragments import Fragment
-from graphscore.molecules.graph import Chem, data_from_mol, rdBase
+from graphscore.molecules.graph import Chem, add_positions, data_from_mol, rdBase
 from graphscore.molecules.smiles import mol_from_smiles, rdkit_errors
 from graphscore.registry import Trusted
 

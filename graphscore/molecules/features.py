@@ -12,8 +12,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from graphscore.molecules.coordinates import bare_mol
-from graphscore.molecules.graph import Chem
+from graphscore.molecules.graph import Chem, bare_mol
 from graphscore.molecules.smiles import rdkit_errors
 from graphscore.nn.edges.neighbors import complete_edges
 

@@ -1,16 +1,40 @@
-"""Text formats of molecules: single records of SDF and XYZ files, in and out."""
+"""Files of molecules, in and out: SDF, XYZ, and lists of SMILES. Each format is split and read in one place.
+
+RDKit reads a record, which is what a stranger's file needs most; files are split here, so that those of gigabytes are
+read record by record, and what is wrong is located by its record or line.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphscore.molecules.graph import Chem, canonical_smiles, mol_from_data, rdBase
+from graphscore.molecules.bonding import perceive_bonds
+from graphscore.molecules.graph import Chem, canonical_smiles, data_from_mol, mol_from_data, rdBase
 from graphscore.molecules.smiles import rdkit_errors, rdkit_reason
 
-MAX_BOND_STEPS = 10_000  # of bond perception, which else can take forever on structures that are no molecules
+_XYZ_NUMBER = re.compile(r"([A-Za-z]\w*)\s*[=:]\s*([-+.\d]\S*)")  # in a comment, such as energy=-1.5
+
+
+class XYZFrame(NamedTuple):
+    """One frame of an XYZ file.
+
+    Attributes:
+        line: Number of its first line, from 1.
+        comment: Its second line.
+        atoms: The lines of its atoms.
+    """
+
+    line: int
+    comment: str
+    atoms: list[str]
 
 
 def atomic_number(symbol: str) -> int:
@@ -31,15 +55,80 @@ def atom_label(data: Data, atom: int) -> str:
     return f"atom {atom} ({Chem.GetPeriodicTable().GetElementSymbol(int(data['z'][atom]))})"
 
 
+def graph_of(mol: Chem.Mol) -> Data:
+    """The graph of a molecule that was read, named as it is titled."""
+    return data_from_mol(mol, name=mol.GetProp("_Name").strip() if mol.HasProp("_Name") else "")
+
+
+def numbers_of(mol: Chem.Mol) -> dict[str, float]:
+    """The properties of a molecule that was read which are finite numbers, by name."""
+    numbers = {}
+    for name, content in mol.GetPropsAsDict(autoConvertStrings=False).items():
+        try:
+            number = float(content)
+        except (TypeError, ValueError):
+            continue
+        if math.isfinite(number):
+            numbers[name.strip()] = number
+    return numbers
+
+
+def sdf_texts(lines: Iterable[str]) -> Iterator[str]:
+    """Split the lines of an SDF into the texts of its records, without the lines ``$$$$`` that end them."""
+    text: list[str] = []
+    for line in lines:
+        if line.startswith("$$$$"):
+            yield "".join(text)
+            text = []
+        else:
+            text.append(line)
+    yield "".join(text)
+
+
+def xyz_frames(lines: Iterable[str], source: str) -> Iterator[XYZFrame]:
+    """Split the lines of an XYZ file into its frames; empty lines between them are skipped.
+
+    Args:
+        lines: The lines.
+        source: Name of the file, for errors.
+
+    Raises:
+        ValueError: If a frame is cut off, or does not begin with a number of atoms.
+    """
+    numbered = enumerate(lines, start=1)
+    for number, line in numbered:
+        if not (count := line.strip()):
+            continue
+        wrong = (
+            f"Expected a number of atoms in line {number} of {source}, a comment and that many atoms, "
+            f"but found {count!r}"
+        )
+        if not re.fullmatch(r"[0-9]{1,9}", count):
+            raise ValueError(wrong)
+        rest = [text.rstrip("\r\n") for _, text in islice(numbered, 1 + int(count))]
+        if len(rest) < 1 + int(count):
+            raise ValueError(f"{wrong} and {len(rest)} more lines")
+        yield XYZFrame(number, rest[0], rest[1:])
+
+
 def mol_from_molblock(block: str) -> Chem.Mol:
-    """Read one record of a ``.mol`` or ``.sdf`` file; stereo marks of a flat depiction are read too.
+    """Read one record of an SDF or MOL file; stereo marks of a flat depiction are read too.
+
+    Args:
+        block: The record, without ``$$$$``.
+
+    Returns:
+        The molecule, with its data fields as properties.
 
     Raises:
         ValueError: If RDKit refuses it.
     """
     try:
         with rdBase.BlockLogs():
-            mol = Chem.MolFromMolBlock(block, removeHs=False)
+            supplier = Chem.SDMolSupplier()
+            supplier.SetData(f"{block}\n\n$$$$\n", removeHs=False)  # an empty line ends a field that was cut off
+            # A molecule whose fields are malformed does without them.
+            mol = next(supplier) or Chem.MolFromMolBlock(block, removeHs=False)
             if mol is None:  # once more for the reason, which the step by step way raises
                 raw = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False, strictParsing=True)
                 if raw is not None:
@@ -54,24 +143,27 @@ def mol_from_molblock(block: str) -> Chem.Mol:
 def mol_from_xyz(text: str) -> Chem.Mol:
     """Read one XYZ frame, and perceive bonds from distances, for a neutral molecule without radicals.
 
+    Returns:
+        The molecule, titled by the comment, with the numbers in the comment as properties.
+
     Raises:
         ValueError: If the text is malformed, or no such bonds exist.
-
-    References:
-        Y. Kim, W. Y. Kim (2015), Universal structure conversion method for organic molecules: from atomic
-        connectivity to three-dimensional geometry.
     """
-    from rdkit.Chem import rdDetermineBonds
-
-    try:
-        with rdBase.BlockLogs():
-            mol = Chem.MolFromXYZBlock(text)
-            if mol is None:
-                raise ValueError("expected lines of an element symbol and three numbers")
-            rdDetermineBonds.DetermineBonds(mol, charge=0, maxIterations=MAX_BOND_STEPS)
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(f"Bonds cannot be perceived for a neutral molecule: {rdkit_reason(error)}") from error
+    with rdBase.BlockLogs(), rdkit_errors():
+        mol = Chem.MolFromXYZBlock(text)
+    if mol is None:
+        raise ValueError("Expected lines of an element symbol and three numbers")
+    perceive_bonds(mol)
+    comment = text.split("\n")[1]
+    mol.SetProp("_Name", comment)
+    for name, number in _XYZ_NUMBER.findall(comment):
+        mol.SetProp(name, number)
     return mol
+
+
+def without_numbers(comment: str) -> str:
+    """The comment of an XYZ frame without words such as ``energy=-1.5``."""
+    return _XYZ_NUMBER.sub("", comment).strip()
 
 
 def sdf_record(data: Data) -> str:
@@ -121,9 +213,21 @@ def xyz_record(data: Data) -> str:
         raise ValueError(f"Expected finite pos of shape [{len(numbers)}, 3], but got shape {list(pos.shape)}")
     table = Chem.GetPeriodicTable()
     name = data.get("name") or data.get("smiles") or ""
-    lines = [str(len(numbers)), _one_line(" ".join([name, *(f"{key}={value}" for key, value in _numbers(data))]))]
-    for number, (x, y, z) in zip(numbers.tolist(), pos.tolist(), strict=True):
-        lines.append(f"{table.GetElementSymbol(number):<2} {x:14.8f} {y:14.8f} {z:14.8f}")
+    comment = " ".join([name, *(f"{key}={value}" for key, value in _numbers(data))])
+    return xyz_text([table.GetElementSymbol(number) for number in numbers.tolist()], pos.cpu().numpy(), comment)
+
+
+def xyz_text(symbols: Sequence[str], pos: NDArray[np.floating], comment: str = "") -> str:
+    """Write atoms as an XYZ frame.
+
+    Args:
+        symbols: Element symbols of N atoms.
+        pos: Coordinates in Angstrom, ``[N, 3]``.
+        comment: What the second line says.
+    """
+    lines = [str(len(symbols)), _one_line(comment)]
+    for symbol, (x, y, z) in zip(symbols, pos.tolist(), strict=True):
+        lines.append(f"{symbol:<2} {x:14.8f} {y:14.8f} {z:14.8f}")
     return "\n".join(lines) + "\n"
 
 

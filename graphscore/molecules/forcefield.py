@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from rdkit.Chem import rdForceFieldHelpers
 from torch_geometric.data import Data
 
-from graphscore.molecules.coordinates import bare_mol, set_positions
 from graphscore.molecules.embedding import WHOLE
-from graphscore.molecules.graph import rdBase
+from graphscore.molecules.graph import bare_mol, rdBase, set_positions
 from graphscore.molecules.metrics.stereo import keeps_stereo
 from graphscore.molecules.smiles import rdkit_errors
 

@@ -9,8 +9,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.data.readers import read
-from graphscore.molecules.coordinates import bare_mol
-from graphscore.molecules.graph import Chem, rdBase, remove_hydrogens
+from graphscore.molecules.graph import Chem, bare_mol, rdBase, remove_hydrogens
 from graphscore.molecules.smiles import rdkit_errors
 
 MAX_MATCHES = 10_000

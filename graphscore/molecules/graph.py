@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -106,7 +107,7 @@ def data_from_mol(mol: Chem.Mol, conformer_id: int | None = None, name: str = ""
 def mol_from_data(data: Data) -> Chem.Mol:
     """Rebuild the RDKit molecule of a graph: the same atoms in the same order, charges and bonds.
 
-    All hydrogens are explicit.     Where the graph has coordinates they become a conformer, and stereo marks
+    All hydrogens are explicit. Where the graph has coordinates they become a conformer, and stereo marks
     are perceived from them; else there are none.
 
     Args:
@@ -142,9 +143,39 @@ def mol_from_data(data: Data) -> Chem.Mol:
         name = data.get("smiles", "")
         raise ValueError(f"The graph {name!r} is not a possible molecule: {rdkit_reason(error)}") from error
     if data.get("pos") is not None:
-        mol.AddConformer(_conformer_from(data["pos"], mol.GetNumAtoms()))
+        add_positions(mol, _checked_positions(data["pos"], mol.GetNumAtoms()))
         Chem.AssignStereochemistryFrom3D(mol)
     return mol.GetMol()
+
+
+def bare_mol(data: Data) -> Chem.Mol:
+    """Rebuild the molecule of a graph without coordinates and stereo marks.
+
+    Raises:
+        ValueError: If the graph is no molecule.
+    """
+    return mol_from_data(Data(**{key: data[key] for key in ("z", "charge", "edge_index", "bond") if key in data}))
+
+
+def add_positions(mol: Chem.Mol, pos: NDArray[np.float64]) -> Chem.Conformer:
+    """Add a conformer to a molecule.
+
+    Args:
+        mol: The molecule; it is changed.
+        pos: Coordinates in Angstrom, ``[N, 3]``.
+
+    Returns:
+        The molecule's new conformer.
+    """
+    conformer = Chem.Conformer(len(pos))
+    conformer.SetPositions(np.ascontiguousarray(pos, dtype=np.float64))
+    return mol.GetConformer(mol.AddConformer(conformer, assignId=True))
+
+
+def set_positions(mol: Chem.Mol, pos: NDArray[np.float64]) -> None:
+    """Replace all conformers of a molecule by one, of coordinates ``[N, 3]`` in Angstrom."""
+    mol.RemoveAllConformers()
+    add_positions(mol, pos)
 
 
 def remove_hydrogens(mol: Chem.Mol) -> Chem.Mol:
@@ -205,15 +236,13 @@ def _conformer(mol: Chem.Mol, conformer_id: int | None) -> int | None:
     return conformer_id
 
 
-def _conformer_from(pos: Tensor, num_atoms: int) -> Chem.Conformer:
+def _checked_positions(pos: Tensor, num_atoms: int) -> NDArray[np.float64]:
     if pos.shape != (num_atoms, 3):
         raise ValueError(f"Expected pos of shape [{num_atoms}, 3], but got {list(pos.shape)}")
     values = pos.detach().cpu().double().numpy()
     if not np.isfinite(values).all():
         raise ValueError("pos has values that are not finite")
-    conformer = Chem.Conformer(num_atoms)
-    conformer.SetPositions(np.ascontiguousarray(values))
-    return conformer
+    return values
 
 
 def _bonds(mol: Chem.Mol) -> tuple[Tensor, Tensor]:

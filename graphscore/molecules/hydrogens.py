@@ -12,9 +12,8 @@ from rdkit.Chem import rdForceFieldHelpers
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.molecules.coordinates import bare_mol, set_positions
 from graphscore.molecules.embedding import WHOLE
-from graphscore.molecules.graph import Chem, rdBase
+from graphscore.molecules.graph import Chem, bare_mol, rdBase, set_positions
 from graphscore.molecules.smiles import rdkit_errors
 
 MAX_STEPS = 1000

@@ -11,9 +11,8 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from graphscore.generate.jobs import Job
-from graphscore.molecules.coordinates import bare_mol, set_positions
 from graphscore.molecules.files import mol_record
-from graphscore.molecules.graph import Chem
+from graphscore.molecules.graph import Chem, bare_mol, set_positions
 from graphscore.molecules.hydrogens import skeleton
 from graphscore.runtime.atomic import replacing
 from graphscore.sdes import SDE

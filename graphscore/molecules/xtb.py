@@ -14,6 +14,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from graphscore.molecules.files import xyz_frames, xyz_text
+
 KCAL_PER_HARTREE = 627.5094740631
 KCAL_PER_EV = 23.060547830
 KT = 1.987204259e-3 * 298.15  # kcal/mol, at 298.15 K
@@ -87,10 +89,10 @@ def optimize(symbols: Sequence[str], pos: NDArray[np.float64], charge: int = 0, 
         result = Path(folder, "xtbopt.xyz")
         if not result.is_file() or Path(folder, "NOT_CONVERGED").exists():
             raise ValueError(f"xtb did not converge: {_reason(output)}")
-        lines = result.read_text().splitlines()
+        frame = next(xyz_frames(result.read_text().splitlines(), result.name))
     # The comment reads " energy: -5.070544440612 gnorm: ...".
-    energy = float(lines[1].split()[1]) * KCAL_PER_HARTREE
-    return Optimized(np.array([[float(x) for x in line.split()[1:4]] for line in lines[2:]]), energy)
+    energy = float(frame.comment.split()[1]) * KCAL_PER_HARTREE
+    return Optimized(np.array([[float(x) for x in line.split()[1:4]] for line in frame.atoms]), energy)
 
 
 def single_point(symbols: Sequence[str], pos: NDArray[np.float64], charge: int = 0) -> SinglePoint:
@@ -118,8 +120,7 @@ def single_point(symbols: Sequence[str], pos: NDArray[np.float64], charge: int =
 def _run(folder: str, symbols: Sequence[str], pos: NDArray[np.float64], options: Sequence[str]) -> str:
     """Run the program in a folder; gives what it prints."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_STACKSIZE": "1G"}
-    rows = [f"{symbol} {x:.8f} {y:.8f} {z:.8f}" for symbol, (x, y, z) in zip(symbols, pos.tolist(), strict=True)]
-    Path(folder, "start.xyz").write_text("\n".join([str(len(rows)), "", *rows]) + "\n")
+    Path(folder, "start.xyz").write_text(xyz_text(symbols, pos))
     command = [_program(), "start.xyz", *options]
     try:
         run = subprocess.run(

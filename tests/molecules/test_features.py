@@ -8,10 +8,9 @@ from torch_geometric.data import Batch, Data
 
 pytest.importorskip("rdkit")
 
-from graphscore.molecules.coordinates import bare_mol
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.features import MAX_HOPS, NUM_ATOM_FEATURES, NUM_PAIR_FEATURES, MoleculeGraph
-from graphscore.molecules.graph import Chem, data_from_mol, data_from_smiles
+from graphscore.molecules.graph import Chem, bare_mol, data_from_mol, data_from_smiles
 from graphscore.molecules.smiles import mol_from_smiles
 from graphscore.nn.layers.signed_volumes import handedness
 

@@ -15,10 +15,9 @@ from rdkit.Chem import rdForceFieldHelpers
 from torch_geometric.data import Data
 
 from graphscore.molecules import forcefield as refinement
-from graphscore.molecules.coordinates import bare_mol, set_positions
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.forcefield import ForceField, rank, refine
-from graphscore.molecules.graph import data_from_mol, data_from_smiles
+from graphscore.molecules.graph import bare_mol, data_from_mol, data_from_smiles, set_positions
 from graphscore.molecules.smiles import mol_from_smiles
 
 SMILES = "C[C@H](O)CC(=O)N"

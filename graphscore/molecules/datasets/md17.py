@@ -20,8 +20,8 @@ from graphscore.data.archives import members
 from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
 from graphscore.data.split import PARTS, part_of
 from graphscore.molecules.bonding import mol_from_coordinates
-from graphscore.molecules.files import atomic_number, mol_from_xyz
-from graphscore.molecules.graph import Chem, data_from_mol
+from graphscore.molecules.files import atomic_number, xyz_frames
+from graphscore.molecules.graph import data_from_mol
 
 Unit = Literal["kcal/mol", "eV"]
 KCAL_PER_EV = 96.48533212331 / 4.184  # kJ/mol per eV (CODATA 2018), kJ per kcal
@@ -170,15 +170,12 @@ def _with_validation(train: list[int], test: list[int], num_val: int, seed: int)
 
 
 def _graph(frames: _Frames, smiles: str | None, name: str) -> Data:
-    if smiles is None:
-        symbols = [Chem.GetPeriodicTable().GetElementSymbol(number) for number in frames.numbers]
-        rows = [f"{symbol} {x:.8f} {y:.8f} {z:.8f}" for symbol, (x, y, z) in zip(symbols, frames.pos[0], strict=True)]
-        try:
-            mol = mol_from_xyz("\n".join([str(len(rows)), "", *rows]))
-        except ValueError as error:
-            raise ValueError(f"{error}; set smiles to the molecule") from error
-    else:
+    try:
         mol = mol_from_coordinates(frames.numbers, frames.pos[0], smiles)
+    except ValueError as error:
+        if smiles is None:
+            raise ValueError(f"{error}; set smiles to the molecule") from error
+        raise
     graph = data_from_mol(mol, name=name)
     del graph.pos
     return graph
@@ -195,25 +192,20 @@ def _read_npz(content: bytes, path: Path) -> _Frames:
 
 
 def _read_xyz(content: bytes, path: Path) -> _Frames:
-    lines = content.decode().splitlines()
-    numbers, rows, energies, start = [], [], [], 0
-    while start < len(lines) and lines[start].strip():
+    numbers, rows, energies = [], [], []
+    for line, comment, lines in xyz_frames(content.decode().splitlines(), str(path)):
         try:
-            count = int(lines[start])
-            values = dict(word.split("=", 1) for word in shlex.split(lines[start + 1]) if "=" in word)
+            values = dict(word.split("=", 1) for word in shlex.split(comment) if "=" in word)
             columns = _columns(values["Properties"])
-            atoms = [line.split() for line in lines[start + 2 : start + 2 + count]]
-            if len(atoms) < count:
-                raise ValueError(f"{len(atoms)} of {count} atoms")
+            atoms = [row.split() for row in lines]
             numbers.append([atomic_number(atom[columns["species"]][0]) for atom in atoms])
             rows.append([[atom[columns[key]] for atom in atoms] for key in ("pos", "forces")])
             energies.append(float(values["energy"]))
         except (ValueError, LookupError) as error:
             raise ValueError(
                 f"Expected an extended XYZ frame with columns species, pos, forces and a value energy in line "
-                f"{start + 1} of {path}, but: {error!r}"
+                f"{line} of {path}, but: {error!r}"
             ) from error
-        start += count + 2
     if not numbers or any(other != numbers[0] for other in numbers):
         raise ValueError(f"Expected frames of one molecule, its atoms always in the same order, in {path}")
     values = np.array(rows, dtype=np.float64)

@@ -18,7 +18,7 @@ from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
 from graphscore.data.readers import Failure
 from graphscore.data.split import PARTS, SPLITS, part_of, split_key
 from graphscore.molecules.bonding import mol_from_coordinates
-from graphscore.molecules.files import atomic_number, mol_from_molblock
+from graphscore.molecules.files import atomic_number, mol_from_molblock, sdf_texts, xyz_frames
 from graphscore.molecules.graph import Chem, data_from_mol
 
 PROPERTIES = ("A", "B", "C", "mu", "alpha", "homo", "lumo", "gap", "r2", "zpve", "U0", "U", "H", "G", "Cv")
@@ -137,9 +137,9 @@ class QM9(Dataset):
             elif file_name == "gdb9.sdf":
                 table = _table(self.path) if self._properties else {}
                 with open_() as file:
-                    for number, block in _blocks(file):
+                    for number, text in _numbered(file):
                         values = table.get(number, ())
-                        yield number, lambda block=block, values=values: (mol_from_molblock(block), values)
+                        yield number, lambda text=text, values=values: (mol_from_molblock(text), values)
 
 
 def read_uncharacterized(path: str | Path) -> frozenset[int]:
@@ -184,13 +184,13 @@ def _from_xyz(open_: Open) -> tuple[Chem.Mol, Sequence[float]]:
     with open_() as file:
         lines = file.read().decode().splitlines()
     try:
-        count = int(lines[0])
-        values = [_number(word) for word in lines[1].split()[2:]]
-        atoms = [line.split() for line in lines[2 : 2 + count]]
+        frame = next(xyz_frames(lines, "it"))
+        values = [_number(word) for word in frame.comment.split()[2:]]
+        atoms = [line.split() for line in frame.atoms]
         numbers = [atomic_number(symbol) for symbol, *_ in atoms]
         pos = np.array([[_number(word) for word in (x, y, z)] for _, x, y, z, _ in atoms])
-        names = dict.fromkeys(lines[count + 3].split())
-    except (IndexError, ValueError) as error:
+        names = dict.fromkeys(lines[len(atoms) + 3].split())
+    except (IndexError, StopIteration, ValueError) as error:
         raise ValueError(f"Not laid out as a file of QM9: {error}") from error
     if len(values) != len(PROPERTIES):
         raise ValueError(f"Not laid out as a file of QM9: {len(values)} properties, expected {len(PROPERTIES)}")
@@ -208,18 +208,14 @@ def _number(word: str) -> float:
     return float(word.replace("*^", "e"))
 
 
-def _blocks(file: BinaryIO) -> Iterator[tuple[int, str]]:
-    """The records of an SDF file, with the numbers in their titles, without reading it as a whole."""
-    lines: list[str] = []
-    for line in io.TextIOWrapper(file, encoding="utf-8"):
-        if not line.startswith("$$$$"):
-            lines.append(line)
-            continue
-        title = lines[0].strip() if lines else ""
-        if not re.fullmatch(r"gdb_\d+", title):
-            raise ValueError(f"Expected records titled gdb_1, gdb_2 and so on, but found {title!r}")
-        yield int(title.removeprefix("gdb_")), "".join(lines)
-        lines = []
+def _numbered(file: BinaryIO) -> Iterator[tuple[int, str]]:
+    """The records of an SDF, with the numbers in their titles, without reading it as a whole."""
+    for text in sdf_texts(io.TextIOWrapper(file, encoding="utf-8")):
+        if text.strip():
+            title = text.partition("\n")[0].strip()
+            if not re.fullmatch(r"gdb_\d+", title):
+                raise ValueError(f"Expected records titled gdb_1, gdb_2 and so on, but found {title!r}")
+            yield int(title.removeprefix("gdb_")), text
 
 
 def _table(path: Path) -> dict[int, list[float]]:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphscore.molecules.coordinates import set_positions
-from graphscore.molecules.graph import Chem, canonical_smiles, flat_smiles, mol_from_data
+from graphscore.molecules.graph import Chem, canonical_smiles, flat_smiles, mol_from_data, set_positions
 
 Attempt = Data | str | None
 """A generated conformer. Why there is none, None, or one that :func:`prepare` cannot use, is a failed attempt."""

@@ -21,9 +21,8 @@ from rdkit.Chem import rdForceFieldHelpers
 
 from graphscore.experiment.intervals import mean_and_median
 from graphscore.molecules import xtb
-from graphscore.molecules.coordinates import add_positions
 from graphscore.molecules.embedding import WHOLE
-from graphscore.molecules.graph import Chem, rdBase
+from graphscore.molecules.graph import Chem, add_positions, rdBase
 
 UNITS = {"energy": "kcal/mol", "gap": "kcal/mol", "dipole": "debye"}
 MAX_STEPS = 10_000  # of the force field's minimiser

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from graphscore.data.split import seed_of
 from graphscore.molecules import xtb
-from graphscore.molecules.coordinates import set_positions
 from graphscore.molecules.embedding import embed
-from graphscore.molecules.graph import Chem, canonical_smiles, data_from_mol, mol_from_data
+from graphscore.molecules.graph import Chem, canonical_smiles, data_from_mol, mol_from_data, set_positions
 from graphscore.molecules.recipes.settings import TRAINING, Settings
 from graphscore.molecules.smiles import mol_from_smiles
 
