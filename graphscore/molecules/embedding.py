@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+from rdkit.Chem import rdDistGeom
 
+from graphscore.molecules.forcefield import relax_conformers
 from graphscore.molecules.graph import Chem, canonical_smiles, rdBase
 from graphscore.molecules.smiles import rdkit_errors, rdkit_reason
 
-WHOLE: dict[str, Any] = {"ignoreInterfragInteractions": False}
-"""Options of every force field: by RDKit's default, the components of a salt would pass through each other."""
+MAX_STEPS = 2000  # of relaxing
 
 
 def embed(
@@ -60,12 +58,9 @@ def embed(
                     raise ValueError("no coordinates satisfy the distance bounds")
             rdDistGeom.EmbedMultipleConfs(mol, num, params)
             if optimize:
-                if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
-                    raise ValueError("MMFF94 lacks parameters for it")
-                results = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=2000, **WHOLE)
-                for conformer, (unfinished, energy) in zip(mol.GetConformers(), results, strict=True):
-                    conformer.SetDoubleProp("energy", energy)
-                    conformer.SetBoolProp("converged", unfinished == 0)
+                for conformer, energy, done in zip(mol.GetConformers(), *relax_conformers(mol, MAX_STEPS), strict=True):
+                    conformer.SetDoubleProp("energy", float(energy))
+                    conformer.SetBoolProp("converged", bool(done))
     except (ValueError, RuntimeError, OverflowError) as error:
         raise ValueError(f"RDKit cannot embed {name!r}: {rdkit_reason(error)}") from error
     return mol

@@ -1,11 +1,12 @@
-"""Conformers relaxed in a force field, and their energies."""
+"""The force field MMFF94: energies of conformers, and relaxing them. All that the library asks of it is here."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,16 +14,17 @@ from numpy.typing import NDArray
 from rdkit.Chem import rdForceFieldHelpers
 from torch_geometric.data import Data
 
-from graphscore.molecules.embedding import WHOLE
-from graphscore.molecules.graph import bare_mol, rdBase, set_positions
+from graphscore.molecules.graph import Chem, bare_mol, rdBase, set_positions
 from graphscore.molecules.metrics.stereo import keeps_stereo
 from graphscore.molecules.smiles import rdkit_errors
 
 MAX_STEPS = 5000
-FORCE_TOLERANCE, ENERGY_TOLERANCE = 1e-4, 1e-8
+NO_PARAMETERS = "MMFF94 lacks parameters for it"
 # Far below what relaxing changes. It keeps rounding errors of the start, which depend on what else was sampled, from
 # growing step by step until they lead to another minimum.
 START_GRID = 0.02  # Angstrom
+
+_WHOLE: dict[str, Any] = {"ignoreInterfragInteractions": False}  # else components of a salt pass through each other
 
 
 class Refined(NamedTuple):
@@ -40,56 +42,97 @@ class Refined(NamedTuple):
 
 
 class ForceField:
-    """MMFF94 of one molecule, in kcal/mol and Angstrom.
+    """The force field MMFF94 of one molecule, in kcal/mol and Angstrom.
 
     Args:
-        template: Graph in the layout of :mod:`graphscore.molecules.graph`; coordinates are not used.
+        mol: Molecule with explicit hydrogens; it stays as it is, and its coordinates are not used.
+        or_uff: Whether the force field UFF may stand in where MMFF94 has no parameters.
 
     Raises:
-        ValueError: If the graph is no molecule, or MMFF94 has no parameters for it.
+        ValueError: If there are no parameters for the molecule.
 
     References:
-        T. A. Halgren (1996), Merck molecular force field I.
+        T. A. Halgren (1996), Merck molecular force field I. A. K. Rappe et al. (1992), UFF, a full periodic table force
+        field for molecular mechanics and molecular dynamics simulations.
     """
 
     @rdkit_errors()
-    def __init__(self, template: Data) -> None:
-        self.mol = bare_mol(template)
+    def __init__(self, mol: Chem.Mol, or_uff: bool = False) -> None:
+        self.mol = Chem.Mol(mol)
         with rdBase.BlockLogs():
-            self.properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(self.mol)
-        if self.properties is None:
-            raise ValueError("MMFF94 lacks parameters for it")
+            properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(self.mol)
+            if properties is not None:
+                make = partial(rdForceFieldHelpers.MMFFGetMoleculeForceField, pyMMFFMolProperties=properties)
+            elif or_uff and rdForceFieldHelpers.UFFHasAllMoleculeParams(self.mol):
+                make = rdForceFieldHelpers.UFFGetMoleculeForceField
+            else:
+                raise ValueError(NO_PARAMETERS)
+        self._make = partial(make, **_WHOLE)
 
     @rdkit_errors()
     def energy(self, pos: NDArray[np.float64]) -> float:
         """Energy of coordinates ``[N, 3]``."""
         return self._at(pos).CalcEnergy()
 
-    @rdkit_errors()
     def relax(self, pos: NDArray[np.float64], held: Sequence[int] = ()) -> tuple[NDArray[np.float64], float, bool]:
-        """Go to the next minimum.
+        """Go to the next minimum, the same one from all starts within rounding errors; see :meth:`minimize`."""
+        start = START_GRID * np.round(pos / START_GRID)
+        start[list(held)] = pos[list(held)]
+        return self.minimize(start, held)
+
+    @rdkit_errors()
+    def minimize(
+        self,
+        pos: NDArray[np.float64],
+        held: Sequence[int] = (),
+        max_steps: int = MAX_STEPS,
+        force_tolerance: float = 1e-4,
+        energy_tolerance: float = 1e-8,
+    ) -> tuple[NDArray[np.float64], float, bool]:
+        """Follow the forces from a start into a minimum.
 
         Args:
             pos: Coordinates ``[N, 3]``.
             held: Atoms that stay exactly where they are.
+            max_steps: Steps at most.
+            force_tolerance: Forces that count as none, relative to the coordinates; see RDKit.
+            energy_tolerance: Relative change of the energy that counts as none.
 
         Returns:
             The minimum, its energy, and whether it was reached.
         """
-        start = START_GRID * np.round(pos / START_GRID)
-        start[list(held)] = pos[list(held)]
-        field = self._at(start)
+        field = self._at(pos)
         for atom in held:
             field.AddFixedPoint(atom)
-        unfinished = field.Minimize(maxIts=MAX_STEPS, forceTol=FORCE_TOLERANCE, energyTol=ENERGY_TOLERANCE)
+        unfinished = field.Minimize(maxIts=max_steps, forceTol=force_tolerance, energyTol=energy_tolerance)
         return self.mol.GetConformer().GetPositions(), field.CalcEnergy(), not unfinished
 
     def _at(self, pos: NDArray[np.float64]):  # RDKit's class has no importable name
         set_positions(self.mol, pos)
-        make = rdForceFieldHelpers.MMFFGetMoleculeForceField
-        field = make(self.mol, self.properties, **WHOLE)
+        field = self._make(self.mol)
         field.Initialize()
         return field
+
+
+def relax_conformers(mol: Chem.Mol, max_steps: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Relax all conformers of a molecule where they are, by MMFF94.
+
+    Args:
+        mol: Molecule with explicit hydrogens and K conformers, which move.
+        max_steps: Steps at most; 0 gives the energies alone.
+
+    Returns:
+        Energies in kcal/mol and whether each minimum was reached, ``[K]`` both.
+
+    Raises:
+        ValueError: If MMFF94 has no parameters for the molecule.
+    """
+    with rdBase.BlockLogs():
+        if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
+            raise ValueError(NO_PARAMETERS)
+        rows = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=max_steps, **_WHOLE)
+    unfinished, energies = np.array(rows, dtype=np.float64).reshape(-1, 2).T
+    return energies, unfinished == 0
 
 
 def refine(samples: Sequence[Data], relax: bool, held: Sequence[int] = ()) -> Refined:
@@ -108,7 +151,7 @@ def refine(samples: Sequence[Data], relax: bool, held: Sequence[int] = ()) -> Re
     if not samples:
         return Refined([], [], [])
     try:
-        field = ForceField(samples[0])
+        field = ForceField(bare_mol(samples[0]))
     except ValueError as error:
         what = "not relaxed, and have no energies" if relax else "without energies"
         return Refined(list(samples), list(range(len(samples))), [f"conformers are {what}: {error}"])

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rdkit.Chem import rdForceFieldHelpers
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.molecules.embedding import WHOLE
+from graphscore.molecules.forcefield import ForceField
 from graphscore.molecules.graph import Chem, bare_mol, rdBase, set_positions
 from graphscore.molecules.smiles import rdkit_errors
 
@@ -44,7 +43,10 @@ class HydrogenPlacer:
         with rdBase.BlockLogs():
             complete = Chem.AddHs(self.skeleton)
         self.order = self._match(complete)
-        self.fields = _force_field(self.mol)
+        try:
+            self.field = ForceField(self.mol, or_uff=True)
+        except ValueError:  # hydrogens stay where the geometry wants them
+            self.field = None
 
     def _match(self, complete: Chem.Mol) -> NDArray[np.int64]:
         """Which atom of the molecule each atom of the completed skeleton is."""
@@ -76,14 +78,9 @@ class HydrogenPlacer:
         set_positions(self.skeleton, pos)
         complete = np.empty((self.mol.GetNumAtoms(), 3))
         complete[self.order] = Chem.AddHs(self.skeleton, addCoords=True).GetConformer().GetPositions()
-        set_positions(self.mol, complete)
-        field = self.fields(self.mol)
-        if field is not None:
-            field.Initialize()
-            for atom in self.kept:
-                field.AddFixedPoint(atom)
-            field.Minimize(maxIts=MAX_STEPS, forceTol=FORCE_TOLERANCE, energyTol=ENERGY_TOLERANCE)
-        return self.mol.GetConformer().GetPositions()
+        if self.field is None:
+            return complete
+        return self.field.minimize(complete, self.kept, MAX_STEPS, FORCE_TOLERANCE, ENERGY_TOLERANCE)[0]
 
 
 class AssembleMolecules:
@@ -114,13 +111,3 @@ def skeleton(mol: Chem.Mol, kept: Sequence[int]) -> Chem.Mol:
     with rdBase.BlockLogs():
         Chem.SanitizeMol(bare)
     return bare.GetMol()
-
-
-def _force_field(mol: Chem.Mol):  # RDKit's class has no importable name
-    """How to make the force field of the molecule with its present coordinates; the parameters are found once."""
-    with rdBase.BlockLogs():
-        if (properties := rdForceFieldHelpers.MMFFGetMoleculeProperties(mol)) is not None:
-            return lambda mol: rdForceFieldHelpers.MMFFGetMoleculeForceField(mol, properties, **WHOLE)
-        if rdForceFieldHelpers.UFFHasAllMoleculeParams(mol):
-            return lambda mol: rdForceFieldHelpers.UFFGetMoleculeForceField(mol, **WHOLE)
-    return lambda mol: None

@@ -11,7 +11,6 @@ from rdkit.Chem import AllChem
 
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.forcefield import ForceField
-from graphscore.molecules.graph import data_from_mol
 from graphscore.molecules.smiles import mol_from_smiles
 
 
@@ -25,7 +24,7 @@ def test_components_of_a_salt_see_each_other_when_relaxed():
     """As by ``graphscore.molecules.forcefield``: a conformer that was relaxed by one is a minimum of the other."""
     mol = embed(mol_from_smiles("CC(=O)[O-].C[NH3+]"), 3, seed=1)
     for conformer in mol.GetConformers():
-        field = ForceField(data_from_mol(mol, conformer.GetId()))
+        field = ForceField(mol)
         assert conformer.GetDoubleProp("energy") == pytest.approx(field.energy(conformer.GetPositions()), abs=1e-3)
 
 

@@ -17,12 +17,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rdkit.Chem import rdForceFieldHelpers
 
 from graphscore.experiment.intervals import mean_and_median
 from graphscore.molecules import xtb
-from graphscore.molecules.embedding import WHOLE
-from graphscore.molecules.graph import Chem, add_positions, rdBase
+from graphscore.molecules.forcefield import relax_conformers
+from graphscore.molecules.graph import Chem, add_positions
 
 UNITS = {"energy": "kcal/mol", "gap": "kcal/mol", "dipole": "debye"}
 MAX_STEPS = 10_000  # of the force field's minimiser
@@ -60,14 +59,10 @@ def mmff_energies(mol: Chem.Mol, pos: NDArray[np.float64]) -> Energies:
     mol.RemoveAllConformers()
     for frame in pos:
         add_positions(mol, frame)
-    with rdBase.BlockLogs():
-        if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(mol):
-            raise ValueError("MMFF94 lacks parameters for it")
-        start, relaxed = (
-            rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=steps, **WHOLE) for steps in (0, MAX_STEPS)
-        )
-    failures = [f"conformer {i}: not relaxed in {MAX_STEPS} steps" for i, (open_, _) in enumerate(relaxed) if open_]
-    energies = [np.array([energy for _, energy in result]) for result in (start, relaxed)]
+    start, _ = relax_conformers(mol, 0)
+    relaxed, done = relax_conformers(mol, MAX_STEPS)
+    failures = [f"conformer {i}: not relaxed in {MAX_STEPS} steps" for i in np.flatnonzero(~done)]
+    energies = [start, relaxed]
     finite = np.isfinite(energies).all(axis=0)
     failures += [f"conformer {i}: its energy is not finite" for i in np.flatnonzero(~finite)]
     return Energies(*(np.where(finite, values, np.nan) for values in energies), properties={}, failures=failures)
