@@ -16,7 +16,7 @@ from graphscore.data.transforms import TRANSFORMS
 from graphscore.denoiser import Denoiser, ScoreModel
 from graphscore.denoiser.self_conditioning import SelfConditioning, choose_self_conditioned
 from graphscore.experiment.components import Component, bind, check_options, create
-from graphscore.experiment.schema import Config, Features
+from graphscore.experiment.schema import AnyConfig, Config, Features, ModelConfig
 from graphscore.fields import Field, measure_scale
 from graphscore.guidance import GUIDANCE, Condition, drop_conditions
 from graphscore.nn import BACKBONES, ScoreNetwork
@@ -39,12 +39,12 @@ def build_dataset(config: Config, *, transformed: bool = True) -> Dataset:
     return create(config.data.dataset, DATASETS, "data set", config.trust, transform=transform)
 
 
-def build_transform(config: Config) -> Compose:
+def build_transform(config: ModelConfig) -> Compose:
     """Chain the transforms of a configuration."""
-    return Compose([create(component, TRANSFORMS, "transform", config.trust) for component in config.data.transforms])
+    return Compose([create(component, TRANSFORMS, "transform", config.trust) for component in config.transforms])
 
 
-def measure_scales(config: Config, items: list[Data]) -> Config:
+def measure_scales(config: AnyConfig, items: list[Data]) -> AnyConfig:
     """Replace each ``scale: auto`` by the standard deviation of the field over the given clean graphs."""
     fields = tuple(
         field.model_copy(
@@ -57,7 +57,7 @@ def measure_scales(config: Config, items: list[Data]) -> Config:
     return config.model_copy(update={"fields": fields})
 
 
-def build_process(config: Config) -> ForwardProcess:
+def build_process(config: ModelConfig) -> ForwardProcess:
     """Build the forward process; scales must be numbers (see :func:`measure_scales`).
 
     Raises:
@@ -87,7 +87,7 @@ def build_sde(component: Component, trust: Trust = NOTHING) -> SDE:
     return create(component.model_copy(update={"schedule": nested}), SDES, "SDE", trust)
 
 
-def build_model(config: Config) -> ScoreModel:
+def build_model(config: ModelConfig) -> ScoreModel:
     """Build the denoiser with fresh weights from PyTorch's global generator."""
     backbone = create(config.network.backbone, BACKBONES, "backbone", config.trust)
     network = (SelfConditionedNetwork if config.network.self_condition else ScoreNetwork)(
@@ -115,7 +115,7 @@ def _embeddings(inputs: Mapping[str, int | Features], channels: int) -> dict[str
     }
 
 
-def build_neighbors(config: Config) -> Neighbors | None:
+def build_neighbors(config: ModelConfig) -> Neighbors | None:
     """Build what finds edges at each call of the network, ``None`` if nothing does."""
     component = config.network.neighbors
     if component is None:
@@ -146,7 +146,7 @@ def build_augment(config: Config) -> Augment | None:
     """Chain what is done to each training batch, ``None`` if there is nothing."""
     training = config.training
     steps: list[Augment] = []
-    if training.conditions:
+    if config.conditions:
         steps.append(partial(_drop, build_conditions(config), training.drop_probability))
     steps += [create(component, AUGMENTATIONS, "augmentation", config.trust) for component in training.augmentations]
     if config.network.self_condition:
@@ -160,21 +160,19 @@ def _chain(steps: list[Augment], batch: Batch, generator: GraphGenerator) -> Bat
     return batch
 
 
-def build_conditions(config: Config) -> list[Condition]:
+def build_conditions(config: ModelConfig) -> list[Condition]:
     """Build what the network is told and can do without.
 
     Raises:
         ValueError: If the network is not told a condition, or cannot take the value that stands for none.
     """
     _check_null_values(config)
-    return [
-        Condition(condition.name, condition.null_value, condition.level) for condition in config.training.conditions
-    ]
+    return [Condition(condition.name, condition.null_value, condition.level) for condition in config.conditions]
 
 
-def with_null_values(config: Config, known: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+def with_null_values(config: ModelConfig, known: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
     """Add the values that stand for "not told" to those that integer inputs had in training: samples may have them."""
-    null = {condition.name: int(condition.null_value) for condition in config.training.conditions}
+    null = {condition.name: int(condition.null_value) for condition in config.conditions}
     return {name: sorted({*values, null[name]} if name in null else values) for name, values in known.items()}
 
 
@@ -182,9 +180,9 @@ def _drop(conditions: list[Condition], probability: float, batch: Batch, generat
     return drop_conditions(batch, conditions, probability, generator)
 
 
-def _check_null_values(config: Config) -> None:
+def _check_null_values(config: ModelConfig) -> None:
     told, sizes = config.network.inputs, config.network.categories
-    for condition in config.training.conditions:
+    for condition in config.conditions:
         if condition.name not in told:
             raise ValueError(f"The network is not told the condition {condition.name!r}; it is told {sorted(told)}")
         value = condition.null_value
@@ -195,7 +193,7 @@ def _check_null_values(config: Config) -> None:
             )
 
 
-def build_guidance(config: Config, model: ScoreModel) -> ScoreModel:
+def build_guidance(config: ModelConfig, model: ScoreModel) -> ScoreModel:
     """Put the guidance of a configuration around a model, the first innermost."""
     for component in config.sampling.guidance:
         # Guidance that leaves conditions out is told those that training leaves out.
@@ -227,7 +225,7 @@ def build_objective(config: Config) -> Objective:
     return objective.bind(**options)
 
 
-def build_sampler(config: Config, model: ScoreModel) -> Sampler:
+def build_sampler(config: ModelConfig, model: ScoreModel) -> Sampler:
     """Build the sampler of a model with its guidance, and the time grid, which is that of the first field's process."""
     sampling = config.sampling
     _, sde = next(iter(model.process))

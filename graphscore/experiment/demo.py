@@ -75,7 +75,8 @@ def run_demo(
         (out / name).unlink(missing_ok=True)
     model_path, dataset = train(config, out, progress=progress, spare_cores=spare_cores)
     trained = time.monotonic()
-    model, config, info = load_model(model_path, config.trust)
+    model, loaded, info = load_model(model_path, config.trust)
+    config = config.model_copy(update={"fields": loaded.fields})  # with the scales that were measured
     seed = config.training.seed
     # Not transformed: samples are copies of these, and shall be fit to be written and read again.
     groups = build_dataset(config, transformed=False).groups("test")

@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from graphscore.denoiser import ScoreModel
 from graphscore.experiment.build import build_model
 from graphscore.experiment.components import component_names
-from graphscore.experiment.schema import Config, check_config
+from graphscore.experiment.schema import Config, ModelConfig, check_model
 from graphscore.registry import Trust, Trusted, is_import_path
 from graphscore.runtime.checkpoint import Checkpoint, load_checkpoint
 
@@ -30,7 +30,7 @@ _SMALL = 10_000
 _LONG = 100_000
 
 
-def load_model(path: str | Path, trust: Trusted = ()) -> tuple[ScoreModel, Config, dict[str, Any]]:
+def load_model(path: str | Path, trust: Trusted = ()) -> tuple[ScoreModel, ModelConfig, dict[str, Any]]:
     """Load a trained model. Nothing in the file is executed, but what is trusted.
 
     Args:
@@ -48,7 +48,7 @@ def load_model(path: str | Path, trust: Trusted = ()) -> tuple[ScoreModel, Confi
             configuration, or they are not finite.
     """
     checkpoint = load_checkpoint(path)
-    config = check_config(checkpoint.config, str(path), Trust(trust))
+    config = check_model(checkpoint.config, str(path), Trust(trust))
     known = _known(config, checkpoint.info, path)
     for key, number in _integers(config.sampling, "sampling"):
         if number > _LONG:
@@ -88,9 +88,11 @@ def asked_by(path: str | Path) -> Iterator[None]:
         raise ValueError(f"{path} asks for what cannot be built: {type(error).__name__}: {text}") from error
 
 
-def _known(config: Config, info: Mapping[str, Any], path: str | Path) -> dict[str, list[int]]:
-    """The values that each integer input had in training."""
+def _known(config: ModelConfig, info: Mapping[str, Any], path: str | Path) -> dict[str, list[int]]:
+    """The values that each integer input had in training; all that it takes, where there was none."""
     known, sizes = info.get("known", {}), config.network.categories
+    if not isinstance(config, Config) and "known" not in info:
+        return {name: list(range(size)) for name, size in sizes.items()}
     for name, size in sizes.items():
         values = known.get(name) if isinstance(known, dict) else None
         fits = isinstance(values, list) and all(type(value) is int and 0 <= value < size for value in values)
@@ -102,7 +104,7 @@ def _known(config: Config, info: Mapping[str, Any], path: str | Path) -> dict[st
     return {name: known[name] for name in sizes}
 
 
-def _check_sizes(config: Config, state: Mapping[str, Tensor], problem: str) -> None:
+def _check_sizes(config: ModelConfig, state: Mapping[str, Tensor], problem: str) -> None:
     """Build the model without memory, and compare it with what the file holds."""
     if any(is_import_path(name) for part in (config.network, config.fields) for _, name in component_names(part)):
         return  # code that is trusted, and may not know of building without memory

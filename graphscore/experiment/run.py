@@ -12,9 +12,9 @@ from graphscore.data import Dataset
 from graphscore.data.writers import write_json
 from graphscore.experiment.build import build_dataset, build_model, build_sampler, build_task, measure_scales
 from graphscore.experiment.pretrained import load_weights
-from graphscore.experiment.schema import Config, check_config
+from graphscore.experiment.schema import Config, ModelConfig, check_config, check_model
 from graphscore.generate.inputs import categories
-from graphscore.runtime.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint
+from graphscore.runtime.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint, upgrade
 from graphscore.train.engine import RESUME_FILE, fit
 
 CONFIG_FILE = "config.yaml"
@@ -64,7 +64,7 @@ def train(
         raise ValueError(f"Either resume the run in {out}, or start a new one from the weights of {init}")
     start = None if init is None else load_checkpoint(init)
     if start is not None:
-        config = _take_scales(config, check_config(start.config, str(init)))
+        config = _take_scales(config, check_model(start.config, str(init)))
     if resume:
         config = _resumed(config, out)
     elif (out / RESUME_FILE).exists():
@@ -119,7 +119,7 @@ def _check_buildable(config: Config, start: Checkpoint | None) -> None:
         load_weights(model, start, _UNFIT)
 
 
-def _take_scales(config: Config, source: Config) -> Config:
+def _take_scales(config: Config, source: ModelConfig) -> Config:
     """Take the scales that are to be measured from the fields of the same name of another configuration."""
     known = {field.name: field.scale for field in source.fields}
     fields = tuple(
@@ -157,7 +157,7 @@ def _read_stored(path: Path) -> Config:
         values = yaml.load(path.read_text(), _WithoutAliases)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not the configuration of a run: {' '.join(str(error).split())}") from error
-    return check_config(values, str(path))
+    return check_config(upgrade(values), str(path))
 
 
 class _WithoutAliases(yaml.SafeLoader):
@@ -170,7 +170,7 @@ class _WithoutAliases(yaml.SafeLoader):
 
 
 def _check_categories(config: Config, known: dict[str, list[int]]) -> None:
-    for condition in config.training.conditions:
+    for condition in config.conditions:
         if condition.null_value in known.get(condition.name, ()):
             raise ValueError(
                 f"The null_value of the condition {condition.name!r}, {condition.null_value:g}, is a value that graphs "

@@ -1,4 +1,4 @@
-"""Configurations: what a training run is, as plain checked values."""
+"""Configurations of models and of training runs: plain, checked values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, PrivateAttr, Tag, ValidationError
@@ -16,6 +16,8 @@ from graphscore.experiment.components import Component, Named, component_names
 from graphscore.registry import NOTHING, Trust, Trusted, is_import_path, shown
 from graphscore.train.options import Precision, TrainingOptions
 
+AnyConfig = TypeVar("AnyConfig", bound="ModelConfig")
+
 
 class _Strict(BaseModel):
     # Without the last, infinite numbers become null on the way to a file.
@@ -23,10 +25,9 @@ class _Strict(BaseModel):
 
 
 class DataConfig(_Strict):
-    """Where the graphs come from."""
+    """The data set of a run."""
 
     dataset: Component
-    transforms: tuple[Component, ...] = ()
 
 
 class FieldConfig(_Strict):
@@ -97,8 +98,8 @@ class ConditionConfig(_Strict):
 class TrainingConfig(_Strict):
     """How the network is trained; without a ``weight``, it is ``edm`` for denoising and 1 for other objectives.
 
-    A graph loses its ``conditions`` with ``drop_probability``, all together, as classifier-free guidance needs. Each
-    training batch goes through the ``augmentations`` in order, such as ``rotation``.
+    A graph loses the conditions of the model with ``drop_probability``, all together, as classifier-free guidance
+    needs. Each training batch goes through the ``augmentations`` in order, such as ``rotation``.
 
     With ``precision: bfloat16`` the network computes its products from inputs of 8 significant bits, in training and
     validation: faster where the machine has such products (AVX-512 with bfloat16, AMX, GPUs), slower elsewhere. With
@@ -121,7 +122,6 @@ class TrainingConfig(_Strict):
     weight: Named | None = None
     reduce: Literal["sum", "mean"] = "mean"
     times: Component = Component(name="uniform")
-    conditions: tuple[ConditionConfig, ...] = ()
     drop_probability: float = Field(default=0.1, ge=0, le=1)
     augmentations: tuple[Named, ...] = ()
     precision: Precision = "float32"
@@ -153,16 +153,17 @@ class SamplingConfig(_Strict):
     max_drift: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
-class Config(_Strict):
-    """A whole run.
+class ModelConfig(_Strict):
+    """A model: what it diffuses, its network, what the network sees of a graph, and how samples are drawn.
 
-    Its :attr:`trust` comes from whoever runs the program, never from the values: it is neither read nor written.
+    Graphs go through the ``transforms`` in order. ``conditions`` are inputs that the network can do without. The
+    :attr:`trust` comes from whoever runs the program, never from the values: it is neither read nor written.
     """
 
-    data: DataConfig
     fields: tuple[FieldConfig, ...] = Field(min_length=1)
     network: NetworkConfig
-    training: TrainingConfig
+    transforms: tuple[Component, ...] = ()
+    conditions: tuple[ConditionConfig, ...] = ()
     sampling: SamplingConfig = SamplingConfig()
     _trust: Trust = PrivateAttr(default=NOTHING)
 
@@ -171,25 +172,20 @@ class Config(_Strict):
         """Trust in import paths: those that may be followed to build its components."""
         return self._trust
 
-    def trusting(self, items: Trusted) -> Config:
-        """The same run with trust in more, see :class:`~graphscore.registry.Trust`."""
+    def trusting(self: AnyConfig, items: Trusted) -> AnyConfig:
+        """The same configuration with trust in more, see :class:`~graphscore.registry.Trust`."""
         copy = self.model_copy()
         copy._trust = self._trust.and_in(items)
         return copy
 
-    def with_file(self, path: str | Path) -> Config:
-        """The same run on the graphs of a file instead of its data set."""
-        dataset = Component.model_validate({"name": "files", "path": str(path)})
-        return self.model_copy(update={"data": self.data.model_copy(update={"dataset": dataset})})
-
     def with_sampling(
-        self,
+        self: AnyConfig,
         sampler: str | None,
         num_steps: int | None,
         prior_scale: float | None = None,
         max_drift: float | None = None,
-    ) -> Config:
-        """The same run sampled by another method, with its default options, in other steps, from another prior.
+    ) -> AnyConfig:
+        """The same model sampled by another method, with its default options, in other steps, from another prior.
 
         The largest drift is then another's, and left out unless it is given.
         """
@@ -200,6 +196,18 @@ class Config(_Strict):
         if sampler is not None:
             changes["sampler"] = Component(name=sampler)
         return self.model_copy(update={"sampling": self.sampling.model_copy(update=changes)})
+
+
+class Config(ModelConfig):
+    """A whole run: a model, its data and its training."""
+
+    data: DataConfig
+    training: TrainingConfig
+
+    def with_file(self, path: str | Path) -> Config:
+        """The same run on the graphs of a file instead of its data set."""
+        dataset = Component.model_validate({"name": "files", "path": str(path)})
+        return self.model_copy(update={"data": DataConfig(dataset=dataset)})
 
 
 def named_configs() -> list[str]:
@@ -249,7 +257,7 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def check_config(values: Any, source: str, trust: Trust = NOTHING) -> Config:
-    """Check plain values against the schema.
+    """Check plain values against the schema of a run.
 
     Args:
         values: As read from YAML or a checkpoint.
@@ -260,8 +268,21 @@ def check_config(values: Any, source: str, trust: Trust = NOTHING) -> Config:
     Raises:
         ValueError: With one sentence that names the first wrong key.
     """
+    return _check(Config, values, source, trust)
+
+
+def check_model(values: Any, source: str, trust: Trust = NOTHING) -> ModelConfig:
+    """Check plain values against the schema of a model; that of a run is one, with data and training.
+
+    The arguments and errors are those of :func:`check_config`.
+    """
+    is_run = isinstance(values, dict) and not values.keys().isdisjoint(("data", "training"))
+    return _check(Config if is_run else ModelConfig, values, source, trust)
+
+
+def _check(kind: type[AnyConfig], values: Any, source: str, trust: Trust) -> AnyConfig:
     try:
-        config = Config.model_validate(values)
+        config = kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = f"{'.'.join(map(str, first['loc']))}: " if first["loc"] else ""

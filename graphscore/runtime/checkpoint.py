@@ -12,7 +12,7 @@ from graphscore.runtime.atomic import replacing
 if TYPE_CHECKING:  # a wrong path is answered before PyTorch is loaded
     from torch import Tensor
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _KEY = "graphscore"
 # Integers that all programs can read, and far deeper than any configuration.
 _LARGEST, _DEEPEST = 2**53, 32
@@ -110,7 +110,23 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         if not isinstance(header.get(name), dict):
             raise ValueError(f"{path} must hold {name!r} as a mapping, but it is {type(header.get(name)).__name__}")
     check_plain(header, f"The configuration in {path}")
-    return Checkpoint(state, header["config"], header["info"])
+    return Checkpoint(state, upgrade(header["config"]), header["info"])
+
+
+def upgrade(config: Any) -> Any:
+    """Bring a configuration of format version 1 to that of today: it had transforms and conditions in other places.
+
+    Args:
+        config: Plain values; those of another form are left as they are.
+    """
+    if not isinstance(config, dict):
+        return config
+    config = dict(config)
+    for section, key in (("data", "transforms"), ("training", "conditions")):
+        if isinstance(config.get(section), dict) and key in config[section] and key not in config:
+            config[section] = dict(config[section])
+            config[key] = config[section].pop(key)
+    return config
 
 
 def check_plain(values: Any, what: str) -> None:

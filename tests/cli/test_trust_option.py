@@ -13,7 +13,7 @@ import yaml
 pytest.importorskip("rdkit")
 
 from graphscore.experiment.schema import load_config
-from graphscore.runtime.checkpoint import load_checkpoint
+from graphscore.runtime.checkpoint import FORMAT_VERSION, load_checkpoint
 
 OWN = """
 from pathlib import Path
@@ -32,8 +32,8 @@ def forge(conformer_checkpoint, tmp_path):
 
     def write(*transforms: dict) -> Path:
         state, config, info = load_checkpoint(conformer_checkpoint)
-        config["data"]["transforms"] = list(transforms)
-        header = {"format_version": 1, "config": config, "info": info}
+        config["transforms"] = list(transforms)
+        header = {"format_version": FORMAT_VERSION, "config": config, "info": info}
         path = tmp_path / "forged.safetensors"
         path.write_bytes(safetensors.torch.save(state, {"graphscore": json.dumps(header)}))
         return path
@@ -67,13 +67,13 @@ def test_a_model_with_a_component_of_ones_own_says_what_to_type(run, forge, tmp_
 def test_what_a_run_folder_holds_is_not_followed_when_it_is_resumed_or_started_from(run, forge, tmp_path):
     path = forge({"name": "os:system", "command": "touch owned"})
     values = load_config("digits").model_dump(mode="json")
-    values["data"]["transforms"] = [{"name": "os:system", "command": "touch owned"}]
+    values["transforms"] = [{"name": "os:system", "command": "touch owned"}]
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "last.ckpt").write_bytes(b"no checkpoint")
     (folder / "config.yaml").write_text(yaml.safe_dump(values))
     resumed = run("train", "--config", "digits", "--out", folder, "--resume")
-    assert resumed.code == 2 and "Cannot resume" in resumed.err and "data was" in resumed.err
+    assert resumed.code == 2 and "Cannot resume" in resumed.err and "transforms was" in resumed.err
     (folder / "config.yaml").write_text("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n")
     assert (
         "is not the configuration of a run: it has aliases"

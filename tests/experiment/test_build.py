@@ -19,7 +19,7 @@ from graphscore.runtime.checkpoint import Checkpoint, save_checkpoint
 from graphscore.testing import ragged_batch
 
 SPARSE = [
-    "data.transforms=[{name: random-walk-encoding, steps: 6}, {name: laplacian-encoding, k: 4},"
+    "transforms=[{name: random-walk-encoding, steps: 6}, {name: laplacian-encoding, k: 4},"
     " {name: hop-graph, edge_type: bond, max_hops: 3}]",
     "network.backbone={name: egnn, hidden_channels: 8, num_layers: 2, edge_channels: 4, cond_channels: 4}",
     "network.node_inputs={z: 119, random_walk: {width: 6}, laplacian: {width: 4}}",
@@ -121,7 +121,7 @@ def test_a_configuration_turns_self_conditioning_on(tmp_path):
 
 
 def test_self_conditioning_goes_with_edges_that_are_found():
-    neighbors = ["network.neighbors={name: knn, k: 3}", "data.transforms=[]", "network.edge_inputs={bond: 5}"]
+    neighbors = ["network.neighbors={name: knn, k: 3}", "transforms=[]", "network.edge_inputs={bond: 5}"]
     config = load_config("small-molecules", ["fields.0.scale=1.5", "network.self_condition=true", *neighbors])
     model, batch = build_model(config), Batch.from_data_list(build_dataset(config).split("val")[:3])
     build_task(config, model)(batch, 0).loss.backward()

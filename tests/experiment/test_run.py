@@ -16,7 +16,7 @@ from graphscore.runtime.checkpoint import Checkpoint, save_checkpoint
 CONDITIONED = [
     "fields.0.scale=2.0",
     "network.node_inputs={digit: 11}",
-    "training.conditions=[{name: digit, null_value: 10, level: node}]",
+    "conditions=[{name: digit, null_value: 10, level: node}]",
     "sampling.guidance=[{name: classifier-free, scale: 2.0}]",
 ]
 
@@ -55,7 +55,7 @@ def test_what_is_wrong_with_sampling_is_said_before_the_data_are_read(override, 
 
 @pytest.mark.parametrize("value", [3, 3.5])
 def test_a_null_value_that_is_a_class_of_the_data_does_not_train(value, tmp_path):
-    changes = [*CONDITIONED, f"training.conditions=[{{name: digit, null_value: {value}, level: node}}]"]
+    changes = [*CONDITIONED, f"conditions=[{{name: digit, null_value: {value}, level: node}}]"]
     words = {3: "null_value of the condition 'digit', 3, is a value that graphs", 3.5: "no condition is 3.5"}[value]
     with pytest.raises(ValueError, match=words):
         experiment.train(load_config("digits", changes), tmp_path / "run")

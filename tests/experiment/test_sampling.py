@@ -266,7 +266,7 @@ def test_what_is_no_molecule_cannot_be_refined(conformer_checkpoint: Path):
 def test_what_leaves_hydrogens_out_is_known_by_the_object_not_by_its_name(conformer_checkpoint: Path, tmp_path: Path):
     checkpoint = load_checkpoint(conformer_checkpoint)
     by_path = [{"name": "graphscore.molecules.features:MoleculeGraph"}]
-    config = {**checkpoint.config, "data": {**checkpoint.config["data"], "transforms": by_path}}
+    config = {**checkpoint.config, "transforms": by_path}
     save_checkpoint(tmp_path / "model.safetensors", checkpoint._replace(config=config))
     items = [data_from_smiles("CCO")]
     expected = Session(conformer_checkpoint, Request(num=2))(items)

@@ -218,7 +218,7 @@ def test_a_dumped_configuration_is_the_same_again():
 CONDITIONED = [
     "fields.0.scale=2.0",
     "network.node_inputs={digit: 11}",
-    "training.conditions=[{name: digit, null_value: 10, level: node}]",
+    "conditions=[{name: digit, null_value: 10, level: node}]",
     "training.drop_probability=0.5",
     "sampling.guidance=[{name: classifier-free, scale: 2.0}]",
 ]
@@ -251,7 +251,7 @@ def test_guidance_of_a_configuration_nests_in_order():
     "change, match",
     [
         ("network.node_inputs={digit: 10}", "takes digit from 0 to 9, but the value for no condition is 10"),
-        ("training.conditions=[{name: colour, null_value: 0}]", "not told the condition 'colour'; it is told"),
+        ("conditions=[{name: colour, null_value: 0}]", "not told the condition 'colour'; it is told"),
     ],
 )
 def test_conditions_that_cannot_be_dropped_are_named(change, match):
@@ -264,7 +264,7 @@ def test_conditions_that_are_no_categories_can_be_dropped_too():
     changes = [
         "fields.0.scale=2.0",
         "network.graph_inputs={energy: {width: 1}}",
-        "training.conditions=[{name: energy, null_value: -1.5}]",
+        "conditions=[{name: energy, null_value: -1.5}]",
         "training.drop_probability=1.0",
     ]
     config, told = load_config("digits", changes), []

@@ -122,7 +122,7 @@ def _task(config: Any) -> Any:
 # Where a component is named, and what would build it.
 SLOTS: dict[str, Callable[[Path], Any]] = {
     "data.dataset": _from_values(build_dataset),
-    "data.transforms.0": _session,
+    "transforms.0": _session,
     "fields.0.sde": _session,
     "fields.0.sde.schedule": _session,
     "fields.0.sde.schedule.name": _session,
@@ -253,10 +253,10 @@ def test_trust_is_put_in_modules_and_what_they_define(item):
 
 def test_trust_in_a_module_is_no_trust_in_what_it_imports(own, honest, tmp_path):
     path = tmp_path / "model.safetensors"
-    _forged(honest, path, "data.transforms.0", {"name": "own:system", "command": "touch owned"})
+    _forged(honest, path, "transforms.0", {"name": "own:system", "command": "touch owned"})
     with pytest.raises(ValueError, match=r"not defined in own, which is trusted, but in \w+: .*--trust own:system"):
         Session(path, Request(), ["own"])
-    _forged(honest, path, "data.transforms.0", {"name": "own:CompleteGraph"})
+    _forged(honest, path, "transforms.0", {"name": "own:CompleteGraph"})
     with pytest.raises(ValueError, match="but in graphscore.data.transforms"):
         Session(path, Request(), ["own"])
     for trust in (["own:CompleteGraph"], ["own", "graphscore.data.transforms"]):

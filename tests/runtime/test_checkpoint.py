@@ -48,3 +48,13 @@ def test_a_pickle_is_refused(tmp_path):
     torch.save({"w": torch.zeros(1)}, tmp_path / "model.pt")
     with pytest.raises(ValueError, match="not a safetensors file"):
         load_checkpoint(tmp_path / "model.pt")
+
+
+def test_a_file_of_the_first_version_has_its_transforms_and_conditions_elsewhere(tmp_path):
+    old = {"data": {"dataset": {"name": "d"}, "transforms": [{"name": "t"}]}, "training": {"conditions": [1], "x": 2}}
+    header = {"format_version": 1, "config": old, "info": {}}
+    path = tmp_path / "model.safetensors"
+    save_file({"w": torch.zeros(1)}, path, metadata={"graphscore": json.dumps(header)})
+    assert load_checkpoint(path).config == {
+        "data": {"dataset": {"name": "d"}}, "training": {"x": 2}, "transforms": [{"name": "t"}], "conditions": [1],
+    }  # fmt: skip

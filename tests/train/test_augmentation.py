@@ -110,7 +110,7 @@ def test_a_configuration_turns_training_graphs_and_no_others(option):
 def test_conditions_are_dropped_alike_with_and_without_augmentation():
     conditions = [
         "network.node_inputs={digit: 11}", "training.drop_probability=0.5",
-        "training.conditions=[{name: digit, null_value: 10, level: node}]",
+        "conditions=[{name: digit, null_value: 10, level: node}]",
     ]  # fmt: skip
     (one, turned), (two, plain) = make_task(*conditions, "training.augmentations=[rotation]"), make_task(*conditions)
     batch = ragged_batch((2,) * 20, dim=2, dtype=torch.float32)
