@@ -207,9 +207,10 @@ def evaluate(
     from graphscore.cli.checks import check_files
 
     check_files([generated, reference], writes=[(out, [".json"])])
-    from graphscore.cli.show import Counter, show_conformers
+    from graphscore.cli.show import Counter
     from graphscore.molecules.evaluation import Measures, evaluate_files
     from graphscore.molecules.metrics.protocols import PROTOCOLS
+    from graphscore.molecules.show.tables import show_conformers
     from graphscore.registry import find
 
     measures = Measures(find(protocol, PROTOCOLS, "protocol"), posebusters, energies, workers)
@@ -263,11 +264,12 @@ def benchmark(
     from graphscore.cli.checks import check_files
 
     check_files(checkpoint=checkpoint, writes=[(out, [".json"])])
-    from graphscore.cli.show import Counter, show_benchmark
+    from graphscore.cli.show import Counter
     from graphscore.experiment.request import Request
     from graphscore.molecules.benchmark import benchmark as run
     from graphscore.molecules.evaluation import Measures
     from graphscore.molecules.metrics.protocols import PROTOCOLS
+    from graphscore.molecules.show.tables import show_benchmark
     from graphscore.registry import find
 
     measures = Measures(find(protocol, PROTOCOLS, "protocol"), posebusters, energies, workers)

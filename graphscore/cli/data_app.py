@@ -66,8 +66,9 @@ def audit_data(
     workers: Annotated[int, typer.Option(help="Processes; 0 takes one for each core.")] = 0,
 ) -> None:
     """Measure how complete gfn2-ensembles are: by a search from other starts, or by GEOM's numbers of conformers."""
-    from graphscore.cli.show import Counter, show_audit
+    from graphscore.cli.show import Counter
     from graphscore.molecules.recipes.audit import audit_counts, audit_second_seed
+    from graphscore.molecules.show.tables import show_audit
 
     if counts:
         report = audit_counts(counts, path)

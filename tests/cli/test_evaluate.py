@@ -11,10 +11,10 @@ pytest.importorskip("rdkit")
 
 from rich.console import Console
 
-from graphscore.cli.show import show_conformers
 from graphscore.data import write
 from graphscore.molecules.baselines import etkdg, etkdg_mmff
 from graphscore.molecules.metrics.conformers import evaluate_conformers
+from graphscore.molecules.show.tables import show_conformers
 
 SMILES = ("C[C@H](N)CO", "CC(=O)OC")
 

@@ -1,0 +1,93 @@
+"""Tables of conformer reports, benchmarks and audits in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from graphscore.experiment.tables import number, percent, show_rows, with_interval
+
+AUDITED = {
+    "molecules": "molecules",
+    "failed": "second search without an ensemble of the same stereoisomer",
+    "new_lowest": "share with a new conformer below the lowest stored one",
+    "new_low": "share with a new conformer within 1 kcal/mol of the lowest",
+    "known": "share of the second search's conformers that are stored",
+    "impossible": "rows of the lists without a possible molecule or number",
+    "stored": "median number of conformers stored, mirror images included",
+    "listed": "median number of conformers listed",
+    "rank_correlation": "Spearman's rank correlation of the two",
+}
+SHOWN_THRESHOLDS = (0.05, 0.1, 0.25)  # beside those of the protocol, in Angstrom
+
+
+def show_conformers(console: Console, reports: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print tables of conformer reports, recall beside precision, and what is to be known of the numbers."""
+    first = next(iter(reports.values()))
+    shown = sorted({*SHOWN_THRESHOLDS, *first["protocol"]["thresholds"].values()} & set(first["thresholds"]))
+    amr, coverage, structure, physics = ({name: {} for name in reports} for _ in range(4))
+    for name, report in reports.items():
+        amr[name] = {
+            "AMR-R": with_interval(report["amr_r"]),
+            "AMR-P": with_interval(report["amr_p"]),
+            "failed": f"{report['num_failed_conformers']} of {report['num_generated']}",
+        }
+        for threshold in map(str, shown):
+            pair = (report[key][threshold]["mean"] for key in ("cov_r", "cov_p"))
+            coverage[name][threshold] = "/".join(percent(value, unit="") for value in pair)
+        for heading, kind in (("stereo", "strict"), ("or mirrored", "enantiomer_tolerant")):
+            if report["stereo"][kind]["total"]:
+                structure[name][heading] = percent(report["stereo"][kind]["share"])
+        for kind, of in report.get("geometry", {}).items():
+            structure[name][f"{kind} ({'Å' if of['unit'] == 'Angstrom' else '°'})"] = number(of["mean"], 3)
+        for heading, key in (("valid", "all"), ("in structure", "geometry")):
+            if "validity" in report:
+                physics[name][heading] = percent(report["validity"][key]["share"])
+        if "energies" in report:
+            physics[name]["strain"] = number(report["energies"]["strain"]["median"], 2)
+            for key, of in report["energies"]["errors"].items():
+                physics[name][f"Δ {key}"] = number(of["median"], 2)
+    console.print(
+        f"{first['num_molecules']} molecules, {first['num_references']} reference conformers, "
+        f"protocol {first['protocol']['name']}",
+        highlight=False,
+    )
+    show_rows(console, amr, "average minimum RMSD in Å, with 95 % interval; R recall, P precision")
+    show_rows(console, coverage, f"coverage R/P in %: RMSD of heavy atoms {first['protocol']['comparison']} Å")
+    distances = "; bonds ...: Wasserstein distance to references" if first.get("geometry") else ""
+    show_rows(console, structure, f"stereochemistry as asked{distances}")
+    show_rows(console, physics, "PoseBusters; medians of strain and absolute errors Δ, kcal/mol and debye")
+    for name, report in reports.items():
+        for note in _notes(report):
+            console.print(f"{name}: {note}", highlight=False)
+
+
+def show_benchmark(console: Console, report: Mapping[str, Any]) -> None:
+    """Print the tables of a benchmark, and what the model's conformers cost."""
+    show_conformers(console, report["methods"])
+    costs = report["sampling"]
+    console.print(
+        f"model: {costs['sampler']}, {costs['evaluations_per_sample']:.0f} network evaluations each, "
+        f"{costs['conformers_per_second']:.0f} conformers/s on {costs['threads']} threads",
+        highlight=False,
+    )
+
+
+def show_audit(console: Console, report: Mapping[str, Any]) -> None:
+    """Print what an audit of ensembles found, a line each."""
+    for name, value in report.items():
+        console.print(f"{AUDITED[name]}: {number(value, 3) if isinstance(value, float) else value}", highlight=False)
+
+
+def _notes(report: Mapping[str, Any]) -> list[str]:
+    """What the numbers alone do not say."""
+    counts = {
+        "molecules have fewer generated conformers than the protocol wants": report["num_short_molecules"],
+        "molecules have no usable conformer; they count as uncovered, and not in AMR": report["num_failed_molecules"],
+        "molecules are left out by the protocol": len(report["left_out"]),
+        "molecules have too many equivalent atoms: their RMSD is an upper bound": report["num_upper_bounds"],
+        "failures in the energies": report["energies"]["num_failures"] if "energies" in report else 0,
+    }
+    return [f"{count} {text}" for text, count in counts.items() if count]
