@@ -144,15 +144,33 @@ def find(name: str, registry: Mapping[str, Any], kind: str, trust: Trust = NOTHI
     return found
 
 
+def resolve(reference: str | Callable[..., Any]) -> Any:
+    """Import what an import path of this library, or of an installed package, stands for; an object stays as it is.
+
+    Paths that come from files go through :func:`find`.
+
+    Args:
+        reference: ``package.module:name``, or an object.
+
+    Raises:
+        ValueError: If the module has no such name, or does not exist.
+    """
+    return _import(reference, "component") if isinstance(reference, str) else reference
+
+
 def _load(path: str, kind: str) -> Any:
+    found = _import(path, kind)
+    if not callable(found):
+        raise ValueError(f"The {kind} {path!r} is neither a class nor a function, but {type(found).__name__}")
+    return found
+
+
+def _import(path: str, kind: str) -> Any:
     module, _, attribute = path.partition(":")
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        return getattr(importlib.import_module(module), attribute)
     except (ModuleNotFoundError, AttributeError) as error:
         # A missing dependency of an existing module is another error, with its own message.
         if isinstance(error, ModuleNotFoundError) and not f"{module}.".startswith(f"{error.name}."):
             raise
         raise ValueError(f"Cannot import the {kind} {path!r}: {error}") from error
-    if not callable(found):
-        raise ValueError(f"The {kind} {path!r} is neither a class nor a function, but {type(found).__name__}")
-    return found

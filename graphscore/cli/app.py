@@ -83,7 +83,7 @@ def demo(
 
     _prepare()
     result = run_demo(settings, out, num_groups=groups, spare_cores=True, say=console.print)
-    show_demo(console, result, out)
+    show_demo(console, result)
 
 
 @app.command()
@@ -154,8 +154,7 @@ def sample(
     trust: Trusted = None,
 ) -> None:
     """Generate coordinates (or other fields) for molecules or graphs with a trained model."""
-    from graphscore.cli.checks import check_files
-    from graphscore.data.sources import check_source
+    from graphscore.cli.checks import check_files, check_source
     from graphscore.runtime.startup import SLOW, postponed
 
     check_source(smiles or (), inputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from graphscore.data.readers import check_input
@@ -34,3 +34,33 @@ def check_files(
     for path, extensions in writes:
         if path is not None:
             check_output(path, extensions)
+
+
+def check_source(smiles: Sequence[str], path: Path | None) -> None:
+    """Check SMILES strings, or the name of a file, before they are read.
+
+    Args:
+        smiles: SMILES strings, of which one at least must be possible.
+        path: File, see :func:`check_input`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If both or neither are given, the file cannot be read, or none of the strings is a molecule.
+    """
+    if bool(smiles) == (path is not None):
+        raise ValueError(
+            "Expected either SMILES strings or --input FILE" + (", not both" if smiles else ", but got neither")
+        )
+    if path is not None:
+        check_input(path)
+        return
+    from graphscore.molecules.smiles import mol_from_smiles
+
+    reasons = []
+    for text in smiles:
+        try:
+            mol_from_smiles(text)
+        except ValueError as error:
+            reasons.append(str(error))
+    if len(reasons) == len(smiles):
+        raise ValueError(f"input, SMILES 1: {reasons[0]}")

@@ -11,11 +11,6 @@ from rich.console import Console
 data_app = typer.Typer(help="List the data sets, build one, or measure one.", no_args_is_help=True)
 console = Console()
 
-RECIPES = {
-    "small-molecules": "graphscore.molecules.recipes.small_molecules:build",
-    "gfn2-ensembles": "graphscore.molecules.recipes.ensembles:build_from_files",
-}
-
 
 @data_app.command("list")
 def list_data() -> None:
@@ -41,10 +36,11 @@ def build_data(
 ) -> None:
     """Compute a data set again from its sources; an interrupted gfn2-ensembles goes on where it stopped."""
     from graphscore.cli.show import Counter
-    from graphscore.data import DATASETS
+    from graphscore.data.dataset import datasets
+    from graphscore.domains import gather
     from graphscore.registry import find
 
-    recipe = find(name, RECIPES, "data set that can be built" if name in DATASETS else "data set")
+    recipe = find(name, gather("recipes"), "data set that can be built" if name in datasets() else "data set")
     given = {"smiles": smiles, "test": test, "exclude": exclude, "limit": limit, "part": part, "level": level}
     options = {key: value for key, value in given.items() if value}
     if options and name != "gfn2-ensembles":

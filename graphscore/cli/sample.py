@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from torch_geometric.data import Data
 
-from graphscore.data.dataset import is_molecule
-from graphscore.data.readers import ReadResult, read, read_smiles
-from graphscore.data.sources import check_source
+from graphscore.cli.checks import check_source
+from graphscore.data.readers import ReadResult, read
 from graphscore.data.writers import check_output, write, write_json
+from graphscore.domains import domain_of
 from graphscore.experiment.request import Request
 from graphscore.experiment.sampled import Sampled
 from graphscore.experiment.sampling import POS, Session
 from graphscore.generate.jobs import Progress
-from graphscore.registry import Trusted
+from graphscore.molecules.domain import MOLECULES
+from graphscore.registry import Trusted, resolve
 
 if TYPE_CHECKING:  # only molecules need RDKit
     from graphscore.molecules.fragments import Fragment
@@ -28,10 +29,10 @@ def read_inputs(smiles: Sequence[str], path: Path | None) -> ReadResult:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: As for :func:`~graphscore.data.sources.check_source`, or if nothing of it can be used.
+        ValueError: As for :func:`~graphscore.cli.checks.check_source`, or if nothing of it can be used.
     """
     check_source(smiles, path)
-    result = read_smiles(smiles) if path is None else read(path)
+    result = resolve(MOLECULES.parse)(smiles) if path is None else read(path)
     if not result.items:
         raise ValueError(str(result.failures[0]))
     return result
@@ -91,7 +92,7 @@ class FileJob:
         if self.trajectory is not None and self.trajectory.absolute() == out.absolute():
             raise ValueError(f"Samples and trajectory need different files, but both are {out}")
         for number, item in enumerate(inputs.items, start=1):
-            if not is_molecule(item) and (trajectory is not None or out.suffix.lower() != ".pt"):
+            if not MOLECULES.owns(item) and (trajectory is not None or out.suffix.lower() != ".pt"):
                 file = out if trajectory is None else trajectory
                 raise ValueError(f"{file} takes molecules, but input {number} has no `z` and `bond`; write a .pt file")
         if checkpoint is None:
@@ -205,11 +206,7 @@ def _entries(inputs: ReadResult, result: Sampled) -> list[dict[str, Any]]:
 
 def _count_wrong_stereo(samples: Sequence[Data]) -> int:
     """How many samples have another stereochemistry than their SMILES."""
-    if not samples or not is_molecule(samples[0]):
-        return 0
-    from graphscore.molecules.metrics.stereo import is_as_asked
-
-    return sum(not is_as_asked(sample) for sample in samples)
+    return sum(not resolve(domain_of(sample).accept)(sample) for sample in samples)
 
 
 def _label(item: Data, number: int) -> str:

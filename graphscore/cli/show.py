@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from graphscore.experiment.tables import number
-from graphscore.molecules.show.tables import show_conformers
+from graphscore.data.dataset import datasets
+from graphscore.registry import resolve
 from graphscore.testing.combinations import LEGEND, REFUSED, SIGNS, Trial
 
 if TYPE_CHECKING:  # commands that train nothing need not load the training engine
@@ -87,42 +86,21 @@ def show_sampled(console: Console, report: Mapping[str, Any]) -> None:
                 console.print(f"  {name}: {reason}", highlight=False, markup=False, soft_wrap=True)
 
 
-def show_clouds(console: Console, reports: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print a table of point-cloud reports."""
-    table = Table(
-        title="Chamfer distances", caption="to the nearest cloud of the other set, mean over groups, data units"
-    )
-    for heading in ("", "recall", "precision"):
-        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
-    for name, report in reports.items():
-        table.add_row(name, *(number(report[key], 3) for key in ("recall", "precision")))
-    console.print(table)
-
-
-def show_demo(console: Console, demo: Demo, out: Path) -> None:
+def show_demo(console: Console, demo: Demo) -> None:
     """Print what a demo measured and made, and what to do next."""
-    from graphscore.experiment.demo import METHODS
-
-    scores = {METHODS[name]: score for name, score in demo.metrics["scores"].items()}
-    (show_conformers if "page" in demo.files else show_clouds)(console, scores)
+    scores = {demo.report.names.get(name, name): score for name, score in demo.report.scores.items()}
+    resolve(demo.domain.tables)(console, scores)
     seconds = ", ".join(f"{what} {number:.0f} s" for what, number in demo.metrics["seconds"].items())
     console.print(f"Took: {seconds}. Made:")
     for what, path in demo.files.items():
         console.print(f"  {what:11} {path}", highlight=False, soft_wrap=True)
-    if "page" in demo.files:
-        console.print(f"Next: open {demo.files['page']} in a browser, and generate conformers of your own molecules:")
-        command = f'graphscore sample --checkpoint {out} "CCO" "c1ccccc1O" --num 5 --out conformers.sdf'
-        console.print("  " + command, highlight=False, soft_wrap=True)
-    else:
-        console.print(f"Next: look at {demo.files['picture']}, and train on data of your own: graphscore train --help")
+    for number, line in enumerate(demo.report.advice):
+        console.print(line if number else f"Next: {line}", highlight=False, soft_wrap=True)
 
 
 def show_datasets(console: Console) -> None:
     """Print the registry of data sets."""
-    from graphscore.data import DATASETS
-    from graphscore.registry import find
-
     table = Table("name", "what it is", title="Data sets")
-    for name in DATASETS:
-        table.add_row(name, (find(name, DATASETS, "data set").__doc__ or "").partition("\n")[0])
+    for name, reference in datasets().items():
+        table.add_row(name, (resolve(reference).__doc__ or "").partition("\n")[0])
     console.print(table)

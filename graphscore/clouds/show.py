@@ -1,20 +1,26 @@
-"""Point clouds in the plane."""
+"""Pictures and tables of point clouds in the plane."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from rich.console import Console
 from torch_geometric.data import Data
 
+from graphscore.clouds.metrics import evaluate_clouds
+from graphscore.data.writers import write
 from graphscore.experiment.pictures import INK, new_figure, save_figure
+from graphscore.experiment.reports import Report
+from graphscore.experiment.tables import number, show_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PER_LINE = 12
+NUM_PICTURES = 12
 _TILE, _GAP, _MARGIN, _HEADING = 0.9, 0.08, 0.95, 0.28  # inches
 _COLORS = ("#50555c", "#2f5fe3")  # reference, generated
 
@@ -66,6 +72,32 @@ def cloud_picture(
         place = (_MARGIN + k * step + _TILE / 2) / width, 1 - 0.5 * _HEADING / height
         figure.text(*place, label, ha="center", va="center", size=9, color=INK, parse_math=False)
     return save_figure(figure, path)
+
+
+def report(
+    groups: Sequence[Sequence[Data]], samples: Mapping[str, Sequence[Sequence[Data]]], out: Path, seed: int
+) -> Report:
+    """Measure Chamfer distances of sampled clouds to references, write the samples, and draw some.
+
+    Args:
+        groups: Reference clouds of each group.
+        samples: By method, the samples of each group.
+        out: Folder.
+        seed: Seed of what is drawn; nothing is.
+    """
+    scores = {name: evaluate_clouds(groups, drawn) for name, drawn in samples.items()}
+    write([item for drawn in samples["model"] for item in drawn], out / "clouds.pt")
+    pairs = [(drawn[0], group[0]) for group, drawn in zip(groups, samples["model"], strict=True) if drawn]
+    generated, reference = zip(*pairs[:NUM_PICTURES], strict=True)
+    picture = cloud_picture(generated, reference, out / "clouds.png")
+    advice = [f"look at {picture}, and train on data of your own: graphscore train --help"]
+    return Report(scores, {"clouds": out / "clouds.pt", "picture": picture}, advice)
+
+
+def show_clouds(console: Console, reports: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print a table of point-cloud reports."""
+    rows = {name: {key: number(row[key], 3) for key in ("recall", "precision")} for name, row in reports.items()}
+    show_rows(console, rows, "Chamfer distance to the nearest cloud of the other set, mean over groups, data units")
 
 
 def _points(data: Data) -> np.ndarray:

@@ -11,19 +11,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphscore.data.dataset import DATASETS, Dataset, load_dataset
+    from graphscore.data.dataset import Dataset, datasets, load_dataset
     from graphscore.data.files import FileDataset
-    from graphscore.data.networkx_io import from_networkx, to_networkx
-    from graphscore.data.readers import Failure, ReadResult, read, read_smiles
+    from graphscore.data.networkx import from_networkx, to_networkx
+    from graphscore.data.readers import Failure, ReadResult, read
     from graphscore.data.split import split_by_key
     from graphscore.data.transforms import CompleteGraph, HopGraph, LaplacianEncoding, RandomWalkEncoding
     from graphscore.data.writers import write
 
 _MODULES = {
-    "dataset": ("DATASETS", "Dataset", "load_dataset"),
+    "dataset": ("Dataset", "datasets", "load_dataset"),
     "files": ("FileDataset",),
-    "networkx_io": ("from_networkx", "to_networkx"),
-    "readers": ("Failure", "ReadResult", "read", "read_smiles"),
+    "networkx": ("from_networkx", "to_networkx"),
+    "readers": ("Failure", "ReadResult", "read"),
     "split": ("split_by_key",),
     "transforms": ("CompleteGraph", "HopGraph", "LaplacianEncoding", "RandomWalkEncoding"),
     "writers": ("write",),
@@ -31,7 +31,6 @@ _MODULES = {
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
-    "DATASETS",
     "CompleteGraph",
     "Dataset",
     "Failure",
@@ -40,10 +39,10 @@ __all__ = [
     "LaplacianEncoding",
     "RandomWalkEncoding",
     "ReadResult",
+    "datasets",
     "from_networkx",
     "load_dataset",
     "read",
-    "read_smiles",
     "split_by_key",
     "to_networkx",
     "write",

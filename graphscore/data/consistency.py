@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-EDGE_LEVEL = frozenset({"bond", "hops"})
-"""Names that always mean edge attributes here."""
-
-PAIR_LEVEL = frozenset({"cis_trans", "cis_trans_index", "chiral_index"})
-"""Names that never do, whatever their size."""
-
-NODE_ROWS = ("x", "pos", "z")
-"""Names that always mean node attributes; in a molecule, which has bonds, those of atoms too."""
-
-ATOM_ROWS = ("charge", "chirality")
-EDGE_ROWS = ("edge_attr", "edge_weight", *sorted(EDGE_LEVEL))
-NODE_INDICES = ("edge_index", "cis_trans_index", "chiral_index")
-"""Attributes ``[*, rows]`` whose entries are numbers of nodes."""
+from graphscore.domains import attributes
 
 
 def check_graph(value: Any) -> Data:
@@ -43,43 +32,43 @@ def check_graph(value: Any) -> Data:
         raise ValueError(f"Expected a dict of tensors or a PyG Data, but got {type(value).__name__}")
     if value.edge_index is None:
         value.edge_index = torch.empty(2, 0, dtype=torch.long)
-    atoms = ATOM_ROWS if "bond" in value else ()
-    for name in (*NODE_ROWS, *atoms, *EDGE_ROWS, *NODE_INDICES):
-        attribute = value.get(name)
-        if attribute is None:
-            continue
-        if not isinstance(attribute, Tensor):
-            raise ValueError(f"Expected {name} to be a tensor, but it is {type(attribute).__name__}")
-        if attribute.layout != torch.strided or attribute.dim() < 1:
-            got = "a single number" if attribute.layout == torch.strided else attribute.layout
-            raise ValueError(f"Expected {name} to be a plain tensor with rows, but it is {got}")
-    num_nodes = _num_nodes(value)
-    for name in NODE_INDICES:
-        if value.get(name) is not None:
-            value[name] = whole_indices(name, value[name], num_nodes)
-    for names, rows, what in (
-        (NODE_ROWS + atoms, num_nodes, "node"),
-        (EDGE_ROWS, value["edge_index"].shape[1], "edge"),
-    ):
-        for name in names:
-            if value.get(name) is not None and len(value[name]) != rows:
-                raise ValueError(
-                    f"Expected {name} to have {rows} rows, one for each {what}, but its shape is "
-                    f"{list(value[name].shape)}"
-                )
-    value.num_nodes = num_nodes
+    known = {
+        name: attribute
+        for name, attribute in attributes().items()
+        if value.get(name) is not None and (attribute.beside is None or attribute.beside in value)
+    }
+    for name in known:
+        _check_tensor(name, value[name])
+    value.num_nodes = _num_nodes(value, [name for name, attribute in known.items() if attribute.level == "node"])
+    for name in (name for name, attribute in known.items() if attribute.indices):
+        value[name] = whole_indices(name, value[name], value.num_nodes)
+    rows = {"node": value.num_nodes, "edge": value["edge_index"].shape[1]}
+    for name, attribute in known.items():
+        expected = None if attribute.indices else rows.get(attribute.level)
+        if expected is not None and len(value[name]) != expected:
+            raise ValueError(
+                f"Expected {name} to have {expected} rows, one for each {attribute.level}, but its shape is "
+                f"{list(value[name].shape)}"
+            )
     return value
 
 
-def _num_nodes(data: Data) -> int:
+def _check_tensor(name: str, value: Any) -> None:
+    if not isinstance(value, Tensor):
+        raise ValueError(f"Expected {name} to be a tensor, but it is {type(value).__name__}")
+    if value.layout != torch.strided or value.dim() < 1:
+        got = "a single number" if value.layout == torch.strided else value.layout
+        raise ValueError(f"Expected {name} to be a plain tensor with rows, but it is {got}")
+
+
+def _num_nodes(data: Data, node_level: Sequence[str]) -> int:
     given = data.get("num_nodes") if "num_nodes" in data else None
     if isinstance(given, Tensor) and given.numel() == 1:
         given = given.item()
     if given is None:
-        sizes = [len(data[name]) for name in NODE_ROWS if data.get(name) is not None]
-        if not sizes:
+        if not node_level:
             raise ValueError(f"Expected num_nodes, x, pos or z to tell the number of nodes; got {data.keys()}")
-        return sizes[0]
+        return len(data[node_level[0]])
     if not isinstance(given, int) or isinstance(given, bool) or given < 0:
         raise ValueError(f"Expected num_nodes to be a whole number of at least 0, but it is {given!r}")
     return given

@@ -12,20 +12,19 @@ from typing import Any, Literal, get_args
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.domains import Reference, gather
 from graphscore.registry import find
 
 Part = Literal["train", "val", "test"]
 Transform = Callable[[Data], Data]
 
-DATASETS = {
-    "small-molecules": "graphscore.molecules.datasets.small_molecules:SmallMolecules",
-    "gfn2-ensembles": "graphscore.molecules.datasets.ensembles:GFN2Ensembles",
-    "digits": "graphscore.clouds.digits:Digits",
-    "files": "graphscore.data.files:FileDataset",
-    "geom": "graphscore.molecules.datasets.geom:GEOM",
-    "qm9": "graphscore.molecules.datasets.qm9:QM9",
-    "rmd17": "graphscore.molecules.datasets.md17:MD17",
-}
+DATASETS: dict[str, Reference] = {"files": "graphscore.data.files:FileDataset"}
+"""Data sets of any graphs by name; domains have others."""
+
+
+def datasets() -> dict[str, Reference]:
+    """List all data sets by name, those of domains included."""
+    return DATASETS | gather("datasets")
 
 
 class Dataset(ABC):
@@ -67,7 +66,7 @@ def load_dataset(name: str, **options: Any) -> Dataset:
     """Load a data set of the registry.
 
     Args:
-        name: Key of ``DATASETS``.
+        name: Key of :func:`datasets`.
         **options: Passed to the class.
 
     Returns:
@@ -76,7 +75,7 @@ def load_dataset(name: str, **options: Any) -> Dataset:
     Raises:
         ValueError: If there is no such data set.
     """
-    return find(name, DATASETS, "data set")(**options)
+    return find(name, datasets(), "data set")(**options)
 
 
 def embedded_file(folder: str, name: str) -> Path:
@@ -98,11 +97,6 @@ def embedded_file(folder: str, name: str) -> Path:
     raise FileNotFoundError(
         f"{name} is in none of {[str(p) for p in places]}; make it by `graphscore data build {recipe}`"
     )
-
-
-def is_molecule(data: Data) -> bool:
-    """Whether a graph is laid out as :mod:`graphscore.molecules.graph` says, with or without coordinates."""
-    return all(key in data for key in ("z", "charge", "bond"))
 
 
 def with_coordinates(graph: Data, clouds: Iterable[Tensor], transform: Transform | None) -> list[Data]:

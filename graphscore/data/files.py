@@ -8,26 +8,30 @@ from pathlib import Path
 
 from torch_geometric.data import Data
 
-from graphscore.data.dataset import Dataset, Part, Transform, is_molecule, with_coordinates
+from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
 from graphscore.data.readers import Failure, read
 from graphscore.data.sources import find_files
-from graphscore.data.split import PARTS, SPLITS, part_of, split_key
+from graphscore.data.split import PARTS, part_of
+from graphscore.domains import domain_of, gather
+from graphscore.registry import resolve
 
 
 class FileDataset(Dataset):
-    """Graphs with coordinates from files of one's own: sdf, mol, xyz, graphml or pt.
+    """Graphs with coordinates from files of one's own, of any format that :func:`~graphscore.data.readers.read` knows.
 
-    Molecules are split by their SMILES without stereo marks, or by their scaffold, other graphs by their position in
-    the file (and its name, if there are several). A molecule's group is all its conformers (same SMILES with stereo
-    marks) in all files, any other graph is a group of its own.
+    Their domain says how graphs are split: molecules by their SMILES without stereo marks, or by their scaffold. Graphs
+    of domains that do not say are split by their position in the file (and its name, if there are several). It also
+    says which graphs are a group: all conformers of a molecule (same SMILES with stereo marks) in all files; any other
+    graph is a group of its own.
 
     Args:
-        path: File; folder, of which all sdf, mol and xyz files are read, in subfolders too; or a pattern such as
-            ``"runs/*.sdf"``, where ``**`` stands for any subfolders.
+        path: File; folder, of which the files with coordinates are read, of molecules sdf, mol and xyz, in subfolders
+            too; or a pattern such as ``"runs/*.sdf"``, where ``**`` stands for any subfolders.
         seed: Seed of the split.
         fractions: Expected shares of train, val and test.
         transform: Applied once to each graph, before it gets coordinates.
-        split: ``"molecule"`` or ``"scaffold"``; see :func:`~graphscore.data.split.split_key`.
+        split: What graphs are split by, one of the ``splits`` of their domain, such as ``"scaffold"``; by default the
+            first.
 
     Attributes:
         name: The name of the file or folder, or the pattern's last part.
@@ -45,10 +49,10 @@ class FileDataset(Dataset):
         seed: int = 0,
         fractions: Sequence[float] = (0.8, 0.1, 0.1),
         transform: Transform | None = None,
-        split: str = "molecule",
+        split: str | None = None,
     ) -> None:
-        if split not in SPLITS:
-            raise ValueError(f"Expected split to be one of {SPLITS}, but got {split!r}")
+        if split is not None and split not in (known := gather("splits")):
+            raise ValueError(f"Expected split to be one of {sorted(known)}, but got {split!r}")
         self.name = Path(path).name
         self.failures: list[Failure] = []
         self._groups: dict[str, dict[str, list[Data]]] = {part: {} for part in PARTS}
@@ -92,20 +96,17 @@ class FileDataset(Dataset):
         return self._groups[part].values()
 
 
-def _keys(data: Data, split: str) -> tuple[str, str]:
-    """Key of the split and key of the group; empty for what is not a molecule."""
+def _keys(data: Data, split: str | None) -> tuple[str, str]:
+    """Key of the split and key of the group; empty where the domain does not say."""
     if data.pos is None:
         raise ValueError("it has no coordinates (pos), which training needs")
     if data.pos.dim() != 2 or not data.pos.is_floating_point() or not bool(data.pos.isfinite().all()):
         raise ValueError(f"pos must be finite real numbers [N, D], but is {data.pos.dtype} {list(data.pos.shape)}")
-    if not is_molecule(data):
-        if split != "molecule":
-            raise ValueError(f"it is no molecule, which a split by {split!r} needs")
-        return "", ""
-    from graphscore.molecules.graph import canonical_smiles, mol_from_data
-
-    mol = mol_from_data(data)
-    return split_key(mol, split), canonical_smiles(mol)
+    domain = domain_of(data)
+    if split is not None and split not in domain.splits:
+        raise ValueError(f"it is one of the {domain.name}, which have no split by {split!r}")
+    by = next(iter(domain.splits), None) if split is None else split
+    return "" if by is None else resolve(domain.splits[by])(data), resolve(domain.group)(data)
 
 
 def _items(data: Data, transform: Transform | None) -> list[Data]:

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rdkit.Chem import Mol
 
 PARTS = ("train", "val", "test")
-SPLITS = ("molecule", "scaffold")
-"""What :func:`split_key` splits molecules by."""
 
 
 def part_of(key: str, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> int:
@@ -63,29 +57,3 @@ def split_by_key(
     for i, key in enumerate(keys):
         parts[part_of(key, fractions, seed)].append(i)
     return parts
-
-
-def split_key(mol: Mol, by: str) -> str:
-    """Compute the key by which a molecule is split.
-
-    Args:
-        mol: Molecule.
-        by: ``"molecule"`` for its SMILES without stereo marks; ``"scaffold"`` for its Murcko scaffold, the rings and
-            what links them, also without stereo marks, so that test molecules have rings that were not trained on.
-            A molecule without rings has no scaffold: it is split by its own SMILES.
-
-    Returns:
-        The key.
-
-    Raises:
-        ValueError: If there is no such way.
-
-    References:
-        G. W. Bemis, M. A. Murcko (1996), The properties of known drugs. 1. Molecular frameworks.
-    """
-    from graphscore.molecules.graph import flat_smiles, scaffold_smiles
-
-    if by not in SPLITS:
-        raise ValueError(f"Expected a split by one of {SPLITS}, but got {by!r}")
-    flat = flat_smiles(mol)
-    return (scaffold_smiles(flat) if by == "scaffold" else "") or flat

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from graphscore.data.consistency import EDGE_LEVEL, PAIR_LEVEL, whole_indices
+from graphscore.data.consistency import whole_indices
+from graphscore.domains import Reference, attributes, gather
 from graphscore.nn.edges.neighbors import complete_edges
 from graphscore.nn.edges.sets import gather_or_fill, hop_edges, match_edges
 from graphscore.nn.layers.encodings import laplacian_encoding, random_walk_encoding
@@ -43,8 +44,10 @@ class _HopTransform(BaseTransform):
 
     def _edge_types(self, data: Data, num_edges: int) -> Tensor | None:
         # PyG cannot tell an edge attribute by its size where there are as many nodes as edges.
-        edge_level = [key for key in data.to_dict() if key in EDGE_LEVEL or data.is_edge_attr(key)]
-        edge_level = [key for key in edge_level if key not in PAIR_LEVEL]
+        known = attributes()
+        edge_level = [
+            key for key in data.to_dict() if (known[key].level == "edge" if key in known else data.is_edge_attr(key))
+        ]
         others = [key for key in edge_level if key not in (self.edge_type, "edge_index")]
         name = type(self).__name__
         if others:
@@ -182,10 +185,15 @@ def _encode(name: str, encode: Callable[[Tensor, Tensor, int, int], Tensor], dat
     return encode(edge_index, edge_index.new_zeros(int(data.num_nodes or 0)), 1, width)
 
 
-TRANSFORMS: dict[str, str | type[BaseTransform]] = {
+TRANSFORMS: dict[str, Reference] = {
     "complete-graph": CompleteGraph,
     "hop-graph": HopGraph,
     "laplacian-encoding": LaplacianEncoding,
     "random-walk-encoding": RandomWalkEncoding,
-    "molecule-graph": "graphscore.molecules.features:MoleculeGraph",
 }
+"""Transforms of any graphs by name; domains have others."""
+
+
+def transforms() -> dict[str, Reference]:
+    """List all transforms by name, those of domains included."""
+    return TRANSFORMS | gather("transforms")

@@ -8,10 +8,16 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphscore.domains import gather
+from graphscore.registry import resolve
 from graphscore.runtime.atomic import replacing
 
 if TYPE_CHECKING:  # a wrong path is answered before PyTorch is loaded
     from torch_geometric.data import Data
+
+PT = ".pt"
+"""The extension that takes any graphs; those of domains take their own."""
+PT_RECORD, PT_SAVE = "graphscore.data.pt:record", "graphscore.data.pt:save"
 
 Skip = Callable[[int, str], None]
 
@@ -19,9 +25,9 @@ Skip = Callable[[int, str], None]
 def write(items: Sequence[Data], path: str | Path, skip: Skip | None = None) -> None:
     """Write graphs into a file, by its extension; an existing file is replaced, and no half file ever seen.
 
-    ``.sdf``: molecules with coordinates, bonds and charges as given, all hydrogens. ``.xyz``: atoms with
-    coordinates, one frame each. ``.pt``: any graphs, as a list of plain dicts of tensors, numbers and
-    strings, which loads with ``weights_only=True``.
+    ``.pt``: any graphs, as a list of plain dicts of tensors, numbers and strings, which loads with
+    ``weights_only=True``. Formats of domains: ``.sdf``: molecules with coordinates, bonds and charges as given, all
+    hydrogens. ``.xyz``: atoms with coordinates, one frame each.
 
     Args:
         items: Graphs.
@@ -34,7 +40,8 @@ def write(items: Sequence[Data], path: str | Path, skip: Skip | None = None) -> 
             nothing is written then.
     """
     path = check_output(path)
-    make, save = WRITERS[path.suffix.lower()]
+    text = gather("writers").get(path.suffix.lower())
+    make, save = (resolve(PT_RECORD), resolve(PT_SAVE)) if text is None else (resolve(text), _save_text)
     records, reasons = [], {}
     for number, item in enumerate(items):
         try:
@@ -58,19 +65,19 @@ def write_json(content: Any, path: Path) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def check_output(path: str | Path, extensions: Collection[str] | None = None) -> Path:
+def check_output(path: str | Path, allowed: Collection[str] | None = None) -> Path:
     """Check the name and the folder of an output file, before the work that would fill it.
 
     Args:
         path: File; its folder need not exist yet.
-        extensions: Those it may have; by default those of :func:`write`.
+        allowed: Extensions that it may have; by default those of :func:`write`.
 
     Raises:
         ValueError: If the extension is another one, the path is a folder, or nothing can be written there.
     """
-    path, extensions = Path(path), WRITERS if extensions is None else extensions
-    if path.suffix.lower() not in extensions:
-        raise ValueError(f"Cannot write {path}: expected one of the extensions {' '.join(sorted(extensions))}")
+    path, known = Path(path), sorted(extensions() if allowed is None else allowed)
+    if path.suffix.lower() not in known:
+        raise ValueError(f"Cannot write {path}: expected one of the extensions {' '.join(known)}")
     if path.is_dir():
         raise ValueError(f"Expected a file to write, but {path} is a folder")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
@@ -81,50 +88,11 @@ def check_output(path: str | Path, extensions: Collection[str] | None = None) ->
     return path
 
 
-def _sdf(item: Data) -> str:
-    from graphscore.molecules.files import sdf_record
-
-    return sdf_record(item)
-
-
-def _xyz(item: Data) -> str:
-    from graphscore.molecules.files import xyz_record
-
-    return xyz_record(item)
-
-
-def _pt(item: Data) -> dict[str, Any]:
-    return {key: _plain(key, value) for key, value in item.to_dict().items()}
-
-
 def _save_text(records: list[str], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(records)
 
 
-def _save_pt(records: list[dict[str, Any]], path: Path) -> None:
-    import torch
-
-    torch.save(records, path)
-
-
-def _plain(key: str, value: Any) -> Any:
-    from torch import Tensor
-
-    if isinstance(value, Tensor):
-        return value.detach().cpu().clone()  # a view would take its whole storage along
-    if isinstance(value, dict):
-        return {name: _plain(f"{key}.{name}", part) for name, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_plain(key, part) for part in value)
-    if value is None or isinstance(value, (str, bool, int, float)):
-        return value
-    raise ValueError(f"Attribute {key!r} is a {type(value).__name__}; a .pt file holds tensors, numbers and strings")
-
-
-WRITERS: dict[str, tuple[Callable[[Data], Any], Callable[[list[Any], Path], None]]] = {
-    ".sdf": (_sdf, _save_text),
-    ".xyz": (_xyz, _save_text),
-    ".pt": (_pt, _save_pt),
-}
-"""Writers by extension: a function that makes the record of a graph, and one that saves records."""
+def extensions() -> list[str]:
+    """List the extensions that :func:`write` knows."""
+    return sorted([PT, *gather("writers")])

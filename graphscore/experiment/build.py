@@ -11,8 +11,8 @@ from torch import nn
 from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import Compose
 
-from graphscore.data import DATASETS, Dataset
-from graphscore.data.transforms import TRANSFORMS
+from graphscore.data.dataset import Dataset, datasets
+from graphscore.data.transforms import transforms
 from graphscore.denoiser import Denoiser, ScoreModel
 from graphscore.denoiser.self_conditioning import SelfConditioning, choose_self_conditioned
 from graphscore.experiment.components import Component, bind, check_options, create
@@ -36,12 +36,12 @@ from graphscore.train.task import Augment, ScoreMatchingTask
 def build_dataset(config: Config, *, transformed: bool = True) -> Dataset:
     """Load the data set of a configuration, its graphs transformed for the network or as they are."""
     transform = build_transform(config) if transformed else None
-    return create(config.data.dataset, DATASETS, "data set", config.trust, transform=transform)
+    return create(config.data.dataset, datasets(), "data set", config.trust, transform=transform)
 
 
 def build_transform(config: ModelConfig) -> Compose:
     """Chain the transforms of a configuration."""
-    return Compose([create(component, TRANSFORMS, "transform", config.trust) for component in config.transforms])
+    return Compose([create(component, transforms(), "transform", config.trust) for component in config.transforms])
 
 
 def measure_scales(config: AnyConfig, items: list[Data]) -> AnyConfig:

@@ -5,33 +5,26 @@ from __future__ import annotations
 import platform
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch_geometric.data import Data
 
-from graphscore.clouds.metrics import evaluate_clouds
-from graphscore.clouds.show import cloud_picture
-from graphscore.data.dataset import is_molecule
-from graphscore.data.writers import write, write_json
+from graphscore.data.writers import write_json
+from graphscore.domains import Domain, domain_of
 from graphscore.experiment.build import build_dataset, build_model, build_sampler, build_transform
 from graphscore.experiment.curves import loss_curve
 from graphscore.experiment.pretrained import load_model
+from graphscore.experiment.reports import Report
 from graphscore.experiment.run import CONFIG_FILE, LOG_FILE, MODEL_FILE, train
 from graphscore.experiment.schema import Config
 from graphscore.generate.jobs import generate
+from graphscore.registry import resolve
 from graphscore.runtime.settings import choose_device
 from graphscore.train.engine import RESUME_FILE
 
-if TYPE_CHECKING:
-    from graphscore.molecules.show.conformers import PageRow
-
 Say = Callable[[str], None]
-METHODS = {"model": "trained model", "untrained": "untrained network", "etkdg": "RDKit ETKDGv3"}
-NUM_PICTURES = 12
-NUM_SHOWN = 3
 
 
 class Demo(NamedTuple):
@@ -40,10 +33,14 @@ class Demo(NamedTuple):
     Attributes:
         metrics: Content of ``metrics.json``.
         files: What was written, by what it is.
+        report: What the domain made of the samples.
+        domain: The domain of the graphs.
     """
 
     metrics: dict[str, Any]
     files: dict[str, Path]
+    report: Report
+    domain: Domain
 
 
 def run_demo(
@@ -94,11 +91,11 @@ def run_demo(
     if not any(samples["model"]):
         raise FloatingPointError("No sample of the trained model is finite: train longer, or at a lower learning rate")
     sampled = time.monotonic()
-    make_report = _report_molecules if is_molecule(groups[0][0]) else _report_clouds
-    scores, files = make_report(groups, samples, out, seed)
-    files |= {"loss curve": loss_curve(out / LOG_FILE, out / "loss.png"), "model": model_path}
+    domain = domain_of(groups[0][0])
+    report: Report = resolve(domain.report)(groups, samples, out, seed)
+    files = {"loss curve": loss_curve(out / LOG_FILE, out / "loss.png"), "model": model_path}
     metrics = {
-        "scores": scores,
+        "scores": report.scores,
         "graphs": {part: len(dataset.split(part)) for part in ("train", "val", "test")},
         "groups": len(groups),
         "seconds": {"train": trained - started, "sample": sampled - trained, "measure": time.monotonic() - sampled},
@@ -108,70 +105,4 @@ def run_demo(
         "training": {key: value for key, value in info.items() if key != "known"},
     }
     write_json(metrics, out / "metrics.json")
-    return Demo(metrics, files | {"metrics": out / "metrics.json"})
-
-
-def _report_molecules(
-    groups: Sequence[list[Data]], samples: dict[str, list[list[Data]]], out: Path, seed: int
-) -> tuple[dict[str, Any], dict[str, Path]]:
-    from graphscore.molecules.metrics.conformers import evaluate_conformers
-    from graphscore.molecules.metrics.geometry import bond_length_deviation
-    from graphscore.molecules.show.conformers import conformer_page, conformer_picture
-
-    etkdg = [_etkdg(group[0], 2 * len(group), seed) for group in groups]
-    scores = {}
-    for name, drawn in {**samples, "etkdg": etkdg}.items():
-        # A sample that is missing is a failed attempt, and counts.
-        attempts = [[*some, *[None] * (2 * len(group) - len(some))] for some, group in zip(drawn, groups, strict=True)]
-        scores[name] = evaluate_conformers(zip(groups, attempts, strict=True))
-        deviations = [bond_length_deviation(*pair) for pair in zip(attempts, groups, strict=True)]
-        known = [deviation for deviation in deviations if deviation is not None]
-        scores[name]["bond_length_deviation"] = sum(known) / len(known) if known else None
-    write([item for drawn in samples["model"] for item in drawn], out / "conformers.sdf")
-    rows = [_page_row(*pair) for pair in zip(groups[:NUM_PICTURES], samples["model"], strict=False)]
-    summary = {
-        METHODS[name]: f"AMR-R {score['amr_r']['mean']:.3f} Å, AMR-P {score['amr_p']['mean']:.3f} Å"
-        for name, score in scores.items()
-        if score["amr_r"]["mean"] is not None
-    }
-    few = [row._replace(generated=row.generated[:NUM_SHOWN]) for row in rows]
-    return scores, {
-        "structures": out / "conformers.sdf",
-        "page": conformer_page(few, out / "index.html", "Generated conformers", summary),
-        "picture": conformer_picture(rows[:6], out / "conformers.png"),
-    }
-
-
-def _page_row(references: Sequence[Data], drawn: Sequence[Data]) -> PageRow:
-    """Show a molecule by the pair of reference and sample that are closest; its other samples follow."""
-    from graphscore.molecules.metrics.conformers import rmsd_matrix
-    from graphscore.molecules.show.conformers import PageRow
-
-    distances = rmsd_matrix(references, drawn)
-    closest = int(distances.min(axis=1).argmin()) if drawn else 0
-    by_distance = [drawn[number] for number in distances[closest].argsort()]
-    note = f"closest of {len(references)} references and {len(drawn)} samples"
-    return PageRow(references[0].smiles, references[0].smiles, references[closest], by_distance, note)
-
-
-def _report_clouds(
-    groups: Sequence[list[Data]], samples: dict[str, list[list[Data]]], out: Path, seed: int
-) -> tuple[dict[str, Any], dict[str, Path]]:
-    scores = {name: evaluate_clouds(groups, drawn) for name, drawn in samples.items()}
-    write([item for drawn in samples["model"] for item in drawn], out / "clouds.pt")
-    pairs = [(drawn[0], group[0]) for group, drawn in zip(groups, samples["model"], strict=True) if drawn]
-    generated, reference = zip(*pairs[:NUM_PICTURES], strict=True)
-    return scores, {
-        "clouds": out / "clouds.pt",
-        "picture": cloud_picture(generated, reference, out / "clouds.png"),
-    }
-
-
-def _etkdg(template: Data, num: int, seed: int) -> list[Data]:
-    """RDKit's own conformers of a molecule, not refined by a force field; fewer where it could not make them."""
-    from graphscore.molecules.baselines import etkdg
-
-    try:
-        return etkdg(template.smiles, num, seed)
-    except ValueError:
-        return []
+    return Demo(metrics, {**report.files, **files, "metrics": out / "metrics.json"}, report, domain)

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from graphscore import __version__, ops
-from graphscore.data.dataset import is_molecule
 from graphscore.denoiser import ScoreModel
+from graphscore.domains import domain_of
 from graphscore.experiment.build import build_sampler, build_transform, with_null_values
 from graphscore.experiment.pretrained import asked_by, load_model
 from graphscore.experiment.request import Request
@@ -23,7 +23,7 @@ from graphscore.experiment.sampled import Sampled
 from graphscore.generate.inputs import inputs_of, without_measurements
 from graphscore.generate.jobs import CPU_EDGES, TEMPLATE, Assemble, Progress, Trace, generate, with_values
 from graphscore.guidance import EnergyGuidance, Inpainting, Repulsion
-from graphscore.registry import Trusted
+from graphscore.registry import Trusted, resolve
 from graphscore.runtime.checkpoint import find_checkpoint
 from graphscore.runtime.settings import choose_device, describe_device
 from graphscore.runtime.sharing import share
@@ -113,7 +113,7 @@ class Session:
             ValueError: If one is no molecule, but has to be.
         """
         for number, item in enumerate(items, start=1):
-            if self.request.needs_molecules and not is_molecule(item):
+            if self.request.needs_molecules and domain_of(item).name != "molecules":
                 raise ValueError(f"Only molecules can be refined, ranked or held, but input {number} is none")
 
     def __call__(
@@ -154,7 +154,7 @@ class Session:
 
     def _cost(self, item: Data) -> int:
         """About how many edges the network sees."""
-        nodes = int((item["z"] != 1).sum()) if self.assembler and is_molecule(item) else item.num_nodes or 0
+        nodes = int((item["z"] != 1).sum()) if self.assembler and "z" in item else item.num_nodes or 0
         return nodes**2
 
     def _share(self, pieces: Sequence[tuple[Data, int]], progress: Progress | None = None) -> Sampled:
@@ -175,7 +175,7 @@ class Session:
         try:
             result = generate(
                 self.sampler, items, num=nums, seed=request.seed,
-                transform=self._seen, known=self.known, assemble=finish, accept=_accepted,
+                transform=self._seen, known=self.known, assemble=finish, accept=_accepted, label=_label,
                 max_drift=self.config.sampling.max_drift, retries=request.retries, together=request.diverse,
                 progress=rounds.sampled, trace=trace,
             )  # fmt: skip
@@ -231,11 +231,11 @@ class Session:
 
 
 def _accepted(sample: Data) -> bool:
-    if not is_molecule(sample):
-        return True
-    from graphscore.molecules.metrics.stereo import is_as_asked
+    return resolve(domain_of(sample).accept)(sample)
 
-    return is_as_asked(sample)
+
+def _label(template: Data, graph: Data, name: str, row: int) -> str:
+    return resolve(domain_of(template).label)(template, graph, name, row)
 
 
 class _Repulsion:

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphscore.data.dataset import is_molecule
 from graphscore.nn import ScoreNetwork
 from graphscore.nn.edges.search import Neighbors
+
+Label = Callable[[Data, Data, str, int], str]
+"""Function ``(template, graph, name, row)`` that says which node or edge a row of an attribute is."""
 
 
 def categories(items: Sequence[Data], names: Sequence[str]) -> dict[str, list[int]]:
@@ -30,13 +32,14 @@ def input_graphs(
     transform: Callable[[Data], Data] | None,
     fields: Sequence[str],
     known: Mapping[str, Sequence[int]],
+    label: Label,
 ) -> tuple[dict[int, Data], list[str | None]]:
     """Make the graphs that the network sees, by number of the template, and the reason for each that is missing."""
     graphs: dict[int, Data] = {}
     failures: list[str | None] = [None] * len(templates)
     for number, template in enumerate(templates):
         try:
-            graphs[number] = _input_graph(template, transform, fields, known)
+            graphs[number] = _input_graph(template, transform, fields, known, label)
         except ValueError as error:
             failures[number] = str(error)
     return graphs, failures
@@ -118,7 +121,11 @@ def count_edges(model: nn.Module, graph: Data) -> int:
 
 
 def _input_graph(
-    template: Data, transform: Callable[[Data], Data] | None, fields: Sequence[str], known: Mapping[str, Sequence[int]]
+    template: Data,
+    transform: Callable[[Data], Data] | None,
+    fields: Sequence[str],
+    known: Mapping[str, Sequence[int]],
+    label: Label,
 ) -> Data:
     """Make the graph that the network sees; raises ValueError with the reason if it cannot be sampled."""
     if not template.num_nodes:
@@ -137,17 +144,6 @@ def _input_graph(
         strange = ~torch.isin(graph[name], torch.tensor(list(values), device=graph[name].device))
         if bool(strange.any()):
             row = int(strange.nonzero()[0])
-            where, value = _where(template, graph, name, row), int(graph[name][row])
+            where, value = label(template, graph, name, row), int(graph[name][row])
             raise ValueError(f"{name} of {where} is {value}, but the model was trained on {list(values)} only")
     return graph
-
-
-def _where(template: Data, graph: Data, name: str, row: int) -> str:
-    """Say which atoms of the molecule, or else which row, it is."""
-    if not is_molecule(template):
-        return f"row {row}"
-    from graphscore.molecules.files import atom_label
-
-    kept = graph.get("kept")
-    nodes = graph["edge_index"][:, row].tolist() if graph.is_edge_attr(name) else [row]
-    return " and ".join(atom_label(template, node if kept is None else int(kept[node])) for node in nodes)

@@ -13,8 +13,9 @@ from torch_geometric.data.data import BaseData
 
 from graphscore import ops
 from graphscore.denoiser import ScoreModel
+from graphscore.domains import row_label
 from graphscore.generate.drift import LastEstimates
-from graphscore.generate.inputs import count_edges, graph_key, input_graphs, inputs_of, without_measurements
+from graphscore.generate.inputs import Label, count_edges, graph_key, input_graphs, inputs_of, without_measurements
 from graphscore.guidance import Guidance, Inpainting
 from graphscore.rng import SAMPLING, GraphGenerator, mix_seed
 from graphscore.samplers import Sampler
@@ -58,6 +59,7 @@ def generate(
     known: Mapping[str, Sequence[int]] | None = None,
     assemble: Assemble | None = None,
     accept: Accept | None = None,
+    label: Label = row_label,
     max_drift: float | None = None,
     retries: int = 0,
     together: bool = False,
@@ -84,6 +86,8 @@ def generate(
             the same for all its samples, the graph that the network saw and the fields sampled for it; returns the
             sample. By default a copy of the template with these fields.
         accept: Called as ``accept(sample)``; a sample that it refuses is drawn again from other noise.
+        label: Called as ``label(template, graph, name, row)`` to name, in a failure, the row of an attribute that the
+            model was not trained on.
         max_drift: Samples that drift more are drawn again, too. Samples that are not finite always are.
         retries: How often at most; then the best of the tries stays, an accepted one if there is one, with the least
             drift, but none that is not finite. Not for samples that are ``together``, which depend on each other.
@@ -108,7 +112,7 @@ def generate(
     check_request(nums, seed)
     if len(nums) != len(templates):
         raise ValueError(f"num must be one number for all or each of {len(templates)} templates, but is {num}")
-    graphs, failures = input_graphs(templates, transform, list(sampler.model.process.fields), known or {})
+    graphs, failures = input_graphs(templates, transform, list(sampler.model.process.fields), known or {}, label)
     inputs = inputs_of(sampler.model)
     origins = {number: without_measurements(templates[number], inputs) for number in graphs}
     keys = {number: graph_key(origin) for number, origin in origins.items()}

@@ -12,12 +12,11 @@ import torch
 from torch_geometric.data import Data
 
 from graphscore import __version__
-from graphscore.data.dataset import is_molecule
 from graphscore.data.readers import Failure, read
 from graphscore.data.writers import write_json
 from graphscore.molecules import xtb
 from graphscore.molecules.baselines import BASELINES, Baseline
-from graphscore.molecules.graph import flat_smiles, mol_from_data, rdBase
+from graphscore.molecules.graph import flat_smiles, is_molecule, mol_from_data, rdBase
 from graphscore.molecules.metrics.comparison import Attempt, Comparison, prepare
 from graphscore.molecules.metrics.conformers import evaluate_molecule, summarize
 from graphscore.molecules.metrics.energies import METHODS, Energies, compare_energies, summarize_energies

@@ -111,6 +111,20 @@ def xyz_frames(lines: Iterable[str], source: str) -> Iterator[XYZFrame]:
         yield XYZFrame(number, rest[0], rest[1:])
 
 
+def row_label(template: Data, graph: Data, name: str, row: int) -> str:
+    """Name the atom, or the two of a bond, that a row of an attribute belongs to.
+
+    Args:
+        template: The molecule.
+        graph: What a network sees of it: all atoms, or those listed in ``kept``.
+        name: The attribute of ``graph``.
+        row: The row.
+    """
+    kept = graph.get("kept")
+    nodes = graph["edge_index"][:, row].tolist() if graph.is_edge_attr(name) else [row]
+    return " and ".join(atom_label(template, node if kept is None else int(kept[node])) for node in nodes)
+
+
 def mol_from_molblock(block: str) -> Chem.Mol:
     """Read one record of an SDF or MOL file; stereo marks of a flat depiction are read too.
 

@@ -26,10 +26,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.molecules.domain import MOLECULES
 from graphscore.molecules.smiles import Chem, mol_from_smiles, rdBase, rdkit_errors, rdkit_reason
 
 _KINDS = (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE, Chem.BondType.AROMATIC)
 BONDS = {kind: number for number, kind in enumerate(_KINDS, start=1)}
+
+
+def is_molecule(data: Data) -> bool:
+    """Tell whether a graph is laid out as this module says, with or without coordinates."""
+    return MOLECULES.owns(data)
 
 
 def data_from_smiles(smiles: str, name: str = "") -> Data:

@@ -177,11 +177,11 @@ def test_samples_by_another_sampler(run, checkpoint, tmp_path):
 
 
 def test_data_list_names_every_data_set(run):
-    from graphscore.data import DATASETS
+    from graphscore.data import datasets
 
     result = run("data", "list")
     assert result.code == 0
-    assert all(name in result.out for name in DATASETS)
+    assert all(name in result.out for name in datasets())
 
 
 def test_wrong_stereochemistry_is_counted_and_said(run, checkpoint, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from graphscore.data import DATASETS, CompleteGraph, Dataset, load_dataset, write
+from graphscore.data import CompleteGraph, Dataset, datasets, load_dataset, write
 from graphscore.data.dataset import with_coordinates
 
 
@@ -59,7 +59,7 @@ OPTIONS = {"files": files, "geom": geom, "qm9": qm9, "rmd17": rmd17, "gfn2-ensem
 """What the data sets need that come from files of the user, and a part of the largest that is embedded."""
 
 
-@pytest.mark.parametrize("name", sorted(DATASETS))
+@pytest.mark.parametrize("name", sorted(datasets()))
 def test_every_data_set_keeps_the_interface(name: str, tmp_path: Path):
     pytest.importorskip("rdkit")
     pytest.importorskip("sklearn")

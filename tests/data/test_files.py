@@ -185,8 +185,8 @@ def test_split_by_scaffold(tmp_path: Path):
     parts = parts_by_scaffold(FileDataset(tmp_path, split="scaffold", fractions=(0.4, 0.3, 0.3)))
     assert len(parts) == 10 and all(len(part) == 1 for part in parts) and len(set.union(*parts)) == 3
     assert any(len(part) > 1 for part in parts_by_scaffold(FileDataset(tmp_path, fractions=(0.4, 0.3, 0.3))))
-    with pytest.raises(ValueError, match=r"split to be one of \('molecule', 'scaffold'\), but got 'random'"):
+    with pytest.raises(ValueError, match=r"split to be one of \['molecule', 'scaffold'\], but got 'random'"):
         FileDataset(tmp_path, split="random")
     write([Data(pos=torch.ones(3, 2))], tmp_path / "c.pt")
-    with pytest.raises(ValueError, match="it is no molecule, which a split by 'scaffold' needs"):
+    with pytest.raises(ValueError, match="it is one of the clouds, which have no split by 'scaffold'"):
         FileDataset(tmp_path / "c.pt", split="scaffold")

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from graphscore.data import read, read_smiles
+from graphscore.data import read
+from graphscore.molecules.readers import read_smiles
 
 pytest.importorskip("rdkit")
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphscore.data.split import part_of, split_by_key, split_key
+from graphscore.data.split import part_of, split_by_key
+from graphscore.molecules.split import split_key
 
 KEYS = [f"key {i}" for i in range(2000)]
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from graphscore.clouds.show import report as report_clouds
 from graphscore.data import load_dataset
 from graphscore.experiment import demo
 from graphscore.experiment.schema import load_config
 from graphscore.generate.jobs import Generated
+from graphscore.molecules.show.report import report as report_molecules
 
 
 def test_missing_samples_of_molecules_count_as_failures(tmp_path):
     groups = load_dataset("small-molecules").groups("test")[:2]
     samples = {"model": [[], groups[1][:1]], "untrained": [[], []]}
-    scores, files = demo._report_molecules(groups, samples, tmp_path, seed=0)
+    scores, files, *_ = report_molecules(groups, samples, tmp_path, seed=0)
     assert scores["model"]["num_failed_conformers"] == 2 * sum(map(len, groups)) - 1
     assert scores["model"]["num_failed_molecules"] == 1
     assert scores["untrained"]["amr_r"]["mean"] is None
@@ -23,7 +25,7 @@ def test_missing_samples_of_molecules_count_as_failures(tmp_path):
 
 def test_missing_clouds_are_left_out_of_the_picture(tmp_path):
     groups = load_dataset("digits").groups("test")[:2]
-    scores, files = demo._report_clouds(groups, {"model": [[], groups[1]]}, tmp_path, seed=0)
+    scores, files, *_ = report_clouds(groups, {"model": [[], groups[1]]}, tmp_path, seed=0)
     assert scores["model"]["recall"] == pytest.approx(0, abs=1e-6)
     assert all(path.is_file() for path in files.values())
 

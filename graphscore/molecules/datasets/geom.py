@@ -15,10 +15,11 @@ from torch_geometric.data import Data
 from graphscore.data.archives import Open, members
 from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
 from graphscore.data.readers import Failure
-from graphscore.data.split import PARTS, part_of, split_key
+from graphscore.data.split import PARTS, part_of
 from graphscore.molecules.datasets.unpickling import UnsafePickleError, load_arrays, load_pickle
 from graphscore.molecules.graph import Chem, data_from_mol, flat_smiles
 from graphscore.molecules.smiles import mol_from_smiles, rdkit_reason
+from graphscore.molecules.split import split_key
 
 Subset = Literal["qm9", "drugs"]
 Conformer = tuple[Data, float, float]  # with relative energy and weight
@@ -37,8 +38,8 @@ class GEOM(Dataset):
     Args:
         path: ``rdkit_folder.tar.gz``, the folder unpacked from it, or a folder ``qm9`` or ``drugs`` of pickles.
         subset: ``"qm9"`` or ``"drugs"``.
-        split: ``"molecule"`` or ``"scaffold"``, shares 80/10/10 (see :func:`~graphscore.data.split.split_key`); or a
-            ``.npy`` file of three arrays, the places of train, val and test among all names in order, as published
+        split: ``"molecule"`` or ``"scaffold"``, shares 80/10/10 (see :func:`~graphscore.molecules.split.split_key`);
+            or a ``.npy`` file of three arrays, the places of train, val and test among all names in order, as published
             for GeoMol and used for Torsional Diffusion.
         test_list: A ``.csv`` file with a column ``smiles`` of GEOM's names: the test part is these molecules alone.
             Molecules that differ from them by stereo marks at most are in no other part.

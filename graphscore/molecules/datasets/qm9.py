@@ -16,10 +16,11 @@ from torch_geometric.data import Data
 from graphscore.data.archives import Open, members
 from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
 from graphscore.data.readers import Failure
-from graphscore.data.split import PARTS, SPLITS, part_of, split_key
+from graphscore.data.split import PARTS, part_of
 from graphscore.molecules.bonding import mol_from_coordinates
 from graphscore.molecules.files import atomic_number, mol_from_molblock, sdf_texts, xyz_frames
 from graphscore.molecules.graph import Chem, data_from_mol
+from graphscore.molecules.split import SPLITS, split_key
 
 PROPERTIES = ("A", "B", "C", "mu", "alpha", "homo", "lumo", "gap", "r2", "zpve", "U0", "U", "H", "G", "Cv")
 CSV_COLUMNS = (*PROPERTIES[:10], "u0", "u298", "h298", "g298", "cv")
@@ -46,7 +47,7 @@ class QM9(Dataset):
         uncharacterized: ``uncharacterized.txt``: the 3,054 molecules that it lists are left out.
         split: ``"cormorant"`` (100,000 train, 17,748 val, 13,083 test, also that of EDM and others), ``"dimenet"``
             (110,000, 10,000, 10,831), which both need ``uncharacterized``; ``"molecule"`` or ``"scaffold"``, shares
-            80/10/10 (see :func:`~graphscore.data.split.split_key`).
+            80/10/10 (see :func:`~graphscore.molecules.split.split_key`).
         properties: Names of properties.
         seed: Seed of the split by molecule or scaffold.
         transform: Applied once to each graph, before it gets coordinates.

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.data.dataset import is_molecule
 from graphscore.data.readers import Failure, read
-from graphscore.molecules.graph import flat_smiles, mol_from_data
+from graphscore.molecules.graph import flat_smiles, is_molecule, mol_from_data
 from graphscore.molecules.show.viewer import Frame
 
 SAMPLE, STEP, LEVEL = "sample", "step", "level"

@@ -21,10 +21,11 @@ pytest.importorskip("rdkit")
 
 from rdkit import Chem
 
-from graphscore.data.split import part_of, split_key
+from graphscore.data.split import part_of
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.graph import flat_smiles
 from graphscore.molecules.smiles import mol_from_smiles
+from graphscore.molecules.split import split_key
 
 PARTS = ("train", "val", "test")
 ETHANOL, BUTENE, ALANINOL, MIRRORED = "CCO", "C/C=C/C", "C[C@H](N)CO", "C[C@@H](N)CO"

@@ -7,9 +7,12 @@ kept in the graph's dict attribute ``networkx``.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+import re
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from numbers import Number
+from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import ParseError
 
 import networkx as nx
 import numpy as np
@@ -17,10 +20,11 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.data.consistency import EDGE_LEVEL
+from graphscore.data.readers import Record
+from graphscore.domains import attributes, domains
+from graphscore.registry import resolve
 
 _RESERVED = frozenset({"edge_index", "num_nodes", "networkx", "batch", "ptr"})
-_BOND_OF_ORDER = {1.0: 1, 2.0: 2, 3.0: 3, 1.5: 4}
 
 
 def from_networkx(graph: nx.Graph, dtype: torch.dtype = torch.float32) -> Data:
@@ -57,7 +61,10 @@ def from_networkx(graph: nx.Graph, dtype: torch.dtype = torch.float32) -> Data:
     edge_table = _table([values for _, _, values in edges], names, dtype)
     graph_table = {str(key): _graph_value(str(key), value, dtype) for key, value in graph.graph.items()}
     _check_names(nodes, edge_table, graph_table)
-    derived = _molecule(nodes, edge_table, names)
+    derived: dict[str, Tensor] = {}
+    for domain in domains():
+        if domain.derive is not None:
+            derived |= resolve(domain.derive)(nodes, edge_table, names)
     index = torch.tensor([[u, v] for u, v, _ in edges], dtype=torch.long).reshape(-1, 2).t().contiguous()
     return Data(
         edge_index=index,
@@ -106,6 +113,42 @@ def to_networkx(data: Data) -> nx.Graph:
     for (u, v), row in zip(pairs, rows, strict=True):
         graph.add_edge(u, v, **row)
     graph.graph.update({key: _unwrap(value) for key, value in levels["graph"].items()})
+    return graph
+
+
+def read_graphml(path: Path) -> Iterator[Record]:
+    """Read the graph of a GraphML file.
+
+    Raises:
+        ValueError: If it is not in this format.
+    """
+    try:
+        graph = nx.read_graphml(path)
+    except (ParseError, nx.NetworkXError, ValueError, KeyError) as error:
+        raise ValueError(f"Cannot read {path} as GraphML: {error}") from error
+    yield "graph 1", lambda: from_networkx(_completed(graph))
+
+
+def _completed(graph: nx.Graph) -> nx.Graph:
+    """Apply GraphML's defaults, which networkx only lists, and gather coordinates.
+
+    GraphML knows no arrays: they are a string ``pos``, or one real number per axis.
+    """
+    graph = graph.copy()
+    node_default, edge_default = graph.graph.pop("node_default", {}), graph.graph.pop("edge_default", {})
+    for _, _, values in graph.edges(data=True):
+        values.update({key: value for key, value in edge_default.items() if key not in values})
+    for label, values in graph.nodes(data=True):
+        values.update({key: value for key, value in node_default.items() if key not in values})
+        if isinstance(values.get("pos"), str):
+            try:
+                values["pos"] = [float(word) for word in re.split(r"[,\s]+", values["pos"].strip("[]() "))]
+            except ValueError as error:
+                raise ValueError(f"Expected numbers in pos of node {label!r}, but got {values['pos']!r}") from error
+        elif isinstance(values.get("x"), float) and isinstance(values.get("y"), float) and "pos" not in values:
+            # An integer z is an atomic number.
+            axes = [axis for axis in "xyz" if isinstance(values.get(axis), float)]
+            values["pos"] = [values.pop(axis) for axis in axes]
     return graph
 
 
@@ -179,36 +222,12 @@ def _check_names(nodes: Iterable[str], edges: Iterable[str], graph: Iterable[str
             seen[key] = level
 
 
-def _molecule(nodes: dict[str, Any], edges: dict[str, Any], names: Sequence[str]) -> dict[str, Tensor]:
-    """Complete atoms and bonds to a molecule: ``z`` from symbols, ``bond`` from orders, ``charge`` 0."""
-    has_bonds = "bond" in edges or "order" in edges or not names
-    if not has_bonds or not ("z" in nodes or "element" in nodes):
-        return {}
-    derived = {}
-    if "z" not in nodes:
-        derived["z"] = _atomic_numbers(nodes["element"])
-    if "bond" not in edges:
-        orders = edges["order"].tolist() if names else []
-        for order, name in zip(orders, names, strict=True):
-            if order not in _BOND_OF_ORDER:
-                raise ValueError(f"The bond order of {name} must be 1, 1.5, 2 or 3, but is {order}")
-        derived["bond"] = torch.tensor([_BOND_OF_ORDER[order] for order in orders], dtype=torch.long)
-    if "charge" not in nodes:
-        derived["charge"] = torch.zeros(len(derived.get("z", nodes.get("z", ()))), dtype=torch.long)
-    return derived
-
-
-def _atomic_numbers(symbols: Sequence[str]) -> Tensor:
-    from graphscore.molecules.files import atomic_number
-
-    return torch.tensor([atomic_number(symbol) for symbol in symbols], dtype=torch.long)
-
-
 def _level(data: Data, key: str, about: dict[str, Any]) -> str:
     for level in ("node", "edge", "graph"):
         if key in about.get(level, ()):
             return level
-    if key in EDGE_LEVEL or data.is_edge_attr(key):
+    known = attributes().get(key)
+    if (known is not None and known.level == "edge") or data.is_edge_attr(key):
         return "edge"
     return "node" if data.is_node_attr(key) else "graph"
 

@@ -1,0 +1,14 @@
+"""The domain of point clouds. Importing it needs no PyTorch."""
+
+from __future__ import annotations
+
+from graphscore.domains import Domain
+
+CLOUDS = Domain(
+    name="clouds",
+    keys=("pos",),
+    package="graphscore.clouds",
+    datasets={"digits": "graphscore.clouds.digits:Digits"},
+    report="graphscore.clouds.show:report",
+    tables="graphscore.clouds.show:show_clouds",
+)

@@ -1,0 +1,159 @@
+"""Domains: kinds of graphs, such as molecules, with files, metrics and pictures of their own.
+
+A domain is a folder and one object: :class:`Domain` names its data sets, readers, writers, metrics and pictures by
+import path; each is imported when it is first used. The library comes with those of :data:`DOMAINS`. A package of
+one's own adds another by an entry point of the group ``graphscore.domains``, in its ``pyproject.toml``::
+
+    [project.entry-points."graphscore.domains"]
+    grids = "my_package.grids:GRIDS"
+
+Nothing here imports a domain, and nothing below a domain knows one: whoever reads, writes or shows graphs asks
+:func:`domain_of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from graphscore.attributes import ATTRIBUTES, Attribute
+from graphscore.registry import resolve
+
+if TYPE_CHECKING:  # a wrong path is answered before PyTorch is loaded
+    from torch_geometric.data import Data
+
+Reference = str | Callable[..., Any]
+"""A function or class, or its import path ``package.module:name``."""
+
+GROUP = "graphscore.domains"
+DOMAINS: dict[str, str] = {
+    "molecules": "graphscore.molecules.domain:MOLECULES",
+    "clouds": "graphscore.clouds.domain:CLOUDS",
+}
+
+
+def accept_all(sample: Data) -> bool:
+    """Accept any sample."""
+    return True
+
+
+def no_group(item: Data) -> str:
+    """Put a graph into a group of its own."""
+    return ""
+
+
+def row_label(template: Data, graph: Data, name: str, row: int) -> str:
+    """Say which row of an attribute it is."""
+    return f"row {row}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """A kind of graphs, with what is particular to it; :func:`~graphscore.registry.resolve` imports its references.
+
+    Attributes:
+        name: Its name.
+        keys: Attributes that all its graphs have, and others lack; see :func:`domain_of`.
+        attributes: What its graphs have beside the attributes of :data:`graphscore.attributes.ATTRIBUTES`.
+        package: Package whose folders ``configs/`` and ``weights/`` hold its configurations and model files.
+        datasets: Classes of data sets, by name.
+        transforms: Classes of transforms, by name.
+        recipes: Functions ``(out, workers, progress, **options) -> files`` that make an embedded data set, by name.
+        parse: Function ``(strings) -> ReadResult`` that reads graphs from words of the command line.
+        readers: Functions ``(path) -> iterable of (location, function that makes the graph)``, by extension.
+        folder_extensions: Extensions, among those of ``readers``, of the files that are read of a folder.
+        writers: Functions ``(graph) -> str`` that make one record of a text file, by extension.
+        viewers: Functions ``(file, out, reference, trajectories) -> sentence`` that draw the graphs of a file, by the
+            extension of what they write.
+        splits: Functions ``(graph) -> str``, by name: graphs with equal keys come into the same part of a split. The
+            first is the default.
+        group: Function ``(graph) -> str``: what a model is given of a graph; graphs of one group are samples of one
+            distribution, such as the conformers of a molecule; empty for a group of its own.
+        derive: Function ``(nodes, edges, edge_names) -> attributes`` that completes the columns of a networkx graph,
+            such as atomic numbers from symbols; empty where there is nothing to complete.
+        label: Function ``(template, graph, name, row) -> str`` that says which node or edge a row of an attribute is.
+        accept: Function ``(sample) -> bool``: whether a sample is what was asked for; others are drawn again.
+        pipeline: Class of a loaded model, :class:`~graphscore.experiment.pipeline.Pipeline` or a subclass.
+        evaluate: Function ``(references, generated, **options) -> report`` that compares what was read of two files.
+        report: Function ``(groups, samples, out, seed)`` that measures, writes and draws what a demo has sampled, and
+            returns a :class:`~graphscore.experiment.reports.Report`. ``groups`` are references, ``samples`` by method
+            those of each group.
+        tables: Function ``(console, scores) -> None`` that prints such scores, or the report of ``evaluate``.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    package: str | None = None
+    datasets: Mapping[str, Reference] = field(default_factory=dict)
+    transforms: Mapping[str, Reference] = field(default_factory=dict)
+    recipes: Mapping[str, Reference] = field(default_factory=dict)
+    parse: Reference | None = None
+    readers: Mapping[str, Reference] = field(default_factory=dict)
+    folder_extensions: tuple[str, ...] = ()
+    writers: Mapping[str, Reference] = field(default_factory=dict)
+    viewers: Mapping[str, Reference] = field(default_factory=dict)
+    splits: Mapping[str, Reference] = field(default_factory=dict)
+    group: Reference = no_group
+    derive: Reference | None = None
+    label: Reference = row_label
+    accept: Reference = accept_all
+    pipeline: Reference = "graphscore.experiment.pipeline:Pipeline"
+    evaluate: Reference | None = None
+    report: Reference = "graphscore.experiment.reports:report_graphs"
+    tables: Reference = "graphscore.experiment.reports:show_scores"
+
+    def owns(self, item: Data) -> bool:
+        """Tell whether a graph has the attributes of this domain."""
+        return all(key in item for key in self.keys)
+
+
+GRAPHS = Domain(name="graphs", keys=())
+"""Graphs without a domain of their own."""
+
+
+@cache
+def domains() -> tuple[Domain, ...]:
+    """List all domains: those of this library, and those of installed packages.
+
+    Raises:
+        ValueError: If an installed one cannot be imported, is none, or has the name of another.
+    """
+    found = dict(DOMAINS)
+    for point in entry_points(group=GROUP):
+        if found.setdefault(point.name, point.value) != point.value:
+            raise ValueError(f"The domain {point.name!r} of {point.value} has the name of {found[point.name]}")
+    loaded = {name: resolve(path) for name, path in found.items()}
+    for name, domain in loaded.items():
+        if not isinstance(domain, Domain):
+            raise ValueError(f"The domain {name!r} must be a Domain, but {found[name]} is {type(domain).__name__}")
+    return tuple(loaded.values())
+
+
+def domain_of(item: Data) -> Domain:
+    """Find the domain of a graph: of those that own it, the one with most keys; plain graphs have :data:`GRAPHS`."""
+    return max((domain for domain in (GRAPHS, *domains()) if domain.owns(item)), key=lambda domain: len(domain.keys))
+
+
+def gather(member: str) -> dict[str, Any]:
+    """Gather a member of all domains that maps names or extensions, such as ``datasets``.
+
+    Raises:
+        ValueError: If two domains have the same name or extension there.
+    """
+    found: dict[str, Any] = {}
+    for domain in domains():
+        for name, reference in getattr(domain, member).items():
+            if name in found:
+                raise ValueError(f"{name!r} is among the {member} of two domains, {domain.name} the second")
+            found[name] = reference
+    return found
+
+
+@cache
+def attributes() -> dict[str, Attribute]:
+    """List the attributes of graphs whose names mean something here, those of all domains included."""
+    return ATTRIBUTES | gather("attributes")
