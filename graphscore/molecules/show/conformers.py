@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _PER_LINE = 6  # molecules in a line of the picture
 _WIDTH, _DPI = 2.0, 200  # of a molecule in the picture: inches, pixels per inch
+_LINE = 1.2 * 8 / 72  # inches of a line of text
 
 
 class PageRow(NamedTuple):
@@ -82,17 +83,19 @@ def conformer_picture(rows: Sequence[PageRow], path: str | Path) -> Path:
     columns = min(len(pairs), _PER_LINE)
     lines = -(-len(pairs) // columns)
     half = np.max([_frame(pair) for pair in pairs], axis=0) + 0.15
-    margin, caption, width = 1.0, 0.55, _WIDTH  # inches
+    captions = [_caption(row, pair) for row, pair in zip(rows, pairs, strict=True)]
+    margin, width = 1.0, _WIDTH  # inches
+    caption = 0.15 + _LINE * max(3, *(1 + text.count("\n") for text in captions))
     height = width * half[1] / half[0]
     total = np.array([margin + width * columns, lines * (2 * height + caption)])
     figure = new_figure(*total)
-    for k, (row, pair) in enumerate(zip(rows, pairs, strict=True)):
+    for k, (text, pair) in enumerate(zip(captions, pairs, strict=True)):
         x, y = margin + width * (k % columns), total[1] - (k // columns + 1) * (2 * height + caption)
         for shape, bottom in ((pair.reference, y + caption + height), (pair.closest, y + caption)):
             axes = figure.add_axes((x / total[0], bottom / total[1], width / total[0], height / total[1]))
             _draw(axes, shape, pair.failure, half)
         center = (x + width / 2) / total[0], (y + caption - 0.05) / total[1]
-        figure.text(*center, _caption(row, pair), ha="center", va="top", size=8, color=INK, parse_math=False)
+        figure.text(*center, text, ha="center", va="top", size=8, color=INK, parse_math=False)
     for line in range(lines):
         bottom = total[1] - (line + 1) * (2 * height + caption) + caption
         for label, middle in (("reference", 1.5), (_generated_label(rows), 0.5)):

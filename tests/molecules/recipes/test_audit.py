@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 
 pytest.importorskip("rdkit")
 
@@ -89,6 +90,11 @@ def test_counts_are_compared_molecule_by_molecule(tmp_path: Path):
     table.write_text("smiles\nCC\n")
     with pytest.raises(ValueError, match=r"needs columns \['n_conformers'\]"):
         audit.audit_counts([table], data)
+
+
+def test_ranks_are_those_of_scipy():
+    values = np.array([3, 1, 1, 7, 3, 3, 0])
+    assert audit._ranks(values).tolist() == rankdata(values).tolist()
 
 
 @needs_xtb

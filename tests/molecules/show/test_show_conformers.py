@@ -89,6 +89,18 @@ def test_the_picture_shows_all_molecules_in_color(rows: list[PageRow], tmp_path:
         assert not ((red > 0.6) & (green < 0.3))[:, thiophene].any()
 
 
+def test_long_names_are_not_cut_off(tmp_path: Path) -> None:
+    data = molecule("C" * 12)
+    names = [("x" * 12, data.smiles), ("long " * 12, "C" * 50)]
+    short, long = (
+        matplotlib.image.imread(conformer_picture([PageRow(*name, data, [data])], tmp_path / "x.png")) for name in names
+    )
+    for image in (short, long):
+        text = (image[-110:, ..., :3] < 0.7).any(axis=(1, 2))
+        assert text.any() and not text[-4:].any()
+    assert long.shape[0] - short.shape[0] == pytest.approx(2 * 200 * 9.6 / 72, abs=2)  # two lines more
+
+
 def test_more_molecules_than_a_line_holds_go_into_the_next(rows: list[PageRow], tmp_path: Path) -> None:
     one, two = (matplotlib.image.imread(conformer_picture(rows[2:] * n, tmp_path / "x.png")) for n in (6, 7))
     assert two.shape[1] == one.shape[1] == 200 + 6 * 400
