@@ -17,12 +17,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from graphscore.attributes import ATTRIBUTES, Attribute
 from graphscore.registry import resolve
 
 if TYPE_CHECKING:  # a wrong path is answered before PyTorch is loaded
+    from importlib.abc import Traversable
+
     from torch_geometric.data import Data
 
 Reference = str | Callable[..., Any]
@@ -157,3 +160,25 @@ def gather(member: str) -> dict[str, Any]:
 def attributes() -> dict[str, Attribute]:
     """List the attributes of graphs whose names mean something here, those of all domains included."""
     return ATTRIBUTES | gather("attributes")
+
+
+def packaged(folder: str, suffix: str) -> dict[str, Traversable]:
+    """List the files in a folder of all domains' packages, by name without suffix.
+
+    Args:
+        folder: ``"configs"`` or ``"weights"``.
+        suffix: Such as ``".yaml"``; other files are left out.
+
+    Raises:
+        ValueError: If two domains have a file of the same name.
+    """
+    found: dict[str, Traversable] = {}
+    for domain in domains():
+        place = None if domain.package is None else files(domain.package) / folder
+        for file in () if place is None or not place.is_dir() else place.iterdir():
+            name = file.name.removesuffix(suffix)
+            if name in found:
+                raise ValueError(f"Two domains have a file {file.name} among their {folder}, {domain.name} the second")
+            if name != file.name:
+                found[name] = file
+    return dict(sorted(found.items()))

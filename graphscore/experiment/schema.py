@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, PrivateAttr, Tag, ValidationError
 
+from graphscore.domains import packaged
 from graphscore.experiment.components import Component, Named, component_names
 from graphscore.registry import NOTHING, Trust, Trusted, is_import_path, shown
 from graphscore.train.options import Precision, TrainingOptions
@@ -212,8 +212,7 @@ class Config(ModelConfig):
 
 def named_configs() -> list[str]:
     """Names of the configurations that come with the library."""
-    folder = resources.files("graphscore") / "configs"
-    return sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml"))
+    return list(packaged("configs", ".yaml"))
 
 
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -233,8 +232,8 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
         FileNotFoundError: If there is no such configuration.
         ValueError: If it is not YAML, a key is unknown or missing, or a value is out of range.
     """
-    if str(source) in named_configs():
-        text = (resources.files("graphscore") / "configs" / f"{source}.yaml").read_text()
+    if named := packaged("configs", ".yaml").get(str(source)):
+        text = named.read_text()
     elif Path(source).suffix in (".yaml", ".yml"):
         if not Path(source).is_file():
             raise FileNotFoundError(f"No configuration file {source}")
