@@ -35,6 +35,10 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 console = Console()
 
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(help="A model.safetensors, the folder of a run, or shipped weights by name: conformers, the default."),
+]
 Workers = Annotated[
     int | None,
     typer.Option(
@@ -96,7 +100,8 @@ def train(
     changes: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
     init: Annotated[
-        Path | None, typer.Option(help="Start from the weights of a model.safetensors, or of the folder of a run.")
+        Path | None,
+        typer.Option(help="Start from the weights of such a --checkpoint as `graphscore sample` takes."),
     ] = None,
 ) -> None:
     """Train a model."""
@@ -129,9 +134,7 @@ def sample(
     ] = None,
     num: Annotated[int, typer.Option(help="Samples of each input.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same samples.")] = 0,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="A model.safetensors, or the folder of a run; by default the shipped weights.")
-    ] = None,
+    checkpoint: Checkpoint = None,
     refine: Annotated[str, typer.Option(help="mmff relaxes all atoms in the force field MMFF94; none.")] = "none",
     energy_rank: Annotated[
         bool, typer.Option("--energy-rank", help="Sort the conformers of a molecule by their MMFF94 energy.")
@@ -232,9 +235,7 @@ def benchmark(
         str, typer.Option(help="test, or val for choices that must not be made on test molecules.")
     ] = "test",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many molecules.")] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="A model.safetensors, or the folder of a run; by default the shipped weights.")
-    ] = None,
+    checkpoint: Checkpoint = None,
     baselines: Annotated[
         list[str] | None,
         typer.Option("--baseline", metavar="NAME", help="Measure etkdg, etkdg-mmff or etkdg-clustered too."),

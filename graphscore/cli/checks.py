@@ -7,7 +7,7 @@ from pathlib import Path
 
 from graphscore.data.readers import check_input
 from graphscore.data.writers import check_output
-from graphscore.runtime.checkpoint import find_checkpoint
+from graphscore.experiment.weights import find_model
 
 
 def check_files(
@@ -30,7 +30,7 @@ def check_files(
         if path is not None:
             check_input(path)
     if checkpoint is not None:
-        find_checkpoint(checkpoint)
+        find_model(checkpoint)
     for path, extensions in writes:
         if path is not None:
             check_output(path, extensions)

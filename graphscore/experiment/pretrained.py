@@ -21,6 +21,7 @@ from graphscore.denoiser import ScoreModel
 from graphscore.experiment.build import build_model
 from graphscore.experiment.components import component_names
 from graphscore.experiment.schema import Config, ModelConfig, check_model
+from graphscore.experiment.weights import find_model
 from graphscore.registry import Trust, Trusted, is_import_path
 from graphscore.runtime.checkpoint import Checkpoint, load_checkpoint
 
@@ -30,11 +31,31 @@ _SMALL = 10_000
 _LONG = 100_000
 
 
-def load_model(path: str | Path, trust: Trusted = ()) -> tuple[ScoreModel, ModelConfig, dict[str, Any]]:
-    """Load a trained model. Nothing in the file is executed, but what is trusted.
+def load(source: str | Path, trust: Trusted = ()) -> ScoreModel:
+    """Load a model, trained by a configuration or saved by :meth:`~graphscore.denoiser.ScoreModel.save`.
+
+    Nothing in the file is executed, but what is trusted.
 
     Args:
-        path: A ``model.safetensors``, or the folder of a run.
+        source: A ``model.safetensors``, the folder of a run, or the name of weights that come with the library.
+        trust: For models with components of one's own, see :func:`load_model`.
+
+    Returns:
+        The model in evaluation mode, on the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such model.
+        ValueError: As :func:`load_model`.
+    """
+    model, _, _ = load_model(source, trust)
+    return model
+
+
+def load_model(path: str | Path, trust: Trusted = ()) -> tuple[ScoreModel, ModelConfig, dict[str, Any]]:
+    """Load a model with its configuration. Nothing in the file is executed, but what is trusted.
+
+    Args:
+        path: A ``model.safetensors``, the folder of a run, or the name of weights that come with the library.
         trust: For models with components of one's own: the modules that define them, by name or as they are, or the
             classes and functions themselves; see :class:`~graphscore.registry.Trust`.
 
@@ -47,7 +68,7 @@ def load_model(path: str | Path, trust: Trusted = ()) -> tuple[ScoreModel, Model
         ValueError: If it cannot be read, a component is neither known nor trusted, its tensors do not fit its
             configuration, or they are not finite.
     """
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_checkpoint(find_model(path))
     config = check_model(checkpoint.config, str(path), Trust(trust))
     known = _known(config, checkpoint.info, path)
     for key, number in _integers(config.sampling, "sampling"):

@@ -13,6 +13,7 @@ from graphscore.data.writers import write_json
 from graphscore.experiment.build import build_dataset, build_model, build_sampler, build_task, measure_scales
 from graphscore.experiment.pretrained import load_weights
 from graphscore.experiment.schema import Config, ModelConfig, check_config, check_model
+from graphscore.experiment.weights import find_model
 from graphscore.generate.inputs import categories
 from graphscore.runtime.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint, upgrade
 from graphscore.train.engine import RESUME_FILE, fit
@@ -45,8 +46,8 @@ def train(
         config: The run.
         out: Its folder.
         resume: Whether to go on from ``last.ckpt``.
-        init: Model file, or folder of a run, of whose weights the new run starts; by default they are drawn. Scales
-            that are ``auto`` are those of its fields.
+        init: Model file, folder of a run, or name of weights that come with the library: the new run starts from its
+            weights; by default they are drawn. Scales that are ``auto`` are those of its fields.
         progress: Whether to show the progress line.
         spare_cores: Whether to leave cores to other processes, see :func:`graphscore.train.engine.fit`.
 
@@ -62,7 +63,7 @@ def train(
     """
     if resume and init is not None:
         raise ValueError(f"Either resume the run in {out}, or start a new one from the weights of {init}")
-    start = None if init is None else load_checkpoint(init)
+    start = None if init is None else load_checkpoint(find_model(init))
     if start is not None:
         config = _take_scales(config, check_model(start.config, str(init)))
     if resume:

@@ -20,11 +20,11 @@ from graphscore.experiment.build import build_sampler, build_transform, with_nul
 from graphscore.experiment.pretrained import asked_by, load_model
 from graphscore.experiment.request import Request
 from graphscore.experiment.sampled import Sampled
+from graphscore.experiment.weights import find_model
 from graphscore.generate.inputs import inputs_of, without_measurements
 from graphscore.generate.jobs import CPU_EDGES, TEMPLATE, Assemble, Progress, Trace, generate, with_values
 from graphscore.guidance import EnergyGuidance, Inpainting, Repulsion
 from graphscore.registry import Trusted, resolve
-from graphscore.runtime.checkpoint import find_checkpoint
 from graphscore.runtime.settings import choose_device, describe_device
 from graphscore.runtime.sharing import share
 
@@ -51,7 +51,7 @@ class Session:
 
     def __init__(self, checkpoint: Path, request: Request, trust: Trusted = ()) -> None:
         started = time.perf_counter()
-        self.checkpoint = find_checkpoint(checkpoint)
+        self.checkpoint = find_model(checkpoint)
         self.request = request
         self.device = choose_device(request.device)
         self.model, config, info = load_model(checkpoint, trust)

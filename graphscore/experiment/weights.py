@@ -1,0 +1,38 @@
+"""Model files by path, and weights that come with the library by name. Nothing here needs PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from graphscore.domains import packaged
+from graphscore.runtime.checkpoint import find_checkpoint
+
+
+def named_weights() -> list[str]:
+    """Names of the weights that come with the library."""
+    return list(packaged("weights", ".safetensors"))
+
+
+def find_model(source: str | Path) -> Path:
+    """Find a model file; it is not opened.
+
+    Args:
+        source: Name of weights that come with the library, path of a model file, or a folder with a
+            ``model.safetensors``.
+
+    Raises:
+        FileNotFoundError: If there is no such file, with the names of the weights that there are.
+        ValueError: If weights of that name come with the library, and there is such a file or folder too.
+    """
+    shipped = packaged("weights", ".safetensors")
+    try:
+        path = find_checkpoint(source)
+    except FileNotFoundError as error:
+        if str(source) in shipped:
+            return Path(str(shipped[str(source)]))
+        names = ", or one of the names of weights that come with the library"
+        raise FileNotFoundError(f"{error}{names}, {list(shipped)}") from None
+    if str(source) in shipped:
+        raise ValueError(f"{source!s} are weights that come with the library, and a model here: give its full path, "
+                         f"{path.resolve()}, or that of the others, {shipped[str(source)]}")  # fmt: skip
+    return path
