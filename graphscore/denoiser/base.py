@@ -58,6 +58,11 @@ class ScoreModel(Score):
         super().__init__(process.fields)
         self.process = process
 
+    @property
+    def evaluations_per_call(self) -> int:
+        """How often a network is evaluated in one call: 1, unless a model around another says otherwise."""
+        return 1
+
     def __call__(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
         """Estimate as :meth:`forward` does, after a look at the times.
 

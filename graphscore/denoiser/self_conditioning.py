@@ -11,9 +11,7 @@ References:
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -68,6 +66,10 @@ class SelfConditioning(ScoreModel):
         self.model = model
         self.needs_signal = model.needs_signal
 
+    @property
+    def evaluations_per_call(self) -> int:  # noqa: D102 (documented on ScoreModel)
+        return self.model.evaluations_per_call
+
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
         nothing = {estimate_name(name): torch.zeros_like(batch[name]) for name in self.fields}
         if MASK not in batch:
@@ -81,29 +83,9 @@ class SelfConditioning(ScoreModel):
         return self.model(replace(batch, told), t)
 
 
-@contextmanager
-def carry_estimates(model: ScoreModel) -> Iterator[Callable[[Batch], Batch]]:
-    """Watch what a model estimates, for the batches of a sampler to carry it.
-
-    Args:
-        model: Any score model, guided or not; only if there is a :class:`SelfConditioning` inside is anything done.
-
-    Yields:
-        A function that copies a batch shallowly with the latest estimates in its attributes.
-    """
-    latest: dict[str, Tensor] = {}
-
-    def watch(module: ScoreModel, inputs: Any, x0_hat: dict[str, Tensor]) -> None:
-        latest.update({estimate_name(name): value.detach() for name, value in x0_hat.items()})
-
-    if not is_self_conditioned(model):
-        yield lambda batch: batch
-        return
-    handle = model.register_forward_hook(watch)
-    try:
-        yield lambda batch: replace(batch, latest)
-    finally:
-        handle.remove()
+def with_estimates(batch: Batch, x0_hat: Mapping[str, Tensor]) -> Batch:
+    """Copy a batch shallowly with the latest estimate of each field among its attributes, for the next step."""
+    return replace(batch, {estimate_name(name): value.detach() for name, value in x0_hat.items()})
 
 
 def is_self_conditioned(model: ScoreModel) -> bool:

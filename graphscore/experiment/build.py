@@ -233,6 +233,6 @@ def build_sampler(config: ModelConfig, model: ScoreModel) -> Sampler:
     component, method = sampling.sampler, sampling.sampler.options.get("method")
     if isinstance(method, str) and is_import_path(method):
         component = component.model_copy(update={"method": find(method, SAMPLERS, "sampler", config.trust)})
-    sampler = create(component, SAMPLERS, "sampler", config.trust, build_guidance(config, model), grid)
-    sampler.prior_scale = sampling.prior_scale
-    return sampler
+    # Samplers of one's own that do not take it can do without as long as it is 1.
+    prior = {} if sampling.prior_scale == 1 else {"prior_scale": sampling.prior_scale}
+    return create(component, SAMPLERS, "sampler", config.trust, build_guidance(config, model), grid, **prior)

@@ -35,8 +35,8 @@ class Request:
         prior_scale: Factor of the noise that sampling starts from; the model's own by default.
         device: Where the network computes, see :func:`graphscore.runtime.settings.choose_device`. Samples do not
             depend on it, up to rounding. On a GPU ``workers=None`` is 1.
-        max_drift: Largest drift, see :mod:`graphscore.generate.drift`, of samples that are not drawn again; by default
-            the model's own for its own sampler and number of steps, and none for others.
+        max_drift: Largest drift, see :func:`~graphscore.samplers.drift`, of samples that are not drawn again; by
+            default the model's own for its own sampler and number of steps, and none for others.
         retries: How often a sample of wrong stereochemistry or with too much drift is drawn again at most; diverse ones
             are not.
 

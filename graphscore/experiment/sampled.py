@@ -14,7 +14,7 @@ class Sampled:
 
     Attributes:
         samples: For each graph its samples. Numbers are attributes: ``sample``, from 1, ``seed``, and ``drift``, see
-            :mod:`graphscore.generate.drift`; of molecules, as far as asked for, ``energy`` and ``relative_energy`` in
+            :func:`~graphscore.samplers.drift`; of molecules, as far as asked for, ``energy`` and ``relative_energy`` in
             kcal/mol, ``fixed_rmsd`` in Angstrom.
         failures: For each graph, the reason why samples are missing, or ``None``.
         notes: For each graph, what else is to be known of its samples.

@@ -166,21 +166,14 @@ class Session:
     ) -> Sampled:
         """Sample graphs in this process."""
         request, started = self.request, time.perf_counter()
-        finish, calls, rounds = (
-            _Finish(self.assembler and self.assembler()),
-            [0],
-            _Rounds(progress, 1 + (request.refine != "none")),
-        )
-        hook = self.model.register_forward_hook(lambda _, inputs, __: calls.append(inputs[0].num_graphs))
-        try:
-            result = generate(
-                self.sampler, items, num=nums, seed=request.seed,
-                transform=self._seen, known=self.known, assemble=finish, accept=_accepted, label=_label,
-                max_drift=self.config.sampling.max_drift, retries=request.retries, together=request.diverse,
-                progress=rounds.sampled, trace=trace,
-            )  # fmt: skip
-        finally:
-            hook.remove()
+        finish = _Finish(self.assembler and self.assembler())
+        rounds = _Rounds(progress, 1 + (request.refine != "none"))
+        result = generate(
+            self.sampler, items, num=nums, seed=request.seed,
+            transform=self._seen, known=self.known, assemble=finish, accept=_accepted, label=_label,
+            max_drift=self.config.sampling.max_drift, retries=request.retries, together=request.diverse,
+            progress=rounds.sampled, trace=trace,
+        )  # fmt: skip
         sampled, notes = time.perf_counter(), []
         for number, (samples, numbers) in enumerate(zip(result.samples, result.numbers, strict=True)):
             for sample, k in zip(samples, numbers, strict=True):
@@ -196,7 +189,7 @@ class Session:
             "hydrogens": finish.seconds if self.assembler else 0.0,
             "refine": time.perf_counter() - sampled,
         }
-        evaluations = sum(calls) / max(1, sum(map(len, result.samples)))
+        evaluations = sum(result.num_evaluations) / max(1, sum(map(len, result.samples)))
         return Sampled(result.samples, result.failures, notes, evaluations, seconds)
 
     def _left_behind(self, item: Data) -> list[str]:

@@ -141,8 +141,8 @@ class SamplingConfig(_Strict):
     """How samples are drawn unless told otherwise; each guidance goes around those before it.
 
     ``prior_scale`` multiplies the standard deviation of the noise that sampling starts from: below 1, fewer samples are
-    outliers, and fewer are rare. Samples with more drift than ``max_drift``, see :mod:`graphscore.generate.drift`, are
-    drawn again; which is much depends on the sampler, the grid and the number of steps.
+    outliers, and fewer are rare. Samples with more drift than ``max_drift``, see :func:`~graphscore.samplers.drift`,
+    are drawn again; which is much depends on the sampler, the grid and the number of steps.
     """
 
     guidance: tuple[Component, ...] = ()

@@ -14,11 +14,10 @@ from torch_geometric.data.data import BaseData
 from graphscore import ops
 from graphscore.denoiser import ScoreModel
 from graphscore.domains import row_label
-from graphscore.generate.drift import LastEstimates
 from graphscore.generate.inputs import Label, count_edges, graph_key, input_graphs, inputs_of, without_measurements
 from graphscore.guidance import Guidance, Inpainting
 from graphscore.rng import SAMPLING, GraphGenerator, mix_seed
-from graphscore.samplers import Sampler
+from graphscore.samplers import Sampler, SamplerResult, drift
 
 Progress = Callable[[int, int], None]
 Assemble = Callable[[Data, Data, Mapping[str, Tensor]], Data]
@@ -39,14 +38,17 @@ class Generated(NamedTuple):
     Attributes:
         samples: For each template its samples: copies of the template with the fields replaced, in data units, without
             what was measured for its own coordinates (:func:`~graphscore.generate.inputs.without_measurements`); and
-            with ``drift``, see :mod:`graphscore.generate.drift`: the larger, the less the sample is to be trusted.
+            with ``drift``, see :func:`~graphscore.samplers.drift`: the larger, the less the sample is to be trusted.
         failures: For each template, the reason why samples are missing, or ``None``.
         numbers: For each template the numbers of its samples, from 0: those of missing samples are missing.
+        num_evaluations: For each template the network evaluations that all tries of its samples took, see
+            :class:`~graphscore.samplers.SamplerResult`.
     """
 
     samples: list[list[Data]]
     failures: list[str | None]
     numbers: list[list[int]]
+    num_evaluations: list[int]
 
 
 def generate(
@@ -122,6 +124,7 @@ def generate(
     budget = max_edges or (CPU_EDGES if device.type == "cpu" else 500_000)
     found: dict[Job, Data] = {}
     quality: dict[Job, tuple[bool, float]] = {}
+    num_evaluations = [0] * len(templates)
     done, total = 0, sum(nums[number] for number in graphs)
     if progress is not None and total:
         progress(done, total)
@@ -134,10 +137,11 @@ def generate(
                 batch[TEMPLATE] = torch.tensor([number for number, _ in chunk], device=device)
             generator = GraphGenerator([noise_seed(keys[number], seed, k, attempt) for number, k in chunk], SAMPLING)
             steps: list[tuple[int, float, Batch]] = []
-            with LastEstimates(sampler.model) as estimates:
-                batch = _sample(sampler, batch, generator, None if trace is None else steps)
-            drifts, kept = estimates.drift(batch).tolist(), []
-            for job, drift, values in zip(chunk, drifts, _split_fields(batch, sampler), strict=True):
+            result = _sample(sampler, batch, generator, None if trace is None else steps)
+            for (number, _), count in zip(chunk, result.num_evaluations.tolist(), strict=True):
+                num_evaluations[number] += count
+            drifts, kept = drift(result, sampler.model.process).tolist(), []
+            for job, moved, values in zip(chunk, drifts, _split_fields(result.batch, sampler), strict=True):
                 try:
                     sample = _assembled(assemble or with_values, origins[job[0]], graphs[job[0]], values)
                     accepted = accept is None or (sample is not None and accept(sample))
@@ -148,11 +152,11 @@ def generate(
                 if sample is None:
                     refused.append([job])
                     continue
-                sample.drift = drift
-                if job not in found or (accepted, -drift) > quality[job]:
-                    found[job], quality[job] = sample, (accepted, -drift)
+                sample.drift = moved
+                if job not in found or (accepted, -moved) > quality[job]:
+                    found[job], quality[job] = sample, (accepted, -moved)
                     kept.append(job)
-                if not accepted or (max_drift is not None and drift > max_drift):
+                if not accepted or (max_drift is not None and moved > max_drift):
                     refused.append([job])
             if trace is not None and kept:
                 _show(trace, sampler, steps, chunk, kept, graphs)
@@ -160,7 +164,7 @@ def generate(
             if progress is not None:
                 progress(done, total)
         units = refused
-    return _collect(found, nums, failures)
+    return Generated(*_collect(found, nums, failures), num_evaluations)
 
 
 def noise_seed(key: int, seed: int, k: int, attempt: int = 0) -> int:
@@ -196,17 +200,14 @@ def _units(sizes: Mapping[int, int], nums: Sequence[int], together: bool) -> lis
 
 def _sample(
     sampler: Sampler, batch: Batch, generator: GraphGenerator, steps: list[tuple[int, float, Batch]] | None
-) -> Batch:
+) -> SamplerResult:
     """Sample a batch; number, time and state of each step, and the result, go into the list if there is one."""
-    if steps is None:
-        return _placed(sampler.model, sampler(batch, generator))
-
-    def callback(step: int, t: float, noisy: Batch) -> None:
-        steps.append((step, t, sampler.model.process.to_data(noisy)))
-
-    batch = _placed(sampler.model, sampler(batch, generator, callback))
-    steps.append((steps[-1][0] + 1, 0.0, batch))
-    return batch
+    callback = None if steps is None else lambda *step: steps.append(step)
+    result = sampler(batch, generator, callback)
+    result = result._replace(batch=_placed(sampler.model, result.batch))
+    if steps is not None:
+        steps.append((steps[-1][0] + 1, 0.0, result.batch))
+    return result
 
 
 def _show(
@@ -241,7 +242,9 @@ def _assembled(assemble: Assemble, template: Data, graph: Data, values: Mapping[
     return sample if all(bool(sample[name].isfinite().all()) for name in values if name in sample) else None
 
 
-def _collect(found: Mapping[Job, Data], nums: Sequence[int], failures: list[str | None]) -> Generated:
+def _collect(
+    found: Mapping[Job, Data], nums: Sequence[int], failures: list[str | None]
+) -> tuple[list[list[Data]], list[str | None], list[list[int]]]:
     """Sort the samples by template, and count those that are missing: none of their tries was finite."""
     samples: list[list[Data]] = [[] for _ in nums]
     numbers: list[list[int]] = [[] for _ in nums]
@@ -251,7 +254,7 @@ def _collect(found: Mapping[Job, Data], nums: Sequence[int], failures: list[str 
     for number, most in enumerate(nums):
         if failures[number] is None and (missing := most - len(samples[number])):
             failures[number] = f"{missing} of {most} samples are not finite"
-    return Generated(samples, failures, numbers)
+    return samples, failures, numbers
 
 
 def _collate(graphs: Sequence[Data]) -> Batch:

@@ -27,6 +27,10 @@ class Guidance(ScoreModel):
         self.model = model
         self.needs_signal = model.needs_signal
 
+    @property
+    def evaluations_per_call(self) -> int:  # noqa: D102 (documented on ScoreModel)
+        return self.model.evaluations_per_call
+
     def _field(self, name: str, *attributes: str) -> Field:
         """Find a field by name, and check that what is known of it is stored under other names."""
         if name not in self.fields:

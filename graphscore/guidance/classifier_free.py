@@ -127,6 +127,10 @@ class ClassifierFreeGuidance(Guidance):
         self.conditions = tuple(conditions)
         self.scale = scale
 
+    @property
+    def evaluations_per_call(self) -> int:  # noqa: D102 (documented on ScoreModel)
+        return 2 * self.model.evaluations_per_call
+
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
         everywhere = torch.ones(batch.num_graphs, dtype=torch.bool, device=t.device)
         without = replace(batch, {condition.name: condition.drop(batch, everywhere) for condition in self.conditions})

@@ -36,7 +36,7 @@ class Conformers:
 
     Attributes:
         mols: For each molecule a copy with all hydrogens as atoms, new ones last, and its conformers alone. Of these
-            each has the numbers ``sample``, from 1, ``seed`` and ``drift`` (see :mod:`graphscore.generate.drift`) as
+            each has the numbers ``sample``, from 1, ``seed`` and ``drift`` (see :func:`~graphscore.samplers.drift`) as
             properties, and ``energy``, ``relative_energy`` (kcal/mol) and ``fixed_rmsd`` (Angstrom) as far as asked
             for. ``None`` for what is no molecule.
         failures: For each molecule, the reason why conformers are missing, or ``None``.

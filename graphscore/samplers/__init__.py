@@ -7,6 +7,7 @@ from graphscore.samplers.flow import EDMHeunSampler, EulerSampler, HeunSampler, 
 from graphscore.samplers.likelihood import LogDensity, log_density
 from graphscore.samplers.predictor_corrector import AnnealedLangevinSampler, PredictorCorrectorSampler
 from graphscore.samplers.resampling import ResamplingSampler
+from graphscore.samplers.result import SamplerResult, drift
 from graphscore.samplers.stochastic import (
     AncestralSampler,
     DDIMSampler,
@@ -48,6 +49,8 @@ __all__ = [
     "ResamplingSampler",
     "ReverseDiffusionSampler",
     "Sampler",
+    "SamplerResult",
     "StochasticDPMSolverSampler",
+    "drift",
     "log_density",
 ]

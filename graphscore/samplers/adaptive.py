@@ -18,7 +18,8 @@ from graphscore.denoiser import ScoreModel
 from graphscore.fields import replace
 from graphscore.linalg.runge_kutta import State, solve
 from graphscore.rng import Generator
-from graphscore.samplers.base import Sampler
+from graphscore.samplers.base import Grid, Sampler
+from graphscore.samplers.result import Recorder
 from graphscore.sdes import SDE
 
 
@@ -71,16 +72,17 @@ class AdaptiveSampler(Sampler):
     r"""The probability flow by an adaptive Runge-Kutta method of order 5, with error control for each graph alone.
 
     The grid gives the ends and the times at which callbacks are called; between them each graph takes the steps that
-    its own error asks for, six evaluations each. To run freely, give two times. How many evaluations each graph took on
-    the last run is in :attr:`num_evaluations`.
+    its own error asks for, six evaluations each. To run freely, give two times. What counts as a graph's evaluations in
+    the result are those that it needed itself, as if it had been sampled alone.
 
     Args:
         model: The score model.
-        grid: Falling times in (0, 1], shape ``[S + 1]``.
+        grid: Number of steps S, or falling times in (0, 1], shape ``[S + 1]``.
         denoise_last: Whether to end with the posterior mean at the last time.
         rtol: Relative tolerance of a step.
         atol: Absolute tolerance of a step, in units of the fields' scales.
         max_steps: Largest number of steps between two times of the grid.
+        prior_scale: Factor of the prior's standard deviation.
 
     Raises:
         ValueError: If a tolerance or ``max_steps`` is not positive.
@@ -97,30 +99,32 @@ class AdaptiveSampler(Sampler):
     def __init__(
         self,
         model: ScoreModel,
-        grid: Tensor,
+        grid: Grid,
         denoise_last: bool = True,
         rtol: float = 1e-3,
         atol: float = 1e-3,
         max_steps: int = 1000,
+        *,
+        prior_scale: float = 1.0,
     ) -> None:
-        super().__init__(model, grid, denoise_last)
+        super().__init__(model, grid, denoise_last, prior_scale=prior_scale)
         if not (rtol > 0 and atol > 0) or max_steps < 1:
             raise ValueError(f"rtol, atol and max_steps must be positive, but are {rtol}, {atol} and {max_steps}")
         self.rtol = rtol
         self.atol = atol
         self.max_steps = max_steps
-        self.num_evaluations: Tensor | None = None
 
     def step(  # noqa: D102 (documented on Sampler)
-        self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
+        self, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
     ) -> tuple[Batch, Any]:
-        flow = StraightFlow(self.model, batch)
+        flow = StraightFlow(model, batch)
+        counted = model.num_evaluations if isinstance(model, Recorder) else 0
         y, num_evaluations, steps = solve(
             flow.slopes, flow.straighten(batch, t), flow.index, flow.tau(t), flow.tau(s),
             rtol=self.rtol, atol=self.atol, step=memory, max_steps=self.max_steps,
         )  # fmt: skip
-        so_far = None if memory is None else self.num_evaluations
-        self.num_evaluations = num_evaluations if so_far is None else so_far + num_evaluations
+        if isinstance(model, Recorder):  # graphs that have arrived wait for the others without need
+            model.num_evaluations = counted + model.evaluations_per_call * num_evaluations
         return flow.bend(y, s), steps
 
 

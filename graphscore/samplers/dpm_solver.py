@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
+from graphscore.denoiser import ScoreModel
 from graphscore.rng import Generator
 from graphscore.samplers.base import Sampler
 from graphscore.sdes import SDE
@@ -33,9 +34,9 @@ class DPMSolverSampler(Sampler):
     stochastic = False
 
     def step(  # noqa: D102 (documented on Sampler)
-        self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
+        self, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
     ) -> tuple[Batch, Any]:
-        x0_hat = self.model(batch, t)
+        x0_hat = model(batch, t)
         before, previous = memory or (None, x0_hat)
 
         def coefficients(sde: SDE) -> tuple[Tensor, ...]:
@@ -44,7 +45,7 @@ class DPMSolverSampler(Sampler):
             ahead = _extrapolation(sde, before, t, s)
             return keep, gain * (1 + ahead), -gain * ahead
 
-        return self.model.process.combine(batch, coefficients, x0_hat, previous), (t, x0_hat)
+        return model.process.combine(batch, coefficients, x0_hat, previous), (t, x0_hat)
 
 
 class StochasticDPMSolverSampler(Sampler):
@@ -58,9 +59,9 @@ class StochasticDPMSolverSampler(Sampler):
     stochastic = True
 
     def step(  # noqa: D102 (documented on Sampler)
-        self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
+        self, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
     ) -> tuple[Batch, Any]:
-        x0_hat = self.model(batch, t)
+        x0_hat = model(batch, t)
         before, previous = memory or (None, x0_hat)
 
         def coefficients(sde: SDE) -> tuple[Tensor, ...]:
@@ -70,7 +71,7 @@ class StochasticDPMSolverSampler(Sampler):
             ahead = _extrapolation(sde, before, t, s)
             return std_s / std_t * decay, gain * (1 + ahead), -gain * ahead, std_s * (1 - decay**2).sqrt()
 
-        moved = self.model.process.combine(batch, coefficients, x0_hat, previous, generator=generator)
+        moved = model.process.combine(batch, coefficients, x0_hat, previous, generator=generator)
         return moved, (t, x0_hat)
 
 

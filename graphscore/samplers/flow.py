@@ -16,7 +16,7 @@ from torch_geometric.data import Batch
 
 from graphscore.denoiser import ScoreModel, velocity_coefficients
 from graphscore.rng import Generator
-from graphscore.samplers.base import Sampler
+from graphscore.samplers.base import Grid, Sampler
 from graphscore.sdes import SDE
 
 
@@ -35,13 +35,13 @@ class EulerSampler(Sampler):
     stochastic = False
 
     def step(  # noqa: D102 (documented on Sampler)
-        self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
+        self, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
     ) -> tuple[Batch, Any]:
         def coefficients(sde: SDE) -> tuple[Tensor, ...]:
             own, clean = velocity_coefficients(sde, t)
             return 1 + (s - t) * own, (s - t) * clean
 
-        return self.model.process.combine(batch, coefficients, self.model(batch, t)), memory
+        return model.process.combine(batch, coefficients, model(batch, t)), memory
 
 
 class HeunSampler(Sampler):
@@ -68,9 +68,9 @@ class HeunSampler(Sampler):
     stochastic = False
 
     def step(  # noqa: D102 (documented on Sampler)
-        self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
+        self, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
     ) -> tuple[Batch, Any]:
-        return heun_step(self.model, batch, t, s), memory
+        return heun_step(model, batch, t, s), memory
 
 
 class KarrasSampler(Sampler):
@@ -82,12 +82,13 @@ class KarrasSampler(Sampler):
 
     Args:
         model: The score model.
-        grid: Falling times in (0, 1], shape ``[S + 1]``.
+        grid: Number of steps S, or falling times in (0, 1], shape ``[S + 1]``.
         denoise_last: Whether to end with the posterior mean at the last time.
         churn: Total amount of fresh noise; 0 for none.
         noise_scale: Factor on the fresh noise, slightly above 1 to make up for detail lost by a network.
         min_level: Smallest noise level ``std / alpha`` to which noise is added.
         max_level: Largest noise level to which noise is added.
+        prior_scale: Factor of the prior's standard deviation.
 
     Raises:
         ValueError: If ``churn`` is negative or ``noise_scale`` not positive.
@@ -102,14 +103,16 @@ class KarrasSampler(Sampler):
     def __init__(
         self,
         model: ScoreModel,
-        grid: Tensor,
+        grid: Grid,
         denoise_last: bool = True,
         churn: float = 10.0,
         noise_scale: float = 1.0,
         min_level: float = 0.0,
         max_level: float = math.inf,
+        *,
+        prior_scale: float = 1.0,
     ) -> None:
-        super().__init__(model, grid, denoise_last)
+        super().__init__(model, grid, denoise_last, prior_scale=prior_scale)
         if churn < 0 or not noise_scale > 0:
             raise ValueError(
                 f"churn must be at least 0 and noise_scale positive, but they are {churn} and {noise_scale}"
@@ -121,12 +124,12 @@ class KarrasSampler(Sampler):
         self.max_level = max_level
 
     def step(  # noqa: D102 (documented on Sampler)
-        self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
+        self, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
     ) -> tuple[Batch, Any]:
         gamma = min(self.churn / self._num_steps, math.sqrt(2) - 1)
         if gamma > 0:
             # One time for all fields: that of the first field's raised level.
-            _, first = next(iter(self.model.process))
+            _, first = next(iter(model.process))
             level = first.level(t)
             churned = (level >= self.min_level) & (level <= self.max_level)
             raised = first.time(torch.where(churned, (1 + gamma) * level, level))
@@ -136,17 +139,17 @@ class KarrasSampler(Sampler):
                 scale, spread = sde.transition(t, raised)
                 return scale, self.noise_scale * spread
 
-            batch, t = self.model.process.combine(batch, coefficients, generator=generator), raised
-        return self._follow(batch, t, s), memory
+            batch, t = model.process.combine(batch, coefficients, generator=generator), raised
+        return self._follow(model, batch, t, s), memory
 
     @property
     def _num_steps(self) -> int:
         """Number of steps S among which the churn is shared out."""
         return len(self.grid) - 1
 
-    def _follow(self, batch: Batch, t: Tensor, s: Tensor) -> Batch:
+    def _follow(self, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor) -> Batch:
         """Follow the flow from ``t`` to ``s``."""
-        return heun_step(self.model, batch, t, s)
+        return heun_step(model, batch, t, s)
 
 
 class EDMHeunSampler(KarrasSampler):
@@ -161,12 +164,13 @@ class EDMHeunSampler(KarrasSampler):
 
     Args:
         model: The score model.
-        grid: Falling times in (0, 1], shape ``[S + 1]``.
+        grid: Number of steps S, or falling times in (0, 1], shape ``[S + 1]``.
         denoise_last: Whether to end with the posterior mean at the last time.
         churn: Total amount of fresh noise, ``S_churn``; 0 for none.
         noise_scale: Factor on the fresh noise, ``S_noise``.
         min_level: Smallest noise level ``std / alpha`` to which noise is added, ``S_tmin``.
         max_level: Largest noise level to which noise is added, ``S_tmax``.
+        prior_scale: Factor of the prior's standard deviation.
 
     Raises:
         ValueError: If ``churn`` is negative or ``noise_scale`` not positive, or the first level is infinite.
@@ -181,20 +185,22 @@ class EDMHeunSampler(KarrasSampler):
     def __init__(
         self,
         model: ScoreModel,
-        grid: Tensor,
+        grid: Grid,
         denoise_last: bool = True,
         churn: float = 0.0,
         noise_scale: float = 1.0,
         min_level: float = 0.0,
         max_level: float = math.inf,
+        *,
+        prior_scale: float = 1.0,
     ) -> None:
-        super().__init__(model, grid, denoise_last, churn, noise_scale, min_level, max_level)
+        super().__init__(model, grid, denoise_last, churn, noise_scale, min_level, max_level, prior_scale=prior_scale)
 
     @property
     def _num_steps(self) -> int:
         return len(self.grid) - 1 + int(self.denoise_last)
 
-    def _follow(self, batch: Batch, t: Tensor, s: Tensor) -> Batch:
+    def _follow(self, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor) -> Batch:
         def ratio(sde: SDE) -> Tensor:
             return sde.level(s) / sde.level(t)
 
@@ -207,9 +213,9 @@ class EDMHeunSampler(KarrasSampler):
             share = 1 / (2 * ratio(sde))
             return keep, (1 - share) * gain, share * gain
 
-        x0_t = self.model(batch, t)
-        x0_s = self.model(self.model.process.combine(batch, euler, x0_t), s)
-        return self.model.process.combine(batch, heun, x0_t, x0_s)
+        x0_t = model(batch, t)
+        x0_s = model(model.process.combine(batch, euler, x0_t), s)
+        return model.process.combine(batch, heun, x0_t, x0_s)
 
 
 def heun_step(model: ScoreModel, batch: Batch, t: Tensor, s: Tensor) -> Batch:

@@ -13,7 +13,7 @@ from torch_geometric.data import Batch
 
 from graphscore.denoiser import ScoreModel
 from graphscore.rng import Generator
-from graphscore.samplers.base import Sampler
+from graphscore.samplers.base import Grid, Sampler
 from graphscore.samplers.stochastic import EulerMaruyamaSampler, ReverseDiffusionSampler, langevin_step
 from graphscore.sdes import SDE
 
@@ -32,11 +32,12 @@ class PredictorCorrectorSampler(Sampler):
 
     Args:
         model: The score model.
-        grid: Falling times in (0, 1], shape ``[S + 1]``.
+        grid: Number of steps S, or falling times in (0, 1], shape ``[S + 1]``.
         denoise_last: Whether to end with the posterior mean at the last time.
         snr: Signal-to-noise ratio of the corrector.
         num_corrections: Langevin steps after each predictor step.
         predictor: ``"euler-maruyama"`` or ``"reverse-diffusion"``.
+        prior_scale: Factor of the prior's standard deviation.
 
     Raises:
         ValueError: If ``snr`` or ``num_corrections`` is not positive, or there is no such predictor.
@@ -52,27 +53,29 @@ class PredictorCorrectorSampler(Sampler):
     def __init__(
         self,
         model: ScoreModel,
-        grid: Tensor,
+        grid: Grid,
         denoise_last: bool = True,
         snr: float = 0.16,
         num_corrections: int = 1,
         predictor: str = "euler-maruyama",
+        *,
+        prior_scale: float = 1.0,
     ) -> None:
         if predictor not in PREDICTORS:
             raise ValueError(f"Unknown predictor {predictor!r}; expected one of {sorted(PREDICTORS)}")
         self.needs_signal = PREDICTORS[predictor].needs_signal
-        super().__init__(model, grid, denoise_last)
+        super().__init__(model, grid, denoise_last, prior_scale=prior_scale)
         _check_langevin(snr, num_corrections)
         self.snr = snr
         self.num_corrections = num_corrections
-        self._predictor = PREDICTORS[predictor](model, grid)
+        self._predictor = PREDICTORS[predictor](model, self.grid)
 
     def step(  # noqa: D102 (documented on Sampler)
-        self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
+        self, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
     ) -> tuple[Batch, Any]:
-        batch, memory = self._predictor.step(batch, t, s, memory, generator)
+        batch, memory = self._predictor.step(model, batch, t, s, memory, generator)
         for _ in range(self.num_corrections):
-            batch = langevin_step(self.model, batch, s, self.snr, generator)
+            batch = langevin_step(model, batch, s, self.snr, generator)
         return batch, memory
 
 
@@ -90,12 +93,13 @@ class AnnealedLangevinSampler(Sampler):
 
     Args:
         model: The score model.
-        grid: Falling times in (0, 1], shape ``[S + 1]``.
+        grid: Number of steps S, or falling times in (0, 1], shape ``[S + 1]``.
         denoise_last: Whether to end with the posterior mean at the last time.
         snr: Signal-to-noise ratio of the steps, below 1; published settings correspond to 0.16 to 0.22.
         num_corrections: Langevin steps at each time of the grid, and at no others: the published algorithm. By default
             as many as the tolerance asks for.
         tolerance: Largest relative error of the standard deviation of Gaussian data with an exact score.
+        prior_scale: Factor of the prior's standard deviation.
 
     Raises:
         ValueError: If ``snr``, ``num_corrections`` or ``tolerance`` is out of range, or with the given number of steps
@@ -116,13 +120,15 @@ class AnnealedLangevinSampler(Sampler):
     def __init__(
         self,
         model: ScoreModel,
-        grid: Tensor,
+        grid: Grid,
         denoise_last: bool = True,
         snr: float = 0.3,
         num_corrections: int | None = None,
         tolerance: float = 0.05,
+        *,
+        prior_scale: float = 1.0,
     ) -> None:
-        super().__init__(model, grid, denoise_last)
+        super().__init__(model, grid, denoise_last, prior_scale=prior_scale)
         _check_langevin(snr, 1 if num_corrections is None else num_corrections)
         if not tolerance > 0:
             raise ValueError(f"The tolerance must be positive, but is {tolerance}")
@@ -134,28 +140,35 @@ class AnnealedLangevinSampler(Sampler):
             self._check_width(num_corrections)
 
     def step(  # noqa: D102 (documented on Sampler)
-        self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
+        self, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
     ) -> tuple[Batch, Any]:
         # Of a step that may be any of the grid's it is not known how far it goes: the longest would do for all.
         longest = tuple(map(max, zip(*self._plans, strict=True)))
-        return self._anneal(batch, t, s, *longest, generator=generator), memory
+        return self._anneal(model, batch, t, s, *longest, generator=generator), memory
 
     def numbered_step(  # noqa: D102
-        self, number: int, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
+        self, number: int, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
     ) -> tuple[Batch, Any]:
-        return self._anneal(batch, t, s, *self._plans[number], generator=generator), memory
+        return self._anneal(model, batch, t, s, *self._plans[number], generator=generator), memory
 
     def _anneal(
-        self, batch: Batch, t: Tensor, s: Tensor, num_levels: int, num_steps: int, generator: Generator
+        self,
+        model: ScoreModel,
+        batch: Batch,
+        t: Tensor,
+        s: Tensor,
+        num_levels: int,
+        num_steps: int,
+        generator: Generator,
     ) -> Batch:
         """Go from ``t`` to ``s`` by levels of equal ratios, with so many Langevin steps at each."""
-        _, first = next(iter(self.model.process))
+        _, first = next(iter(model.process))
         logs = first.level(t).log(), first.level(s).log()
         for number in range(1, num_levels + 1):
             between = s if number == num_levels else first.time(torch.lerp(*logs, number / num_levels).exp())
-            batch = self.model.process.combine(batch, _rescaling(t, between))
+            batch = model.process.combine(batch, _rescaling(t, between))
             for _ in range(num_steps):
-                batch = langevin_step(self.model, batch, between, self.snr, generator)
+                batch = langevin_step(model, batch, between, self.snr, generator)
             t = between
         return batch
 

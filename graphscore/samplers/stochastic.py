@@ -14,7 +14,7 @@ from torch_geometric.data import Batch
 
 from graphscore.denoiser import ScoreModel
 from graphscore.rng import Generator
-from graphscore.samplers.base import Sampler
+from graphscore.samplers.base import Grid, Sampler
 from graphscore.sdes import SDE
 
 
@@ -33,14 +33,14 @@ class EulerMaruyamaSampler(Sampler):
     needs_signal = True  # the drift has a pole where alpha vanishes
 
     def step(  # noqa: D102 (documented on Sampler)
-        self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
+        self, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
     ) -> tuple[Batch, Any]:
         def coefficients(sde: SDE) -> tuple[Tensor, ...]:
             spread = sde.diffusion(t) * (t - s).sqrt()
             pull = (spread / sde.std(t)) ** 2
             return 1 - sde.drift_rate(t) * (t - s) - pull, pull * sde.alpha(t), spread
 
-        return self.model.process.combine(batch, coefficients, self.model(batch, t), generator=generator), memory
+        return model.process.combine(batch, coefficients, model(batch, t), generator=generator), memory
 
 
 class ReverseDiffusionSampler(Sampler):
@@ -56,14 +56,14 @@ class ReverseDiffusionSampler(Sampler):
     stochastic = True
 
     def step(  # noqa: D102 (documented on Sampler)
-        self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
+        self, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
     ) -> tuple[Batch, Any]:
         def coefficients(sde: SDE) -> tuple[Tensor, ...]:
             scale, spread = sde.transition(s, t)
             pull = (spread / sde.std(t)) ** 2
             return 2 - scale - pull, pull * sde.alpha(t), spread
 
-        return self.model.process.combine(batch, coefficients, self.model(batch, t), generator=generator), memory
+        return model.process.combine(batch, coefficients, model(batch, t), generator=generator), memory
 
 
 class AncestralSampler(Sampler):
@@ -75,10 +75,11 @@ class AncestralSampler(Sampler):
 
     Args:
         model: The score model.
-        grid: Falling times in (0, 1], shape ``[S + 1]``.
+        grid: Number of steps S, or falling times in (0, 1], shape ``[S + 1]``.
         denoise_last: Whether to end with the posterior mean at the last time.
         eta: Share of the ancestral noise: 1 for ancestral sampling (DDPM), 0 for DDIM, a first-order step of the
             probability flow.
+        prior_scale: Factor of the prior's standard deviation.
 
     Raises:
         ValueError: If ``eta`` does not lie between 0 and 1.
@@ -91,15 +92,17 @@ class AncestralSampler(Sampler):
     order = 1
     stochastic = True
 
-    def __init__(self, model: ScoreModel, grid: Tensor, denoise_last: bool = True, eta: float = 1.0) -> None:
-        super().__init__(model, grid, denoise_last)
+    def __init__(
+        self, model: ScoreModel, grid: Grid, denoise_last: bool = True, eta: float = 1.0, *, prior_scale: float = 1.0
+    ) -> None:
+        super().__init__(model, grid, denoise_last, prior_scale=prior_scale)
         if not 0 <= eta <= 1:
             raise ValueError(f"{type(self).__name__}: eta must lie between 0 and 1, but is {eta}")
         self.eta = eta
         self.stochastic = eta > 0
 
     def step(  # noqa: D102 (documented on Sampler)
-        self, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
+        self, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
     ) -> tuple[Batch, Any]:
         def coefficients(sde: SDE) -> tuple[Tensor, ...]:
             std_t, std_s = sde.std(t), sde.std(s)
@@ -108,7 +111,7 @@ class AncestralSampler(Sampler):
             drawn = (noise,) if self.eta else ()
             return keep, sde.alpha(s) - keep * sde.alpha(t), *drawn
 
-        return self.model.process.combine(batch, coefficients, self.model(batch, t), generator=generator), memory
+        return model.process.combine(batch, coefficients, model(batch, t), generator=generator), memory
 
 
 class DDIMSampler(AncestralSampler):
@@ -116,9 +119,10 @@ class DDIMSampler(AncestralSampler):
 
     Args:
         model: The score model.
-        grid: Falling times in (0, 1], shape ``[S + 1]``.
+        grid: Number of steps S, or falling times in (0, 1], shape ``[S + 1]``.
         denoise_last: Whether to end with the posterior mean at the last time.
         eta: Share of the ancestral noise, 0 for none.
+        prior_scale: Factor of the prior's standard deviation.
 
     Raises:
         ValueError: If ``eta`` does not lie between 0 and 1.
@@ -129,8 +133,10 @@ class DDIMSampler(AncestralSampler):
 
     stochastic = False
 
-    def __init__(self, model: ScoreModel, grid: Tensor, denoise_last: bool = True, eta: float = 0.0) -> None:
-        super().__init__(model, grid, denoise_last, eta)
+    def __init__(
+        self, model: ScoreModel, grid: Grid, denoise_last: bool = True, eta: float = 0.0, *, prior_scale: float = 1.0
+    ) -> None:
+        super().__init__(model, grid, denoise_last, eta, prior_scale=prior_scale)
 
 
 def langevin_step(model: ScoreModel, batch: Batch, t: Tensor, snr: float, generator: Generator) -> Batch:

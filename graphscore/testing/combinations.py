@@ -149,7 +149,7 @@ class _Problem:
         if start > ends[0]:
             grid = torch.cat([torch.tensor([start], dtype=torch.float64), grid])
         sampler = SAMPLERS[name](self.model()[0], grid)
-        x = sampler(self.batch, torch.Generator().manual_seed(2)).pos.double()
+        x = sampler(self.batch, torch.Generator().manual_seed(2)).batch.pos.double()
         if not bool(x.isfinite().all()):
             return "the result is not finite"
         square = (x * self.covariance.solve(x)).sum(-1) / ops.per_row(self.widths**2, x, self.batch.batch)[:, 0]

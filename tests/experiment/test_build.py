@@ -43,7 +43,7 @@ def test_hops_neighbors_and_encodings_train_and_sample():
     build_task(config, model)(batch, 0).loss.backward()
     assert all(bool((inputs.weight.grad != 0).any()) for inputs in model.network.node_inputs.values())
     model.network.backbone.register_forward_pre_hook(lambda module, inputs: calls.append(inputs))
-    assert build_sampler(config.with_sampling("ddim", 3), model)(batch).pos.isfinite().all()
+    assert build_sampler(config.with_sampling("ddim", 3), model)(batch).batch.pos.isfinite().all()
     assert len(calls) == 4
     for _, pos, edge_index, *_ in calls:
         expected = torch.cat([batch.edge_index, knn_edges(pos, batch.batch, 3, 5)], dim=1)
@@ -117,7 +117,7 @@ def test_a_configuration_turns_self_conditioning_on(tmp_path):
     )
     loaded, _, _ = load_model(tmp_path)
     sampler = build_sampler(config.with_sampling("ddim", 3), loaded)
-    assert is_self_conditioned(sampler.model) and sampler(batch).pos.isfinite().all()
+    assert is_self_conditioned(sampler.model) and sampler(batch).batch.pos.isfinite().all()
 
 
 def test_self_conditioning_goes_with_edges_that_are_found():
@@ -127,7 +127,7 @@ def test_self_conditioning_goes_with_edges_that_are_found():
     build_task(config, model)(batch, 0).loss.backward()
     (embed,) = (m for name, m in model.model.network.network.edge_inputs.items() if name == "pos_estimate_distance")
     assert embed[1].weight.grad.isfinite().all()
-    assert build_sampler(config.with_sampling("ddim", 3), model)(batch).pos.isfinite().all()
+    assert build_sampler(config.with_sampling("ddim", 3), model)(batch).batch.pos.isfinite().all()
 
 
 def test_without_the_option_nothing_is_self_conditioned():

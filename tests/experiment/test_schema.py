@@ -47,7 +47,7 @@ def test_every_configuration_builds_and_runs_two_steps(name, tmp_path):
     noisy = model.process.perturb(batch, t).batch
     for key, value in model(noisy, t).items():
         assert torch.equal(loaded(noisy, t)[key], value)
-    assert build_sampler(config.with_sampling(None, 2), loaded)(batch).pos.isfinite().all()
+    assert build_sampler(config.with_sampling(None, 2), loaded)(batch).batch.pos.isfinite().all()
 
 
 def test_building_a_model_for_loading_leaves_the_global_generator_alone(tmp_path):

@@ -20,7 +20,7 @@ from graphscore.nn.edges.neighbors import knn_edges
 from graphscore.nn.edges.search import NearestNeighbors, Neighbors, RadiusNeighbors
 from graphscore.process import ForwardProcess
 from graphscore.rng import SAMPLING, GraphGenerator
-from graphscore.samplers import SAMPLERS, EulerMaruyamaSampler, Sampler
+from graphscore.samplers import SAMPLERS, EulerMaruyamaSampler, Sampler, SamplerResult
 from graphscore.sdes import VESDE
 from graphscore.times import linear_grid
 
@@ -96,12 +96,12 @@ class Broken(EulerMaruyamaSampler):
         super().__init__(*args)
         self.bad, self.calls = bad, calls
 
-    def __call__(self, *args: object) -> Batch:
-        batch = super().__call__(*args)
+    def __call__(self, *args: object) -> SamplerResult:
+        result = super().__call__(*args)
         if self.calls:
             self.calls -= 1
-            batch["pos"][-1, 0] = self.bad
-        return batch
+            result.batch["pos"][-1, 0] = self.bad
+        return result
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -209,7 +209,7 @@ class Recorder(EulerMaruyamaSampler):
 
     batches: list[list[int]]
 
-    def __call__(self, template: Batch, *args: object) -> Batch:
+    def __call__(self, template: Batch, *args: object) -> SamplerResult:
         self.batches.append(template.get(TEMPLATE, torch.empty(0)).tolist())
         return super().__call__(template, *args)
 
@@ -272,7 +272,7 @@ def test_no_step_of_sampling_waits_for_a_device_or_leaves_it(sampler, name):
     result = SAMPLERS[name](sampler.model.to("meta"), linear_grid(6), **quick).integrate(
         noise, GraphGenerator([1, 2, 3])
     )
-    assert result.pos.device.type == "meta" and result.pos.shape == (8, 3)
+    assert result.batch.pos.device.type == "meta" and result.batch.pos.shape == (8, 3)
 
 
 def test_samples_are_moved_to_what_is_known_of_them(sampler):

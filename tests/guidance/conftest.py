@@ -79,7 +79,7 @@ class GaussianData:
         first = torch.zeros(copies, num_nodes, 2, dtype=torch.float64)
         for k in range(copies - 1):
             first[k + 1, :, 0] = self.project((local == k).double()[:, None])[:, 0]
-        last = sampler.integrate(replace(many, {"pos": first.flatten(0, 1)})).pos.view(copies, num_nodes, 2)
+        last = sampler.integrate(replace(many, {"pos": first.flatten(0, 1)})).batch.pos.view(copies, num_nodes, 2)
         shift, image = last[0], last[1:, :, 0] - last[0, :, 0]
         same = self.batch.batch[:, None] == self.batch.batch
         linear = torch.where(same, image[local].T, 0.0)

@@ -140,12 +140,12 @@ def test_a_stack_of_guidance_runs_with_samplers_of_every_kind(name, model):
     """By one evaluation a step, two, as many as its error asks for, with a memory, and back and forth."""
     model, batch = stack(model), annotated()
     sampler = SAMPLERS[name](model, GRID)
-    sample = sampler(batch, GraphGenerator(range(7)))
+    sample = sampler(batch, GraphGenerator(range(7))).batch
     assert sample.x.isfinite().all() and float(ops.mean(sample.pos, batch.batch, 7).abs().max()) < 1e-12
     placed = model.place(sample)
     assert_close(placed.pos[batch.known], batch.target[batch.known], rtol=0, atol=1e-12)
     # A graph's sample is its own, here in another batch.
-    alone = sampler(Batch.from_data_list([batch[4]]), GraphGenerator([4]))
+    alone = sampler(Batch.from_data_list([batch[4]]), GraphGenerator([4])).batch
     assert_close(alone.pos, sample.pos[batch.batch == 4], rtol=0, atol=1e-9)
 
 
@@ -163,7 +163,7 @@ def test_all_guidance_stacks_in_any_order(model, order):
 @pytest.mark.parametrize("sizes", [(0,), (0, 0), (1,), (1, 0)])
 def test_batches_of_nearly_nothing(name, model, sizes):
     sampler = SAMPLERS["ancestral"](MAKERS[name](model, 1.0), GRID)
-    sample = sampler(annotated(sizes), GraphGenerator(range(len(sizes))))
+    sample = sampler(annotated(sizes), GraphGenerator(range(len(sizes)))).batch
     assert sample.pos.shape == (sum(sizes), 3) and (sample.pos == 0).all() and sample.x.isfinite().all()
 
 

@@ -94,7 +94,8 @@ def moment_errors(data, sampler, num_draws, target):
     for t, s in pairwise(sampler.grid):
         generator = UnitDraws(1 + size, size)
         batch = replace(many, {"pos": unit.flatten(0, 1)})
-        after = sampler.step(batch, t.expand(copies), s.expand(copies), None, generator)[0].pos.view(copies, size, 2)
+        after = sampler.step(sampler.model, batch, t.expand(copies), s.expand(copies), None, generator)[0].pos
+        after = after.view(copies, size, 2)
         assert generator.num_draws == num_draws
         linear, kicks = (after[1:] - after[0])[..., 0].split([size, size * num_draws])
         mean = after[0] + linear.T @ mean

@@ -63,7 +63,7 @@ def test_repulsion_covers_more_modes():
     grid = times.karras_grid(50, VESDE(), end=1e-4)
     covered = []
     for guided in (model, ParticleGuidance(model, "pos", "group", strength=4.0, bandwidth=1.0)):
-        x = AncestralSampler(guided, grid)(batch, torch.Generator().manual_seed(0)).pos.view(500, 2)
+        x = AncestralSampler(guided, grid)(batch, torch.Generator().manual_seed(0)).batch.pos.view(500, 2)
         assert float((x.abs() - 1).std()) == pytest.approx(0.1, rel=0.2)
         covered.append(float((x[:, 0].sign() != x[:, 1].sign()).double().mean()))
     assert covered[0] == pytest.approx(0.5, abs=4 * 0.5 / 500**0.5)

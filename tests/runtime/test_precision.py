@@ -161,7 +161,7 @@ def test_sampling_without_float64_gives_the_same_samples_and_does_not_wait(name)
         device.waits = 0
         found = sampler(moved, GraphGenerator([3, 1, 4]))
         assert device.waits == 0 or name == "adaptive"  # it waits to see who has arrived, on any device
-    torch.testing.assert_close(found.pos.numbers, expected.pos, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(found.batch.pos.numbers, expected.batch.pos, rtol=1e-3, atol=1e-4)
 
 
 def test_noise_without_float64_is_the_same_to_the_digits_of_its_type():

@@ -119,7 +119,7 @@ def test_flow_of_a_gaussian_to_the_tolerance(process):
     noisy = model.process.perturb(clean, start, generator=torch.Generator().manual_seed(1)).batch
     exact, errors = model.flow(noisy, start, end), {}
     for tolerance in (1e-4, 1e-7):
-        sample = AdaptiveSampler(model, grid, rtol=tolerance, atol=tolerance).integrate(noisy)
+        sample = AdaptiveSampler(model, grid, rtol=tolerance, atol=tolerance).integrate(noisy).batch
         errors[tolerance] = max(float((sample[name] - exact[name]).abs().max()) for name in ("pos", "x", "y"))
         assert errors[tolerance] < 50 * tolerance * max(1.0, float(noisy.pos.abs().max()))
     assert errors[1e-7] < errors[1e-4] / 50
@@ -133,18 +133,19 @@ def test_callbacks_between_do_not_change_the_path():
     stops = AdaptiveSampler(model, times.karras_grid(5, sde, end=1e-3), rtol=1e-8, atol=1e-8)
     one = ends(template, GraphGenerator(range(5)))
     other = stops(template, GraphGenerator(range(5)), lambda step, t, batch: seen.append(t))
-    assert_close(one.pos, other.pos, rtol=0, atol=1e-6)
-    assert len(seen) == 6 and (stops.num_evaluations > ends.num_evaluations).all()
+    assert_close(one.batch.pos, other.batch.pos, rtol=0, atol=1e-6)
+    assert len(seen) == 6 and (other.num_evaluations > one.num_evaluations).all()
 
 
-def test_evaluations_are_counted_for_each_run_alone():
+def test_a_graph_counts_its_own_evaluations_whatever_its_batch_mates_need():
     model = GaussianScore(ForwardProcess({Field("pos"): VESDE()}), std=0.5)
-    sampler = AdaptiveSampler(model, times.linear_grid(3))
-    assert sampler.num_evaluations is None
-    sampler(ragged_batch(SIZES), GraphGenerator(range(5)))
-    first = sampler.num_evaluations.clone()
-    sampler(ragged_batch(SIZES), GraphGenerator(range(5)))
-    assert torch.equal(sampler.num_evaluations, first)
+    sampler = AdaptiveSampler(model, times.linear_grid(3), rtol=1e-7, atol=1e-7)
+    graphs = ragged_batch(SIZES).to_data_list()
+    together = sampler(ragged_batch(SIZES), GraphGenerator(range(5))).num_evaluations
+    assert len(together.unique()) > 1
+    for number, graph in enumerate(graphs):
+        alone = sampler(Batch.from_data_list([graph]), GraphGenerator([number])).num_evaluations
+        assert alone.tolist() == together[[number]].tolist()
 
 
 @pytest.mark.parametrize("process", SDES)
@@ -161,6 +162,6 @@ def test_straight_coordinates_run_from_data_to_noise(process):
 def test_score_functions_start_where_something_is_left():
     process = ForwardProcess({Field("pos", width=3): SDES["cosine-vp"]()})
     model = ScoreAdapter(lambda batch, t: -batch.pos, process)
-    sample = AdaptiveSampler(model, torch.tensor([0.999, 1e-3]))(ragged_batch(SIZES), GraphGenerator(range(5)))
+    sample = AdaptiveSampler(model, torch.tensor([0.999, 1e-3]))(ragged_batch(SIZES), GraphGenerator(range(5))).batch
     assert sample.pos.isfinite().all()
     assert Batch.from_data_list(sample.to_data_list()).pos.shape == (70, 3)

@@ -68,7 +68,7 @@ def test_as_published(options):
     grid = times.karras_grid(9, sde, end=0.002 / 80)
     levels = [(80 ** (1 / 7) + i / 9 * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7 for i in range(10)]  # equation 5
     sampler, generator = EDMHeunSampler(model, grid, **options), Recorded(range(7))
-    x = sampler.integrate(start, generator)
+    x = sampler.integrate(start, generator).batch
     x = model(x, sampler.grid[-1].expand(7))["pos"]
 
     def denoise(x, level):
@@ -88,7 +88,7 @@ def test_the_two_kinds_of_heun_differ_in_the_correction_as_stated():
     sde, model, start = problem("vp")
     t, s = (sde.time(torch.tensor(level).double()) for level in (2.0, 0.8))
     grid, x0 = torch.stack([t, s]), model(start, t.expand(7))["pos"]
-    ours, theirs = (kind(model, grid).integrate(start).pos for kind in (HeunSampler, EDMHeunSampler))
+    ours, theirs = (kind(model, grid).integrate(start).batch.pos for kind in (HeunSampler, EDMHeunSampler))
     ratio = 0.8 / 2.0
     predicted = sde.alpha(s) * (ratio * start.pos / sde.alpha(t) + (1 - ratio) * x0)
     assert_close((ours - predicted) / ratio, theirs - predicted)
@@ -100,6 +100,6 @@ def test_it_converges_to_the_flow(process):
     high, low = sde.time(torch.tensor([5.0, 0.05], dtype=torch.float64)).tolist()
     start = model.process.prior(start, GraphGenerator(range(7)), torch.float64, high)
     grids = [times.log_snr_grid(steps, sde, start=high, end=low) for steps in (32, 64)]
-    exact = AdaptiveSampler(model, grids[0][[0, -1]], rtol=1e-9, atol=1e-9).integrate(start).pos
-    errors = [float((EDMHeunSampler(model, grid).integrate(start).pos - exact).abs().max()) for grid in grids]
+    exact = AdaptiveSampler(model, grids[0][[0, -1]], rtol=1e-9, atol=1e-9).integrate(start).batch.pos
+    errors = [float((EDMHeunSampler(model, grid).integrate(start).batch.pos - exact).abs().max()) for grid in grids]
     assert math.log2(errors[0] / errors[1]) == pytest.approx(2, abs=0.3)

@@ -52,7 +52,7 @@ def test_moments_of_a_gaussian_on_a_ragged_batch(name, process, zero_mean):
     # From exact samples at the first time: in the prior of some processes, a twentieth of the mean is missing.
     generator = torch.Generator().manual_seed(0)
     clean, start = model.sample(batch, generator, torch.float64), sampler.grid[0].expand(batch.num_graphs)
-    sample = sampler.integrate(model.process.perturb(clean, start, generator=generator).batch, generator).pos
+    sample = sampler.integrate(model.process.perturb(clean, start, generator=generator).batch, generator).batch.pos
     # Each of the 70 nodes has its own mean, known to 5 standard errors.
     mean = field.project(batch.mean, batch.batch, batch.num_graphs)
     error = (sample - mean).view(COPIES, 70, 3).mean(0)
@@ -75,7 +75,7 @@ def test_a_mixture_keeps_its_weights_and_widths(name, process):
     batch = ragged_batch((2, 0, 1) * 700, dim=1)
     batch.means = torch.tensor([[[-1.0], [1.0]]]).expand(batch.num_nodes, 2, 1)
     sampler = make(name, model, 150, 3e-3, denoise_last=False)
-    x = sampler(batch, torch.Generator().manual_seed(0)).pos
+    x = sampler(batch, torch.Generator().manual_seed(0)).batch.pos
     # Both nodes of a pair come from one component, so that 1400 of the 2100 rows are independent.
     assert float((x > 0).float().mean()) == pytest.approx(0.3, abs=4 * (0.21 / 1400) ** 0.5)
     assert float((x - x.sign()).std()) == pytest.approx(0.1, rel=0.1)
@@ -88,7 +88,7 @@ def test_rows_that_are_independent_stay_so(name):
     model = GaussianMixtureScore(ForwardProcess({Field("pos"): sde}), std=0.1, weights=[0.7, 0.3], per_graph=False)
     batch = ragged_batch((2, 0, 1) * 700, dim=1)
     batch.means = torch.tensor([[[-1.0], [1.0]]]).expand(batch.num_nodes, 2, 1)
-    x = make(name, model, 150)(batch, torch.Generator().manual_seed(0)).pos
+    x = make(name, model, 150)(batch, torch.Generator().manual_seed(0)).batch.pos
     agree = x[0::3].sign() == x[1::3].sign()
     assert float(agree.float().mean()) == pytest.approx(0.58, abs=4 * (0.25 / 700) ** 0.5)
 
@@ -98,6 +98,6 @@ def test_denoising_at_the_end_gives_the_posterior_mean(process):
     model = GaussianScore(ForwardProcess({Field("pos"): SDES[process]()}), std=0.5)
     template, grid = ragged_batch(), times.linear_grid(5, start=0.9, end=0.1)
     raw, denoised = (
-        HeunSampler(model, grid, denoise_last=last)(template, GraphGenerator(range(7))) for last in (False, True)
+        HeunSampler(model, grid, denoise_last=last)(template, GraphGenerator(range(7))).batch for last in (False, True)
     )
     assert_close(denoised.pos, model(raw, torch.full((7,), 0.1).double())["pos"])

@@ -162,7 +162,7 @@ def mixture_problem(process: str):
     grid = grid_between_levels("log-snr", sde, 1)
     clean = model.sample(batch, torch.Generator().manual_seed(2))
     noisy = model.process.perturb(clean, grid[:1].expand(len(SIZES)), generator=torch.Generator().manual_seed(3)).batch
-    return sde, model, noisy, AdaptiveSampler(model, grid, rtol=1e-10, atol=1e-10).integrate(noisy).pos
+    return sde, model, noisy, AdaptiveSampler(model, grid, rtol=1e-10, atol=1e-10).integrate(noisy).batch.pos
 
 
 @pytest.mark.parametrize("process", [name for name, sde in SDES.items() if sde is not HarmonicSDE])
@@ -171,7 +171,7 @@ def test_paths_of_a_mixture_reach_the_declared_order(name, process):
     sde, model, noisy, exact = mixture_problem(process)
     errors = []
     for steps in STEPS:
-        end = SAMPLERS[name](model, grid_between_levels("log-snr", sde, steps)).integrate(noisy).pos
+        end = SAMPLERS[name](model, grid_between_levels("log-snr", sde, steps)).integrate(noisy).batch.pos
         errors.append(float((end - exact).abs().max()))
     assert observed_order(STEPS, errors) == pytest.approx(SAMPLERS[name].order, abs=0.2), errors
 
@@ -226,7 +226,7 @@ def mixture_error(sampler) -> float:
     ((_, sde),) = model.process
     widths = (sde.alpha(grid) ** 2 + sde.std(grid) ** 2).sqrt().numpy()
     counter = FixedDraws([torch.zeros(1, 1).double()] * 9)
-    sampler.step(numbers([0.0]), grid[:1], grid[1:2], None, counter)
+    sampler.step(model, numbers([0.0]), grid[:1], grid[1:2], None, counter)
     nodes, weights = hermite(12)
     draws = np.stack(np.meshgrid(*[nodes] * counter.num_draws, indexing="ij"), -1).reshape(-1, counter.num_draws)
     factors = np.stack(np.meshgrid(*[weights] * counter.num_draws, indexing="ij"), -1).reshape(len(draws), -1).prod(1)
@@ -237,7 +237,7 @@ def mixture_error(sampler) -> float:
         later = CubicSpline(line * widths[number + 1], table)
         here = replace(batch, {"pos": torch.from_numpy(np.repeat(line, len(draws)) * widths[number])[:, None]})
         t, s = grid[number : number + 1], grid[number + 1 : number + 2]
-        end = sampler.step(here, t, s, None, FixedDraws(drawn))[0].pos[:, 0].numpy()
+        end = sampler.step(model, here, t, s, None, FixedDraws(drawn))[0].pos[:, 0].numpy()
         table = np.einsum("xds,d->xs", later(end).reshape(len(line), -1, 3), factors)
     start = CubicSpline(line * widths[0], table)
     return float(np.abs(exactly(start, model, grid[0]) - exactly(observables, model, grid[-1])).max())
@@ -259,7 +259,7 @@ def mixture_error_with_memory(sampler) -> float:
         memory = None
         if number:
             memory = (grid[number - 1 : number], {"pos": torch.from_numpy(np.repeat(previous, len(nodes)))[:, None]})
-        end, (_, x0_hat) = sampler.step(batch, t, s, memory, FixedDraws(drawn))
+        end, (_, x0_hat) = sampler.step(model, batch, t, s, memory, FixedDraws(drawn))
         return end.pos[:, 0].numpy(), x0_hat["pos"][:, 0].numpy()
 
     def before(number, later):

@@ -67,7 +67,7 @@ def test_corrections_mend_what_the_predictor_gets_wrong(predictor):
     def error(sampler):
         variance = float(model.marginal_std(model.fields["pos"], grid[0])) ** 2
         for t, s in zip(grid[:-1].split(1), grid[1:].split(1), strict=True):
-            keep, spread = coefficients(lambda b, g, t=t, s=s: sampler.step(b, t, s, None, g)[0])
+            keep, spread = coefficients(lambda b, g, t=t, s=s: sampler.step(model, b, t, s, None, g)[0])
             variance = keep**2 * variance + spread
         return abs(variance / float(model.marginal_std(model.fields["pos"], grid[-1])) ** 2 - 1)
 
@@ -83,7 +83,7 @@ def test_from_level_to_level_samples_are_scaled_as_the_data_are(process):
     model, grid = GaussianScore(ForwardProcess({Field("pos"): sde}), mean=2.0, std=0.0), times.linear_grid(3, start=0.9)
     sampler, batch = AnnealedLangevinSampler(model, grid), ragged_batch([1], dim=1)
     start = replace(batch, {"pos": torch.full_like(batch.pos, 2 * float(sde.alpha(grid[0])))})
-    end = sampler.integrate(start, OneDraw(-1)).pos
+    end = sampler.integrate(start, OneDraw(-1)).batch.pos
     assert float(end) == pytest.approx(2 * float(sde.alpha(grid[-1])), rel=1e-12)
 
 
@@ -109,7 +109,7 @@ def test_corrections_use_the_noise_of_their_own_draws():
 def test_pure_noise_is_no_obstacle_with_a_predictor_that_starts_there():
     process = ForwardProcess({Field("pos", width=3): SDES["rectified"]()})
     sampler = PredictorCorrectorSampler(GaussianScore(process), torch.tensor([1.0, 0.5]), predictor="reverse-diffusion")
-    assert sampler(ragged_batch(), GraphGenerator(range(7))).pos.isfinite().all()
+    assert sampler(ragged_batch(), GraphGenerator(range(7))).batch.pos.isfinite().all()
 
 
 @pytest.mark.exact
@@ -133,7 +133,7 @@ def test_annealed_langevin_keeps_the_width_of_gaussian_data(steps, std, process)
 
     start_std = model.marginal_std(model.fields["pos"], sampler.grid[0])
     batch.pos = torch.where(torch.arange(len(batch.pos)) == counter.num_draws, start_std, 0.0)[:, None]
-    width = sampler.integrate(batch, EachItsOwn(-1)).pos.square().sum().sqrt()
+    width = sampler.integrate(batch, EachItsOwn(-1)).batch.pos.square().sum().sqrt()
     assert float(width / model.marginal_std(model.fields["pos"], sampler.grid[-1])) == pytest.approx(1, abs=0.05)
     assert counter.num_draws <= 800  # hundreds of evaluations, whatever the grid
 
@@ -146,6 +146,6 @@ def test_annealed_langevin_of_the_published_kind_is_refused_where_it_goes_wrong(
     with pytest.raises(ValueError, match=r"samples of field 'pos' would come out \d.\d+ times as wide"):
         AnnealedLangevinSampler(model, grid, snr=0.16, num_corrections=5)
     anyway = AnnealedLangevinSampler(model, grid, snr=0.16, num_corrections=5, tolerance=math.inf)
-    assert float(anyway(template, torch.Generator().manual_seed(0)).pos.std()) > 1.5
-    mended = AnnealedLangevinSampler(model, grid)(template, torch.Generator().manual_seed(0))
+    assert float(anyway(template, torch.Generator().manual_seed(0)).batch.pos.std()) > 1.5
+    mended = AnnealedLangevinSampler(model, grid)(template, torch.Generator().manual_seed(0)).batch
     assert float(mended.pos.std()) == pytest.approx(1, abs=0.05 + 4 / (2 * mended.pos.numel()) ** 0.5)

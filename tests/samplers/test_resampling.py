@@ -30,7 +30,8 @@ class Spy(Sampler):
         super().__init__(model, grid, denoise_last)
         self.notes = [] if notes is None else notes
 
-    def step(self, batch, t, s, memory, generator):
+    def step(self, model, batch, t, s, memory, generator):
+        model(batch, t)
         self.notes.append((round(float(t[0]), 3), round(float(s[0]), 3), memory))
         return batch, len(self.notes)
 
@@ -43,7 +44,7 @@ def model_of(sde):
 def test_a_single_pass_is_the_method_itself(name, vp):
     model, grid = model_of(vp), times.karras_grid(6, vp, end=1e-3)
     samplers = SAMPLERS[name](model, grid), ResamplingSampler(model, grid, method=name, num_resamples=1)
-    assert torch.equal(*(sampler(ragged_batch(), GraphGenerator(range(7))).pos for sampler in samplers))
+    assert torch.equal(*(sampler(ragged_batch(), GraphGenerator(range(7))).batch.pos for sampler in samplers))
 
 
 def test_steps_are_repeated_and_memory_does_not_outlive_noise():
@@ -79,7 +80,7 @@ def test_the_way_back_is_the_exact_transition(vp, jump):
     sampler, memory = ResamplingSampler(model, GRID, method=Spy, num_resamples=2, jump=jump), None
     generator = torch.Generator().manual_seed(0)
     for t, s in pairwise(visited):
-        batch, memory = sampler.step(batch, t, s, memory, generator)
+        batch, memory = sampler.step(model, batch, t, s, memory, generator)
     scale, spread = vp.transition(visited[-1][0], visited[0][0])
     assert float(batch.pos.mean()) == pytest.approx(2 * float(scale), abs=4 * float(spread) / 2_000**0.5)
     assert float(batch.pos.std()) == pytest.approx(float(spread), rel=4 / 4_000**0.5)
@@ -103,7 +104,8 @@ def variance_error(sampler, sde):
     batch = ragged_batch([1] * len(t), dim=1)  # graph number i takes the i-th step
 
     def step(value, generator):
-        return sampler.step(replace(batch, {"pos": torch.full_like(batch.pos, value)}), t, s, None, generator)[0].pos
+        filled = replace(batch, {"pos": torch.full_like(batch.pos, value)})
+        return sampler.step(sampler.model, filled, t, s, None, generator)[0].pos
 
     counter = OneDraw(-1)
     shift = step(0.0, counter)
@@ -133,7 +135,7 @@ def test_options_go_to_the_method_and_denoising_is_its_own():
     sampler = ResamplingSampler(model, GRID, False, "ancestral", options={"eta": 0.3})
     assert sampler.method.eta == 0.3 and not sampler.denoise_last
     raw, denoised = (
-        ResamplingSampler(model, GRID, last)(ragged_batch(), GraphGenerator(range(7))) for last in (False, True)
+        ResamplingSampler(model, GRID, last)(ragged_batch(), GraphGenerator(range(7))).batch for last in (False, True)
     )
     assert_close(denoised.pos, model(raw, GRID[-1].expand(7))["pos"])
 

@@ -54,7 +54,7 @@ def test_a_sample_depends_neither_on_batch_mates_nor_on_order(name, model, devic
 
     def sample(order):
         batch = Batch.from_data_list([graphs[i] for i in order]).to(device)
-        return sampler(batch, GraphGenerator([seeds[i] for i in order]))
+        return sampler(batch, GraphGenerator([seeds[i] for i in order])).batch
 
     together = sample(range(7))
     assert together.pos.dtype == torch.float64 and together.pos.device.type == device.type
@@ -62,7 +62,8 @@ def test_a_sample_depends_neither_on_batch_mates_nor_on_order(name, model, devic
         for place, graph in enumerate(sample(order).to_data_list()):
             for field in ("pos", "x"):
                 assert_close(graph[field], together[order[place]][field], rtol=0, atol=1e-10)
-    assert not torch.allclose(sampler(ragged_batch(SIZES).to(device), GraphGenerator(range(7))).pos, together.pos)
+    other = sampler(ragged_batch(SIZES).to(device), GraphGenerator(range(7))).batch
+    assert not torch.allclose(other.pos, together.pos)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -72,7 +73,7 @@ def test_zero_mean_fields_stay_so_through_all_steps(name, model):
     def callback(step, t, batch):
         largest.append(float(ops.mean(batch.pos, batch.batch, batch.num_graphs).abs().max()))
 
-    sample = make(name, model, GRID)(ragged_batch(SIZES), GraphGenerator(range(7)), callback)
+    sample = make(name, model, GRID)(ragged_batch(SIZES), GraphGenerator(range(7)), callback).batch
     assert len(largest) == len(GRID) and max(largest) < 1e-12
     assert float(ops.mean(sample.pos, sample.batch, 7).abs().max()) < 1e-12
 
@@ -80,22 +81,30 @@ def test_zero_mean_fields_stay_so_through_all_steps(name, model):
 def test_callbacks_see_every_step(model):
     seen = []
     sampler = HeunSampler(model, GRID, denoise_last=False)
-    sample = sampler(ragged_batch(SIZES), GraphGenerator(range(7)), lambda *arguments: seen.append(arguments))
+    sample = sampler(ragged_batch(SIZES), GraphGenerator(range(7)), lambda *arguments: seen.append(arguments)).batch
     assert [step for step, _, _ in seen] == list(range(len(GRID)))
     assert [t for _, t, _ in seen] == GRID.tolist()
     prior = model.process.prior(ragged_batch(SIZES), GraphGenerator(range(7)), torch.float64)
-    assert_close(seen[0][2].pos, prior.pos)
-    assert_close(seen[-1][2].pos * 1.5, sample.pos)  # inside, fields are in units of their scale
+    assert_close(seen[0][2].pos, prior.pos * 1.5)  # in data units
+    assert_close(seen[-1][2].pos, sample.pos)
     assert_close(seen[-1][2].x, sample.x)
+    inside = []
+    end = sampler.integrate(prior, GraphGenerator(range(7)), lambda *arguments: inside.append(arguments)).batch
+    assert_close(inside[-1][2].pos * 1.5, sample.pos)  # in units of the field's scale
+    assert end.pos is inside[-1][2].pos
 
 
-def test_the_prior_can_be_narrowed(model):
-    starts, sampler = [], HeunSampler(model, GRID)
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_prior_can_be_narrowed(name, model):
+    starts = []
     for scale in (1.0, 0.25):
-        sampler.prior_scale = scale
+        sampler = make(name, model, GRID, prior_scale=scale)
         sampler(ragged_batch(SIZES), GraphGenerator(range(7)), lambda step, _, batch: step or starts.append(batch))
     for field in ("pos", "x"):
         assert_close(0.25 * starts[0][field], starts[1][field])
+    for wrong in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match="prior_scale must be positive and finite, but is"):
+            make(name, model, GRID, prior_scale=wrong)
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
@@ -103,18 +112,18 @@ def test_the_template_is_not_touched_and_its_fields_are_ignored(name, model):
     template = ragged_batch(SIZES)
     copies = {key: value.clone() for key, value in template.to_dict().items() if isinstance(value, torch.Tensor)}
     sampler = make(name, model, GRID)
-    sample = sampler(template, GraphGenerator(range(7)))
+    sample = sampler(template, GraphGenerator(range(7))).batch
     assert all(torch.equal(template[key], value) for key, value in copies.items())
     assert sample.z is template.z and sample.edge_index is template.edge_index
     template.pos = torch.full_like(template.pos, math.nan)
-    assert torch.equal(sampler(template, GraphGenerator(range(7))).pos, sample.pos)
+    assert torch.equal(sampler(template, GraphGenerator(range(7))).batch.pos, sample.pos)
 
 
 def test_templates_need_not_have_the_fields(model):
     graphs = ragged_batch(SIZES).to_data_list()
     for graph in graphs:
         del graph.x
-    sample = HeunSampler(model, GRID)(Batch.from_data_list(graphs), GraphGenerator(range(7)))
+    sample = HeunSampler(model, GRID)(Batch.from_data_list(graphs), GraphGenerator(range(7))).batch
     assert sample.x.shape == (13, 2) and sample.x.isfinite().all()
     assert [len(graph.x) for graph in sample.to_data_list()] == list(SIZES)
 
@@ -122,7 +131,7 @@ def test_templates_need_not_have_the_fields(model):
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("sizes", [(0,), (1, 0)])
 def test_batches_of_nearly_nothing(name, model, sizes):
-    sample = make(name, model, GRID)(ragged_batch(sizes), GraphGenerator(range(len(sizes))))
+    sample = make(name, model, GRID)(ragged_batch(sizes), GraphGenerator(range(len(sizes)))).batch
     assert sample.pos.shape == (sum(sizes), 3) and sample.num_graphs == len(sizes)
     assert (sample.pos == 0).all() and sample.x.isfinite().all()
 
@@ -161,7 +170,7 @@ def test_each_field_is_sampled_by_its_own_process(name, vp):
 
     def sample(fields):
         model = GaussianScore(ForwardProcess({field: processes[field] for field in fields}), mean=0.5, std=0.5)
-        return make(name, model, grid)(ragged_batch(SIZES), SameDraws())
+        return make(name, model, grid)(ragged_batch(SIZES), SameDraws()).batch
 
     together = sample(processes)
     for field in processes:
@@ -172,7 +181,7 @@ def test_fields_of_every_level(vp):
     process = ForwardProcess({Field("edge_attr", "edge"): VESDE(), Field("y", "graph", scale=3.0): vp})
     grid = times.karras_grid(100, vp, end=1e-4)
     sampler = SAMPLERS["ancestral"](GaussianScore(process, mean=0.5, std=0.5), grid)
-    sample = sampler(ragged_batch((0, 4, 1) * 200), torch.Generator().manual_seed(0))
+    sample = sampler(ragged_batch((0, 4, 1) * 200), torch.Generator().manual_seed(0)).batch
     for x, scale in ((sample.edge_attr, 1), (sample.y, 3)):
         assert float(x.std()) == pytest.approx(0.5 * scale, rel=4 / (2 * x.numel()) ** 0.5 + 0.03)
     assert float(sample.y.mean()) == pytest.approx(1.5, abs=4 * 1.5 / sample.y.numel() ** 0.5)
@@ -182,7 +191,7 @@ def test_fields_of_every_level(vp):
 def test_the_type_is_that_of_the_model(name, model):
     model.float()
     template = ragged_batch(SIZES, dtype=torch.float32)
-    sample = make(name, model, GRID)(template, GraphGenerator(range(7)))
+    sample = make(name, model, GRID)(template, GraphGenerator(range(7))).batch
     assert sample.pos.dtype == sample.x.dtype == torch.float32 and not sample.pos.requires_grad
 
 
@@ -202,7 +211,7 @@ def test_score_functions_of_the_users_own(name):
                            ForwardProcess({Field("pos"): VESDE()}))  # fmt: skip
     exact = GaussianScore(adapter.process)
     template = ragged_batch(SIZES)
-    samples = [make(name, m, GRID)(template, GraphGenerator(range(7))).pos for m in (adapter, exact)]
+    samples = [make(name, m, GRID)(template, GraphGenerator(range(7))).batch.pos for m in (adapter, exact)]
     assert_close(*(sample.double() for sample in samples), rtol=1e-4, atol=1e-4)
 
 
@@ -240,7 +249,7 @@ def test_steps_never_wait_for_the_device(name, model, monkeypatch):
     generator, memory = GraphGenerator(range(7)), None
     with torch.no_grad(), NoWaiting():
         for t, s in itertools.pairwise(GRID):
-            batch, memory = sampler.step(batch, t.expand(7), s.expand(7), memory, generator)
+            batch, memory = sampler.step(model, batch, t.expand(7), s.expand(7), memory, generator)
     with pytest.raises(AssertionError, match="waits"), NoWaiting():
         bool(batch.pos.sum() > 0)
 
@@ -254,7 +263,7 @@ def test_what_cannot_start_from_pure_noise_says_so(name):
         with pytest.raises(ValueError, match=r"divides by alpha.*start the grid at most at 0.999"):
             make(name, model, grid)
     else:
-        sample = make(name, model, grid)(ragged_batch(SIZES), GraphGenerator(range(7)))
+        sample = make(name, model, grid)(ragged_batch(SIZES), GraphGenerator(range(7))).batch
         assert sample.pos.isfinite().all() and float(sample.pos.abs().max()) < 10
     for adapter in (ScoreAdapter, NoiseAdapter):
         with pytest.raises(ValueError, match=f"{adapter.__name__}|{SAMPLERS[name].__name__}"):
@@ -274,7 +283,7 @@ def test_a_network_samples_with_every_process(name, process, model):
     grid = times.karras_grid(4, sde, start=start, end=end)
     fields = {Field("pos", scale=1.5, zero_mean=True): sde, Field("x", width=2): VESDE()}
     exchanged = Denoiser(model.network.float(), ForwardProcess(fields))
-    sample = make(name, exchanged, grid)(ragged_batch(SIZES, dtype=torch.float32), GraphGenerator(range(7)))
+    sample = make(name, exchanged, grid)(ragged_batch(SIZES, dtype=torch.float32), GraphGenerator(range(7))).batch
     assert sample.pos.dtype == torch.float32 and sample.pos.isfinite().all() and sample.x.isfinite().all()
     assert float(ops.mean(sample.pos, sample.batch, 7).abs().max()) < 1e-5
 

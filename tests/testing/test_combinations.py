@@ -41,19 +41,19 @@ def test_what_divides_by_alpha_works_below_time_1_only_where_the_data_vanish(tri
 
 def test_failures_are_found(monkeypatch):
     class Refusing(SAMPLERS["heun"]):
-        def __init__(self, model, grid, denoise_last=True):
+        def __init__(self, model, grid):
             raise ValueError("not this one")
 
     class Diverging(SAMPLERS["heun"]):
-        def step(self, batch, t, s, memory, generator):
-            batch, memory = super().step(batch, t, s, memory, generator)
+        def step(self, model, batch, t, s, memory, generator):
+            batch, memory = super().step(model, batch, t, s, memory, generator)
             batch.pos = batch.pos / 0
             return batch, memory
 
     class TooWide(SAMPLERS["heun"]):
         def __call__(self, *arguments):
-            batch = super().__call__(*arguments)
-            return replace(batch, {"pos": 1.2 * batch.pos})
+            result = super().__call__(*arguments)
+            return result._replace(batch=replace(result.batch, {"pos": 1.2 * result.batch.pos}))
 
     def half_the_trace(model, batch, t, *, reduce):
         loss = OBJECTIVES["implicit"].function(model, batch, t, reduce=reduce)["pos"]

@@ -1,0 +1,121 @@
+r"""Sampling results: the sample, the last two estimates of the clean data, and the number of network evaluations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from graphscore import ops
+from graphscore.denoiser import ScoreModel
+from graphscore.process import ForwardProcess
+
+
+class SamplerResult(NamedTuple):
+    """Result of a sampler: the sample, the last two estimates, all in data units, and the network evaluations.
+
+    Attributes:
+        batch: A copy of the template with its fields sampled.
+        x0_hat: Last estimate of the clean data that the model made, ``[rows, width]`` for each field.
+        previous: The estimate before it, ``None`` if there was only one.
+        num_evaluations: Network evaluations that the sample of each graph took, ``[B]``, int64: all calls of the model
+            during the run, each counted as often as guidance evaluates the network in it (see
+            :attr:`~graphscore.denoiser.ScoreModel.evaluations_per_call`). Backward passes do not count. With a sampler
+            that chooses its steps, a graph counts those that it needed, not those that its batch mates needed.
+    """
+
+    batch: Batch
+    x0_hat: dict[str, Tensor]
+    previous: dict[str, Tensor] | None
+    num_evaluations: Tensor
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in self.x0_hat.items())
+        counts = sorted({*self.num_evaluations.tolist()})
+        spread = "no" if not counts else f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        return f"{type(self).__name__}({self.batch.num_graphs} graphs: {shapes}; {spread} network evaluations)"
+
+
+class Recorder(ScoreModel):
+    """A score model that keeps its last two estimates and counts its evaluations; one for each run of a sampler.
+
+    Args:
+        model: The score model, guided or not.
+
+    Attributes:
+        x0_hat: The last estimate, in units of the fields' scales, ``None`` at first.
+        previous: The estimate before it.
+        num_evaluations: Network evaluations so far: one number, or one for each graph, ``[B]``.
+    """
+
+    def __init__(self, model: ScoreModel) -> None:
+        super().__init__(model.process)
+        self.model = model
+        self.needs_signal = model.needs_signal
+        self.x0_hat: dict[str, Tensor] | None = None
+        self.previous: dict[str, Tensor] | None = None
+        self.num_evaluations: int | Tensor = 0
+
+    @property
+    def evaluations_per_call(self) -> int:  # noqa: D102 (documented on ScoreModel)
+        return self.model.evaluations_per_call
+
+    def __call__(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
+        """Estimate as the model does, which checks the times itself."""
+        return self.forward(batch, t)
+
+    def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
+        x0_hat = self.model(batch, t)
+        self.previous, self.x0_hat = self.x0_hat, x0_hat
+        self.num_evaluations = self.num_evaluations + self.evaluations_per_call
+        return x0_hat
+
+    def result(self, batch: Batch, scales: Mapping[str, float] | None = None) -> SamplerResult:
+        """Put together what the run gives.
+
+        Args:
+            batch: The sample.
+            scales: Units of the fields, by which the estimates are multiplied; by default they stay as they are.
+        """
+        x0_hat, previous = (
+            None if estimate is None else {n: x * scales[n] if scales else x for n, x in estimate.items()}
+            for estimate in (self.x0_hat, self.previous)
+        )
+        counts, graphs = self.num_evaluations, batch.batch
+        counts = counts.to(graphs) if isinstance(counts, Tensor) else graphs.new_full((batch.num_graphs,), counts)
+        return SamplerResult(batch, x0_hat or {}, previous, counts)
+
+
+def drift(result: SamplerResult, process: ForwardProcess) -> Tensor:
+    r"""Compute the distance of the last two estimates of each graph, relative to the last.
+
+    Where noise has led a sample between two modes of the data, the network's estimate :math:`\hat x_0` goes on moving
+    when little noise is left; in a mode it rests. The drift so tells bad samples from good ones, at no cost. Relative
+    to the size of the sample it is much the same for graphs of any size.
+
+    Args:
+        result: What a sampler returned.
+        process: The forward process of its model.
+
+    Returns:
+        Norm of the change of a field, all its rows together, over that of the field, which for centred positions is
+        the radius of gyration; the largest over fields. Shape ``[B]``, float32. Infinite where an estimate is not
+        finite, or too large for its square to be. Zeros if there were not two evaluations.
+    """
+    batch, before, last = result.batch, result.previous, result.x0_hat
+    drifts = [batch.batch.new_zeros(batch.num_graphs, dtype=torch.float32)]
+    if before is not None:
+        for field, _ in process:
+            index, name = field.index(batch), field.name
+            change, size = (
+                ops.sum(values.square().flatten(1).sum(1), index, batch.num_graphs).sqrt()
+                for values in (last[name] - before[name], last[name])
+            )
+            # Nothing can move in a single centred node. A change that is not a number is no rest.
+            relative = torch.where(change == 0, 0.0, change / size).float()
+            drifts.append(relative.nan_to_num(nan=math.inf, posinf=math.inf))
+    return torch.stack(drifts).amax(0)
