@@ -97,7 +97,7 @@ class HopGraph(_HopTransform):
     Replaces ``edge_index`` by all pairs at a distance of 1 to ``max_hops`` edges, taken as undirected, sorted by
     target, and adds ``hops`` ``[E]``, that distance. In molecules and the like, the number of such pairs grows with the
     number of nodes and not with its square. Nodes that are near in space alone can be connected at each call of the
-    network, see :class:`graphscore.nn.edges.search.Neighbors`. Other edge attributes than ``edge_type`` are an
+    network, see :mod:`graphscore.nn.edges.search`. Other edge attributes than ``edge_type`` are an
     error.
 
     Args:

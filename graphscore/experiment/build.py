@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import nn
 from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import Compose
 
@@ -16,11 +16,11 @@ from graphscore.data.transforms import transforms
 from graphscore.denoiser import Denoiser, ScoreModel
 from graphscore.denoiser.self_conditioning import SelfConditioning, choose_self_conditioned
 from graphscore.experiment.components import Component, bind, check_options, create
-from graphscore.experiment.schema import AnyConfig, Config, Features, ModelConfig
+from graphscore.experiment.schema import AnyConfig, Config, ModelConfig
 from graphscore.fields import Field, measure_scale
 from graphscore.guidance import GUIDANCE, Condition, drop_conditions
-from graphscore.nn import BACKBONES, ScoreNetwork
-from graphscore.nn.edges.search import NEIGHBORS, Neighbors
+from graphscore.nn import BACKBONES, Category, Chirality, Feature, Input, ScoreNetwork, Vector
+from graphscore.nn.edges.search import NEIGHBORS, Search
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.objectives import OBJECTIVES, WEIGHTS, Objective, denoising_score_matching
 from graphscore.process import ForwardProcess
@@ -90,38 +90,69 @@ def build_sde(component: Component, trust: Trust = NOTHING) -> SDE:
 def build_model(config: ModelConfig) -> ScoreModel:
     """Build the denoiser with fresh weights from PyTorch's global generator."""
     backbone = create(config.network.backbone, BACKBONES, "backbone", config.trust)
+    process = build_process(config)
     network = (SelfConditionedNetwork if config.network.self_condition else ScoreNetwork)(
         backbone,
-        {field.name: field.width for field in config.fields},
-        config.network.positions,
-        _embeddings(config.network.node_inputs, backbone.hidden_channels),
-        _embeddings(config.network.edge_inputs, backbone.edge_channels),
-        oriented=config.network.oriented,
-        graph_inputs=_embeddings(config.network.graph_inputs, backbone.cond_channels),
-        vectors=config.network.vectors,
+        process,
+        build_inputs(config),
+        positions=config.network.positions,
         neighbors=build_neighbors(config),
-        chirality=config.network.chirality,
-        levels={field.name: field.level for field in config.fields},
-        antisymmetric=config.network.antisymmetric,
+        oriented=config.network.oriented,
     )
-    model = Denoiser(network, build_process(config))
+    model = Denoiser(network, process)
     return SelfConditioning(model) if config.network.self_condition else model
 
 
-def _embeddings(inputs: Mapping[str, int | Features], channels: int) -> dict[str, nn.Module]:
-    return {
-        name: nn.Embedding(size, channels) if isinstance(size, int) else nn.Linear(size.width, channels)
-        for name, size in inputs.items()
-    }
+def build_inputs(config: ModelConfig) -> dict[str, Input]:
+    """Describe the inputs of the network: the attributes that it reads, and the fields that it reads as vectors.
+
+    Raises:
+        ValueError: If an attribute is described that is none, or a fill value is given for something else than an
+            input of edges.
+    """
+    network, fields = config.network, {field.name: field for field in config.fields}
+    of_edges = {*network.edge_inputs, *(name for name, field in fields.items() if field.level == "edge")}
+    unsigned, fill = sorted(set(network.antisymmetric) - of_edges), _fill(network.neighbors)
+    if unsigned:
+        raise ValueError(
+            f"antisymmetric are attributes of edges, but {unsigned} are none; those are {sorted(of_edges)}"
+        )
+    if set(fill) - set(network.edge_inputs):
+        raise ValueError(
+            f"The neighbors have fill values for {sorted(set(fill) - set(network.edge_inputs))}, but edge_inputs are "
+            f"{sorted(network.edge_inputs)}"
+        )
+    inputs: dict[str, Input] = {}
+    for level, given in (("node", network.node_inputs), ("edge", network.edge_inputs), ("graph", network.graph_inputs)):
+        for name, size in given.items():
+            kind = Category(size) if isinstance(size, int) else Feature(size.width)
+            inputs[name] = replace(
+                kind, level=level, antisymmetric=name in network.antisymmetric, fill=fill.get(name, 0)
+            )
+    for name in network.vectors:
+        level = fields[name].level if name in fields else "node"
+        inputs[name] = Vector(level=level, antisymmetric=name in network.antisymmetric)
+    for name in sorted(set(network.antisymmetric) - inputs.keys()):
+        inputs[name] = Feature(fields[name].width, level="edge", antisymmetric=True)
+    if network.chirality is not None:
+        inputs[network.chirality] = Chirality()
+    return inputs
 
 
-def build_neighbors(config: ModelConfig) -> Neighbors | None:
+def _fill(component: Component | None) -> dict[str, float]:
+    fill = {} if component is None else component.options.get("fill", {})
+    if not isinstance(fill, dict) or not all(isinstance(value, int | float) for value in fill.values()):
+        raise ValueError(f"The neighbors' fill must give values by name of an edge input, but is {shown(fill)}")
+    return fill
+
+
+def build_neighbors(config: ModelConfig) -> Search | None:
     """Build what finds edges at each call of the network, ``None`` if nothing does."""
     component = config.network.neighbors
     if component is None:
         return None
     options = component.options
-    fill = options.pop("fill", {})
+    options.pop("fill", None)
     component = Component.model_validate({**options, "name": component.name})
     target = find(component.name, NEIGHBORS, "neighbors", config.trust)
     # A class is built of its options, a function of one's own is given them at each call.
@@ -131,7 +162,7 @@ def build_neighbors(config: ModelConfig) -> Neighbors | None:
         search(torch.empty(0, 3), torch.empty(0, dtype=torch.long), 0)
     except TypeError as error:
         raise ValueError(f"The neighbors {component.name!r} do not take these options: {error}") from error
-    return Neighbors(search, fill)
+    return search
 
 
 def build_task(config: Config, model: ScoreModel) -> ScoreMatchingTask:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphscore.nn import ScoreNetwork
-from graphscore.nn.edges.search import Neighbors
+from graphscore.nn.edges.search import most_edges
 
 Label = Callable[[Data, Data, str, int], str]
 """Function ``(template, graph, name, row)`` that says which node or edge a row of an attribute is."""
@@ -47,7 +47,7 @@ def input_graphs(
 
 def inputs_of(model: nn.Module) -> set[str]:
     """Names of the attributes that the networks inside a model say they read."""
-    return {name for module in model.modules() if isinstance(module, ScoreNetwork) for name in module.inputs}
+    return {name for module in model.modules() if isinstance(module, ScoreNetwork) for name in module.reads}
 
 
 def without_measurements(template: Data, inputs: Collection[str]) -> Data:
@@ -107,7 +107,7 @@ def count_edges(model: nn.Module, graph: Data) -> int:
 
     Args:
         model: The model; networks in it may find edges of their own, see
-            :class:`~graphscore.nn.edges.search.Neighbors`.
+            :mod:`graphscore.nn.edges.search`.
         graph: What the network is given.
 
     Returns:
@@ -115,8 +115,9 @@ def count_edges(model: nn.Module, graph: Data) -> int:
     """
     num_nodes, given = graph.num_nodes or 0, graph.num_edges
     pairs = num_nodes * (num_nodes - 1)
-    searches = {id(n): n for m in model.modules() if isinstance(n := getattr(m, "neighbors", None), Neighbors)}
-    found = sum(search.most_edges(num_nodes) for search in searches.values())
+    # A network inside another one may find the same edges.
+    searches = {id(n): n for m in model.modules() if (n := getattr(m, "neighbors", None)) is not None}
+    found = sum(most_edges(search, num_nodes) for search in searches.values())
     return max(given, min(pairs, given + found)) if given or found else pairs
 
 

@@ -50,7 +50,7 @@ class MoleculeGraph(BaseTransform):
         hydrogens: Whether hydrogen atoms are nodes. If not, those alone are kept that have no single heavy neighbor, as
             in hydrogen molecules.
         max_hops: Connect pairs that are at most so many bonds apart; all by default. Atoms that are near in space
-            alone can be connected at each call of the network, see :class:`graphscore.nn.edges.search.Neighbors`.
+            alone can be connected at each call of the network, see :mod:`graphscore.nn.edges.search`.
 
     Raises:
         ValueError: If ``max_hops`` is less than 1; at a call, if the graph is no molecule.

@@ -9,15 +9,17 @@ from graphscore.nn.backbones.painn import PaiNN, PaiNNMessage, PaiNNUpdate
 from graphscore.nn.backbones.plain_transformer import PlainTransformer
 from graphscore.nn.edges.geometry import EdgeGeometry
 from graphscore.nn.edges.neighbors import complete_edges, knn_edges, radius_edges
-from graphscore.nn.edges.search import NEIGHBORS, NearestNeighbors, Neighbors, RadiusNeighbors
+from graphscore.nn.edges.search import NEIGHBORS, NearestNeighbors, RadiusNeighbors
 from graphscore.nn.edges.sets import gather_or_fill, hop_edges, match_edges, merge_edges
 from graphscore.nn.edges.sorted import Edges
+from graphscore.nn.inputs import Category, Chirality, Feature, Input, ModuleInput, Vector
 from graphscore.nn.layers.attention import EquivariantAttention
 from graphscore.nn.layers.convolution import EquivariantConvolution
 from graphscore.nn.layers.edge_heads import EdgeHeads
 from graphscore.nn.layers.embeddings import GaussianFourierEmbedding, SinusoidalEmbedding
 from graphscore.nn.layers.encodings import flip_signs, laplacian_encoding, random_walk_encoding
 from graphscore.nn.layers.graph_heads import GraphHeads
+from graphscore.nn.layers.heads import randomize_heads
 from graphscore.nn.layers.messages import GatedMessages
 from graphscore.nn.layers.norms import AdaptiveLayerNorm, EquivariantLayerNorm
 from graphscore.nn.layers.radial import BesselBasis, CosineCutoff, ExpNormalBasis, GaussianBasis, PolynomialCutoff
@@ -41,7 +43,9 @@ __all__ = [
     "AdaptiveLayerNorm",
     "Backbone",
     "BesselBasis",
+    "Category",
     "ChiralTransformer",
+    "Chirality",
     "CosineCutoff",
     "CrossProductBlock",
     "EGNNLayer",
@@ -54,15 +58,17 @@ __all__ = [
     "EquivariantTransformer",
     "EquivariantTransformerLayer",
     "ExpNormalBasis",
+    "Feature",
     "GatedEquivariantBlock",
     "GatedMessages",
     "GaussianBasis",
     "GaussianFourierEmbedding",
     "GraphHeads",
+    "Input",
     "IrrepsReadout",
     "ModuleBackbone",
+    "ModuleInput",
     "NearestNeighbors",
-    "Neighbors",
     "PaiNN",
     "PaiNNMessage",
     "PaiNNUpdate",
@@ -72,6 +78,7 @@ __all__ = [
     "ScoreNetwork",
     "SelfConditionedNetwork",
     "SinusoidalEmbedding",
+    "Vector",
     "VectorInputs",
     "VectorLinear",
     "VectorReadout",
@@ -85,4 +92,5 @@ __all__ = [
     "merge_edges",
     "radius_edges",
     "random_walk_encoding",
+    "randomize_heads",
 ]

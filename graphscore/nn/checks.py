@@ -5,57 +5,37 @@ Only shapes and types are looked at, which the host knows: no device is waited f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from graphscore.nn.attributes import fits
+from graphscore.nn.inputs import Chirality
 
 if TYPE_CHECKING:
+    from graphscore.nn.backbones.base import CheckedBackbone
     from graphscore.nn.score_network import ScoreNetwork
 
-LEVELS = ("node", "edge", "graph")
 
-
-class CheckedBackbone(nn.Module):
-    """A backbone that checks its arguments, see :class:`~graphscore.nn.backbones.base.Backbone`, at each call."""
-
-    hidden_channels: int
-    edge_channels: int
-    cond_channels: int
-
-    def __call__(
-        self,
-        h: Tensor,
-        pos: Tensor,
-        edge_index: Tensor,
-        batch: Tensor,
-        cond: Tensor,
-        edge_attr: Tensor | None = None,
-        *more: Any,
-        **options: Any,
-    ) -> tuple[Tensor, Tensor]:
-        """Compute, see :meth:`~graphscore.nn.backbones.base.Backbone.__call__`.
-
-        Raises:
-            ValueError: If an argument is missing, too much, or of the wrong shape or type.
-        """
-        if not torch.compiler.is_compiling():
-            _check_arguments(self, h, pos, edge_index, batch, cond, edge_attr)
-        return super().__call__(h, pos, edge_index, batch, cond, edge_attr, *more, **options)
-
-
-def _check_arguments(
+def check_arguments(
     backbone: CheckedBackbone,
     h: Tensor,
     pos: Tensor,
     edge_index: Tensor,
-    batch: Tensor,
-    cond: Tensor,
+    batch: Tensor | None,
+    cond: Tensor | None,
     edge_attr: Tensor | None,
+    vectors: Tensor | None,
 ) -> None:
-    num_nodes, num_edges = batch.shape[0], edge_index.shape[-1] if isinstance(edge_index, Tensor) else None
+    """Check the arguments of a backbone.
+
+    Raises:
+        ValueError: If one is missing, too much, or of the wrong shape or type.
+    """
+    num_nodes = batch.shape[0] if isinstance(batch, Tensor) else None
+    num_edges = edge_index.shape[-1] if isinstance(edge_index, Tensor) else None
     arguments: list[tuple[str, Tensor | None, tuple[int | None, ...], bool]] = [
         ("h", h, (num_nodes, backbone.hidden_channels), True),
         ("pos", pos, (num_nodes, None), True),
@@ -68,6 +48,14 @@ def _check_arguments(
             f"{type(backbone).__name__}: edge_attr would not be read: build it with edge_channels="
             f"{edge_attr.shape[-1] if edge_attr.dim() > 1 else 1}, or give none"
         )
+    num_vectors = 0 if vectors is None else vectors.shape[1]
+    if num_vectors != backbone.input_vectors:
+        raise ValueError(
+            f"{type(backbone).__name__}: expected {backbone.input_vectors} input vectors per node, but got "
+            f"{num_vectors}"
+        )
+    if vectors is not None:
+        arguments.append(("vectors", vectors, (num_nodes, num_vectors, None), True))
     if backbone.edge_channels:
         arguments.append(("edge_attr", edge_attr, (num_edges, backbone.edge_channels), True))
     like = next(backbone.parameters(), h)
@@ -120,20 +108,26 @@ def check_network(network: ScoreNetwork) -> None:
     Raises:
         ValueError: If they do not, with one sentence that says why.
     """
-    backbone, edge_inputs, levels = network.backbone, sorted(network.edge_inputs), network.levels
-    widths = {name: network.fields[name] for name in network.vector_fields}
-    unfilled = sorted(set(network.neighbors.fill if network.neighbors else ()) - set(edge_inputs))
+    backbone, levels = network.backbone, network.levels
+    edge_inputs = sorted(name for name, given in network.inputs.items() if given.level == "edge" and name not in levels)
+    widths = {name: network.fields[name] for name in network.vector_fields if network.fields[name] is not None}
     of_edges = sorted(name for name, level in levels.items() if level == "edge")
-    unknown = sorted(set(levels) - set(network.fields) - set(network.vectors))
-    signed = sorted(network.antisymmetric - set(of_edges) - set(edge_inputs))
+    embedded = network.fields if network.oriented else set(network.fields) - set(network.vector_fields)
+    unsized = sorted(name for name in embedded if network.fields[name] is None)
+    chiral = [name for name, given in network.inputs.items() if isinstance(given, Chirality)]
     problems = (
-        (bool(unknown), f"levels are those of fields and vectors, but {unknown} are neither"),
-        (not set(levels.values()) <= set(LEVELS), f"a level is one of {LEVELS}, but levels are {levels}"),
         (
             levels.get(network.positions or "") not in (None, "node"),
             f"{network.positions!r} are the positions of nodes",
         ),
-        (bool(signed), f"antisymmetric are attributes of edges, but {signed} are none; those are {of_edges}"),
+        (
+            network.positions in network.inputs,
+            f"{network.positions!r} are the positions: name other attributes as inputs",
+        ),
+        (
+            bool(unsized),
+            f"the fields {unsized} need their number of columns, such as Field({next(iter(unsized), '')!r}, width=3)",
+        ),
         (
             bool(of_edges and network.neighbors),
             f"edges that neighbors find at each call have no values of {of_edges}: give graphs all their edges, "
@@ -141,34 +135,49 @@ def check_network(network: ScoreNetwork) -> None:
         ),
         (
             bool(edge_inputs or of_edges) != bool(backbone.edge_channels),
-            f"the backbone has edge_channels={backbone.edge_channels}, but edge_inputs are {edge_inputs}"
+            f"the backbone has edge_channels={backbone.edge_channels}, but the inputs of edges are {edge_inputs}"
             + (f", and fields or vectors of edges {of_edges}" if of_edges else ""),
         ),
         (not backbone.cond_channels, "the backbone needs cond_channels > 0 to be told the noise level"),
         (
-            len(widths) > backbone.vector_channels,
-            f"the backbone has vector_channels={backbone.vector_channels}, but the vector fields are {[*widths]}",
+            len(network.vector_fields) > backbone.vector_channels,
+            f"the backbone has vector_channels={backbone.vector_channels}, but the vector fields are "
+            f"{network.vector_fields}",
         ),
         (len(set(widths.values())) > 1, f"vector fields need the same number of columns, but have {widths}"),
-        (
-            network.positions in network.vectors,
-            f"{network.positions!r} are the positions: name other attributes as vectors",
-        ),
         (
             network.positions is None and bool(network.vectors or network.neighbors),
             "vectors and neighbors need positions, but positions=None",
         ),
+        (len(chiral) > 1, f"one input can be the chirality, but {chiral} are"),
         (
-            network.chirality is not None and getattr(backbone, "input_vectors", 0) != 1,
-            f"chirality is told by an input vector, but the backbone has {getattr(backbone, 'input_vectors', 0)}: "
+            bool(chiral) and getattr(backbone, "input_vectors", 0) != 1,
+            f"chirality is read by an input vector, but the backbone has {getattr(backbone, 'input_vectors', 0)}: "
             "take one that has them, with input_vectors=1",
         ),
-        (
-            network.positions is None and network.chirality is not None,
-            "chirality needs positions, but positions=None",
-        ),
-        (bool(unfilled), f"neighbors have fill values for {unfilled}, but edge_inputs are {edge_inputs}"),
+        (network.positions is None and bool(chiral), "chirality needs positions, but positions=None"),
     )
     for found, problem in problems:
         if found:
             raise ValueError(f"ScoreNetwork: {problem}")
+
+
+def check_fields(network: ScoreNetwork, fields: Mapping[str, tuple[str, int | None]]) -> None:
+    """Check that the fields of a process are those of a network, see :meth:`ScoreNetwork.check_fields`.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    own = {name: (network.levels[name], width) for name, width in network.fields.items()}
+    # A number of columns that one side does not know is that of the other.
+    own = {name: (level, width or fields.get(name, (level, None))[1]) for name, (level, width) in own.items()}
+    given = {name: (level, width or network.fields.get(name)) for name, (level, width) in fields.items()}
+    if [*own.items()] != [*given.items()]:
+        raise ValueError(
+            f"The network has the fields {_listed(own)}, but the process has {_listed(given)}: both need the same, "
+            "in the same order"
+        )
+
+
+def _listed(fields: Mapping[str, tuple[str, int | None]]) -> str:
+    return ", ".join(f"{name!r} ({level}, {width} columns)" for name, (level, width) in fields.items())

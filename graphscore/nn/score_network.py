@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Mapping
 
 import torch
@@ -9,26 +10,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from graphscore import ops
 from graphscore.nn.attributes import edge_index as read_edges
 from graphscore.nn.attributes import embed, embed_one, read
-from graphscore.nn.backbones.base import Backbone
-from graphscore.nn.checks import LEVELS, check_network
-from graphscore.nn.edges.search import Neighbors
+from graphscore.nn.backbones.base import Backbone, CheckedBackbone
+from graphscore.nn.checks import check_fields, check_network
+from graphscore.nn.edges.search import Search, extend_edges
 from graphscore.nn.edges.sorted import measure
-from graphscore.nn.layers.edge_heads import EdgeHeads
+from graphscore.nn.inputs import LEVELS, Chirality, Input, Process, Vector, field_shapes
 from graphscore.nn.layers.embeddings import SinusoidalEmbedding
-from graphscore.nn.layers.graph_heads import GraphHeads
+from graphscore.nn.layers.heads import randomize_heads, zero_head
 from graphscore.nn.layers.signed_volumes import handedness
-from graphscore.nn.layers.vector_inputs import VectorInputs, invariants
+from graphscore.nn.layers.vector_inputs import VectorInputs, gather_vectors, invariants
+from graphscore.nn.level_heads import level_heads
 
 
 class ScoreNetwork(nn.Module):
-    r"""Embed a batch and its noise levels, run a backbone, and read each field off it.
+    r"""A network that embeds a batch and its noise levels, runs a backbone, and reads each diffusing field off it.
 
     One node field may be the positions: it comes out as equivariant vectors, independent of translation. So do fields
-    named in ``vectors``. All other fields are scalars. Graphs bring their own edges, see
-    :class:`graphscore.data.CompleteGraph` for all pairs, or ``neighbors`` finds them.
+    that are given as :class:`~graphscore.nn.inputs.Vector`. All other fields are scalars. All outputs start at zero.
+    Graphs bring their own edges, see :class:`graphscore.data.CompleteGraph` for all pairs, or ``neighbors`` finds them.
 
     Fields of graphs are read as conditions and written by :class:`~graphscore.nn.layers.graph_heads.GraphHeads`;
     fields of edges are read as edge attributes and written by :class:`~graphscore.nn.layers.edge_heads.EdgeHeads`. If
@@ -36,117 +37,133 @@ class ScoreNetwork(nn.Module):
     they come out. The noise of a process is drawn for each of them by itself: on noisy graphs they differ, the network
     reads both, and samples agree as closely as it has learnt that they do. To have them equal, list each edge once.
 
+    Example:
+        >>> import graphscore.nn as gnn
+        >>> inputs = {"z": gnn.Category(119), "bond": gnn.Category(5, level="edge"), "force": gnn.Vector()}
+        >>> network = gnn.ScoreNetwork(gnn.EGNN(64, 3), {"pos": 3}, inputs)
+        >>> network.backbone.edge_channels, network.backbone.cond_channels
+        (32, 64)
+
     Args:
-        backbone: The backbone; its channel numbers are read from it. The positions, if they diffuse, are its first
-            vector channel, then come the fields among ``vectors`` in the order of the process.
-        fields: Diffusing fields by name with their number of columns, in the order of the process.
+        backbone: The backbone. Numbers of channels that it leaves open are those that are needed here: then the network
+            has a backbone of its own with the same options, see
+            :meth:`~graphscore.nn.backbones.base.CheckedBackbone.with_channels`. The positions, if they diffuse, are its
+            first vector channel, then come the vector fields in the order of the process.
+        process: The forward process, of which the fields are read with their levels and widths; or the number of
+            columns of each field by name.
+        inputs: The further attributes that the network reads by name, see :mod:`graphscore.nn.inputs`. Those of graphs
+            are added to the embedding of the noise levels. A diffusing field is named here too if it is a
+            :class:`~graphscore.nn.inputs.Vector`, or an antisymmetric :class:`~graphscore.nn.inputs.Feature`.
         positions: Attribute of the positions ``[N, D]``, diffusing or given; ``None`` for graphs without.
-        node_inputs: For each further node attribute a module that maps it to ``[N, F]``: ``nn.Embedding`` for integers,
-            ``nn.Linear`` for ``[N, *]`` features. Floating attributes ``[N]`` are taken as one column.
-        edge_inputs: The same for edge attributes, to ``[E, edge_channels]``.
+        neighbors: Search for edges at each call, such as :class:`~graphscore.nn.edges.search.NearestNeighbors`, from
+            the positions as they are there, which a denoiser has scaled to unit variance at every noise level. They
+            join those of the batch.
         oriented: Whether to read and write the positions and vectors as plain numbers too. That gives up equivariance
             under rotation and reflection, for data with a right way up, such as handwriting.
-        graph_inputs: The same as ``node_inputs`` for attributes of graphs, to ``[B, cond_channels]``: they are added to
-            the embedding of the noise levels.
-        vectors: Attributes ``[rows, D]``, diffusing or given, that turn with the positions and do not move with them,
-            such as velocities and forces. Of those of nodes are read the norms and the dot products of those of one
-            node, nothing of how they point in relation to the positions; see
-            :class:`~graphscore.nn.layers.vector_inputs.VectorInputs`. Each node is told those of its graph, with its
-            place relative to the centroid as one more vector, and the sum of those of the edges into it.
-        neighbors: Edges to find at each call from the positions as they are there, which a denoiser has scaled to unit
-            variance at every noise level. They join those of the batch.
-        chirality: Attribute ``[4, T]`` of triples of neighbors that should turn the same way round their centre, see
-            :func:`~graphscore.nn.layers.signed_volumes.handedness`. The backbone needs an input vector for it.
-        levels: What a row of each field or vector belongs to, ``"node"``, ``"edge"`` or ``"graph"``; ``"node"`` for
-            those that are not named.
-        antisymmetric: Attributes of edges, diffusing or given, that change their sign with the direction of the edge,
-            such as flows, and forces along edges.
+        zero_init: Whether all outputs start at zero. If not, the heads of the network and its backbone are drawn as
+            other layers are, see :func:`~graphscore.nn.layers.heads.randomize_heads`.
 
     Raises:
         ValueError: If the backbone has too few channels for what is asked, or some for which there is nothing; if
-            vectors or neighbors are given without positions, or a fill value for something that is no edge input; or if
-            fields or vectors of edges come with neighbors, whose edges they do not have. At a call, if the batch lacks
-            an attribute.
+            vectors or neighbors are given without positions; or if fields or vectors of edges come with neighbors,
+            whose edges they do not have. At a call, if the batch lacks an attribute.
     """
 
     def __init__(
         self,
         backbone: Backbone,
-        fields: Mapping[str, int],
+        process: Process | Mapping[str, int],
+        inputs: Mapping[str, Input] | None = None,
+        *,
         positions: str | None = "pos",
-        node_inputs: Mapping[str, nn.Module] | None = None,
-        edge_inputs: Mapping[str, nn.Module] | None = None,
+        neighbors: Search | None = None,
         oriented: bool = False,
-        graph_inputs: Mapping[str, nn.Module] | None = None,
-        vectors: Collection[str] = (),
-        neighbors: Neighbors | None = None,
-        chirality: str | None = None,
-        levels: Mapping[str, str] | None = None,
-        antisymmetric: Collection[str] = (),
+        zero_init: bool = True,
     ) -> None:
         super().__init__()
-        equivariant = [name for name in fields if name == positions or name in vectors]
-        self.vector_fields = sorted(equivariant, key=lambda name: name != positions)
-        self.backbone = backbone
-        self.fields = dict(fields)
+        self.inputs = dict(inputs or {})
         self.positions = positions
         self.neighbors = neighbors
-        self.chirality = chirality
-        self.node_inputs = nn.ModuleDict(node_inputs or {})
-        self.edge_inputs = nn.ModuleDict(edge_inputs or {})
-        self.graph_inputs = nn.ModuleDict(graph_inputs or {})
-        # A set has another order in each process, but weights are to be loaded again.
-        self.vectors = sorted(vectors)
-        self.levels = dict.fromkeys([*fields, *self.vectors], "node") | dict(levels or {})
-        self.antisymmetric = frozenset(antisymmetric)
+        self.oriented = oriented
+        shapes = field_shapes(process, self.inputs)
+        self.fields = {name: shape.width for name, shape in shapes.items()}
+        # An order of their own: weights are to be loaded again, in whatever order inputs are written.
+        self.vectors = sorted(name for name, given in self.inputs.items() if isinstance(given, Vector))
+        equivariant = [name for name in self.fields if name == positions or name in self.vectors]
+        self.vector_fields = sorted(equivariant, key=lambda name: name != positions)
+        self.levels = {name: self.inputs[name].level for name in self.vectors}
+        self.levels |= {name: shape.level for name, shape in shapes.items()}
+        self.antisymmetric = frozenset(name for name, given in self.inputs.items() if given.antisymmetric)
+        self.chirality = next((name for name, given in self.inputs.items() if isinstance(given, Chirality)), None)
+        self.backbone = self._fitting(backbone)
         check_network(self)
-        hidden = backbone.hidden_channels
+        self._embed_inputs()
+        self._embed_fields()
+        self.level_heads = level_heads(self)
+        if not zero_init:
+            randomize_heads(self)
+
+    def _fitting(self, backbone: Backbone) -> Backbone:
+        """The backbone with the channels that are needed here, if it leaves some open."""
+        if not isinstance(backbone, CheckedBackbone):
+            return backbone
+        of_edges = [*self.levels.values(), *(given.level for given in self.inputs.values())].count("edge")
+        return backbone.with_channels(
+            edge_channels=min(backbone.hidden_channels, 32) if of_edges else 0,
+            cond_channels=backbone.hidden_channels,
+            vector_channels=max(len(self.vector_fields), 1),
+            input_vectors=int(self.chirality is not None),
+        )
+
+    def _embed_inputs(self) -> None:
+        backbone = self.backbone
+        channels = {
+            "node": backbone.hidden_channels, "edge": backbone.edge_channels, "graph": backbone.cond_channels
+        }  # fmt: skip
+        embeddings: dict[str, dict[str, nn.Module]] = {level: {} for level in LEVELS}
+        for name, given in self.inputs.items():
+            module = None if name in self.fields else given.embedding(channels[given.level])
+            if module is not None:
+                embeddings[given.level][name] = module
+        self.node_inputs, self.edge_inputs, self.graph_inputs = (nn.ModuleDict(embeddings[level]) for level in LEVELS)
+
+    def _embed_fields(self) -> None:
+        backbone, hidden = self.backbone, self.backbone.hidden_channels
         self.bias = nn.Parameter(torch.zeros(hidden))
-        plain = {name: width for name, width in fields.items() if oriented or name not in equivariant}
-        scalars = {level: {name: plain[name] for name in plain if self.levels[name] == level} for level in LEVELS}
-        self.scalar_inputs = nn.ModuleDict({name: nn.Linear(width, hidden) for name, width in scalars["node"].items()})
-        self.scalar_heads = nn.ModuleDict({name: nn.Linear(hidden, width) for name, width in scalars["node"].items()})
-        for head in self.scalar_heads.parameters():
-            nn.init.zeros_(head)
+        scalars = self.scalar_fields("node")
+        self.scalar_inputs = nn.ModuleDict({name: nn.Linear(width, hidden) for name, width in scalars.items()})
+        self.scalar_heads = nn.ModuleDict(
+            {name: zero_head(nn.Linear(hidden, width)) for name, width in scalars.items()}
+        )
         self.level_embedding = SinusoidalEmbedding(32)
         self.condition = nn.Sequential(
-            nn.Linear(32 * len(fields), backbone.cond_channels), nn.SiLU(),
+            nn.Linear(32 * len(self.fields), backbone.cond_channels), nn.SiLU(),
             nn.Linear(backbone.cond_channels, backbone.cond_channels),
         )  # fmt: skip
         self.given = {level: [name for name in self.vectors if self.levels[name] == level] for level in LEVELS}
-        if vectors:
+        if self.vectors:
             # Beside vectors of the graph, the place of a node.
-            self.vector_inputs = VectorInputs(len(vectors) + bool(self.given["graph"]), hidden, len(self.vector_fields))
-        if chirality is not None:
+            num_vectors = len(self.vectors) + bool(self.given["graph"])
+            self.vector_inputs = VectorInputs(num_vectors, hidden, len(self.vector_fields))
+        if self.chirality is not None:
             self.volumes = nn.Linear(1, hidden, bias=False)
         self.graph_scalars = nn.ModuleDict(
-            {name: nn.Linear(width, backbone.cond_channels) for name, width in scalars["graph"].items()}
+            {name: nn.Linear(width, backbone.cond_channels) for name, width in self.scalar_fields("graph").items()}
         )
         self.edge_scalars = nn.ModuleDict(
-            {name: nn.Linear(width, backbone.edge_channels) for name, width in scalars["edge"].items()}
+            {name: nn.Linear(width, backbone.edge_channels) for name, width in self.scalar_fields("edge").items()}
         )
         # The direction of the edge is one more vector.
         count = len(self.given["edge"]) + 1
         self.edge_vectors = nn.Linear(count * (count + 1) // 2, backbone.edge_channels) if count > 1 else None
-        self.level_heads = nn.ModuleDict()
-        present = {self.levels[name] for name in fields}
-        if "graph" in present:
-            self.level_heads["graph"] = self._graph_heads(scalars["graph"])
-        if "edge" in present:
-            self.level_heads["edge"] = self._edge_heads(scalars["edge"])
 
-    def _graph_heads(self, scalars: Mapping[str, int]) -> GraphHeads:
-        backbone, given = self.backbone, len(self.given["graph"])
-        num_vectors = sum(self.levels[name] == "graph" for name in self.vector_fields)
-        return GraphHeads(backbone.hidden_channels, backbone.cond_channels, scalars, given, num_vectors)
-
-    def _edge_heads(self, scalars: Mapping[str, int]) -> EdgeHeads:
-        odd = {name: width for name, width in scalars.items() if name in self.antisymmetric}
-        even = {name: width for name, width in scalars.items() if name not in odd}
-        told = self.backbone.edge_channels if set(self.edge_inputs) - self.antisymmetric else 0
-        vectors = [name for name in self.vector_fields if self.levels[name] == "edge"]
-        signs = [[name in self.antisymmetric for name in names] for names in (self.given["edge"], vectors)]
-        return EdgeHeads(self.backbone.hidden_channels, told, even, odd, *signs)
+    def scalar_fields(self, level: str) -> dict[str, int]:
+        """The fields of a level that are read and written as plain numbers, with their numbers of columns."""
+        return {
+            name: width
+            for name, width in self.fields.items()
+            if width is not None and self.levels[name] == level and (self.oriented or name not in self.vector_fields)
+        }
 
     def forward(self, batch: Batch, levels: Tensor) -> dict[str, Tensor]:
         """Compute the raw outputs of the network.
@@ -158,6 +175,30 @@ class ScoreNetwork(nn.Module):
         Returns:
             For each field ``[rows, width]``.
         """
+        return self.evaluate(self.connect(batch, levels.shape[0]), levels)
+
+    def connect(self, batch: Batch, num_graphs: int, names: Collection[str] | None = None) -> Batch:
+        """Give a batch the edges that neighbors find, beside those that it has.
+
+        Args:
+            batch: A batch whose fields have unit variance; it stays as it is.
+            num_graphs: Number of graphs B.
+            names: The edge attributes to bring along; all that the network reads if ``None``.
+        """
+        if self.neighbors is None:
+            return batch
+        connected, num_nodes = copy.copy(batch), batch.batch.shape[0]
+        known = None if batch.edge_index is None else read_edges(batch)
+        rows = 0 if known is None else known.shape[1]
+        attributes = {name: read(batch, name, rows) for name in (self.edge_inputs if names is None else names)}
+        fill = {name: getattr(given, "fill", 0) for name, given in self.inputs.items()}
+        pos = read(batch, self.positions or "", num_nodes, self.bias)
+        found = self.neighbors(pos, batch.batch, num_graphs)
+        connected.edge_index, extended = extend_edges(found, known, attributes, fill, num_nodes)
+        return connected.update(extended)
+
+    def evaluate(self, batch: Batch, levels: Tensor) -> dict[str, Tensor]:
+        """Compute the raw outputs of the network on the edges of the batch alone, see :meth:`forward`."""
         num_graphs, num_nodes = levels.shape[0], batch.batch.shape[0]
         if levels.dim() != 2 or levels.shape[1] != len(self.fields):
             raise ValueError(
@@ -172,17 +213,18 @@ class ScoreNetwork(nn.Module):
         h = sum(embed(self.node_inputs, batch, num_nodes) + embed(self.scalar_inputs, batch, num_nodes), h)
         pos = h.new_zeros(num_nodes, 0) if self.positions is None else read(batch, self.positions, num_nodes, self.bias)
         given = self._given(batch, num_nodes, num_graphs)
-        told = self._told(given, batch, pos, num_graphs) if given else None
+        target = read_edges(batch)[1] if "edge" in given else None
+        told = gather_vectors(given, pos, batch.batch, target, num_graphs) if given else None
         if told is not None:
             h = h + self.vector_inputs(told)
-        edge_index, edge_attr = self._edges(batch, pos, given.get("edge"), num_graphs)
+        edge_index, edge_attr = self._edges(batch, pos, given.get("edge"))
+        graph = (edge_index, batch.batch, cond, edge_attr)
         if self.chirality is None:
-            scalars, vectors = self.backbone(h, pos, edge_index, batch.batch, cond, edge_attr)
+            scalars, vectors = self.backbone(h, pos, *graph)
         else:
             volumes, pushes = handedness(pos, read(batch, self.chirality, 4))
             h = h + self.volumes(volumes[:, None])
             # Backbones that say that they have input vectors take them as one more argument.
-            graph = (edge_index, batch.batch, cond, edge_attr)
             scalars, vectors = self.backbone(h, pos, *graph, pushes[:, None])  # pyright: ignore[reportCallIssue]
         if told is not None:
             vectors = vectors[:, : len(self.vector_fields)] + self.vector_inputs.combine(told, scalars)
@@ -201,11 +243,10 @@ class ScoreNetwork(nn.Module):
         return outputs | {name: outputs.get(name, 0) + vector for name, vector in turned.items()}
 
     @property
-    def inputs(self) -> list[str]:
-        """Names of the attributes that it reads beside the diffusing fields, each once."""
-        embedded = [*self.node_inputs, *self.edge_inputs, *self.graph_inputs]
-        named = [*embedded, *self.vectors, self.positions, self.chirality]
-        return [name for name in dict.fromkeys(named) if name is not None and name not in self.fields]
+    def reads(self) -> list[str]:
+        """Names of the attributes that the network reads beside the diffusing fields, each once."""
+        named = dict.fromkeys([*self.inputs, self.positions])
+        return [name for name in named if name is not None and name not in self.fields]
 
     def _given(self, batch: Batch, num_nodes: int, num_graphs: int) -> dict[str, Tensor]:
         """The vectors of each level that has some, ``[rows, V, D]``."""
@@ -218,28 +259,11 @@ class ScoreNetwork(nn.Module):
             if names
         }
 
-    def _told(self, given: Mapping[str, Tensor], batch: Batch, pos: Tensor, num_graphs: int) -> Tensor:
-        """All vectors that a node is told, ``[N, V, D]``: its own, and those of its graph and its edges."""
-        told = [given["node"]] if "node" in given else []
-        if "graph" in given:
-            told += [ops.broadcast(given["graph"], batch.batch), ops.center(pos, batch.batch, num_graphs)[:, None]]
-        if "edge" in given:
-            target, num_nodes = read_edges(batch)[1], pos.shape[0]
-            degree = ops.count(target, num_nodes, pos.dtype).clamp(min=1)
-            told.append(ops.sum(given["edge"], target, num_nodes) * degree.rsqrt()[:, None, None])
-        return torch.cat(told, dim=1)
-
-    def _edges(self, batch: Batch, pos: Tensor, given: Tensor | None, num_graphs: int) -> tuple[Tensor, Tensor | None]:
+    def _edges(self, batch: Batch, pos: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """All edges ``[2, E]``, and the sum of their embedded attributes ``[E, edge_channels]``."""
-        if self.neighbors is None:
-            edge_index, attributes = read_edges(batch), batch
-        else:
-            known = None if batch.edge_index is None else read_edges(batch)
-            rows = 0 if known is None else known.shape[1]
-            attributes = {name: read(batch, name, rows) for name in self.edge_inputs}
-            edge_index, attributes = self.neighbors.extend(known, attributes, pos, batch.batch, num_graphs)
+        edge_index = read_edges(batch)
         num_edges = edge_index.shape[1]
-        embedded = embed(self.edge_inputs, attributes, num_edges) + embed(self.edge_scalars, batch, num_edges)
+        embedded = embed(self.edge_inputs, batch, num_edges) + embed(self.edge_scalars, batch, num_edges)
         if self.edge_vectors is not None and given is not None:
             direction = measure(pos, *edge_index)[1]
             embedded.append(self.edge_vectors(invariants(torch.cat([given, direction[:, None]], dim=1))))
@@ -269,14 +293,4 @@ class ScoreNetwork(nn.Module):
             ValueError: If there are others, in another order, or of another level or width: noise levels would be taken
                 for those of other fields.
         """
-        own = {name: (self.levels[name], width) for name, width in self.fields.items()}
-        given = {name: (level, width or self.fields.get(name)) for name, (level, width) in fields.items()}
-        if [*own.items()] != [*given.items()]:
-            raise ValueError(
-                f"The network has the fields {_listed(own)}, but the process has {_listed(given)}: both need the same, "
-                "in the same order"
-            )
-
-
-def _listed(fields: Mapping[str, tuple[str, int | None]]) -> str:
-    return ", ".join(f"{name!r} ({level}, {width} columns)" for name, (level, width) in fields.items())
+        check_fields(self, fields)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 from torch_geometric.data import Batch
@@ -13,7 +14,9 @@ from graphscore import ops
 from graphscore.nn.attributes import edge_index as read_edges
 from graphscore.nn.attributes import read
 from graphscore.nn.backbones.base import Backbone
+from graphscore.nn.edges.search import Search
 from graphscore.nn.edges.sorted import measure
+from graphscore.nn.inputs import Input, ModuleInput, Process, Vector, field_shapes
 from graphscore.nn.layers.radial import GaussianBasis
 from graphscore.nn.score_network import ScoreNetwork
 
@@ -27,12 +30,13 @@ class SelfConditionedNetwork(nn.Module):
     the network. An estimate of zeros stands for none.
 
     Args:
-        backbone: The backbone.
-        fields: Diffusing fields by name with their number of columns, in the order of the process.
+        backbone: The backbone; channels that it leaves open are those that are needed, as in :class:`ScoreNetwork`.
+        process: The forward process, or the number of columns of each field by name.
+        inputs: The further attributes that the network reads by name, see :mod:`graphscore.nn.inputs`.
         positions: Attribute of the positions; ``None`` for graphs without.
-        node_inputs: For each further node attribute a module that maps it to ``[N, F]``.
-        edge_inputs: The same for edge attributes, to ``[E, edge_channels]``.
-        **options: Further arguments of :class:`ScoreNetwork`.
+        neighbors: Search for edges at each call.
+        oriented: Whether to read and write the positions and vectors as plain numbers too.
+        zero_init: Whether all outputs start at zero.
 
     Raises:
         ValueError: As :class:`ScoreNetwork`.
@@ -45,40 +49,45 @@ class SelfConditionedNetwork(nn.Module):
     def __init__(
         self,
         backbone: Backbone,
-        fields: Mapping[str, int],
+        process: Process | Mapping[str, int],
+        inputs: Mapping[str, Input] | None = None,
+        *,
         positions: str | None = "pos",
-        node_inputs: Mapping[str, nn.Module] | None = None,
-        edge_inputs: Mapping[str, nn.Module] | None = None,
-        **options: Any,
+        neighbors: Search | None = None,
+        oriented: bool = False,
+        zero_init: bool = True,
     ) -> None:
         super().__init__()
-        nodes, edges, vectors = dict(node_inputs or {}), dict(edge_inputs or {}), list(options.pop("vectors", ()))
-        graphs, levels = dict(options.pop("graph_inputs", None) or {}), dict(options.pop("levels", None) or {})
-        antisymmetric = set(options.pop("antisymmetric", ()))
-        equivariant = [name for name in fields if name == positions or name in vectors]
-        inputs = {
-            "node": (nodes, backbone.hidden_channels),
-            "edge": (edges, backbone.edge_channels),
-            "graph": (graphs, backbone.cond_channels),
-        }
-        for name, width in fields.items():
-            if options.get("oriented") or name not in equivariant:
-                embeddings, channels = inputs[levels.get(name, "node")]
-                embeddings[f"{name}_estimate"] = nn.Linear(width, channels, bias=False)
-        self.positions = positions or ""
-        self.estimate = f"{positions}_estimate" if positions in fields else ""
-        if self.estimate and backbone.edge_channels:
-            basis = GaussianBasis()
-            edges[f"{self.estimate}_distance"] = nn.Sequential(basis, nn.Linear(basis.channels, backbone.edge_channels))
-        vectors += [f"{name}_estimate" for name in equivariant]
-        levels |= {f"{name}_estimate": levels[name] for name in equivariant if name in levels}
-        antisymmetric |= {f"{name}_estimate" for name in antisymmetric if name in fields}
+        self.inputs = dict(inputs or {})
+        self.positions = positions
+        self.neighbors = neighbors
+        self.oriented = oriented
+        shapes, estimates = field_shapes(process, self.inputs), {}
+        for name, (level, width) in shapes.items():
+            given = self.inputs.get(name)
+            options = {"level": level, "antisymmetric": given is not None and given.antisymmetric}
+            if name == positions or isinstance(given, Vector):
+                estimates[f"{name}_estimate"] = _VectorEstimate(width if oriented else None, **options)
+            else:
+                estimates[f"{name}_estimate"] = ModuleInput(partial(_unbiased, width), **options)
+        self.estimate = f"{positions}_estimate" if positions in shapes else ""
+        # A backbone that leaves its edge channels open has some if there are other attributes of edges to read.
+        of_edges = [*(given.level for given in self.inputs.values()), *(level for level, _ in shapes.values())]
+        reads_edges = bool(backbone.edge_channels) or (
+            "edge" in of_edges and "edge_channels" in getattr(backbone, "open_channels", ())
+        )
+        self.distance = f"{self.estimate}_distance" if self.estimate and reads_edges else ""
+        if self.distance:
+            estimates[self.distance] = ModuleInput(_distance_embedding, level="edge")
         self.network = ScoreNetwork(
-            backbone, fields, positions, nodes, edges, graph_inputs=graphs, vectors=vectors, levels=levels,
-            antisymmetric=antisymmetric, **options,
+            backbone, process, {**self.inputs, **estimates}, positions=positions, neighbors=neighbors,
+            oriented=oriented, zero_init=zero_init,
         )  # fmt: skip
-        # Distances are told along the edges that are found, too: they have to be found here.
-        self.neighbors, self.network.neighbors = self.network.neighbors, None
+
+    @property
+    def backbone(self) -> Backbone:
+        """The backbone of the network."""
+        return self.network.backbone
 
     def forward(self, batch: Batch, levels: Tensor) -> dict[str, Tensor]:
         """Compute the raw outputs of the network.
@@ -90,22 +99,37 @@ class SelfConditionedNetwork(nn.Module):
         Returns:
             For each field ``[rows, width]``.
         """
-        told, num_nodes, num_graphs = copy.copy(batch), batch.batch.shape[0], levels.shape[0]
-        distance = f"{self.estimate}_distance"
-        if self.neighbors is not None:
-            edges = None if batch.edge_index is None else read_edges(batch)
-            rows = 0 if edges is None else edges.shape[1]
-            known = {name: read(batch, name, rows) for name in self.network.edge_inputs if name != distance}
-            pos = read(batch, self.positions, num_nodes, self.network.bias)
-            told.edge_index, attributes = self.neighbors.extend(edges, known, pos, batch.batch, num_graphs)
-            told.update(attributes)
+        num_nodes, num_graphs = batch.batch.shape[0], levels.shape[0]
+        names = [name for name in self.network.edge_inputs if name != self.distance]
+        # Distances are read along the edges that are found, too.
+        told = copy.copy(self.network.connect(batch, num_graphs, names))
         if self.estimate:
             estimate = read(batch, self.estimate, num_nodes, self.network.bias)
             told[self.estimate] = ops.center(estimate, batch.batch, num_graphs)
-        if distance in self.network.edge_inputs:
-            told[distance], _ = measure(told[self.estimate], *read_edges(told))
-        return self.network(told, levels)
+        if self.distance:
+            told[self.distance], _ = measure(told[self.estimate], *read_edges(told))
+        return self.network.evaluate(told, levels)
 
     def check_fields(self, fields: Mapping[str, tuple[str, int | None]]) -> None:
         """Check that the fields of a process are those of the network, see :meth:`ScoreNetwork.check_fields`."""
         self.network.check_fields(fields)
+
+
+@dataclass(frozen=True)
+class _VectorEstimate(Vector):
+    """A vector that is read as ``width`` plain numbers too, where the network reads vectors so."""
+
+    width: int | None = None
+
+    def embedding(self, channels: int) -> nn.Module | None:
+        return None if self.width is None else _unbiased(self.width, channels)
+
+
+def _unbiased(width: int | None, channels: int) -> nn.Linear:
+    # Without a bias, an estimate of zeros tells nothing. Fields without columns are refused by the network.
+    return nn.Linear(width or 1, channels, bias=False)
+
+
+def _distance_embedding(channels: int) -> nn.Module:
+    basis = GaussianBasis()
+    return nn.Sequential(basis, nn.Linear(basis.channels, channels))

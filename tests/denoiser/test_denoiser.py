@@ -8,7 +8,7 @@ from torch.testing import assert_close
 from graphscore import ops
 from graphscore.denoiser import ADAPTERS, Denoiser, PlainScore, ScoreAdapter
 from graphscore.fields import Field, replace
-from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.nn import EGNN, Category, Feature, ScoreNetwork
 from graphscore.objectives import denoising_score_matching
 from graphscore.process import ForwardProcess
 from graphscore.sdes import SDES, VESDE, HarmonicSDE
@@ -36,8 +36,7 @@ def make_denoiser(process: ForwardProcess) -> Denoiser:
     network = ScoreNetwork(
         backbone,
         {name: widths[name] for name in process.fields},
-        node_inputs={"z": nn.Embedding(4, 16)},
-        edge_inputs={"edge_attr": nn.Linear(2, 4)},
+        {"z": Category(4), "edge_attr": Feature(2, level="edge")},
     )
     return perturbed(Denoiser(network, process))
 

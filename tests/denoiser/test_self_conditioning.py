@@ -22,7 +22,7 @@ from graphscore.denoiser.self_conditioning import (
 )
 from graphscore.fields import Field, replace
 from graphscore.guidance import ClassifierFreeGuidance, Condition
-from graphscore.nn import EGNN
+from graphscore.nn import EGNN, Category, Feature
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.objectives import OBJECTIVES
 from graphscore.process import ForwardProcess
@@ -69,7 +69,7 @@ def denoiser():
     torch.manual_seed(0)
     backbone = EGNN(8, 2, edge_channels=4, cond_channels=4)
     network = SelfConditionedNetwork(
-        backbone, {"pos": 3, "x": 2}, "pos", {"z": nn.Embedding(4, 8)}, {"edge_attr": nn.Linear(2, 4)}
+        backbone, {"pos": 3, "x": 2}, {"z": Category(4), "edge_attr": Feature(2, level="edge")}
     )
     with torch.no_grad():
         for parameter in network.parameters():

@@ -45,7 +45,8 @@ def test_hops_neighbors_and_encodings_train_and_sample():
     model.network.backbone.register_forward_pre_hook(lambda module, inputs: calls.append(inputs))
     assert build_sampler(config.with_sampling("ddim", 3), model)(batch).batch.pos.isfinite().all()
     assert len(calls) == 4
-    for _, pos, edge_index, *_ in calls:
+    for _, pos, graph in calls:
+        edge_index = graph.edge_index
         expected = torch.cat([batch.edge_index, knn_edges(pos, batch.batch, 3, 5)], dim=1)
         assert {*map(tuple, edge_index.T.tolist())} == {*map(tuple, expected.T.tolist())}
         assert edge_index.shape[1] > batch.num_edges

@@ -15,9 +15,9 @@ from graphscore.fields import Field
 from graphscore.generate.inputs import categories, count_edges, graph_key
 from graphscore.generate.jobs import TEMPLATE, generate, noise_seed, with_values
 from graphscore.guidance import EnergyGuidance, Inpainting
-from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.nn import EGNN, Category, Feature, ScoreNetwork
 from graphscore.nn.edges.neighbors import knn_edges
-from graphscore.nn.edges.search import NearestNeighbors, Neighbors, RadiusNeighbors
+from graphscore.nn.edges.search import NearestNeighbors, RadiusNeighbors
 from graphscore.process import ForwardProcess
 from graphscore.rng import SAMPLING, GraphGenerator
 from graphscore.samplers import SAMPLERS, EulerMaruyamaSampler, Sampler, SamplerResult
@@ -29,7 +29,7 @@ from graphscore.times import linear_grid
 def sampler() -> Sampler:
     torch.manual_seed(0)
     process = ForwardProcess({Field("pos", zero_mean=True, width=3, scale=2.0): VESDE()})
-    network = ScoreNetwork(EGNN(8, 2, cond_channels=4), {"pos": 3}, node_inputs={"z": torch.nn.Embedding(10, 8)})
+    network = ScoreNetwork(EGNN(8, 2, cond_channels=4), {"pos": 3}, {"z": Category(10)})
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return EulerMaruyamaSampler(Denoiser(network, process).double().eval(), linear_grid(6))
@@ -186,7 +186,8 @@ def test_the_hash_of_a_graph_is_the_same_everywhere():
 def test_measurements_stay_behind_and_what_the_network_reads_stays(sampler):
     measured = {"energy": -3.5, "converged": True, "weight": torch.tensor(0.5), "forces": torch.ones(3, 3)}
     identity = {"name": "a", "smiles": "C", "labels": ["u", "v", "w"], "kind": torch.tensor([2]), "about": {"level": 1}}
-    sampler.model.network.node_inputs["charge"] = torch.nn.Linear(1, 8).double()
+    network = ScoreNetwork(EGNN(8, 2), sampler.model.process, {"z": Category(10), "charge": Feature()})
+    sampler = EulerMaruyamaSampler(Denoiser(network, sampler.model.process).double(), linear_grid(6))
     charge = torch.tensor([0.5, 0.2, 0.1]).double()
     item = template(3, **measured, **identity, charge=charge, pos=torch.ones(3, 3))
     seen: list[Data] = []
@@ -232,12 +233,12 @@ def test_all_samples_of_a_template_share_a_batch_where_asked_for(sampler, budget
 
 def test_batches_are_made_for_the_edges_that_the_network_will_see(sampler):
     """Which nobody has found yet."""
-    sampler.model.network.neighbors = Neighbors(NearestNeighbors(3))
+    sampler.model.network.neighbors = NearestNeighbors(3)
     recorder = Recorder(sampler.model, linear_grid(2))
     recorder.batches = []
     generate(recorder, [template(20)], num=7, max_edges=3 * 20 * 2)
     assert len(recorder.batches) == 4
-    sampler.model.network.neighbors = Neighbors(RadiusNeighbors(1.0))
+    sampler.model.network.neighbors = RadiusNeighbors(1.0)
     recorder.batches = []
     generate(recorder, [template(20)], num=7, max_edges=20 * 19 * 3)
     assert len(recorder.batches) == 3
@@ -255,7 +256,7 @@ def test_batches_are_made_for_the_edges_that_the_network_will_see(sampler):
     ],
 )
 def test_the_edges_that_a_network_will_see_are_counted(sampler, search, edges):
-    sampler.model.network.neighbors = None if search is None else Neighbors(search)
+    sampler.model.network.neighbors = search
     wired = template(10)
     wired.edge_index = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
     assert [count_edges(sampler.model, item) for item in (template(1), template(10), wired)] == edges

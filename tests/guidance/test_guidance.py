@@ -7,7 +7,6 @@ import math
 
 import pytest
 import torch
-from torch import nn
 from torch.testing import assert_close
 from torch_geometric.data import Batch
 
@@ -24,7 +23,7 @@ from graphscore.guidance import (
     Inpainting,
     ParticleGuidance,
 )
-from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.nn import EGNN, Category, Feature, ScoreNetwork
 from graphscore.process import ForwardProcess
 from graphscore.rng import GraphGenerator
 from graphscore.samplers import SAMPLERS
@@ -56,9 +55,7 @@ def model(vp):
     """A real network of random weights for positions and features."""
     process = ForwardProcess({Field("pos", scale=1.5, zero_mean=True): VESDE(), Field("x", width=2): vp})
     backbone = EGNN(8, 2, edge_channels=4, cond_channels=4)
-    network = ScoreNetwork(
-        backbone, {"pos": 3, "x": 2}, node_inputs={"z": nn.Embedding(4, 8)}, edge_inputs={"edge_attr": nn.Linear(2, 4)}
-    )
+    network = ScoreNetwork(backbone, {"pos": 3, "x": 2}, {"z": Category(4), "edge_attr": Feature(2, level="edge")})
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.2 * torch.randn_like(parameter)

@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from torch import nn
 from torch.testing import assert_close
 
 from graphscore import ops, times
@@ -23,7 +22,7 @@ from graphscore.guidance import (
     ParticleGuidance,
 )
 from graphscore.linalg.autograd import TensorMemo
-from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.nn import EGNN, Category, ScoreNetwork
 from graphscore.objectives import OBJECTIVES
 from graphscore.process import ForwardProcess
 from graphscore.rng import GraphGenerator
@@ -51,7 +50,7 @@ def problem():
 
 def model(sde) -> Denoiser:
     torch.manual_seed(0)
-    network = ScoreNetwork(EGNN(8, 2, cond_channels=4), {"pos": 3}, node_inputs={"z": nn.Embedding(4, 8)})
+    network = ScoreNetwork(EGNN(8, 2, cond_channels=4), {"pos": 3}, {"z": Category(4)})
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.1 * torch.randn_like(parameter)

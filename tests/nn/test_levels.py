@@ -13,9 +13,8 @@ from graphscore.denoiser import Denoiser
 from graphscore.experiment.build import build_model, build_task
 from graphscore.experiment.schema import Config
 from graphscore.fields import Field, replace
-from graphscore.nn import EGNN, ScoreNetwork
-from graphscore.nn.edges.neighbors import complete_edges, knn_edges
-from graphscore.nn.edges.search import Neighbors
+from graphscore.nn import EGNN, Category, Feature, Input, NearestNeighbors, ScoreNetwork, Vector
+from graphscore.nn.edges.neighbors import complete_edges
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.process import ForwardProcess
 from graphscore.sdes import VESDE
@@ -42,17 +41,19 @@ def perturbed(network: nn.Module) -> nn.Module:
     return network.double()
 
 
-def make_network(fields=FIELDS, network=ScoreNetwork, **options) -> nn.Module:
-    of_edges = {name for name in fields if LEVELS.get(name) == "edge"}
-    options = {
-        "edge_inputs": {"edge_attr": nn.Linear(2, 4)},
-        "vectors": VECTORS,
-        "levels": {name: level for name, level in LEVELS.items() if name in fields or name in VECTORS},
-        "antisymmetric": [name for name in ANTISYMMETRIC if name in of_edges or name in VECTORS],
-        **options,
-    }
-    count = sum(name == "pos" or name in options["vectors"] for name in fields)
-    return perturbed(network(EGNN(8, 2, 4, 4, max(count, 1)), fields, **options))
+def inputs_of(fields=FIELDS, vectors=VECTORS) -> dict[str, Input]:
+    """Everything beside the positions that the networks here read and write."""
+    inputs = {"edge_attr": Feature(2, level="edge")}
+    for name in dict.fromkeys([*fields, *vectors]):
+        options = {"level": LEVELS.get(name, "node"), "antisymmetric": name in ANTISYMMETRIC}
+        if name != "pos":
+            inputs[name] = Vector(**options) if name in vectors else Feature(fields[name], **options)
+    return inputs
+
+
+def make_network(fields=FIELDS, network=ScoreNetwork, vectors=VECTORS, **options) -> nn.Module:
+    count = sum(name == "pos" or name in vectors for name in fields)
+    return perturbed(network(EGNN(8, 2, 4, 4, max(count, 1)), fields, inputs_of(fields, vectors), **options))
 
 
 def make_batch(sizes=SIZES, estimates: bool = False) -> Batch:
@@ -216,47 +217,74 @@ def test_an_edge_without_a_reverse_knows_its_source_from_its_target():
 
 
 def test_a_fresh_network_starts_with_nothing():
-    network = ScoreNetwork(
-        EGNN(8, 2, 4, 4, 5), FIELDS, edge_inputs={"edge_attr": nn.Linear(2, 4)}, vectors=VECTORS, levels=LEVELS
-    )
+    network = ScoreNetwork(EGNN(8, 2, 4, 4, 5), FIELDS, inputs_of())
     assert all((value == 0).all() for value in network.double()(make_batch(), noise_levels(7)).values())
+
+
+def test_heads_are_drawn_on_request():
+    network = ScoreNetwork(EGNN(8, 2), FIELDS, inputs_of(), zero_init=False)
+    outputs = network.double()(make_batch(), noise_levels(7))
+    assert all(value[rows(make_batch(), name) == 4].abs().min() > 0 for name, value in outputs.items())
 
 
 def test_graphs_without_positions():
     fields = {"x": 2, "bond": 2, "flow": 1, "y": 2}
-    network, batch = (
-        make_network(
-            fields,
-            positions=None,
-            vectors=(),
-            levels={k: LEVELS[k] for k in ("bond", "flow", "y")},
-            antisymmetric=["flow"],
-        ),
-        make_batch(),
-    )
+    network, batch = make_network(fields, positions=None, vectors=()), make_batch()
     del batch.pos
     outputs = network(batch, noise_levels(7, 4))
     assert {name: value.shape for name, value in outputs.items()} == {name: batch[name].shape for name in fields}
 
 
+OF_EDGES = {"y": Feature(2, level="edge")}
+
+
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("edges", "inputs", "options", "words"),
     [
-        ({"levels": {"y": "graphs"}}, r"a level is one of \('node', 'edge', 'graph'\), but levels are .*'graphs'"),
-        ({"levels": {"z": "graph"}}, r"levels are those of fields and vectors, but \['z'\] are neither"),
-        ({"levels": {"pos": "graph"}}, "'pos' are the positions of nodes"),
-        ({"levels": {"y": "edge"}}, r"edge_channels=0, but edge_inputs are \[\], and fields or vectors of edges \['y'"),
-        ({"antisymmetric": ["y"]}, r"antisymmetric are attributes of edges, but \['y'\] are none"),
+        (0, {"pos": Vector(level="graph")}, {}, "'pos' are the positions of nodes"),
+        (0, OF_EDGES, {}, r"edge_channels=0, but the inputs of edges are \[\], and fields or vectors of edges \['y'"),
         (
-            {"levels": {"y": "edge"}, "edges": 4, "neighbors": Neighbors(lambda *args: knn_edges(*args, k=1))},
+            4, OF_EDGES, {"neighbors": NearestNeighbors(1)},
             r"edges that neighbors find at each call have no values of \['y'\]",
         ),
+        (0, {"y": Feature(3)}, {}, r"'y' is of level 'node' with 2 columns, but is given as Feature\(.*width=3"),
+        (0, {"y": Category(3)}, {}, r"the field 'y' diffuses: .* but is given as Category\("),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_named_before_anything_is_computed(edges, inputs, options, words):
+    with pytest.raises(ValueError, match=words):
+        ScoreNetwork(EGNN(8, 1, edges, 4, 2), {"pos": 3, "y": 2}, inputs, **options)
+
+
+def test_levels_and_widths_are_those_of_the_process():
+    process = ForwardProcess({Field(name, LEVELS.get(name, "node"), width=FIELDS[name]): VESDE() for name in FIELDS})
+    network = ScoreNetwork(EGNN(8, 2), process, inputs_of())
+    assert network.levels == make_network().levels and network.fields == FIELDS
+    assert (network.backbone.edge_channels, network.backbone.cond_channels, network.backbone.vector_channels) == (
+        8,
+        8,
+        5,
+    )
+    with pytest.raises(ValueError, match="the field 'y' is of level 'graph' with 2 columns, but is given as Feature"):
+        ScoreNetwork(EGNN(8, 2), process, {"y": Feature(2)})
+    with pytest.raises(ValueError, match=r"the fields \['x'\] need their number of columns, such as Field\('x', width"):
+        ScoreNetwork(EGNN(8, 2), ForwardProcess({Field("pos"): VESDE(), Field("x"): VESDE()}))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Feature(level="nodes"), r"Feature: level must be one of \('node', 'edge', 'graph'\), but is 'nodes'"),
+        (lambda: Vector(antisymmetric=True), "Vector: antisymmetric are attributes of edges, but the level is 'node'"),
+        (lambda: Category(5, fill=3), "Category: fill is the value of found edges, but the level is 'node'"),
+        (lambda: Category(5, level="edge", fill=5), "fill must be one of the 5 categories, but is 5"),
+        (lambda: Feature(0), "width must be at least 1"),
+        (lambda: Category(0), "num_categories must be at least 1"),
     ],
 )
-def test_what_cannot_be_is_named_before_anything_is_computed(options, words):
-    options = {"edges": 0, **options}
+def test_wrong_inputs_are_named(make, words):
     with pytest.raises(ValueError, match=words):
-        ScoreNetwork(EGNN(8, 1, options.pop("edges"), 4, 2), {"pos": 3, "y": 2}, **options)
+        make()
 
 
 def triangles(num: int) -> list[Data]:

@@ -9,8 +9,8 @@ from torch_geometric.data import Batch
 
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field, replace
-from graphscore.nn import EGNN, ScoreNetwork
-from graphscore.nn.edges.search import NearestNeighbors, Neighbors, RadiusNeighbors
+from graphscore.nn import EGNN, Category, Feature, ModuleInput, ScoreNetwork, Vector
+from graphscore.nn.edges.search import NearestNeighbors, RadiusNeighbors
 from graphscore.process import ForwardProcess
 from graphscore.sdes import VESDE
 from graphscore.testing import assert_equivariant, ragged_batch
@@ -27,18 +27,13 @@ def perturbed(network: nn.Module) -> nn.Module:
     return network.double()
 
 
-def make_network(fields=None, positions="pos", edges=True, node_inputs=None, **options) -> ScoreNetwork:
+def make_network(fields=None, edges=True, inputs=None, vectors=(), **options) -> ScoreNetwork:
     fields = fields or {"pos": 3, "x": 2}
     backbone = EGNN(8, 2, edge_channels=4 if edges else 0, cond_channels=4, vector_channels=len(fields))
-    network = ScoreNetwork(
-        backbone,
-        fields,
-        positions,
-        node_inputs or {"z": nn.Embedding(4, 8)},
-        {"edge_attr": nn.Linear(2, 4)} if edges else None,
-        **options,
-    )
-    return perturbed(network)
+    inputs = {"z": Category(4), **(inputs or {}), **dict.fromkeys(vectors, Vector())}
+    if edges:
+        inputs["edge_attr"] = Feature(2, level="edge", fill=0.5)
+    return perturbed(ScoreNetwork(backbone, fields, inputs, **options))
 
 
 VECTORS = ("velocity", "force")
@@ -150,12 +145,12 @@ def test_every_input_counts(what):
 
 
 def test_channels_for_which_there_is_nothing_and_missing_ones_are_named():
-    with pytest.raises(ValueError, match="edge_channels=0, but edge_inputs are"):
-        ScoreNetwork(EGNN(8, 1, cond_channels=4), {"pos": 3}, edge_inputs={"edge_attr": nn.Linear(2, 4)})
-    with pytest.raises(ValueError, match="edge_channels=4, but edge_inputs are"):
+    with pytest.raises(ValueError, match="edge_channels=0, but the inputs of edges are"):
+        ScoreNetwork(EGNN(8, 1, edge_channels=0), {"pos": 3}, {"edge_attr": Feature(2, level="edge")})
+    with pytest.raises(ValueError, match="edge_channels=4, but the inputs of edges are"):
         ScoreNetwork(EGNN(8, 1, edge_channels=4, cond_channels=4), {"pos": 3})
     with pytest.raises(ValueError, match="cond_channels > 0"):
-        ScoreNetwork(EGNN(8, 1), {"pos": 3})
+        ScoreNetwork(EGNN(8, 1, cond_channels=0), {"pos": 3})
 
 
 def test_one_node_and_edgeless_graphs_are_finite():
@@ -168,8 +163,9 @@ def test_one_node_and_edgeless_graphs_are_finite():
 
 
 def test_graph_inputs_tell_each_graph_its_own():
-    inputs = {"label": nn.Embedding(3, 4), "y": nn.Linear(2, 4), "energy": nn.Linear(1, 4)}
-    network, batch = make_network(graph_inputs=inputs), ragged_batch(SIZES)
+    inputs = {"label": Category(3, level="graph"), "y": Feature(2, level="graph")}
+    inputs["energy"] = ModuleInput(lambda channels: nn.Linear(1, channels, bias=False), level="graph")
+    network, batch = make_network(inputs=inputs), ragged_batch(SIZES)
     batch.label, batch.energy = torch.tensor([0, 1, 2, 0, 1, 2, 0]), torch.randn(7).double()
     levels = torch.randn(7, 2).double()
     before = network(batch, levels)
@@ -187,7 +183,7 @@ FINDERS = {"knn": NearestNeighbors(2), "radius": RadiusNeighbors(1.5)}
 
 @pytest.mark.parametrize("find", FINDERS.values(), ids=FINDERS)
 def test_found_neighbors_keep_every_symmetry(find):
-    model = make_denoiser(neighbors=Neighbors(find, {"edge_attr": 0.5}))
+    model = make_denoiser(neighbors=find)
     batch = model.process.perturb(ragged_batch(SIZES), T).batch
     batch = replace(batch, {"edge_index": batch.edge_index[:, ::3], "edge_attr": batch.edge_attr[::3]})
     assert_equivariant(
@@ -208,7 +204,7 @@ def test_found_neighbors_keep_every_symmetry(find):
 def test_neighbors_are_found_from_the_positions_of_the_call():
     """The same outputs as with the edges and their attributes given, for positions at two noise levels."""
     find = NearestNeighbors(2)
-    network = make_network({"pos": 3}, edges=True, neighbors=Neighbors(find, {"edge_attr": 0.5}))
+    network = make_network({"pos": 3}, edges=True, neighbors=find)
     plain = make_network({"pos": 3}, edges=True)
     plain.load_state_dict(network.state_dict())
     batch, levels = ragged_batch(SIZES), torch.zeros(7, 1).double()
@@ -224,7 +220,7 @@ def test_neighbors_are_found_from_the_positions_of_the_call():
 
 
 def test_point_clouds_need_no_edges_of_their_own():
-    network = make_network({"pos": 3}, edges=False, neighbors=Neighbors(NearestNeighbors(2)))
+    network = make_network({"pos": 3}, edges=False, neighbors=NearestNeighbors(2))
     batch = ragged_batch(SIZES)
     expected = network(replace(batch, {"edge_index": batch.edge_index[:, :0]}), torch.zeros(7, 1).double())["pos"]
     del batch.edge_index
@@ -234,7 +230,7 @@ def test_point_clouds_need_no_edges_of_their_own():
 @pytest.mark.parametrize("find", FINDERS.values(), ids=FINDERS)
 def test_derivatives_of_both_modes_pass_found_neighbors(find):
     """Edges are piecewise constant: both derivatives are those of the network on fixed edges."""
-    network, batch = make_network({"pos": 3}, edges=False, neighbors=Neighbors(find)), ragged_batch(SIZES)
+    network, batch = make_network({"pos": 3}, edges=False, neighbors=find), ragged_batch(SIZES)
     direction = torch.randn(13, 3).double()
 
     def outputs(pos):
@@ -251,8 +247,8 @@ def test_derivatives_of_both_modes_pass_found_neighbors(find):
 
 def test_every_parameter_of_every_option_gets_a_gradient():
     network = make_network(
-        {"pos": 3, "x": 2, "velocity": 3}, vectors=VECTORS, graph_inputs={"y": nn.Linear(2, 4)},
-        neighbors=Neighbors(NearestNeighbors(2)),
+        {"pos": 3, "x": 2, "velocity": 3}, vectors=VECTORS, inputs={"y": Feature(2, level="graph")},
+        neighbors=NearestNeighbors(2),
     )  # fmt: skip
     outputs = network(batch_with_vectors(), torch.randn(7, 3).double())
     sum(value.square().sum() for value in outputs.values()).backward()
@@ -266,15 +262,15 @@ def test_every_parameter_of_every_option_gets_a_gradient():
     ("options", "words"),
     [
         ({"vectors": VECTORS}, r"vector_channels=1, but the vector fields are \['pos', 'velocity'\]"),
-        ({"vectors": {"pos"}}, "'pos' are the positions: name other attributes as vectors"),
+        ({"vectors": {"pos"}}, "'pos' are the positions: name other attributes as inputs"),
         ({"vectors": {"force"}, "positions": None}, "need positions"),
-        ({"neighbors": Neighbors(NearestNeighbors(1)), "positions": None}, "need positions"),
-        ({"neighbors": Neighbors(NearestNeighbors(1), {"hops": 1})}, r"fill values for \['hops'\]"),
-        ({"fields": {"pos": 3, "x": 2}, "vectors": {"x"}, "wide": 2}, "same number of columns, but have .*'x': 2"),
+        ({"neighbors": NearestNeighbors(1), "positions": None}, "need positions"),
+        ({"process": {"pos": 3, "x": 2}, "vectors": {"x"}, "wide": 2}, "same number of columns, but have .*'x': 2"),
     ],
 )
 def test_options_that_do_not_fit_are_named(options, words):
-    options = {"fields": {"pos": 3, "velocity": 3}, "positions": "pos", "wide": 1, **options}
+    options = {"process": {"pos": 3, "velocity": 3}, "wide": 1, **options}
+    options["inputs"] = dict.fromkeys(options.pop("vectors", ()), Vector())
     backbone = EGNN(8, 1, cond_channels=4, vector_channels=options.pop("wide"))
     with pytest.raises(ValueError, match=words):
         ScoreNetwork(backbone, **options)
@@ -282,7 +278,7 @@ def test_options_that_do_not_fit_are_named(options, words):
 
 @pytest.mark.parametrize("what", ["z", "x", "edge_attr", "pos", "force", "y"])
 def test_missing_attributes_are_named(what):
-    network = make_network(vectors={"force"}, graph_inputs={"y": nn.Linear(2, 4)})
+    network = make_network(vectors={"force"}, inputs={"y": Feature(2, level="graph")})
     batch = batch_with_vectors()
     del batch[what]
     with pytest.raises(ValueError, match=f"no attribute {what!r}, which the network takes; it has .*'edge_index'"):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 from torch.testing import assert_close
 from torch_geometric.data import Batch
 
 from graphscore.fields import replace
-from graphscore.nn import EGNN
-from graphscore.nn.edges.search import NearestNeighbors, Neighbors
+from graphscore.nn import EGNN, Category, Feature, Vector
+from graphscore.nn.edges.search import NearestNeighbors, extend_edges
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.testing import assert_batch_independent, assert_equivariant, ragged_batch
 
@@ -20,11 +19,14 @@ FIELDS = {"pos": 3, "x": 2, "v": 3}
 KINDS = {"pos": "position", "v": "vector", "pos_estimate": "position", "v_estimate": "vector"}
 
 
-def make_network(edges=4, fields=FIELDS, positions="pos", **options) -> SelfConditionedNetwork:
-    options = {"vectors": ["v"], "node_inputs": {"z": nn.Embedding(4, 8)}, **options}
-    if edges and "edge_inputs" not in options:
-        options["edge_inputs"] = {"edge_attr": nn.Linear(2, edges)}
-    network = SelfConditionedNetwork(EGNN(8, 2, edges, 4, 2), fields, positions, **options)
+EDGE_INPUTS = {"edge_attr": Feature(2, level="edge")}
+
+
+def make_network(edges=4, fields=FIELDS, vectors=("v",), edge_inputs=None, **options) -> SelfConditionedNetwork:
+    inputs = {"z": Category(4), **dict.fromkeys(vectors, Vector())}
+    if edges:
+        inputs |= EDGE_INPUTS if edge_inputs is None else edge_inputs
+    network = SelfConditionedNetwork(EGNN(8, 2, edges, 4, 2), fields, inputs, **options)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.2 * torch.randn_like(parameter)
@@ -39,7 +41,7 @@ def make_batch(sizes=SIZES):
     return Batch.from_data_list(graphs)
 
 
-KNN = Neighbors(NearestNeighbors(2))
+KNN = NearestNeighbors(2)
 CASES = {
     "edges": {},
     "no edge channels": {"edges": 0},
@@ -85,10 +87,12 @@ def test_distances_in_the_estimate_count():
 def test_edges_that_are_found_are_told_the_distance_too():
     """As if the edges had been found before."""
     network, batch = make_network(neighbors=KNN, edge_inputs={}), make_batch()
-    edges, _ = KNN.extend(batch.edge_index, {}, batch.pos, batch.batch, 7)
-    network.neighbors, output = None, network(batch, LEVELS)
+    edges, _ = extend_edges(KNN(batch.pos, batch.batch, 7), batch.edge_index, {}, {}, 13)
+    output = network(batch, LEVELS)
     assert edges.shape[1] > batch.num_edges
-    assert_close(output, network(replace(batch, {"edge_index": edges}), LEVELS), rtol=0, atol=1e-12)
+    plain = make_network(edge_inputs={})
+    plain.load_state_dict(network.state_dict())
+    assert_close(output, plain(replace(batch, {"edge_index": edges}), LEVELS), rtol=0, atol=1e-12)
 
 
 def test_graphs_are_independent_and_the_batch_stays_as_it_is():

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from graphscore.denoiser import ScoreAdapter
-from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.nn import EGNN, Category, ScoreNetwork
 from graphscore.rng import GraphGenerator
 
 
@@ -100,7 +100,7 @@ def egnn_network():
     def make(widths=None):
         torch.manual_seed(1)
         backbone = EGNN(8, 2, cond_channels=4)
-        network = ScoreNetwork(backbone, widths or {"pos": 3}, node_inputs={"z": nn.Embedding(4, 8)})
+        network = ScoreNetwork(backbone, widths or {"pos": 3}, {"z": Category(4)})
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter += 0.3 * torch.randn_like(parameter)

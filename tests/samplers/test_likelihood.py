@@ -7,13 +7,12 @@ import math
 
 import pytest
 import torch
-from torch import nn
 from torch.testing import assert_close
 from torch_geometric.data import Batch, Data
 
 from graphscore.denoiser import Denoiser, ScoreAdapter
 from graphscore.fields import Field, replace
-from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.nn import EGNN, Category, ScoreNetwork
 from graphscore.process import ForwardProcess
 from graphscore.rng import GraphGenerator
 from graphscore.samplers import log_density
@@ -123,7 +122,7 @@ def test_hutchinson_is_unbiased(projection):
 
 def network() -> Denoiser:
     torch.manual_seed(1)
-    score_network = ScoreNetwork(EGNN(8, 1, cond_channels=4), {"pos": 3}, node_inputs={"z": nn.Embedding(4, 8)})
+    score_network = ScoreNetwork(EGNN(8, 1, cond_channels=4), {"pos": 3}, {"z": Category(4)})
     with torch.no_grad():
         for parameter in score_network.parameters():
             parameter += 0.1 * torch.randn_like(parameter)

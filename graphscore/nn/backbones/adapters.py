@@ -28,8 +28,9 @@ import torch
 from torch import Tensor, nn
 
 from graphscore import ops
-from graphscore.nn.checks import CheckedBackbone
+from graphscore.nn.backbones.base import CheckedBackbone, Graph
 from graphscore.nn.edges.sorted import measure
+from graphscore.nn.layers.heads import zero_head
 from graphscore.nn.layers.radial import GaussianBasis
 
 INPUTS = (
@@ -58,9 +59,10 @@ class ModuleBackbone(CheckedBackbone):
         module: The module or function. Returns scalars ``[N, F]``, or ``(scalars, vectors [N, V, D])``.
         arguments: What to call it with: the name of each argument, and the input that it gets.
         hidden_channels: Width F of node scalars, of the module's input and output.
-        edge_channels: Width of edge attributes, 0 for none.
-        cond_channels: Width C of the per-graph condition, 0 for none.
-        vector_channels: Number V of output vectors per node.
+        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network around needs, see
+            :class:`~graphscore.nn.backbones.base.SizedBackbone`.
+        cond_channels: Width C of the per-graph condition; 0 and ``None`` as above.
+        vector_channels: Number V of output vectors per node; ``None`` as above.
         edge_dim: Width of ``edge_features``.
         gives_vectors: Whether the module returns vectors; :class:`VectorReadout` makes them of its scalars otherwise.
 
@@ -74,17 +76,17 @@ class ModuleBackbone(CheckedBackbone):
         module: Callable[..., Any],
         arguments: Mapping[str, str],
         hidden_channels: int,
-        edge_channels: int = 0,
-        cond_channels: int = 0,
-        vector_channels: int = 1,
+        edge_channels: int | None = None,
+        cond_channels: int | None = None,
+        vector_channels: int | None = None,
         edge_dim: int = 16,
         gives_vectors: bool = False,
     ) -> None:
         super().__init__()
-        if min(hidden_channels, vector_channels, edge_dim) < 1 or min(edge_channels, cond_channels) < 0:
+        if min(hidden_channels, edge_dim) < 1:
             raise ValueError(
-                "ModuleBackbone: hidden_channels, vector_channels and edge_dim must be at least 1, but are "
-                f"{hidden_channels}, {vector_channels}, {edge_dim}"
+                "ModuleBackbone: hidden_channels and edge_dim must be at least 1, but are "
+                f"{hidden_channels}, {edge_dim}"
             )
         unknown = sorted(set(arguments.values()) - set(INPUTS))
         if unknown:
@@ -92,31 +94,24 @@ class ModuleBackbone(CheckedBackbone):
         self.module = module
         self.arguments = dict(arguments)
         self.hidden_channels = hidden_channels
-        self.edge_channels = edge_channels
-        self.cond_channels = cond_channels
-        self.vector_channels = vector_channels
+        self.set_channels(edge_channels=edge_channels, cond_channels=cond_channels, vector_channels=vector_channels)
         self.edge_dim = edge_dim
         self.gives_vectors = gives_vectors
         self.basis = GaussianBasis()
-        width, given = edge_channels + self.basis.channels, set(arguments.values())
-        self.condition = nn.Linear(cond_channels, hidden_channels) if cond_channels and "cond" not in given else None
+        width, given = self.edge_channels + self.basis.channels, set(arguments.values())
+        self.condition = (
+            nn.Linear(self.cond_channels, hidden_channels) if self.cond_channels and "cond" not in given else None
+        )
         self.edge_features = nn.Linear(width, edge_dim) if "edge_features" in given else None
         self.edge_weight = nn.Linear(width, 1) if "edge_weight" in given else None
-        self.readout = None if gives_vectors else VectorReadout(hidden_channels, width, vector_channels)
+        self.readout = None if gives_vectors else VectorReadout(hidden_channels, width, self.vector_channels)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.module}, {self.arguments})"
 
-    def forward(
-        self,
-        h: Tensor,
-        pos: Tensor,
-        edge_index: Tensor,
-        batch: Tensor,
-        cond: Tensor,
-        edge_attr: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Call the module; inputs and outputs are those of :meth:`graphscore.nn.EGNN.forward`."""
+    def forward(self, h: Tensor, pos: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
+        """Call the module, see :meth:`~graphscore.nn.backbones.base.CheckedBackbone.__call__`."""
+        edge_index, batch, cond, edge_attr, _ = graph
         source, target = edge_index
         distance, direction = measure(pos, source, target)
         features = self.basis(distance)
@@ -166,7 +161,7 @@ class VectorReadout(nn.Module):
         self.edge = nn.Linear(edge_channels, hidden_channels, bias=False)
         self.weight = nn.Linear(hidden_channels, vector_channels, bias=False)
         # Positions start still: the first output of the network is zero.
-        nn.init.zeros_(self.weight.weight)
+        zero_head(self.weight)
 
     def forward(self, scalars: Tensor, direction: Tensor, features: Tensor, edge_index: Tensor) -> Tensor:
         """Read vectors off scalars.
@@ -234,7 +229,7 @@ class IrrepsReadout(nn.Module):
         self.scalar = nn.Linear(scalars, hidden_channels)
         self.vector = nn.Linear(vectors // 3, vector_channels, bias=False)
         # Positions start still: the first output of the network is zero.
-        nn.init.zeros_(self.vector.weight)
+        zero_head(self.vector)
 
     def forward(self, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Call the module: scalars ``[N, F]`` and vectors ``[N, V, 3]``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from graphscore.nn.backbones.base import SizedBackbone
+from graphscore.nn.backbones.base import Graph, SizedBackbone
 from graphscore.nn.backbones.equivariant_transformer import SOFTNESS, EquivariantTransformer
 from graphscore.nn.edges.geometry import EdgeGeometry
 from graphscore.nn.layers.norms import AdaptiveLayerNorm, EquivariantLayerNorm
@@ -58,9 +58,10 @@ class ChiralTransformer(SizedBackbone):
     Args:
         hidden_channels: Width F of node scalars, and number of vectors per node inside.
         num_layers: Number of layers.
-        edge_channels: Width of edge attributes, 0 for none.
-        cond_channels: Width C of the per-graph condition, 0 for none.
-        vector_channels: Number V of output vectors per node.
+        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network around needs, see
+            :class:`~graphscore.nn.backbones.base.SizedBackbone`.
+        cond_channels: Width C of the per-graph condition; 0 and ``None`` as above.
+        vector_channels: Number V of output vectors per node; ``None`` as above.
         num_heads: Number of attention heads, a divisor of the width.
         num_basis: Number of radial functions that embed a distance.
         cutoff: Distance from which on nothing is sent, as in :class:`EquivariantTransformer`.
@@ -76,9 +77,9 @@ class ChiralTransformer(SizedBackbone):
         self,
         hidden_channels: int = 128,
         num_layers: int = 6,
-        edge_channels: int = 0,
-        cond_channels: int = 0,
-        vector_channels: int = 1,
+        edge_channels: int | None = None,
+        cond_channels: int | None = None,
+        vector_channels: int | None = None,
         num_heads: int = 8,
         num_basis: int = 32,
         cutoff: float = 5.0,
@@ -87,24 +88,17 @@ class ChiralTransformer(SizedBackbone):
         self.num_basis = num_basis
         self.cutoff = cutoff
         self.transformer = EquivariantTransformer(
-            hidden_channels, num_layers, edge_channels, cond_channels, vector_channels, num_heads, num_basis, cutoff
-        )
+            hidden_channels, num_layers, self.edge_channels, self.cond_channels, self.vector_channels, num_heads,
+            num_basis, cutoff,
+        )  # fmt: skip
         self.transformer.layers = nn.ModuleList(
             block
             for layer in self.transformer.layers
-            for block in (layer, CrossProductBlock(hidden_channels, cond_channels))
+            for block in (layer, CrossProductBlock(hidden_channels, self.cond_channels))
         )
 
-    def forward(
-        self,
-        h: Tensor,
-        pos: Tensor,
-        edge_index: Tensor,
-        batch: Tensor,
-        cond: Tensor,
-        edge_attr: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Apply all layers, see :class:`~graphscore.nn.backbones.base.Backbone`."""
+    def forward(self, h: Tensor, pos: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
+        """Apply all layers, see :meth:`~graphscore.nn.backbones.base.CheckedBackbone.__call__`."""
         if pos.shape[1] != 3:
             raise ValueError(f"ChiralTransformer: positions must have 3 dimensions, but have {pos.shape[1]}")
-        return self.transformer(h, pos, edge_index, batch, cond, edge_attr)
+        return self.transformer.forward(h, pos, graph)

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphscore import ops
-from graphscore.nn.backbones.base import SizedBackbone
+from graphscore.nn.backbones.base import Graph, SizedBackbone
 from graphscore.nn.edges.sorted import Edges
+from graphscore.nn.layers.heads import zero_head
 from graphscore.nn.layers.messages import GatedMessages
 from graphscore.nn.layers.norms import AdaptiveLayerNorm
 from graphscore.nn.layers.radial import GaussianBasis
@@ -40,7 +41,7 @@ class EGNNLayer(nn.Module):
         self.norm = AdaptiveLayerNorm(hidden_channels, cond_channels)
         self.messages = GatedMessages(hidden_channels, edge_channels + num_basis, vector_channels)
         # Positions start still: the first output of the network is zero.
-        nn.init.zeros_(self.messages.heads.weight)
+        zero_head(self.messages.heads)
         # The first map of the update over the concatenation of a node's scalars and what it received.
         self.own = nn.Linear(hidden_channels, hidden_channels)
         self.received = nn.Linear(hidden_channels, hidden_channels, bias=False)
@@ -96,9 +97,10 @@ class EGNN(SizedBackbone):
     Args:
         hidden_channels: Width F of node scalars.
         num_layers: Number of layers.
-        edge_channels: Width of edge attributes, 0 for none.
-        cond_channels: Width C of the per-graph condition, 0 for none.
-        vector_channels: Number V of output vectors per node.
+        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network around needs, see
+            :class:`~graphscore.nn.backbones.base.SizedBackbone`.
+        cond_channels: Width C of the per-graph condition; 0 and ``None`` as above.
+        vector_channels: Number V of output vectors per node; ``None`` as above.
         num_basis: Number of Gaussians that embed a distance.
         cutoff: Center of the last Gaussian, in units of the positions; edges beyond still count.
 
@@ -115,43 +117,35 @@ class EGNN(SizedBackbone):
         self,
         hidden_channels: int = 128,
         num_layers: int = 5,
-        edge_channels: int = 0,
-        cond_channels: int = 0,
-        vector_channels: int = 1,
+        edge_channels: int | None = None,
+        cond_channels: int | None = None,
+        vector_channels: int | None = None,
         num_basis: int = 16,
         cutoff: float = 5.0,
     ) -> None:
         super().__init__(hidden_channels, num_layers, edge_channels, cond_channels, vector_channels)
         self.num_basis = num_basis
         self.cutoff = cutoff
-        self.gain = nn.Linear(hidden_channels, vector_channels)
+        self.gain = nn.Linear(hidden_channels, self.vector_channels)
         nn.init.zeros_(self.gain.weight)
         nn.init.ones_(self.gain.bias)
-        widths = [1] * (num_layers - 1) + [vector_channels]
+        widths = [1] * (num_layers - 1) + [self.vector_channels]
         self.layers = nn.ModuleList(
-            EGNNLayer(hidden_channels, edge_channels, cond_channels, width, num_basis, cutoff) for width in widths
+            EGNNLayer(hidden_channels, self.edge_channels, self.cond_channels, width, num_basis, cutoff)
+            for width in widths
         )
 
-    def forward(
-        self,
-        h: Tensor,
-        pos: Tensor,
-        edge_index: Tensor,
-        batch: Tensor,
-        cond: Tensor,
-        edge_attr: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Apply all layers, see :class:`~graphscore.nn.backbones.base.Backbone`.
+    def forward(self, h: Tensor, pos: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
+        """Apply all layers, see :meth:`~graphscore.nn.backbones.base.CheckedBackbone.__call__`.
 
         The vectors are the displacement of the positions by all layers but the last, plus the last layer's own vectors,
         each scaled by a function of the node's scalars.
         """
-        edges = Edges.from_index(edge_index, h.shape[0])
-        if edge_attr is not None:
-            edge_attr = edges.sort(edge_attr)
+        edges = Edges.from_index(graph.edge_index, h.shape[0])
+        edge_attr = None if graph.edge_attr is None else edges.sort(graph.edge_attr)
         scale = edges.degree(h.dtype).clamp(min=1).rsqrt()[:, None]
         current, vectors = pos, pos.new_zeros(pos.shape[0], 1, pos.shape[1])
         for layer in self.layers:
             current = current + vectors[:, 0]
-            h, vectors = layer(h, current, edges, batch, cond, edge_attr, scale)
+            h, vectors = layer(h, current, edges, graph.batch, graph.cond, edge_attr, scale)
         return h, ((current - pos)[:, None] + vectors) * self.gain(h)[:, :, None]

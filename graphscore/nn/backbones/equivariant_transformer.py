@@ -7,10 +7,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from graphscore.nn.backbones.base import SizedBackbone
+from graphscore.nn.backbones.base import Graph, SizedBackbone
 from graphscore.nn.checks import check_carried
 from graphscore.nn.edges.geometry import EdgeGeometry
 from graphscore.nn.layers.attention import EquivariantAttention
+from graphscore.nn.layers.heads import zero_head
 from graphscore.nn.layers.norms import AdaptiveLayerNorm, EquivariantLayerNorm
 from graphscore.nn.layers.radial import CosineCutoff, ExpNormalBasis
 from graphscore.nn.layers.vectors import GatedEquivariantBlock, VectorLinear
@@ -95,14 +96,15 @@ class EquivariantTransformer(SizedBackbone):
     Args:
         hidden_channels: Width F of node scalars, and number of vectors per node inside.
         num_layers: Number of layers.
-        edge_channels: Width of edge attributes, 0 for none.
-        cond_channels: Width C of the per-graph condition, 0 for none.
-        vector_channels: Number V of output vectors per node.
+        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network around needs, see
+            :class:`~graphscore.nn.backbones.base.SizedBackbone`.
+        cond_channels: Width C of the per-graph condition; 0 and ``None`` as above.
+        vector_channels: Number V of output vectors per node; ``None`` as above.
         num_heads: Number of attention heads, a divisor of the width.
         num_basis: Number of radial functions that embed a distance.
         cutoff: Distance from which on nothing is sent, in units of the positions; ``None`` or ``math.inf`` for none, in
             which case the radial functions change up to a distance of 5.
-        input_vectors: Number of vectors per node that are given at a call, 0 for none.
+        input_vectors: Number of vectors per node that are given at a call, 0 for none; ``None`` as above.
 
     Raises:
         ValueError: If there is no layer, channel, vector or head, or heads do not divide the width. At a call, if there
@@ -119,18 +121,21 @@ class EquivariantTransformer(SizedBackbone):
         self,
         hidden_channels: int = 128,
         num_layers: int = 6,
-        edge_channels: int = 0,
-        cond_channels: int = 0,
-        vector_channels: int = 1,
+        edge_channels: int | None = None,
+        cond_channels: int | None = None,
+        vector_channels: int | None = None,
         num_heads: int = 8,
         num_basis: int = 32,
         cutoff: float | None = 5.0,
-        input_vectors: int = 0,
+        input_vectors: int | None = None,
     ) -> None:
         cutoff = math.inf if cutoff is None else cutoff
         super().__init__(hidden_channels, num_layers, edge_channels, cond_channels, vector_channels, num_heads)
-        self.input_vectors = input_vectors
-        self.given = VectorLinear(input_vectors, hidden_channels) if input_vectors else None
+        self.set_channels(
+            edge_channels=edge_channels, cond_channels=cond_channels, vector_channels=vector_channels,
+            input_vectors=input_vectors,
+        )  # fmt: skip
+        self.given = VectorLinear(self.input_vectors, hidden_channels) if self.input_vectors else None
         self.num_basis = num_basis
         self.cutoff = cutoff
         self.envelope = CosineCutoff(cutoff)
@@ -138,40 +143,24 @@ class EquivariantTransformer(SizedBackbone):
         self.layers = nn.ModuleList(
             EquivariantTransformerLayer(
                 hidden_channels,
-                num_basis + 1 + edge_channels,
-                cond_channels,
+                num_basis + 1 + self.edge_channels,
+                self.cond_channels,
                 num_heads,
-                carries=number > 0 or input_vectors > 0,
+                carries=number > 0 or self.input_vectors > 0,
             )
             for number in range(num_layers)
         )
-        self.norm = AdaptiveLayerNorm(hidden_channels, cond_channels)
-        self.head = GatedEquivariantBlock(hidden_channels, hidden_channels, vector_channels)
+        self.norm = AdaptiveLayerNorm(hidden_channels, self.cond_channels)
+        self.head = GatedEquivariantBlock(hidden_channels, hidden_channels, self.vector_channels)
         # Positions start still: the first output of the network is zero.
-        nn.init.zeros_(self.head.gated.weight)
+        zero_head(self.head.gated)
 
-    def forward(
-        self,
-        h: Tensor,
-        pos: Tensor,
-        edge_index: Tensor,
-        batch: Tensor,
-        cond: Tensor,
-        edge_attr: Tensor | None = None,
-        given: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Apply all layers, see :class:`~graphscore.nn.backbones.base.Backbone`.
-
-        ``given`` are the input vectors, shape ``[N, input_vectors, D]``.
-        """
-        num_given = 0 if given is None else given.shape[1]
-        if num_given != self.input_vectors:
-            raise ValueError(
-                f"{type(self).__name__}: expected {self.input_vectors} input vectors per node, but got {num_given}"
-            )
-        geometry = EdgeGeometry.measure(pos, edge_index, edge_attr, self.basis, self.envelope)
+    def forward(self, h: Tensor, pos: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
+        """Apply all layers, see :meth:`~graphscore.nn.backbones.base.CheckedBackbone.__call__`."""
+        geometry = EdgeGeometry.measure(pos, graph.edge_index, graph.edge_attr, self.basis, self.envelope)
+        given = graph.vectors
         vectors = None if self.given is None or given is None else self.given(given.transpose(1, 2))
         for layer in self.layers:
-            h, vectors = layer(h, vectors, geometry, batch, cond)
-        h, vectors = self.head(self.norm(h, cond, batch), vectors)
+            h, vectors = layer(h, vectors, geometry, graph.batch, graph.cond)
+        h, vectors = self.head(self.norm(h, graph.cond, graph.batch), vectors)
         return h, vectors.transpose(1, 2)

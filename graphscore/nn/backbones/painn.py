@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from graphscore import ops
-from graphscore.nn.backbones.base import SizedBackbone
+from graphscore.nn.backbones.base import Graph, SizedBackbone
 from graphscore.nn.checks import check_carried
 from graphscore.nn.edges.sorted import Edges
 from graphscore.nn.layers.convolution import EquivariantConvolution
+from graphscore.nn.layers.heads import zero_head
 from graphscore.nn.layers.norms import AdaptiveLayerNorm, EquivariantLayerNorm
 from graphscore.nn.layers.radial import BesselBasis, CosineCutoff
 from graphscore.nn.layers.vectors import GatedEquivariantBlock, VectorLinear, length
@@ -126,9 +127,10 @@ class PaiNN(SizedBackbone):
     Args:
         hidden_channels: Width F of node scalars, and number of vectors per node.
         num_layers: Number of layers.
-        edge_channels: Width of edge attributes, 0 for none.
-        cond_channels: Width C of the per-graph condition, 0 for none.
-        vector_channels: Number V of output vectors per node.
+        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network around needs, see
+            :class:`~graphscore.nn.backbones.base.SizedBackbone`.
+        cond_channels: Width C of the per-graph condition; 0 and ``None`` as above.
+        vector_channels: Number V of output vectors per node; ``None`` as above.
         num_basis: Number of radial functions that embed a distance.
         cutoff: Distance from which on nothing is sent, in units of the positions; ``math.inf`` for none, in which case
             the radial functions have their zeros at 5.
@@ -147,9 +149,9 @@ class PaiNN(SizedBackbone):
         self,
         hidden_channels: int = 128,
         num_layers: int = 3,
-        edge_channels: int = 0,
-        cond_channels: int = 0,
-        vector_channels: int = 1,
+        edge_channels: int | None = None,
+        cond_channels: int | None = None,
+        vector_channels: int | None = None,
         num_basis: int = 20,
         cutoff: float = 5.0,
     ) -> None:
@@ -158,30 +160,23 @@ class PaiNN(SizedBackbone):
         self.cutoff = cutoff
         self.envelope = CosineCutoff(cutoff)
         self.basis = BesselBasis(num_basis, 5.0 if cutoff == math.inf else cutoff)
-        self.basis_factors = nn.Linear(edge_channels, num_basis) if edge_channels else None
-        width = num_basis + edge_channels + 1
+        self.basis_factors = nn.Linear(self.edge_channels, num_basis) if self.edge_channels else None
+        width = num_basis + self.edge_channels + 1
         self.messages = nn.ModuleList(
-            PaiNNMessage(hidden_channels, width, cond_channels, carries=layer > 0) for layer in range(num_layers)
+            PaiNNMessage(hidden_channels, width, self.cond_channels, carries=layer > 0) for layer in range(num_layers)
         )
-        self.updates = nn.ModuleList(PaiNNUpdate(hidden_channels, cond_channels) for _ in range(num_layers))
-        self.norm = AdaptiveLayerNorm(hidden_channels, cond_channels)
-        self.readout = GatedEquivariantBlock(hidden_channels, hidden_channels, vector_channels)
+        self.updates = nn.ModuleList(PaiNNUpdate(hidden_channels, self.cond_channels) for _ in range(num_layers))
+        self.norm = AdaptiveLayerNorm(hidden_channels, self.cond_channels)
+        self.readout = GatedEquivariantBlock(hidden_channels, hidden_channels, self.vector_channels)
         # Positions start still: the first output of the network is zero.
-        nn.init.zeros_(self.readout.gated.weight)
+        zero_head(self.readout.gated)
 
-    def forward(
-        self,
-        h: Tensor,
-        pos: Tensor,
-        edge_index: Tensor,
-        batch: Tensor,
-        cond: Tensor,
-        edge_attr: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Apply all layers, see :class:`~graphscore.nn.backbones.base.Backbone`."""
-        edges, vectors = Edges.from_index(edge_index, h.shape[0]), None
+    def forward(self, h: Tensor, pos: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
+        """Apply all layers, see :meth:`~graphscore.nn.backbones.base.CheckedBackbone.__call__`."""
+        edges, vectors = Edges.from_index(graph.edge_index, h.shape[0]), None
+        batch, cond = graph.batch, graph.cond
         distance, direction = edges.measure(pos)
-        features = self._features(distance, edges, edge_attr)
+        features = self._features(distance, edges, graph.edge_attr)
         for message, update in zip(self.messages, self.updates, strict=True):
             scalars, moved = message(h, vectors, features, direction, edges, batch, cond)
             h, vectors = h + scalars, moved if vectors is None else vectors + moved

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from graphscore import ops
-from graphscore.nn.backbones.base import SizedBackbone
+from graphscore.nn.backbones.base import Graph, SizedBackbone
 from graphscore.nn.edges.sorted import Edges
+from graphscore.nn.layers.heads import zero_head
 from graphscore.nn.layers.norms import AdaptiveLayerNorm
 from graphscore.nn.layers.radial import GaussianBasis
 
@@ -102,9 +103,10 @@ class PlainTransformer(SizedBackbone):
     Args:
         hidden_channels: Width F of node scalars.
         num_layers: Number of blocks.
-        edge_channels: Width of edge attributes, 0 for none.
-        cond_channels: Width C of the per-graph condition, 0 for none.
-        vector_channels: Number V of output vectors per node.
+        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network around needs, see
+            :class:`~graphscore.nn.backbones.base.SizedBackbone`.
+        cond_channels: Width C of the per-graph condition; 0 and ``None`` as above.
+        vector_channels: Number V of output vectors per node; ``None`` as above.
         num_heads: Number of attention heads, a divisor of the width.
         dim: Dimension D of the positions, 0 for none.
 
@@ -123,9 +125,9 @@ class PlainTransformer(SizedBackbone):
         self,
         hidden_channels: int = 128,
         num_layers: int = 6,
-        edge_channels: int = 0,
-        cond_channels: int = 0,
-        vector_channels: int = 1,
+        edge_channels: int | None = None,
+        cond_channels: int | None = None,
+        vector_channels: int | None = None,
         num_heads: int = 8,
         dim: int = 3,
     ) -> None:
@@ -135,35 +137,28 @@ class PlainTransformer(SizedBackbone):
         self.dim = dim
         self.basis = GaussianBasis()
         self.position = nn.Linear(dim, hidden_channels, bias=False) if dim else None
-        self.bias = nn.Linear(edge_channels + self.basis.channels, num_layers * num_heads, bias=False)
+        self.bias = nn.Linear(self.edge_channels + self.basis.channels, num_layers * num_heads, bias=False)
         self.layers = nn.ModuleList(
-            PlainTransformerBlock(hidden_channels, num_heads, cond_channels) for _ in range(num_layers)
+            PlainTransformerBlock(hidden_channels, num_heads, self.cond_channels) for _ in range(num_layers)
         )
-        self.norm = AdaptiveLayerNorm(hidden_channels, cond_channels)
+        self.norm = AdaptiveLayerNorm(hidden_channels, self.cond_channels)
         # Positions start still: the first output of the network is zero.
-        self.vector = _ZeroLinear(hidden_channels, vector_channels * dim)
+        self.vector = zero_head(_ZeroLinear(hidden_channels, self.vector_channels * dim))
 
     def extra_repr(self) -> str:  # noqa: D102
         return f"{super().extra_repr()}, dim={self.dim}"
 
-    def forward(
-        self,
-        h: Tensor,
-        pos: Tensor,
-        edge_index: Tensor,
-        batch: Tensor,
-        cond: Tensor,
-        edge_attr: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Apply all layers, see :class:`~graphscore.nn.backbones.base.Backbone`."""
+    def forward(self, h: Tensor, pos: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
+        """Apply all layers, see :meth:`~graphscore.nn.backbones.base.CheckedBackbone.__call__`."""
         if pos.shape[1] != self.dim:
             raise ValueError(f"PlainTransformer(dim={self.dim}) got positions of {pos.shape[1]} dimensions")
+        batch, cond = graph.batch, graph.cond
         if self.position is not None:
             h = h + self.position(ops.center(pos, batch, cond.shape[0]))
-        edges = Edges.from_index(edge_index, h.shape[0])
+        edges = Edges.from_index(graph.edge_index, h.shape[0])
         features = self.basis(edges.measure(pos)[0])
-        if edge_attr is not None:
-            features = torch.cat([edges.sort(edge_attr), features], dim=-1)
+        if graph.edge_attr is not None:
+            features = torch.cat([edges.sort(graph.edge_attr), features], dim=-1)
         for layer, bias in zip(self.layers, self.bias(features).chunk(len(self.layers), dim=-1), strict=True):
             h = layer(h, edges, bias, cond, batch)
         h = self.norm(h, cond, batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -73,57 +73,34 @@ class RadiusNeighbors:
 NEIGHBORS: dict[str, Callable[..., Search]] = {"knn": NearestNeighbors, "radius": RadiusNeighbors}
 
 
-@dataclass(frozen=True)
-class Neighbors:
-    """Edges found from the current positions, beside those that a graph has.
+def extend_edges(
+    found: Tensor,
+    edge_index: Tensor | None,
+    attributes: Mapping[str, Tensor],
+    fill: Mapping[str, float],
+    num_nodes: int,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Merge edges that were found with those of a batch, and extend the attributes of these.
 
     Args:
-        find: Called as ``find(pos, batch_index, num_graphs)``; returns edges ``[2, E]``, such as
-            :class:`NearestNeighbors` and :class:`RadiusNeighbors`.
-        fill: Value of edge attributes, by name, on edges that were not there before; 0 for all others.
+        found: Edges that a search has found, shape ``[2, K]``.
+        edge_index: Edges of the batch, shape ``[2, E]``, or ``None``.
+        attributes: Their attributes by name, each ``[E, *]``.
+        fill: Values of attributes, by name, on edges that were not there before; 0 for all others.
+        num_nodes: Number of nodes N.
 
-    Raises:
-        ValueError: If ``fill`` is no mapping.
+    Returns:
+        All edges ``[2, E']`` and their attributes ``[E', *]``.
     """
+    known = found.new_zeros(2, 0) if edge_index is None else edge_index
+    merged, position = merge_edges(known, found, num_nodes=num_nodes)
+    return merged, {name: gather_or_fill(values, position, fill.get(name, 0)) for name, values in attributes.items()}
 
-    find: Search
-    fill: Mapping[str, float] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.fill, Mapping):
-            raise ValueError(f"Neighbors: fill must give values by name of an edge attribute, but is {self.fill!r}")
+def most_edges(search: Search, num_nodes: int) -> int:
+    """Count the edges that a search finds at most in a graph of so many nodes.
 
-    def extend(
-        self,
-        edge_index: Tensor | None,
-        attributes: Mapping[str, Tensor],
-        pos: Tensor,
-        batch_index: Tensor,
-        num_graphs: int,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Find edges, and merge them with those of the batch.
-
-        Args:
-            edge_index: Edges of the batch, shape ``[2, E]``, or ``None``.
-            attributes: Their attributes by name, each ``[E, *]``.
-            pos: Positions, shape ``[N, D]``.
-            batch_index: Graph of each node, shape ``[N]``.
-            num_graphs: Number of graphs B.
-
-        Returns:
-            All edges ``[2, E']`` and their attributes ``[E', *]``.
-        """
-        found = self.find(pos, batch_index, num_graphs)
-        known = found.new_zeros(2, 0) if edge_index is None else edge_index
-        merged, position = merge_edges(known, found, num_nodes=batch_index.shape[0])
-        return merged, {
-            name: gather_or_fill(values, position, self.fill.get(name, 0)) for name, values in attributes.items()
-        }
-
-    def most_edges(self, num_nodes: int) -> int:
-        """Edges that can be found at most in a graph of so many nodes: all ordered pairs, unless the search is limited.
-
-        A limit is known of searches that have a method ``most_edges``, such as :class:`NearestNeighbors`.
-        """
-        limit = getattr(self.find, "most_edges", None)
-        return num_nodes * (num_nodes - 1) if limit is None else limit(num_nodes)
+    All ordered pairs, unless the search has a method ``most_edges`` that knows better, as :class:`NearestNeighbors`.
+    """
+    limit = getattr(search, "most_edges", None)
+    return num_nodes * (num_nodes - 1) if limit is None else limit(num_nodes)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from graphscore.nn.edges.sets import gather_or_fill, match_edges
 from graphscore.nn.edges.sorted import measure
+from graphscore.nn.layers.heads import zero_head
 from graphscore.nn.layers.radial import GaussianBasis
 from graphscore.nn.layers.vector_inputs import invariants
 
@@ -58,19 +59,16 @@ class EdgeHeads(nn.Module):
         self.reverse = nn.Linear(width + crossed, hidden_channels, bias=False) if width else None
         self.mix = nn.Sequential(nn.SiLU(), nn.Linear(hidden_channels, hidden_channels), nn.SiLU())
         widths = {**symmetric} | {name: 4 * width for name, width in antisymmetric.items()}
-        self.heads = nn.ModuleDict({name: nn.Linear(hidden_channels, width) for name, width in widths.items()})
+        self.heads = nn.ModuleDict({name: zero_head(nn.Linear(hidden_channels, w)) for name, w in widths.items()})
         self.differences = nn.ModuleDict(
             {name: nn.Linear(hidden_channels, width, bias=False) for name, width in antisymmetric.items()}
         )
         # Of each given vector, itself, its reverse and its projection; the direction; difference and sum of the ends.
         parity = [*given, *given, *given, True, True, False]
-        self.factors = nn.Linear(hidden_channels, self.num_vectors * len(parity)) if vectors else None
+        self.factors = zero_head(nn.Linear(hidden_channels, self.num_vectors * len(parity))) if vectors else None
         self.allowed: Tensor
         allowed = torch.tensor([[sign == kind for kind in parity] for sign in vectors], dtype=torch.bool)
         self.register_buffer("allowed", allowed.view(-1, len(parity)), persistent=False)
-        for head in [*self.heads.values(), *([] if self.factors is None else [self.factors])]:
-            for parameter in head.parameters():
-                nn.init.zeros_(parameter)
 
     def forward(
         self,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from graphscore import ops
+from graphscore.nn.layers.heads import zero_head
 from graphscore.nn.layers.vector_inputs import VectorInputs
 
 
@@ -40,9 +41,9 @@ class GraphHeads(nn.Module):
         self.mix = nn.Sequential(
             nn.Linear(width, hidden_channels), nn.SiLU(), nn.Linear(hidden_channels, hidden_channels), nn.SiLU()
         )
-        self.scalars = nn.ModuleDict({name: nn.Linear(hidden_channels, width) for name, width in widths.items()})
-        for head in self.scalars.parameters():
-            nn.init.zeros_(head)
+        self.scalars = nn.ModuleDict(
+            {name: zero_head(nn.Linear(hidden_channels, width)) for name, width in widths.items()}
+        )
         self.given = VectorInputs(num_given, hidden_channels, num_vectors) if num_given else None
         self.gain = nn.Linear(hidden_channels, num_vectors) if num_vectors else None
         if self.gain is not None:

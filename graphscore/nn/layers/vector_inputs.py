@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from graphscore import ops
 
 
 class VectorInputs(nn.Module):
@@ -66,3 +69,27 @@ def invariants(vectors: Tensor) -> Tensor:
     norms = [(column.square().sum(-1) + 1e-12).sqrt() for column in columns]
     dots = [(one * other).sum(-1) for one, other in itertools.combinations(columns, 2)]
     return torch.stack(norms + dots, dim=-1)
+
+
+def gather_vectors(
+    given: Mapping[str, Tensor], pos: Tensor, batch: Tensor, target: Tensor | None, num_graphs: int
+) -> Tensor:
+    """Gather the vectors that a node reads: its own, and those of its graph and of the edges into it.
+
+    Args:
+        given: The vectors of each level that has some, ``[rows, V, D]``.
+        pos: Positions, shape ``[N, D]``.
+        batch: Graph of each node, shape ``[N]``.
+        target: Target of each edge, shape ``[E]``, if edges have vectors.
+        num_graphs: Number of graphs B.
+
+    Returns:
+        Shape ``[N, V, D]``. Beside vectors of the graph comes the place of the node relative to the centroid.
+    """
+    vectors = [given["node"]] if "node" in given else []
+    if "graph" in given:
+        vectors += [ops.broadcast(given["graph"], batch), ops.center(pos, batch, num_graphs)[:, None]]
+    if "edge" in given and target is not None:
+        degree = ops.count(target, pos.shape[0], pos.dtype).clamp(min=1)
+        vectors.append(ops.sum(given["edge"], target, pos.shape[0]) * degree.rsqrt()[:, None, None])
+    return torch.cat(vectors, dim=1)

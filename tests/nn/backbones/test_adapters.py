@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field, replace
-from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.nn import EGNN, Feature, ScoreNetwork
 from graphscore.nn.backbones.adapters import IrrepsReadout, ModuleBackbone
 from graphscore.process import ForwardProcess
 from graphscore.sdes import VESDE
@@ -147,7 +147,7 @@ def test_an_adapted_backbone_gives_what_the_backbone_gives():
 
 def test_a_denoiser_with_a_module_of_pyg():
     network = ScoreNetwork(
-        ModuleBackbone(pyg.GIN(F, F, 2), X, F, 2, 3), {"pos": 3, "x": 2}, edge_inputs={"edge_attr": nn.Linear(2, 2)}
+        ModuleBackbone(pyg.GIN(F, F, 2), X, F, 2, 3), {"pos": 3, "x": 2}, {"edge_attr": Feature(2, level="edge")}
     )
     process = ForwardProcess({Field("pos", zero_mean=True): VESDE(), Field("x"): VESDE()})
     model, t = Denoiser(perturbed(network), process), torch.linspace(0.1, 0.9, 7).double()
@@ -161,10 +161,10 @@ def test_a_denoiser_with_a_module_of_pyg():
     "options, match",
     [
         ({"arguments": {"x": "nodes"}}, r"can be given \['h', .*but not \['nodes'\]"),
-        ({"hidden_channels": 0}, "must be at least 1, but are 0, 1, 16"),
-        ({"vector_channels": 0}, "must be at least 1, but are 8, 0, 16"),
-        ({"edge_dim": 0}, "must be at least 1, but are 8, 1, 0"),
-        ({"edge_channels": -1}, "must be at least 1"),
+        ({"hidden_channels": 0}, "hidden_channels and edge_dim must be at least 1, but are 0, 16"),
+        ({"vector_channels": 0}, "vector_channels must be at least 1, but is 0"),
+        ({"edge_dim": 0}, "must be at least 1, but are 8, 0"),
+        ({"edge_channels": -1}, "edge_channels must be at least 0, but is -1"),
     ],
 )
 def test_bad_options_are_named(options, match):

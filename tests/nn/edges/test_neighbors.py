@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from graphscore.nn.edges import neighbors
 from graphscore.nn.edges.neighbors import complete_edges, knn_edges, radius_edges
-from graphscore.nn.edges.search import NEIGHBORS, NearestNeighbors, Neighbors, RadiusNeighbors
+from graphscore.nn.edges.search import NEIGHBORS, NearestNeighbors, RadiusNeighbors, extend_edges
 
 ragged_sizes = st.lists(st.integers(0, 7), max_size=6)
 
@@ -224,11 +224,11 @@ def test_neighbors_extend_the_edges_of_a_batch():
     pos, index = torch.tensor([[0.0], [1.0], [3.0], [0.0], [9.0]]), index_of([3, 2])
     edge_index = torch.tensor([[2, 4, 0], [0, 3, 1]])
     attributes = {"bond": torch.tensor([1, 2, 3]), "hops": torch.tensor([4, 5, 6]), "length": torch.rand(3, 2)}
-    merged, values = Neighbors(NearestNeighbors(1), {"hops": 7}).extend(edge_index, attributes, pos, index, 2)
+    merged, values = extend_edges(NearestNeighbors(1)(pos, index, 2), edge_index, attributes, {"hops": 7}, 5)
     assert merged.T.tolist() == [[1, 0], [2, 0], [0, 1], [1, 2], [4, 3], [3, 4]]
     assert values["bond"].tolist() == [0, 1, 3, 0, 2, 0] and values["hops"].tolist() == [7, 4, 6, 7, 5, 7]
     assert torch.equal(values["length"][[1, 4, 2]], attributes["length"]) and (values["length"][[0, 3, 5]] == 0).all()
-    alone, values = Neighbors(RadiusNeighbors(1.5)).extend(None, {}, pos, index, 2)
+    alone, values = extend_edges(RadiusNeighbors(1.5)(pos, index, 2), None, {}, {}, 5)
     assert alone.T.tolist() == [[1, 0], [0, 1]] and values == {}
 
 

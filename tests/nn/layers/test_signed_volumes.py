@@ -9,7 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from graphscore.fields import replace
-from graphscore.nn import EGNN, EquivariantTransformer, ScoreNetwork
+from graphscore.nn import EGNN, Chirality, EquivariantTransformer, ScoreNetwork
 from graphscore.nn.layers.signed_volumes import handedness
 from graphscore.testing import assert_equivariant, ragged_batch
 
@@ -21,7 +21,7 @@ TRIPLES = torch.tensor([[0, 4, 6], [1, 0, 7], [2, 2, 8], [3, 1, 9]])
 def make_network() -> ScoreNetwork:
     """Outputs start at zero, which hides what is behind them: move all parameters away from there."""
     backbone = EquivariantTransformer(8, 2, cond_channels=4, num_heads=2, cutoff=math.inf, input_vectors=1)
-    network = ScoreNetwork(backbone, {"pos": 3}, chirality="chiral_index")
+    network = ScoreNetwork(backbone, {"pos": 3}, inputs={"chiral_index": Chirality()})
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.2 * torch.randn_like(parameter)
@@ -100,10 +100,10 @@ def test_each_centre_is_asked_for_by_itself():
 
 def test_wrong_networks_are_refused():
     with pytest.raises(ValueError, match="input_vectors=1"):
-        ScoreNetwork(EGNN(8, 2, cond_channels=4), {"pos": 3}, chirality="chiral_index")
+        ScoreNetwork(EGNN(8, 2, cond_channels=4), {"pos": 3}, inputs={"chiral_index": Chirality()})
     backbone = EquivariantTransformer(8, 1, cond_channels=4, num_heads=2, input_vectors=1)
     with pytest.raises(ValueError, match="chirality needs positions"):
-        ScoreNetwork(backbone, {"x": 3}, positions=None, chirality="chiral_index")
+        ScoreNetwork(backbone, {"x": 3}, positions=None, inputs={"chiral_index": Chirality()})
     with pytest.raises(ValueError, match="expected 1 input vectors per node, but got 0"):
         backbone(
             torch.zeros(2, 8), torch.zeros(2, 3), torch.tensor([[0], [1]]), torch.zeros(2).long(), torch.zeros(1, 4)

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 from torch_geometric.data import Batch
 
 from graphscore.fields import replace
-from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.nn import EGNN, ScoreNetwork, Vector
 from graphscore.nn.layers.vector_inputs import VectorInputs
 from graphscore.testing import assert_equivariant, ragged_batch
 
@@ -18,10 +18,15 @@ VECTORS = ("velocity", "force")
 KINDS = dict.fromkeys(VECTORS, "vector")
 
 
-def make_network(fields=None, **options) -> ScoreNetwork:
+def make_network(fields=None, vectors=(), **options) -> ScoreNetwork:
     """Outputs start at zero, which hides what is behind them: move all parameters away from there."""
     fields = fields or {"pos": 3, "x": 2}
-    network = ScoreNetwork(EGNN(8, 2, cond_channels=4, vector_channels=len(fields)), fields, **options)
+    network = ScoreNetwork(
+        EGNN(8, 2, cond_channels=4, vector_channels=len(fields)),
+        fields,
+        {name: Vector() for name in vectors},
+        **options,
+    )
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += 0.2 * torch.randn_like(parameter)
@@ -95,7 +100,9 @@ def test_vector_channels_go_to_the_positions_first_and_then_in_the_order_of_the_
             return h, torch.arange(4.0).double()[None, :, None].expand(len(h), 4, 3)
 
     fields = {"force": 3, "x": 2, "pos": 3, "velocity": 3}
-    outputs = ScoreNetwork(Fixed(), fields, vectors=VECTORS).double()(batch_with_vectors(), torch.zeros(7, 4).double())
+    outputs = ScoreNetwork(Fixed(), fields, dict.fromkeys(VECTORS, Vector())).double()(
+        batch_with_vectors(), torch.zeros(7, 4).double()
+    )
     assert {name: value[0, 0].item() for name, value in outputs.items() if name != "x"} == {
         "pos": 0, "force": 1, "velocity": 2,
     }  # fmt: skip
@@ -111,7 +118,9 @@ def test_weights_do_not_depend_on_the_order_of_a_set_of_vectors():
 def test_a_fresh_network_gives_zero_for_every_field():
     fields = {"pos": 3, "x": 2, "velocity": 3, "force": 3}
     backbone = EGNN(8, 2, cond_channels=4, vector_channels=3)
-    outputs = ScoreNetwork(backbone, fields, vectors=VECTORS).double()(batch_with_vectors(), torch.zeros(7, 4).double())
+    outputs = ScoreNetwork(backbone, fields, dict.fromkeys(VECTORS, Vector())).double()(
+        batch_with_vectors(), torch.zeros(7, 4).double()
+    )
     assert set(outputs) == set(fields) and all((value == 0).all() for value in outputs.values())
 
 

@@ -15,8 +15,10 @@ from graphscore.nn import (
     BACKBONES,
     EGNN,
     AdaptiveLayerNorm,
+    Category,
     EquivariantAttention,
     EquivariantConvolution,
+    Feature,
     GatedMessages,
     ModuleBackbone,
     ScoreNetwork,
@@ -108,7 +110,7 @@ class Recorder(TorchDispatchMode):
 def test_arguments_are_checked_without_a_single_operation(name):
     backbone, values, batch = build(name), tuple(arguments().values()), batch_of()
     with Recorder() as recorder:
-        checks._check_arguments(backbone, *values)
+        checks.check_arguments(backbone, *values, None)
         attributes.read(batch, "x", 13, values[0])
         attributes.edge_index(batch)
     assert recorder.operations == []
@@ -169,13 +171,12 @@ def test_layers_name_what_has_another_width(call, words):
         call()
 
 
+LEVELS = {"y": Feature(2, level="graph"), "bond": Feature(2, level="edge")}
+
+
 def network(**options) -> ScoreNetwork:
-    levels = {"y": "graph", "bond": "edge"}
-    return ScoreNetwork(
-        EGNN(F, 1, 4, 4), {"pos": 3, "x": 2, "y": 2, "bond": 2}, node_inputs={"z": nn.Embedding(4, F)},
-        edge_inputs={"edge_attr": nn.Linear(2, 4)}, graph_inputs={"label": nn.Embedding(3, 4)}, levels=levels,
-        **options,
-    )  # fmt: skip
+    inputs = {"z": Category(4), "edge_attr": Feature(2, level="edge"), "label": Category(3, level="graph")}
+    return ScoreNetwork(EGNN(F, 1, 4, 4), {"pos": 3, "x": 2, "y": 2, "bond": 2}, LEVELS | inputs, **options)
 
 
 def batch_of(sizes=SIZES) -> Batch:
@@ -233,7 +234,7 @@ RIGHT = [Field("pos", width=3), Field("x"), Field("y", "graph", width=2), Field(
     ],
 )
 def test_the_fields_of_a_process_are_those_of_its_network(kind, fields, words):
-    model = kind(EGNN(F, 1, 4, 4), {"pos": 3, "x": 2, "y": 2, "bond": 2}, levels={"y": "graph", "bond": "edge"})
+    model = kind(EGNN(F, 1, 4, 4), {"pos": 3, "x": 2, "y": 2, "bond": 2}, LEVELS)
     Denoiser(model, ForwardProcess({field: VESDE() for field in RIGHT}))
     with pytest.raises(ValueError, match=f"The network has the fields .*{words}"):
         Denoiser(model, ForwardProcess({field: VESDE() for field in fields}))

@@ -1,0 +1,214 @@
+"""Inputs of a score network: the attributes of a batch that it reads, and what each of them holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Literal, NamedTuple, Protocol, get_args
+
+from torch import nn
+
+Level = Literal["node", "edge", "graph"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+
+
+@dataclass(frozen=True)
+class Input:
+    """An attribute that a network reads: the common part of all kinds of inputs.
+
+    Args:
+        level: What a row belongs to: ``"node"``, ``"edge"`` or ``"graph"``.
+        antisymmetric: For attributes of edges: they change their sign with the direction of the edge, such as flows,
+            and forces along edges.
+
+    Raises:
+        ValueError: If there is no such level, or attributes of nodes or graphs are called antisymmetric.
+    """
+
+    _: KW_ONLY
+    level: Level = "node"
+    antisymmetric: bool = False
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        if self.level not in LEVELS:
+            raise ValueError(f"{name}: level must be one of {LEVELS}, but is {self.level!r}")
+        if self.antisymmetric and self.level != "edge":
+            raise ValueError(f"{name}: antisymmetric are attributes of edges, but the level is {self.level!r}")
+
+    def embedding(self, channels: int) -> nn.Module | None:
+        """Build the module that maps the attribute to ``[rows, channels]``; ``None`` if it is read otherwise."""
+        return None
+
+
+@dataclass(frozen=True)
+class _Filled(Input):
+    """An input that found edges can have a value of."""
+
+    _: KW_ONLY
+    fill: float = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.fill and self.level != "edge":
+            raise ValueError(
+                f"{type(self).__name__}: fill is the value of found edges, but the level is {self.level!r}"
+            )
+
+
+@dataclass(frozen=True)
+class Category(_Filled):
+    """Integers ``[rows]`` from 0 up to a number of categories, such as atomic numbers; read by an embedding.
+
+    Args:
+        num_categories: Number of categories.
+        level: What a row belongs to: ``"node"``, ``"edge"`` or ``"graph"``.
+        antisymmetric: For edges: the value is another one in the other direction.
+        fill: For edges: the category of edges that a neighbor search finds.
+
+    Raises:
+        ValueError: If there is no category, or the fill value is none of them.
+    """
+
+    num_categories: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_categories < 1:
+            raise ValueError(f"Category: num_categories must be at least 1, but is {self.num_categories}")
+        if self.fill != int(self.fill) or not 0 <= self.fill < self.num_categories:
+            raise ValueError(f"Category: fill must be one of the {self.num_categories} categories, but is {self.fill}")
+
+    def embedding(self, channels: int) -> nn.Module:
+        """Build the embedding of the categories."""
+        return nn.Embedding(self.num_categories, channels)
+
+
+@dataclass(frozen=True)
+class Feature(_Filled):
+    """Floating-point numbers ``[rows, width]`` that do not turn with the positions; read by a linear map.
+
+    Args:
+        width: Number of columns; an attribute ``[rows]`` is one column.
+        level: What a row belongs to: ``"node"``, ``"edge"`` or ``"graph"``.
+        antisymmetric: For edges: the values change their sign with the direction of the edge.
+        fill: For edges: the value of edges that a neighbor search finds.
+
+    Raises:
+        ValueError: If there is no column.
+    """
+
+    width: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width < 1:
+            raise ValueError(f"Feature: width must be at least 1, but is {self.width}")
+
+    def embedding(self, channels: int) -> nn.Module:
+        """Build the linear map."""
+        return nn.Linear(self.width, channels)
+
+
+@dataclass(frozen=True)
+class Vector(Input):
+    """Vectors ``[rows, D]`` that turn with the positions and do not move with them, such as velocities and forces.
+
+    Of those of nodes are read the norms and the dot products of those of one node, nothing of how they point in
+    relation to the positions; see :class:`~graphscore.nn.layers.vector_inputs.VectorInputs`. Each node reads those of
+    its graph, with its place relative to the centroid as one more vector, and the sum of those of the edges into it.
+
+    Args:
+        level: What a row belongs to: ``"node"``, ``"edge"`` or ``"graph"``.
+        antisymmetric: For edges: the vector is the opposite one in the other direction.
+    """
+
+
+@dataclass(frozen=True)
+class Chirality(Input):
+    """Triples of neighbors that should turn the same way round their centre: an attribute ``[4, T]``.
+
+    See :func:`~graphscore.nn.layers.signed_volumes.handedness`. The backbone reads it as an input vector.
+
+    Raises:
+        ValueError: If it is of another level than nodes.
+    """
+
+    def __post_init__(self) -> None:
+        if self.level != "node":
+            raise ValueError(f"Chirality: level must be 'node', but is {self.level!r}")
+        super().__post_init__()
+
+
+@dataclass(frozen=True)
+class ModuleInput(_Filled):
+    """An attribute that a module of one's own reads.
+
+    Args:
+        module: Maps the attribute to ``[rows, channels]``: a function that is called with ``channels`` and builds the
+            module, such as ``lambda channels: nn.Linear(3, channels, bias=False)``; or the module itself. The channels
+            are the backbone's: ``hidden_channels`` for nodes, ``edge_channels`` and ``cond_channels``.
+        level: What a row belongs to: ``"node"``, ``"edge"`` or ``"graph"``.
+        antisymmetric: For edges: the values change their sign with the direction of the edge.
+        fill: For edges: the value of edges that a neighbor search finds.
+    """
+
+    module: nn.Module | Callable[[int], nn.Module]
+
+    def embedding(self, channels: int) -> nn.Module:
+        """Build the module, or give it as it is."""
+        return self.module if isinstance(self.module, nn.Module) else self.module(channels)
+
+
+class Shape(NamedTuple):
+    """Level and number of columns of a diffusing field; ``None`` columns if nobody has said."""
+
+    level: str
+    width: int | None
+
+
+class _Field(Protocol):
+    @property
+    def level(self) -> str: ...
+    @property
+    def width(self) -> int | None: ...
+
+
+class Process(Protocol):
+    """What a network reads of a process: its fields by name, in order."""
+
+    @property
+    def fields(self) -> Mapping[str, _Field]: ...  # noqa: D102
+
+
+def field_shapes(process: Process | Mapping[str, int], inputs: Mapping[str, Input]) -> dict[str, Shape]:
+    """Read levels and widths of the diffusing fields.
+
+    Args:
+        process: A process, or the number of columns of each field by name: these are fields of nodes, unless there is
+            an input of the same name with another level.
+        inputs: The inputs of the network. One that has the name of a field says how that is read.
+
+    Raises:
+        ValueError: If an input has the name of a field, but another level or width, or is nothing that can diffuse.
+    """
+    if isinstance(process, Mapping):
+        levels = {name: inputs[name].level if name in inputs else "node" for name in process}
+        shapes = {name: Shape(levels[name], width) for name, width in process.items()}
+    else:
+        shapes = {name: Shape(field.level, field.width) for name, field in process.fields.items()}
+    for name, (level, width) in shapes.items():
+        given = inputs.get(name)
+        if given is None:
+            continue
+        if not isinstance(given, Feature | Vector):
+            raise ValueError(
+                f"ScoreNetwork: the field {name!r} diffuses: it can be a Feature or a Vector, but is given as {given}"
+            )
+        if given.level != level or (isinstance(given, Feature) and given.width != (width or given.width)):
+            raise ValueError(
+                f"ScoreNetwork: the field {name!r} is of level {level!r} with {width} columns, but is given as {given}"
+            )
+        if isinstance(given, Feature):
+            shapes[name] = Shape(level, given.width)
+    return shapes
