@@ -210,7 +210,7 @@ def evaluate(
 
     check_files([generated, reference], writes=[(out, [".json"])])
     from graphscore.cli.show import Counter
-    from graphscore.molecules.evaluation import Measures, evaluate_files
+    from graphscore.molecules.evaluate import Measures, evaluate_files
     from graphscore.molecules.metrics.protocols import PROTOCOLS
     from graphscore.molecules.show.tables import show_conformers
     from graphscore.registry import find
@@ -267,7 +267,7 @@ def benchmark(
     from graphscore.cli.show import Counter
     from graphscore.experiment.request import Request
     from graphscore.molecules.benchmark import benchmark as run
-    from graphscore.molecules.evaluation import Measures
+    from graphscore.molecules.evaluate import Measures
     from graphscore.molecules.metrics.protocols import PROTOCOLS
     from graphscore.molecules.show.tables import show_benchmark
     from graphscore.registry import find

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from graphscore.domains import Reference, gather
 from graphscore.registry import resolve
@@ -40,6 +40,7 @@ class ReadResult:
     failures: list[Failure] = field(default_factory=list)
 
 
+T = TypeVar("T")
 Record = tuple[str, Callable[[], "Data"]]
 
 
@@ -123,7 +124,7 @@ def collect(made: Iterable[Data | Failure]) -> ReadResult:
     return result
 
 
-def make_graphs(source: str, records: Iterable[Record]) -> Iterator[Data | Failure]:
+def make_graphs(source: str, records: Iterable[tuple[str, Callable[[], T]]]) -> Iterator[T | Failure]:
     """Make the graphs of records one by one, or say why one cannot be made.
 
     Args:

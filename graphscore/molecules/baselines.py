@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from rdkit.SimDivFilters import rdSimDivPickers
 from torch_geometric.data import Data
 
 from graphscore.molecules.embedding import embed
@@ -55,8 +56,6 @@ def etkdg_clustered(smiles: str, num: int, seed: int) -> list[Data]:
         G. Zhou et al. (2023), Do deep learning methods really perform better in molecular conformation generation?
         (that clustering alone raises recall)
     """
-    from rdkit.SimDivFilters import rdSimDivPickers
-
     mol = embed(mol_from_smiles(smiles), min(OVERSAMPLING * num, max(2 * num, MAX_POOL)), seed, optimize=False)
     num_drawn = mol.GetNumConformers()
     if num_drawn <= num:

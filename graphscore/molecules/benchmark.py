@@ -15,7 +15,7 @@ from graphscore.experiment.sampled import Sampled
 from graphscore.experiment.sampling import Session
 from graphscore.molecules.baselines import BASELINES, Baseline
 from graphscore.molecules.conformers import shipped_checkpoint
-from graphscore.molecules.evaluation import Measures, Method, evaluate_methods
+from graphscore.molecules.evaluate import Measures, Method, evaluate_methods
 from graphscore.molecules.graph import flat_smiles, mol_from_data
 from graphscore.molecules.metrics.comparison import Attempt
 from graphscore.registry import Trusted, find
@@ -58,11 +58,11 @@ def benchmark(
         ``source``, ``part``, ``sampling``: all that the conformers depend on and what they cost (``seconds``, by what
         it was spent on, ``conformers_per_second`` without loading, ``threads``, ``workers``,
         ``evaluations_per_sample``); ``versions``; and ``methods``: by name the report of
-        :func:`~graphscore.molecules.evaluation.evaluate_methods`, first that of the model.
+        :func:`~graphscore.molecules.evaluate.evaluate_methods`, first that of the model.
 
     Raises:
         ValueError: If there is no such list, part or baseline, the list has no molecules in the part, or as for
-            :class:`~graphscore.experiment.sampling.Session` and :class:`~graphscore.molecules.evaluation.Measures`.
+            :class:`~graphscore.experiment.sampling.Session` and :class:`~graphscore.molecules.evaluate.Measures`.
         FileNotFoundError: If there is no checkpoint.
         ImportError: If PoseBusters is wanted but not installed.
     """

@@ -49,7 +49,7 @@ MOLECULES = Domain(
         "scaffold": "graphscore.molecules.split:by_scaffold",
     },
     group="graphscore.molecules.split:group",
-    label="graphscore.molecules.files:row_label",
+    label="graphscore.molecules.elements:row_label",
     accept="graphscore.molecules.metrics.stereo:is_as_asked",
     report="graphscore.molecules.show.report:report",
     tables="graphscore.molecules.show.tables:show_conformers",

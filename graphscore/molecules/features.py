@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,11 +12,9 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphscore.molecules.graph import Chem, bare_mol
+from graphscore.molecules.hydrogens import AssembleMolecules
 from graphscore.molecules.smiles import rdkit_errors
 from graphscore.nn.edges.neighbors import complete_edges
-
-if TYPE_CHECKING:  # its force fields are needed for samples alone
-    from graphscore.molecules.hydrogens import AssembleMolecules
 
 RING_SIZES = (3, 4, 5, 6, 7, 8)  # and larger
 MAX_HOPS = 6
@@ -91,8 +88,6 @@ class MoleculeGraph(BaseTransform):
 
     def assembler(self) -> AssembleMolecules:
         """Make what puts coordinates that a network gave its atoms back into the molecules."""
-        from graphscore.molecules.hydrogens import AssembleMolecules
-
         return AssembleMolecules()
 
     def __repr__(self) -> str:

@@ -1,12 +1,11 @@
-"""Files of molecules, in and out: SDF, XYZ, and lists of SMILES. Each format is split and read in one place.
+"""The text of molecules in files: records of SDF and XYZ, split, read by RDKit, and written.
 
-RDKit reads a record, which is what a stranger's file needs most; files are split here, so that those of gigabytes are
-read record by record, and what is wrong is located by its record or line.
+Files are split here and not by RDKit, so that those of gigabytes are read record by record, and what is wrong is
+located by its record or line.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphscore.molecules.bonding import perceive_bonds
-from graphscore.molecules.graph import Chem, canonical_smiles, data_from_mol, mol_from_data, rdBase
+from graphscore.molecules.graph import Chem, canonical_smiles, mol_from_data, rdBase
 from graphscore.molecules.smiles import rdkit_errors, rdkit_reason
 
 _XYZ_NUMBER = re.compile(r"([A-Za-z]\w*)\s*[=:]\s*([-+.\d]\S*)")  # in a comment, such as energy=-1.5
@@ -35,42 +34,6 @@ class XYZFrame(NamedTuple):
     line: int
     comment: str
     atoms: list[str]
-
-
-def atomic_number(symbol: str) -> int:
-    """Look up an element's atomic number.
-
-    Raises:
-        ValueError: If there is no such element.
-    """
-    try:
-        with rdBase.BlockLogs():
-            return Chem.GetPeriodicTable().GetAtomicNumber(symbol)
-    except RuntimeError as error:
-        raise ValueError(f"Expected the symbol of an element, but got {symbol!r}") from error
-
-
-def atom_label(data: Data, atom: int) -> str:
-    """Name an atom of a molecule by its number, counted from 0, and its element."""
-    return f"atom {atom} ({Chem.GetPeriodicTable().GetElementSymbol(int(data['z'][atom]))})"
-
-
-def graph_of(mol: Chem.Mol) -> Data:
-    """The graph of a molecule that was read, named as it is titled."""
-    return data_from_mol(mol, name=mol.GetProp("_Name").strip() if mol.HasProp("_Name") else "")
-
-
-def numbers_of(mol: Chem.Mol) -> dict[str, float]:
-    """The properties of a molecule that was read which are finite numbers, by name."""
-    numbers = {}
-    for name, content in mol.GetPropsAsDict(autoConvertStrings=False).items():
-        try:
-            number = float(content)
-        except (TypeError, ValueError):
-            continue
-        if math.isfinite(number):
-            numbers[name.strip()] = number
-    return numbers
 
 
 def sdf_texts(lines: Iterable[str]) -> Iterator[str]:
@@ -111,20 +74,6 @@ def xyz_frames(lines: Iterable[str], source: str) -> Iterator[XYZFrame]:
         yield XYZFrame(number, rest[0], rest[1:])
 
 
-def row_label(template: Data, graph: Data, name: str, row: int) -> str:
-    """Name the atom, or the two of a bond, that a row of an attribute belongs to.
-
-    Args:
-        template: The molecule.
-        graph: What a network sees of it: all atoms, or those listed in ``kept``.
-        name: The attribute of ``graph``.
-        row: The row.
-    """
-    kept = graph.get("kept")
-    nodes = graph["edge_index"][:, row].tolist() if graph.is_edge_attr(name) else [row]
-    return " and ".join(atom_label(template, node if kept is None else int(kept[node])) for node in nodes)
-
-
 def mol_from_molblock(block: str) -> Chem.Mol:
     """Read one record of an SDF or MOL file; stereo marks of a flat depiction are read too.
 
@@ -154,23 +103,22 @@ def mol_from_molblock(block: str) -> Chem.Mol:
     return mol
 
 
-def mol_from_xyz(text: str) -> Chem.Mol:
+def mol_from_xyz(frame: XYZFrame) -> Chem.Mol:
     """Read one XYZ frame, and perceive bonds from distances, for a neutral molecule without radicals.
 
     Returns:
         The molecule, titled by the comment, with the numbers in the comment as properties.
 
     Raises:
-        ValueError: If the text is malformed, or no such bonds exist.
+        ValueError: If the atoms are malformed, or no such bonds exist.
     """
     with rdBase.BlockLogs(), rdkit_errors():
-        mol = Chem.MolFromXYZBlock(text)
+        mol = Chem.MolFromXYZBlock("\n".join([str(len(frame.atoms)), "", *frame.atoms]))
     if mol is None:
         raise ValueError("Expected lines of an element symbol and three numbers")
     perceive_bonds(mol)
-    comment = text.split("\n")[1]
-    mol.SetProp("_Name", comment)
-    for name, number in _XYZ_NUMBER.findall(comment):
+    mol.SetProp("_Name", frame.comment)
+    for name, number in _XYZ_NUMBER.findall(frame.comment):
         mol.SetProp(name, number)
     return mol
 

@@ -203,17 +203,6 @@ def flat_smiles(mol: Chem.Mol) -> str:
     return Chem.MolToSmiles(remove_hydrogens(mol), isomericSmiles=False)
 
 
-def scaffold_smiles(smiles: str) -> str:
-    """Flat SMILES of the Bemis-Murcko scaffold: rings and what links them; empty for molecules without rings.
-
-    References:
-        G. W. Bemis, M. A. Murcko (1996), The properties of known drugs 1. Molecular frameworks.
-    """
-    from rdkit.Chem.Scaffolds import MurckoScaffold
-
-    return MurckoScaffold.MurckoScaffoldSmiles(smiles)
-
-
 def _check_representable(mol: Chem.Mol) -> None:
     """Refuse what the graph cannot hold, and clear atom map numbers, which would end up in ``smiles``."""
     if mol.GetNumAtoms() == 0:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphscore.molecules.files import atomic_number
+from graphscore.molecules.elements import atomic_number
 
 _BOND_OF_ORDER = {1.0: 1, 2.0: 2, 3.0: 3, 1.5: 4}
 

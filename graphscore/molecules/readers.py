@@ -1,23 +1,29 @@
-"""Readers of molecules from text: SMILES, CSV, SDF, MOL and XYZ, record by record."""
+"""Readers of molecules from files: lists of SMILES, SDF, MOL and XYZ, record by record."""
 
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphscore.data.readers import ReadResult, Record, collect, make_graphs, read_lines
-from graphscore.molecules.files import XYZFrame, mol_from_molblock, mol_from_xyz, sdf_texts, xyz_frames
-from graphscore.molecules.graph import data_from_mol, data_from_smiles
+from graphscore.molecules.files import mol_from_molblock, mol_from_xyz, sdf_texts, xyz_frames
+from graphscore.molecules.graph import Chem, data_from_mol, data_from_smiles
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
+MolRecord = tuple[str, Callable[[], Chem.Mol]]
+"""Where a record is in its file, such as ``"record 3"``, and what reads it."""
+
 
 def read_smiles(smiles: Iterable[str]) -> ReadResult:
     """Read SMILES strings; those that fail are located by their number, from 1."""
-    return collect(make_graphs("input", ((f"SMILES {i}", _smiles(text)) for i, text in enumerate(smiles, start=1))))
+    records = ((f"SMILES {i}", partial(data_from_smiles, text)) for i, text in enumerate(smiles, start=1))
+    return collect(make_graphs("input", records))
 
 
 def read_smi(path: Path) -> Iterator[Record]:
@@ -25,30 +31,32 @@ def read_smi(path: Path) -> Iterator[Record]:
     for number, line in enumerate(read_lines(path), start=1):
         if line.strip() and not line.lstrip().startswith("#"):
             smiles, _, name = line.strip().replace("\t", " ").partition(" ")
-            yield f"line {number}", _smiles(smiles, name.strip())
+            yield f"line {number}", partial(data_from_smiles, smiles, name.strip())
 
 
 def read_csv(path: Path) -> Iterator[Record]:
     """Read the columns ``smiles`` and, if there is one, ``name`` of a table.
 
     Raises:
-        ValueError: If there is no column ``smiles``.
+        ValueError: If there is no column ``smiles``, or a row is no row of a table.
     """
     rows = csv.reader(read_lines(path))
-    header = [column.strip().lower() for column in next(rows, [])]
-    if "smiles" not in header:
-        raise ValueError(f"Expected a column 'smiles' in line 1 of {path}, but found the columns {header}")
-    for row in rows:
-        if any(cell.strip() for cell in row):
-            values = dict(zip(header, (cell.strip() for cell in row), strict=False))
-            yield f"line {rows.line_num}", _smiles(values.get("smiles", ""), values.get("name", ""))
+    try:
+        header = [column.strip().lower() for column in next(rows, [])]
+        if "smiles" not in header:
+            raise ValueError(f"Expected a column 'smiles' in line 1 of {path}, but found the columns {header}")
+        for row in rows:
+            if any(cell.strip() for cell in row):
+                values = dict(zip(header, (cell.strip() for cell in row), strict=False))
+                smiles, name = values.get("smiles", ""), values.get("name", "")
+                yield f"line {rows.line_num}", partial(data_from_smiles, smiles, name)
+    except csv.Error as error:
+        raise ValueError(f"Cannot read line {rows.line_num} of {path} as that of a table: {error}") from error
 
 
 def read_sdf(path: Path) -> Iterator[Record]:
     """Read the records of an SDF or MOL file; hydrogens are completed, and flat depictions give no coordinates."""
-    for number, text in enumerate(sdf_texts(read_lines(path)), start=1):
-        if text.strip():
-            yield f"record {number}", _molblock(text)
+    return _graphs(sdf_mols(path))
 
 
 def read_xyz(path: Path) -> Iterator[Record]:
@@ -57,18 +65,48 @@ def read_xyz(path: Path) -> Iterator[Record]:
     Raises:
         ValueError: If a frame does not begin with its number of atoms, or ends too early.
     """
+    return _graphs(xyz_mols(path))
+
+
+def sdf_mols(path: Path) -> Iterator[MolRecord]:
+    """Read the molecules of an SDF or MOL file, with their titles, and data fields as properties."""
+    for number, text in enumerate(sdf_texts(read_lines(path)), start=1):
+        if text.strip():
+            yield f"record {number}", partial(mol_from_molblock, text)
+
+
+def xyz_mols(path: Path) -> Iterator[MolRecord]:
+    """Read the molecules of an XYZ file, with comments as titles, and the numbers in them as properties.
+
+    Raises:
+        ValueError: If a frame does not begin with its number of atoms, or ends too early.
+    """
     for number, frame in enumerate(xyz_frames(read_lines(path), str(path)), start=1):
-        yield f"frame {number} (line {frame.line})", _frame(frame)
+        yield f"frame {number} (line {frame.line})", partial(mol_from_xyz, frame)
 
 
-def _smiles(smiles: str, name: str = "") -> Callable[[], Data]:
-    return lambda: data_from_smiles(smiles, name)
+MOLS: dict[str, Callable[[Path], Iterator[MolRecord]]] = {".sdf": sdf_mols, ".mol": sdf_mols, ".xyz": xyz_mols}
+"""Readers of molecules with coordinates, by extension."""
 
 
-def _molblock(block: str) -> Callable[[], Data]:
-    return lambda: data_from_mol(mol_from_molblock(block), name=block.split("\n", 1)[0].strip())
+def _graphs(records: Iterable[MolRecord]) -> Iterator[Record]:
+    for location, make in records:
+        yield location, lambda make=make: graph_of(make())
 
 
-def _frame(frame: XYZFrame) -> Callable[[], Data]:
-    text = "\n".join([str(len(frame.atoms)), frame.comment, *frame.atoms])
-    return lambda: data_from_mol(mol_from_xyz(text), name=frame.comment.strip())
+def graph_of(mol: Chem.Mol) -> Data:
+    """The graph of a molecule that was read, named as it is titled."""
+    return data_from_mol(mol, name=mol.GetProp("_Name").strip() if mol.HasProp("_Name") else "")
+
+
+def numbers_of(mol: Chem.Mol) -> dict[str, float]:
+    """The properties of a molecule that was read which are finite numbers, by name."""
+    numbers = {}
+    for name, content in mol.GetPropsAsDict(autoConvertStrings=False).items():
+        try:
+            number = float(content)
+        except (TypeError, ValueError):
+            continue
+        if math.isfinite(number):
+            numbers[name.strip()] = number
+    return numbers

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from rdkit.Chem.Scaffolds import MurckoScaffold
 from torch_geometric.data import Data
 
-from graphscore.molecules.graph import Chem, canonical_smiles, flat_smiles, mol_from_data, scaffold_smiles
+from graphscore.molecules.graph import Chem, canonical_smiles, flat_smiles, mol_from_data
 
 SPLITS = ("molecule", "scaffold")
 """What :func:`split_key` splits molecules by."""
@@ -39,11 +40,17 @@ def split_key(mol: Chem.Mol, by: str) -> str:
 
     Raises:
         ValueError: If there is no such way.
-
-    References:
-        G. W. Bemis, M. A. Murcko (1996), The properties of known drugs. 1. Molecular frameworks.
     """
     if by not in SPLITS:
         raise ValueError(f"Expected a split by one of {SPLITS}, but got {by!r}")
     flat = flat_smiles(mol)
     return (scaffold_smiles(flat) if by == "scaffold" else "") or flat
+
+
+def scaffold_smiles(smiles: str) -> str:
+    """Compute the flat SMILES of the Bemis-Murcko scaffold: rings and what links them; empty where there are no rings.
+
+    References:
+        G. W. Bemis, M. A. Murcko (1996), The properties of known drugs. 1. Molecular frameworks.
+    """
+    return MurckoScaffold.MurckoScaffoldSmiles(smiles)

@@ -12,7 +12,7 @@ from graphscore.data import load_dataset
 from graphscore.experiment.request import Request
 from graphscore.molecules.baselines import Baseline, etkdg_mmff
 from graphscore.molecules.benchmark import benchmark
-from graphscore.molecules.evaluation import evaluate_methods
+from graphscore.molecules.evaluate import evaluate_methods
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ from graphscore.data.archives import members
 from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
 from graphscore.data.split import PARTS, part_of
 from graphscore.molecules.bonding import mol_from_coordinates
-from graphscore.molecules.files import atomic_number, xyz_frames
+from graphscore.molecules.elements import atomic_number
+from graphscore.molecules.files import xyz_frames
 from graphscore.molecules.graph import data_from_mol
 
 Unit = Literal["kcal/mol", "eV"]

@@ -18,7 +18,8 @@ from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
 from graphscore.data.readers import Failure
 from graphscore.data.split import PARTS, part_of
 from graphscore.molecules.bonding import mol_from_coordinates
-from graphscore.molecules.files import atomic_number, mol_from_molblock, sdf_texts, xyz_frames
+from graphscore.molecules.elements import atomic_number
+from graphscore.molecules.files import mol_from_molblock, sdf_texts, xyz_frames
 from graphscore.molecules.graph import Chem, data_from_mol
 from graphscore.molecules.split import SPLITS, split_key
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from graphscore.molecules.smiles import Chem
+
 
 class UnsafePickleError(ValueError):
     """A pickle asks for something that its kind of data does not need, and that could run code."""
@@ -91,8 +93,6 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _molecule(*args: Any) -> Any:
-    from rdkit import Chem
-
     if len(args) != 1 or not isinstance(args[0], bytes):
         raise UnsafePickleError("The pickle was refused: an RDKit molecule must be made of bytes alone")
     return Chem.Mol(args[0])  # pyright: ignore[reportCallIssue, reportArgumentType] (the stubs lack it)

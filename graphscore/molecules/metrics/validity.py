@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import rdkit
+
 from graphscore.experiment.intervals import share
 from graphscore.molecules.graph import Chem, rdBase
 from graphscore.molecules.metrics.comparison import Comparison
@@ -35,8 +37,6 @@ def check_validity(comparison: Comparison) -> dict[str, Any]:
     Raises:
         ImportError: If PoseBusters is not installed.
     """
-    import rdkit
-
     module, attempts = _module(), len(comparison.failures)
     out: dict[str, Any] = {"num_generated": attempts, "all": 0, "geometry": 0}
     if not len(comparison.generated):

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graphscore.data.split import part_of
-from graphscore.molecules.graph import Chem, flat_smiles, scaffold_smiles
+from graphscore.molecules.graph import Chem, flat_smiles
 from graphscore.molecules.recipes.small_molecules import nci_file, pieces
 from graphscore.molecules.smiles import mol_from_smiles
+from graphscore.molecules.split import scaffold_smiles
 
 ELEMENTS = frozenset({1, 6, 7, 8, 9, 15, 16, 17, 35, 53})
 SEED = 0

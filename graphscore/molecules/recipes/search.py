@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from rdkit.Chem import rdMolAlign
 
 from graphscore.data.split import seed_of
 from graphscore.molecules import xtb
@@ -260,8 +261,6 @@ class _Comparison:
         self.mols = Chem.Mol(probe), Chem.Mol(probe)
 
     def rmsd(self, one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-        from rdkit.Chem import rdMolAlign
-
         for mol, pos in zip(self.mols, (one, other), strict=True):
             set_positions(mol, pos[self.rows])
         return rdMolAlign.GetBestRMS(*self.mols, maxMatches=1000)

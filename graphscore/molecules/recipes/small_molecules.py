@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from rdkit import RDConfig
+from rdkit.Chem import rdMolAlign
+from rdkit.Chem.EnumerateStereoisomers import EnumerateStereoisomers, StereoEnumerationOptions
 
 from graphscore.data.split import PARTS, part_of, seed_of
 from graphscore.molecules.embedding import embed
@@ -138,8 +141,6 @@ def make_entry(flat: str) -> tuple[Entry | None, list[Reject]]:
 
 def nci_file() -> Path:
     """The first 5,000 compounds of the NCI database, a file of RDKit."""
-    from rdkit import RDConfig
-
     return Path(RDConfig.RDDataDir) / "NCI" / "first_5K.smi"
 
 
@@ -191,8 +192,6 @@ def _is_wanted(mol: Chem.Mol) -> bool:
 
 def _stereoisomers(flat: str) -> list[str]:
     """List all stereoisomers; of small cages many cannot exist in space, which embedding finds out."""
-    from rdkit.Chem.EnumerateStereoisomers import EnumerateStereoisomers, StereoEnumerationOptions
-
     options = StereoEnumerationOptions(unique=True, onlyUnassigned=True)
     mol = Chem.RemoveHs(mol_from_smiles(flat))
     return sorted({canonical_smiles(isomer) for isomer in EnumerateStereoisomers(mol, options=options)})
@@ -200,8 +199,6 @@ def _stereoisomers(flat: str) -> list[str]:
 
 def _conformers(mol: Chem.Mol, smiles: str, rejects: list[Reject]) -> list[np.ndarray]:
     """Choose distinct low-energy conformers with the right stereo, by energy, as integers ``[N, 3]``."""
-    from rdkit.Chem import rdMolAlign
-
     heavy = Chem.RemoveHs(mol)
     chosen: list[int] = []
     by_energy = sorted(mol.GetConformers(), key=lambda conformer: conformer.GetDoubleProp("energy"))

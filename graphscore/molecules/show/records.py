@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.data.readers import Failure, read
-from graphscore.molecules.graph import flat_smiles, is_molecule, mol_from_data
+from graphscore.data.readers import Failure, check_input, make_graphs, readers
+from graphscore.molecules.files import without_numbers
+from graphscore.molecules.graph import Chem, flat_smiles, is_molecule, mol_from_data
+from graphscore.molecules.readers import MOLS, graph_of, numbers_of
 from graphscore.molecules.show.viewer import Frame
+from graphscore.registry import resolve
 
 SAMPLE, STEP, LEVEL = "sample", "step", "level"
-
-_SD_FIELD = re.compile(r"^>.*?<(.+?)>.*\n(.+)\n(?:\s*\n|\s*\Z|(?=>))", flags=re.MULTILINE)  # of a single line
-_XYZ_WORD = re.compile(r"([A-Za-z]\w*)\s*[=:]\s*([-+.\d]\S*)")
 
 
 class Record(NamedTuple):
@@ -51,30 +50,17 @@ def read_records(path: str | Path) -> tuple[list[Record], list[Failure]]:
         FileNotFoundError: If there is no such file.
         ValueError: If the file as a whole cannot be read, or nothing in it can be shown.
     """
-    result = read(path)
-    records, failures = [], list(result.failures)
-    molecules: dict[str, str] = {}
-    fields = _fields(Path(path), result.items, failures)
-    for number, (data, found) in enumerate(zip(result.items, fields, strict=True), start=1):
-        try:
-            if not is_molecule(data):
-                raise ValueError("it is no molecule: it has no z, charge and bond")
-            if data.get("pos") is None:
-                raise ValueError("it has no coordinates in space")
-            if not bool(data["pos"].isfinite().all()):
-                raise ValueError("its coordinates are not finite")
-            if Path(path).suffix.lower() == ".xyz":
-                data.name = _XYZ_WORD.sub("", data.name).strip()
-            smiles = data.get("smiles") or ""
-            if not smiles or smiles not in molecules:
-                molecules[smiles] = flat_smiles(mol_from_data(data))
-            records.append(Record(molecules[smiles], data, _numbers(found)))
-        except ValueError as error:
-            failures.append(Failure(str(path), f"number {number} of those read", str(error)))
+    path = check_input(path)
+    records: list[Record] = []
+    failures: list[Failure] = []
+    for made in make_graphs(str(path), _records(path)):
+        if isinstance(made, Failure):
+            failures.append(made)
+        else:
+            records.append(made)
     if not records:
-        raise ValueError(
-            f"Nothing in {path} can be shown; the first reason: {failures[0].location}: {failures[0].reason}"
-        )
+        reason = f"the first reason: {failures[0].location}: {failures[0].reason}" if failures else "it has no records"
+        raise ValueError(f"Nothing in {path} can be shown; {reason}")
     return records, failures
 
 
@@ -117,38 +103,47 @@ def read_trajectories(path: str | Path) -> tuple[dict[tuple[str, float], list[Fr
     return {key: [frame for _, frame in sorted(frames.items())] for key, frames in found.items()}, failures
 
 
-def _fields(path: Path, items: Sequence[Data], failures: Sequence[Failure]) -> list[list[tuple[str, Any]]]:
-    """Names and contents of what may be a number, for each record that could be read."""
-    if path.suffix.lower() in (".sdf", ".mol"):
-        failed = {failure.location for failure in failures}
-        blocks = path.read_text(encoding="utf-8-sig").replace("\r\n", "\n").split("\n$$$$")
-        return [
-            _SD_FIELD.findall(block)
-            for number, block in enumerate(blocks, start=1)
-            if block.strip() and f"record {number}" not in failed
-        ]
-    if path.suffix.lower() == ".xyz":
-        return [_XYZ_WORD.findall(data.get("name") or "") for data in items]
-    return [[(key, value) for key, value in data.to_dict().items() if _is_scalar(value)] for data in items]
+def _records(path: Path) -> Iterator[tuple[str, Callable[[], Record]]]:
+    """Where each record of a file is, and what reads and checks it."""
+    suffix = path.suffix.lower()
+    molecules: dict[str, str] = {}
+    if suffix in MOLS:
+        for location, make in MOLS[suffix](path):
+            yield location, lambda make=make: _record_of_mol(make(), suffix, molecules)
+    else:
+        for location, make in resolve(readers()[suffix])(path):
+            yield location, lambda make=make: _record(data := make(), _scalars(data), molecules)
 
 
-def _is_scalar(value: Any) -> bool:
-    # Not every tensor of one element: all attributes of an atom alone are such.
-    return (
-        value.dim() == 0
-        if isinstance(value, Tensor)
-        else isinstance(value, int | float) and not isinstance(value, bool)
-    )
+def _record_of_mol(mol: Chem.Mol, suffix: str, molecules: dict[str, str]) -> Record:
+    data = graph_of(mol)
+    if suffix == ".xyz":
+        data.name = without_numbers(data.name)
+    return _record(data, numbers_of(mol), molecules)
 
 
-def _numbers(fields: Sequence[tuple[str, Any]]) -> dict[str, float]:
-    """Those fields that are finite numbers."""
+def _record(data: Data, values: dict[str, float], molecules: dict[str, str]) -> Record:
+    """A conformer that can be shown; ``molecules`` keeps SMILES without stereo marks by those with them."""
+    if not is_molecule(data):
+        raise ValueError("it is no molecule: it has no z, charge and bond")
+    if data.get("pos") is None:
+        raise ValueError("it has no coordinates in space")
+    if not bool(data["pos"].isfinite().all()):
+        raise ValueError("its coordinates are not finite")
+    smiles = data.get("smiles") or ""
+    if not smiles or smiles not in molecules:
+        molecules[smiles] = flat_smiles(mol_from_data(data))
+    return Record(molecules[smiles], data, values)
+
+
+def _scalars(data: Data) -> dict[str, float]:
+    """The attributes of a graph that are finite numbers, or tensors of no dimension that hold one."""
     numbers = {}
-    for name, content in fields:
-        try:
-            number = float(content)
-        except ValueError:
-            continue
-        if math.isfinite(number) and name != "num_nodes":
-            numbers[name.strip()] = number
+    for name, value in data.to_dict().items():
+        # Not every tensor of one element: all attributes of an atom alone are such.
+        if isinstance(value, Tensor) and value.dim() == 0:
+            value = value.item()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            numbers[name] = float(value)
+    numbers.pop("num_nodes", None)
     return numbers

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from rdkit.Chem import rdMolAlign
+from rdkit.Numerics import rdAlignment
 from torch_geometric.data import Data
 
 from graphscore.molecules.graph import remove_hydrogens
@@ -73,8 +75,6 @@ def lead_to(end: NDArray[np.float64], frames: NDArray[np.float64]) -> NDArray[np
     Returns:
         ``[F, N, 3]``.
     """
-    from rdkit.Numerics import rdAlignment
-
     out = np.empty_like(frames)
     for k in reversed(range(len(frames))):
         _, transform = rdAlignment.GetAlignmentTransform(end, frames[k])
@@ -83,8 +83,6 @@ def lead_to(end: NDArray[np.float64], frames: NDArray[np.float64]) -> NDArray[np
 
 
 def _laid_onto(target: NDArray[np.float64], pos: NDArray[np.float64], comparison: Comparison) -> NDArray[np.float64]:
-    from rdkit.Chem import rdMolAlign
-
     mol, onto = comparison.with_conformer(pos), comparison.with_conformer(target)
     heavy = [remove_hydrogens(side) for side in (mol, onto)]
     pos_heavy = heavy[1].GetConformer().GetPositions()

@@ -17,11 +17,12 @@ import graphscore
 from graphscore.data.dataset import embedded_file
 from graphscore.data.split import PARTS
 from graphscore.molecules.datasets.ensembles import GFN2Ensembles
-from graphscore.molecules.graph import Chem, flat_smiles, scaffold_smiles
+from graphscore.molecules.graph import Chem, flat_smiles
 from graphscore.molecules.metrics.stereo import keeps_stereo
 from graphscore.molecules.recipes.ensembles import REJECTS_FILE, data_file
 from graphscore.molecules.recipes.lists import part_of_molecule
 from graphscore.molecules.smiles import mol_from_smiles
+from graphscore.molecules.split import scaffold_smiles
 
 CARD = Path(graphscore.__file__).parents[1] / "datasets" / "gfn2_ensembles"
 SPLIT = ("qm9", "nci")

@@ -20,11 +20,12 @@ from rdkit.Chem import rdForceFieldHelpers
 
 from graphscore.data.split import PARTS
 from graphscore.molecules.datasets.ensembles import GFN2Ensembles
-from graphscore.molecules.graph import flat_smiles, mol_from_data, scaffold_smiles
+from graphscore.molecules.graph import flat_smiles, mol_from_data
 from graphscore.molecules.recipes import ensembles as recipe
 from graphscore.molecules.recipes.lists import Job, Source, choose, read_smiles_file
 from graphscore.molecules.recipes.search import Ensemble, Search
 from graphscore.molecules.smiles import mol_from_smiles
+from graphscore.molecules.split import scaffold_smiles
 
 needs_xtb = pytest.mark.skipif(shutil.which("xtb") is None, reason="the program xtb is not installed")
 

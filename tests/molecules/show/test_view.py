@@ -89,7 +89,7 @@ def test_numbers_stay_with_their_record_when_others_fail(tmp_path: Path, acids: 
     path.write_text(first + "broken\n$$$$\n" + two + "\n$$$$\n" + last)
     records, failures = read_records(path)
     assert [record.values["energy"] for record in records] == [1, 3]
-    assert [failure.location for failure in failures] == ["record 2", "number 2 of those read"]
+    assert [failure.location for failure in failures] == ["record 2", "record 3"]
     assert "no coordinates" in failures[1].reason
 
 

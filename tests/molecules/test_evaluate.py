@@ -12,9 +12,9 @@ pytest.importorskip("rdkit")
 from rdkit import Chem
 
 from graphscore.data import write
-from graphscore.molecules import evaluation
 from graphscore.molecules.baselines import Baseline, etkdg, etkdg_mmff
-from graphscore.molecules.evaluation import Measures, evaluate_files, evaluate_methods
+from graphscore.molecules.evaluate import Measures, evaluate_files, evaluate_methods
+from graphscore.molecules.metrics import measures as measuring
 from graphscore.molecules.metrics.protocols import GEODIFF
 
 SMILES = ("C[C@H](N)CO", "CC(=O)OC", "C/C=C/F")
@@ -105,7 +105,7 @@ def test_a_baseline_makes_the_stereoisomers_of_the_references_and_says_why_it_fa
 
 def test_what_rdkit_cannot_measure_is_the_failure_of_that_molecule(monkeypatch):
     groups = {"CCO": etkdg("CCO", 2, 0), "CCC": etkdg("CCC", 2, 0), "CC": etkdg("CC", 2, 0)}
-    real, made = evaluation.internal_coordinates, {name: items[::-1] for name, items in groups.items()}
+    real, made = measuring.internal_coordinates, {name: items[::-1] for name, items in groups.items()}
 
     def broken(comparison):
         if comparison.name == "CCC" and len(comparison.generated):
@@ -114,7 +114,7 @@ def test_what_rdkit_cannot_measure_is_the_failure_of_that_molecule(monkeypatch):
             comparison.mol.GetAtomWithIdx(99)
         return real(comparison)
 
-    monkeypatch.setattr(evaluation, "internal_coordinates", broken)
+    monkeypatch.setattr(measuring, "internal_coordinates", broken)
     report = evaluate_methods(groups, {"a": made})["a"]
     assert report["num_molecules"] == 2 and report["num_failed_conformers"] == 2 and report["left_out"] == ["CC"]
     good, bad = report["molecules"]

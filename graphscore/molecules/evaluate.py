@@ -2,83 +2,27 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch_geometric.data import Data
 
-from graphscore import __version__
 from graphscore.data.readers import Failure, read
 from graphscore.data.writers import write_json
-from graphscore.molecules import xtb
 from graphscore.molecules.baselines import BASELINES, Baseline
-from graphscore.molecules.graph import flat_smiles, is_molecule, mol_from_data, rdBase
-from graphscore.molecules.metrics.comparison import Attempt, Comparison, prepare
-from graphscore.molecules.metrics.conformers import evaluate_molecule, summarize
-from graphscore.molecules.metrics.energies import METHODS, Energies, compare_energies, summarize_energies
-from graphscore.molecules.metrics.geometry import Coordinates, compare_coordinates, internal_coordinates
-from graphscore.molecules.metrics.protocols import TORSIONAL_DIFFUSION, Protocol
-from graphscore.molecules.metrics.validity import check_validity, posebusters_version, summarize_validity
-from graphscore.molecules.smiles import rdkit_errors
+from graphscore.molecules.graph import flat_smiles, is_molecule, mol_from_data
+from graphscore.molecules.metrics.comparison import Attempt
+from graphscore.molecules.metrics.measures import Measured, Measures, measure_molecule, summarize_measures
 from graphscore.registry import find
-from graphscore.runtime.sharing import check_workers, share
+from graphscore.runtime.sharing import share
 
 Progress = Callable[[int, int], None]
 Maker = Callable[[str, Sequence[Data]], Sequence[Attempt]]
 Method = Maker | Mapping[str, Sequence[Attempt]]
 """Gives the generated conformers of a molecule, failed attempts included, from its flat SMILES and references; or has
 them by flat SMILES already. What is to be shared among workers must be possible to pickle."""
-_Measured = tuple[dict[str, Any], dict[str, Coordinates]]
-"""The entry of a molecule, and its internal coordinates."""
-
-
-@dataclass(frozen=True)
-class Measures:
-    """What is measured beside RMSD, stereochemistry and internal coordinates.
-
-    Attributes:
-        protocol: How many conformers count, what covered means, and what becomes of failures.
-        posebusters: Whether to run the checks of PoseBusters.
-        energies: Key of :data:`~graphscore.molecules.metrics.energies.METHODS`; no energies if None.
-        workers: Processes that share the molecules; ``None`` for as many as PyTorch has threads, if a measurement on
-            the first molecules says that it pays, see :mod:`graphscore.runtime.sharing`. The measures are the same.
-    """
-
-    protocol: Protocol = TORSIONAL_DIFFUSION
-    posebusters: bool = False
-    energies: str | None = None
-    workers: int | None = 1
-
-    def __post_init__(self) -> None:
-        check_workers(self.workers)
-
-    def versions(self) -> dict[str, str]:
-        """The versions of the programs that measure.
-
-        Raises:
-            ValueError: If the energies are unknown, or there is no program ``xtb`` for them.
-            ImportError: If PoseBusters is wanted but not installed.
-        """
-        versions = {
-            "graphscore": __version__,
-            "python": platform.python_version(),
-            "rdkit": rdBase.rdkitVersion,
-            "torch": torch.__version__,
-        }
-        if self.posebusters:
-            versions["posebusters"] = posebusters_version()
-        if self.energies is not None:
-            find(self.energies, METHODS, "method for energies")
-        if self.energies == "gfn2":
-            try:
-                versions["xtb"] = xtb.version()
-            except RuntimeError as error:
-                raise ValueError(str(error)) from error
-        return versions
 
 
 def evaluate_files(
@@ -187,7 +131,10 @@ def evaluate_methods(
         for task, part in zip(parts.tasks, parts.results, strict=True)
         for number, row in zip(task, part, strict=True)
     }
-    return {name: _summary({rows[n].smiles: found[n][name] for n in range(len(rows))}, measures) for name in methods}
+    return {
+        name: summarize_measures({rows[n].smiles: found[n][name] for n in range(len(rows))}, measures)
+        for name in methods
+    }
 
 
 class _Row(NamedTuple):
@@ -205,7 +152,7 @@ class _Evaluation:
     methods: Mapping[str, Maker | None]
     measures: Measures
 
-    def __call__(self, pieces: Sequence[_Row], progress: Progress | None = None) -> list[dict[str, _Measured | None]]:
+    def __call__(self, pieces: Sequence[_Row], progress: Progress | None = None) -> list[dict[str, Measured | None]]:
         measured = []
         for number, row in enumerate(pieces):
             if progress is not None:
@@ -214,82 +161,10 @@ class _Evaluation:
                 name: row.made[name] if method is None else method(row.smiles, row.references)
                 for name, method in self.methods.items()
             }
-            measured.append(_molecule(row.references, attempts, self.measures))
+            measured.append(measure_molecule(row.references, attempts, self.measures))
         if progress is not None:
             progress(len(pieces), len(pieces))
         return measured
-
-
-def _molecule(
-    references: Sequence[Data], attempts: Mapping[str, Sequence[Attempt]], measures: Measures
-) -> dict[str, _Measured | None]:
-    """Measure what each method made of a molecule; ``None`` where it is left out.
-
-    That is by the protocol, or if the references cannot be measured. If what a method made cannot, all of it failed.
-    """
-    measured: dict[str, _Measured | None] = {}
-    try:
-        with rdkit_errors():
-            reference_energies = _energies(prepare(references, []), "references", measures.energies)
-        for name, some in attempts.items():
-            try:
-                measured[name] = _measure(references, some, measures, reference_energies)
-            except ValueError as error:
-                failed = [f"it cannot be measured: {error}"] * len(some)
-                measured[name] = _measure(references, failed, measures, reference_energies)
-    except ValueError:  # the references
-        return dict.fromkeys(attempts)
-    return measured
-
-
-@rdkit_errors()
-def _measure(
-    references: Sequence[Data],
-    attempts: Sequence[Attempt],
-    measures: Measures,
-    reference_energies: Energies | str | None,
-) -> _Measured | None:
-    """Measure what one method made of a molecule."""
-    comparison = measures.protocol.select(prepare(references, attempts))
-    if comparison is None:
-        return None
-    return _entry(comparison, measures, reference_energies), internal_coordinates(comparison)
-
-
-def _entry(comparison: Comparison, measures: Measures, reference_energies: Energies | str | None) -> dict[str, Any]:
-    """The entry of one molecule."""
-    entry = evaluate_molecule(comparison, protocol=measures.protocol)
-    if measures.posebusters:
-        entry["validity"] = check_validity(comparison)
-    energies = _energies(comparison, "generated", measures.energies)
-    if isinstance(energies, Energies) and isinstance(reference_energies, Energies):
-        entry["energies"] = compare_energies(reference_energies, energies)
-    elif isinstance(energies, str):
-        entry["energies"] = {"failures": [energies]}
-    return entry
-
-
-def _summary(measured: Mapping[str, _Measured | None], measures: Measures) -> dict[str, Any]:
-    """The report of one method, from what was measured of each molecule."""
-    entries = [row[0] for row in measured.values() if row is not None]
-    coordinates = [row[1] for row in measured.values() if row is not None]
-    left_out = [smiles for smiles, row in measured.items() if row is None]
-    report = summarize(entries, protocol=measures.protocol, left_out=left_out)
-    if measures.posebusters:
-        report["validity"] = summarize_validity([entry["validity"] for entry in entries])
-    if measures.energies is not None:
-        report["energies"] = summarize_energies(measures.energies, [entry["energies"] for entry in entries])
-    return report | {"geometry": compare_coordinates(coordinates), "molecules": entries}
-
-
-def _energies(comparison: Comparison, side: str, method: str | None) -> Energies | str | None:
-    """Energies of one side of a comparison, why there are none, or None if they are not wanted."""
-    if method is None:
-        return None
-    try:
-        return METHODS[method](comparison.mol, getattr(comparison, side))
-    except ValueError as error:
-        return str(error)
 
 
 def _by_molecule(path: Path, skipped: list[Failure]) -> dict[str, list[Data]]:

@@ -1,0 +1,39 @@
+"""Chemical elements: their symbols, and names of atoms for messages."""
+
+from __future__ import annotations
+
+from torch_geometric.data import Data
+
+from graphscore.molecules.smiles import Chem, rdBase
+
+
+def atomic_number(symbol: str) -> int:
+    """Look up an element's atomic number.
+
+    Raises:
+        ValueError: If there is no such element.
+    """
+    try:
+        with rdBase.BlockLogs():
+            return Chem.GetPeriodicTable().GetAtomicNumber(symbol)
+    except RuntimeError as error:
+        raise ValueError(f"Expected the symbol of an element, but got {symbol!r}") from error
+
+
+def atom_label(data: Data, atom: int) -> str:
+    """Name an atom of a molecule by its number, counted from 0, and its element."""
+    return f"atom {atom} ({Chem.GetPeriodicTable().GetElementSymbol(int(data['z'][atom]))})"
+
+
+def row_label(template: Data, graph: Data, name: str, row: int) -> str:
+    """Name the atom, or the two of a bond, that a row of an attribute belongs to.
+
+    Args:
+        template: The molecule.
+        graph: What a network sees of it: all atoms, or those listed in ``kept``.
+        name: The attribute of ``graph``.
+        row: The row.
+    """
+    kept = graph.get("kept")
+    nodes = graph["edge_index"][:, row].tolist() if graph.is_edge_attr(name) else [row]
+    return " and ".join(atom_label(template, node if kept is None else int(kept[node])) for node in nodes)
