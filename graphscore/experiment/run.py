@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import yaml
@@ -12,7 +14,7 @@ from graphscore.data import Dataset
 from graphscore.data.writers import write_json
 from graphscore.experiment.build import build_dataset, build_model, build_sampler, build_task, measure_scales
 from graphscore.experiment.pretrained import load_weights
-from graphscore.experiment.schema import Config, ModelConfig, check_config, check_model
+from graphscore.experiment.schema import Config, ModelConfig, check_config, check_model, load_config
 from graphscore.experiment.weights import find_model
 from graphscore.generate.inputs import categories
 from graphscore.runtime.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint, upgrade
@@ -29,22 +31,37 @@ _UNFIT = "The weights to start from do not fit the configuration"
 _RESUMABLE = ("max_steps", "validate_every", "checkpoint_every")
 
 
+class Run(NamedTuple):
+    """A training run that is done.
+
+    Attributes:
+        path: The model file.
+        dataset: The data set that was used.
+    """
+
+    path: Path
+    dataset: Dataset
+
+
 def train(
-    config: Config,
-    out: Path,
+    config: Config | str | Path,
+    out: str | Path,
+    changes: Sequence[str] = (),
     *,
     resume: bool = False,
-    init: Path | None = None,
+    init: str | Path | None = None,
     progress: bool = True,
     spare_cores: bool = False,
-) -> tuple[Path, Dataset]:
+) -> Run:
     """Train a model in a folder, which gets ``config.yaml``, ``last.ckpt``, ``logs/`` and ``model.safetensors``.
 
     Records of the data set that could not be used are listed in ``skipped.json``.
 
     Args:
-        config: The run.
+        config: The run: a configuration, its name, or a YAML file, see
+            :func:`~graphscore.experiment.schema.load_config`.
         out: Its folder.
+        changes: Changes of a configuration given by name or file, such as ``"training.max_steps=100"``.
         resume: Whether to go on from ``last.ckpt``.
         init: Model file, folder of a run, or name of weights that come with the library: the new run starts from its
             weights; by default they are drawn. Scales that are ``auto`` are those of its fields.
@@ -52,7 +69,7 @@ def train(
         spare_cores: Whether to leave cores to other processes, see :func:`graphscore.train.engine.fit`.
 
     Returns:
-        The model file, and the data set that was used.
+        The model file, for :func:`graphscore.experiment.pretrained.load`, and the data set that was used.
 
     Raises:
         ValueError: If the folder holds a run that is not to be resumed, or one of another configuration, or the weights
@@ -61,17 +78,12 @@ def train(
         FloatingPointError: If the training diverges, see :func:`graphscore.train.engine.fit`.
         Interrupted: If a signal stopped the training; its state has been saved.
     """
-    if resume and init is not None:
-        raise ValueError(f"Either resume the run in {out}, or start a new one from the weights of {init}")
-    start = None if init is None else load_checkpoint(find_model(init))
-    if start is not None:
-        config = _take_scales(config, check_model(start.config, str(init)))
-    if resume:
-        config = _resumed(config, out)
-    elif (out / RESUME_FILE).exists():
-        raise ValueError(f"{out} already holds a run; add --resume to go on with it, or choose another folder")
-    elif (out / MODEL_FILE).exists():
-        raise ValueError(f"{out} already holds a trained model, {MODEL_FILE}; choose another folder")
+    out = Path(out)
+    if not isinstance(config, Config):
+        config = load_config(config, changes)
+    elif changes:
+        raise ValueError(f"changes are for configurations given by name or file; make {list(changes)} where it is made")
+    config, start = _begin(config, out, resume, init)
     _check_buildable(config, start)
     dataset = build_dataset(config)
     graphs = dataset.split("train")
@@ -104,7 +116,23 @@ def train(
     info = {"known": known, "num_training_graphs": len(graphs), "steps": config.training.max_steps}
     checkpoint = Checkpoint(dict(average.state_dict()), config.model_dump(mode="json"), info)
     save_checkpoint(out / MODEL_FILE, checkpoint)
-    return out / MODEL_FILE, dataset
+    return Run(out / MODEL_FILE, dataset)
+
+
+def _begin(config: Config, out: Path, resume: bool, init: str | Path | None) -> tuple[Config, Checkpoint | None]:
+    """Look at the folder and at the weights to start from; their scales are taken over."""
+    if resume and init is not None:
+        raise ValueError(f"Either resume the run in {out}, or start a new one from the weights of {init}")
+    start = None if init is None else load_checkpoint(find_model(init))
+    if start is not None:
+        config = _take_scales(config, check_model(start.config, str(init)))
+    if resume:
+        config = _resumed(config, out)
+    elif (out / RESUME_FILE).exists():
+        raise ValueError(f"{out} already holds a run; add --resume to go on with it, or choose another folder")
+    elif (out / MODEL_FILE).exists():
+        raise ValueError(f"{out} already holds a trained model, {MODEL_FILE}; choose another folder")
+    return config, start
 
 
 def _check_buildable(config: Config, start: Checkpoint | None) -> None:

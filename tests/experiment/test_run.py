@@ -8,6 +8,7 @@ from torch_geometric.data import Data
 
 from graphscore.experiment import run as experiment
 from graphscore.experiment.build import build_model
+from graphscore.experiment.pretrained import load
 from graphscore.experiment.request import Request
 from graphscore.experiment.sampling import Session
 from graphscore.experiment.schema import load_config
@@ -71,3 +72,13 @@ def test_samples_without_a_condition_are_no_unknown_category(tmp_path):
     result = Session(tmp_path, Request())(graphs)
     assert [len(samples) for samples in result.samples] == [1, 1, 0]
     assert result.failures[:2] == [None, None] and "digit of row 0 is 11" in (result.failures[2] or "")
+
+
+def test_a_run_takes_two_lines(tmp_path):
+    small = "network.backbone={name: egnn, hidden_channels: 4, num_layers: 1, cond_channels: 4}"
+    run = experiment.train("digits", str(tmp_path / "run"), ["training.max_steps=1", small], progress=False)
+    model = load(tmp_path / "run")
+    assert run.path == tmp_path / "run" / "model.safetensors" and len(run.dataset.split("train")) > 1000
+    assert list(model.fields) == ["pos"] and not model.training
+    with pytest.raises(ValueError, match="changes are for configurations given by name or file"):
+        experiment.train(load_config("digits"), tmp_path / "other", ["training.max_steps=1"])

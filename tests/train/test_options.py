@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from graphscore.experiment.schema import TrainingConfig
+from graphscore.experiment.sections import TrainingConfig
 from graphscore.train.options import TrainingOptions
 
 
