@@ -97,27 +97,27 @@ def drop_conditions(
 
 
 class ClassifierFreeGuidance(Guidance):
-    r"""Go on from the model without conditions past the model with them: ``x0 = x0_u + scale (x0_c - x0_u)``.
+    r"""Go on from the model without conditions past the model with them: ``x0 = x0_u + strength (x0_c - x0_u)``.
 
-    The score then is that of ``p_u(xt)^(1 - scale) p_c(xt)^scale`` at each noise level: 0 ignores the conditions, 1
-    obeys them, and more sharpens them at the cost of variety. For other scales these densities are not those of one
-    diffusion process, so that samples do not follow the product of the data's densities.
+    The score then is that of ``p_u(xt)^(1 - k) p_c(xt)^k`` at each noise level, k the strength: 0 ignores the
+    conditions, 1 obeys them, and more sharpens them at the cost of variety. For other strengths these densities are not
+    those of one diffusion process, so that samples do not follow the product of the data's densities.
 
     The model must have been trained with :func:`drop_conditions`. A step costs two evaluations.
 
     Args:
         model: The score model.
         conditions: What to set to null for the second evaluation.
-        scale: Strength of the guidance. Some papers count it from 0, as ``scale - 1``.
+        strength: How far to go. Some papers count it from 0, as ``strength - 1``, and call it the scale.
 
     Raises:
         ValueError: If there are no conditions, or one of them is a field of the process.
 
     References:
-        Ho and Salimans (2022), Classifier-free diffusion guidance, equation 6 (with ``scale = 1 + w``).
+        Ho and Salimans (2022), Classifier-free diffusion guidance, equation 6 (with ``strength = 1 + w``).
     """
 
-    def __init__(self, model: ScoreModel, conditions: Sequence[Condition], scale: float) -> None:
+    def __init__(self, model: ScoreModel, conditions: Sequence[Condition], strength: float) -> None:
         super().__init__(model)
         if not conditions:
             raise ValueError("ClassifierFreeGuidance needs at least one condition that it can leave out")
@@ -125,7 +125,7 @@ class ClassifierFreeGuidance(Guidance):
             if condition.name in self.fields:
                 raise ValueError(f"The condition {condition.name!r} is a field of the process: it is made, not told")
         self.conditions = tuple(conditions)
-        self.scale = scale
+        self.strength = strength
 
     @property
     def evaluations_per_call(self) -> int:  # noqa: D102 (documented on ScoreModel)
@@ -136,4 +136,4 @@ class ClassifierFreeGuidance(Guidance):
         without = replace(batch, {condition.name: condition.drop(batch, everywhere) for condition in self.conditions})
         told, untold = self.model(batch, t), self.model(without, t)
         # lerp gives its ends exactly.
-        return {name: torch.lerp(untold[name], told[name], self.scale) for name in self.fields}
+        return {name: torch.lerp(untold[name], told[name], self.strength) for name in self.fields}

@@ -18,11 +18,11 @@ Energy = Callable[[Batch], Tensor]
 
 
 class EnergyGuidance(Guidance):
-    r"""Tilt the density of the data by ``exp(-scale E(x0))``.
+    r"""Tilt the density of the data by ``exp(-strength E(x0))``.
 
-    ``x0 = x0_hat - scale V grad E(x0_hat)``, with V the covariance of ``p(x0 | xt)``, see
+    ``x0 = x0_hat - strength V grad E(x0_hat)``, with V the covariance of ``p(x0 | xt)``, see
     :class:`~graphscore.guidance.base.Posterior`. Through the network this is
-    ``x0_hat - scale std^2 / alpha C grad_xt E(x0_hat(xt))``: one backward pass a step. Exact for linear energies of
+    ``x0_hat - strength std^2 / alpha C grad_xt E(x0_hat(xt))``: one backward pass a step. Exact for linear energies of
     Gaussian data, and otherwise of first order in the energy's change over the spread of ``p(x0 | xt)``. For stiff
     quadratic energies use :class:`~graphscore.guidance.moment_matching.Restraint`.
 
@@ -30,7 +30,7 @@ class EnergyGuidance(Guidance):
         model: The score model.
         energy: Maps a batch of clean fields, in data units, to one number per graph, ``[B]``, in nats. Graphs must not
             influence each other, unless they are meant to. A module of its own is registered.
-        scale: Factor on the energy; 0 for none.
+        strength: Factor on the energy; 0 for none.
         max_step: Largest shift of a row of ``x0_hat``, in the data units of its field; none by default. Where a row
             would go further, the whole graph's shift is shortened, so that its direction and zero mean stay.
         through_network: Whether V is the derivative of the model, or that of data of unit variance. The derivative is
@@ -38,7 +38,7 @@ class EnergyGuidance(Guidance):
             levels, and there must be something left of the data (``needs_signal``).
 
     Raises:
-        ValueError: If ``scale`` or ``max_step`` is out of range; at a call, if the energy is not one number
+        ValueError: If ``strength`` or ``max_step`` is out of range; at a call, if the energy is not one number
             per graph or does not depend on the fields.
 
     References:
@@ -52,18 +52,18 @@ class EnergyGuidance(Guidance):
         self,
         model: ScoreModel,
         energy: Energy,
-        scale: float = 1.0,
+        strength: float = 1.0,
         max_step: float | None = None,
         through_network: bool = True,
     ) -> None:
         super().__init__(model)
-        if not 0 <= scale < math.inf or not (max_step is None or max_step > 0):
+        if not 0 <= strength < math.inf or not (max_step is None or max_step > 0):
             raise ValueError(
-                f"{type(self).__name__}: the scale must be finite and at least 0 and max_step positive, but they are "
-                f"{scale} and {max_step}"
+                f"{type(self).__name__}: the strength must be finite and at least 0 and max_step positive, but they "
+                f"are {strength} and {max_step}"
             )
         self.energy = energy
-        self.scale = scale
+        self.strength = strength
         self.max_step = max_step
         self.through_network = through_network
         self.needs_signal = model.needs_signal or through_network
@@ -73,7 +73,7 @@ class EnergyGuidance(Guidance):
         batch, t = differentiable(batch), differentiable(t)
         posterior = Posterior(self.model, batch, t, self.through_network)
         step = posterior.multiply(self._gradient(batch, posterior.mean))
-        scaled = {name: -self.scale * shift for name, shift in step.items()}
+        scaled = {name: -self.strength * shift for name, shift in step.items()}
         return self._moved(batch, posterior.mean, scaled, self.max_step)
 
     def _gradient(self, batch: Batch, x0_hat: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -30,7 +30,7 @@ TINY = [
     "transforms=[{name: random-walk-encoding, steps: 3}, {name: hop-graph, max_hops: 2}]",
     "network.node_inputs={digit: 11, random_walk: {width: 3}}",
     "conditions=[{name: digit, null_value: 10, level: node}]",
-    "sampling.guidance=[{name: classifier-free, scale: 2.0}]",
+    "sampling.guidance=[{name: classifier-free, strength: 2.0}]",
     "sampling.sampler={name: resampling, method: predictor-corrector, num_resamples: 2}",
     "sampling.num_steps=2",
 ]

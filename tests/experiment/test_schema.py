@@ -220,7 +220,7 @@ CONDITIONED = [
     "network.node_inputs={digit: 11}",
     "conditions=[{name: digit, null_value: 10, level: node}]",
     "training.drop_probability=0.5",
-    "sampling.guidance=[{name: classifier-free, scale: 2.0}]",
+    "sampling.guidance=[{name: classifier-free, strength: 2.0}]",
 ]
 
 
@@ -236,12 +236,12 @@ def test_conditions_are_dropped_in_training_and_guide_sampling():
     told.clear()
     sampler = build_sampler(config.with_sampling("ddim", 1), model)
     sampler(batch)
-    assert isinstance(sampler.model, ClassifierFreeGuidance) and sampler.model.scale == 2
+    assert isinstance(sampler.model, ClassifierFreeGuidance) and sampler.model.strength == 2
     assert torch.equal(told[0], batch.digit) and (told[1] == 10).all()
 
 
 def test_guidance_of_a_configuration_nests_in_order():
-    guidance = "[{name: inpainting, field: pos, mask: known, values: where}, {name: classifier-free, scale: 1.5}]"
+    guidance = "[{name: inpainting, field: pos, mask: known, values: where}, {name: classifier-free, strength: 1.5}]"
     config = load_config("digits", [*CONDITIONED[:-1], f"sampling.guidance={guidance}"])
     sampler = build_sampler(config, build_model(config))
     assert isinstance(sampler.model, ClassifierFreeGuidance) and isinstance(sampler.model.model, Inpainting)
@@ -297,7 +297,7 @@ class Stronger(ClassifierFreeGuidance):
 
 
 def test_guidance_of_ones_own_is_told_the_conditions_too():
-    guidance = [{"name": f"{__name__}:Stronger", "scale": 3.0}]
+    guidance = [{"name": f"{__name__}:Stronger", "strength": 3.0}]
     values = load_config("digits", CONDITIONED).model_dump(mode="json")
     config = check_config({**values, "sampling": {**values["sampling"], "guidance": guidance}}, "x", Trust([Stronger]))
     guided = build_sampler(config, build_model(config)).model

@@ -39,11 +39,11 @@ def batch():
 
 
 @pytest.mark.exact
-@pytest.mark.parametrize("scale", [0.0, 0.4, 1.0, 3.0])
-def test_the_score_is_that_of_the_product_of_densities(sde, batch, scale):
+@pytest.mark.parametrize("strength", [0.0, 0.4, 1.0, 3.0])
+def test_the_score_is_that_of_the_product_of_densities(sde, batch, strength):
     process = ForwardProcess({Field("pos"): sde})
     told = ConditionalGaussian(process)
-    guided = ClassifierFreeGuidance(told, [Condition("c", NULL, "node")], scale)
+    guided = ClassifierFreeGuidance(told, [Condition("c", NULL, "node")], strength)
 
     def log_density(x):
         alpha, std = (c[batch.batch, None] for c in (sde.alpha(T), sde.std(T)))
@@ -53,7 +53,7 @@ def test_the_score_is_that_of_the_product_of_densities(sde, batch, scale):
             torch.distributions.Normal(alpha * m, (alpha**2 * v + std**2).sqrt()).log_prob(x)
             for m, v in ((m_c, v_c), (m_u, v_u))
         )
-        return (scale * p_c + (1 - scale) * p_u).sum()
+        return (strength * p_c + (1 - strength) * p_u).sum()
 
     expected = torch.autograd.functional.jacobian(log_density, batch.pos)
     assert_close(guided.score(batch, T)["pos"], expected, rtol=1e-10, atol=1e-10)

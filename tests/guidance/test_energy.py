@@ -30,9 +30,9 @@ def springs(batch):
     return ops.sum(difference.square().sum(-1) / 2, batch.batch, batch.num_graphs)
 
 
-def tilted_mean(data, scale):
+def tilted_mean(data, strength):
     """Gaussian data tilted by the linear energy keep their covariance, and have this mean."""
-    return data.mean - data.covariance @ (scale * data.scale * data.batch.mean)
+    return data.mean - data.covariance @ (strength * data.scale * data.batch.mean)
 
 
 @pytest.mark.exact
@@ -42,7 +42,7 @@ def test_linear_energies_shift_the_mean_and_leave_the_covariance(gaussian_data, 
     data = gaussian_data(sde, zero_mean=zero_mean, structured=structured)
     noisy = data.noisy(T)
     with torch.no_grad():
-        x0_hat = EnergyGuidance(data.model, linear, scale=1.5)(noisy, T)["pos"]
+        x0_hat = EnergyGuidance(data.model, linear, strength=1.5)(noisy, T)["pos"]
     expected = data.posterior_mean(noisy.pos, T, tilted_mean(data, 1.5), data.covariance)
     assert_close(x0_hat, expected, rtol=0, atol=1e-10)
     assert_close(data.project(x0_hat), x0_hat, rtol=0, atol=1e-12)
@@ -51,7 +51,7 @@ def test_linear_energies_shift_the_mean_and_leave_the_covariance(gaussian_data, 
 @pytest.mark.exact
 def test_samples_have_the_shifted_mean_and_the_same_covariance(gaussian_data, sde):
     data = gaussian_data(sde)
-    model, steps = EnergyGuidance(data.model, linear, scale=1.5), [40, 80, 160]
+    model, steps = EnergyGuidance(data.model, linear, strength=1.5), [40, 80, 160]
     grids = [times.karras_grid(number, sde, start=0.9, end=1e-3) for number in steps]
     errors = [max(data.flow(HeunSampler(model, grid), tilted_mean(data, 1.5), data.covariance)) for grid in grids]
     assert errors[-1] < 1e-3
@@ -150,9 +150,9 @@ def test_models_that_stop_gradients_are_named(gaussian_data, sde):
 
 def test_bad_numbers_are_rejected(gaussian_data, sde):
     model = gaussian_data(sde).model
-    for options in ({"scale": -1.0}, {"scale": math.inf}, {"scale": math.nan}, {"max_step": 0.0}):
+    for options in ({"strength": -1.0}, {"strength": math.inf}, {"strength": math.nan}, {"max_step": 0.0}):
         with pytest.raises(
-            ValueError, match="EnergyGuidance: the scale must be finite and at least 0 and max_step pos"
+            ValueError, match="EnergyGuidance: the strength must be finite and at least 0 and max_step pos"
         ):
             EnergyGuidance(model, linear, **options)
 
