@@ -188,11 +188,12 @@ def sample(
 
 @app.command()
 def evaluate(
-    generated: Annotated[Path, typer.Argument(help="Generated conformers, .sdf, .xyz or .pt.")],
-    reference: Annotated[Path, typer.Argument(help="Reference conformers of the same molecules.")],
+    generated: Annotated[Path, typer.Argument(help="Generated graphs, such as conformers: .sdf, .xyz or .pt.")],
+    reference: Annotated[Path, typer.Argument(help="Reference graphs, such as conformers of the same molecules.")],
     protocol: Annotated[
-        str, typer.Option(help="torsional-diffusion or geodiff: their numbers must not be compared.")
-    ] = "torsional-diffusion",
+        str | None,
+        typer.Option(help="torsional-diffusion (default) or geodiff: their numbers must not be compared."),
+    ] = None,
     baselines: Annotated[
         list[str] | None,
         typer.Option("--baseline", metavar="NAME", help="Measure etkdg, etkdg-mmff or etkdg-clustered too."),
@@ -201,30 +202,29 @@ def evaluate(
     energies: Annotated[
         str | None, typer.Option(help="mmff or gfn2 (by the program xtb): strain and ensemble properties.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the baselines.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Seed of the baselines.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report as JSON, with confidence intervals.")] = None,
     workers: Workers = None,
 ) -> None:
-    """Compare generated conformers with reference conformers: recall, precision, stereochemistry, geometry."""
+    """Compare generated graphs with references: conformers by recall, precision, stereochemistry, geometry."""
     from graphscore.cli.checks import check_files
 
     check_files([generated, reference], writes=[(out, [".json"])])
-    from graphscore.cli.show import Counter
-    from graphscore.molecules.evaluate import Measures, evaluate_files
-    from graphscore.molecules.metrics.protocols import PROTOCOLS
-    from graphscore.molecules.show.tables import show_conformers
-    from graphscore.registry import find
+    from graphscore.cli.show import Counter, show_evaluation
+    from graphscore.experiment.files import evaluate_files
 
-    measures = Measures(find(protocol, PROTOCOLS, "protocol"), posebusters, energies, workers)
+    given = {
+        "protocol": protocol,
+        "baselines": baselines,
+        "posebusters": posebusters or None,
+        "energies": energies,
+        "seed": seed,
+        "workers": workers,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
     with Counter(console, "evaluating", waits=True) as progress:
-        report = evaluate_files(
-            generated, reference, out, measures=measures, baselines=baselines or (), seed=seed, progress=progress
-        )
-    show_conformers(console, {"generated": report, **report["baselines"]})
-    if report["skipped"]:
-        console.print(
-            f"{len(report['skipped'])} records or molecules were left out: {report['skipped'][0]['reason']} ..."
-        )
+        evaluation = evaluate_files(generated, reference, out, progress=progress, **options)
+    show_evaluation(console, evaluation)
 
 
 @app.command()
@@ -299,8 +299,8 @@ def benchmark(
 
 @app.command()
 def view(
-    file: Annotated[Path, typer.Argument(help="Conformers of one or more molecules: .sdf .mol .xyz .pt")],
-    out: Annotated[Path, typer.Option(help="The page, .html.")],
+    file: Annotated[Path, typer.Argument(help="Graphs: conformers, .sdf .mol .xyz .pt, or clouds, .pt")],
+    out: Annotated[Path, typer.Option(help="The page, .html, or the picture of clouds, .png.")],
     reference: Annotated[
         Path | None, typer.Option(help="Reference conformers; each conformer is laid onto the closest one.")
     ] = None,
@@ -311,23 +311,18 @@ def view(
         ),
     ] = None,
 ) -> None:
-    """Write a page to look at conformers in a browser: one file, which needs no network."""
+    """Draw graphs: molecules as a page to look at in a browser, one file that needs no network; clouds as a picture."""
     from graphscore.cli.checks import check_files
+    from graphscore.experiment.files import view_file, viewed_extensions
 
-    check_files([file, reference, *(trajectories or ())], writes=[(out, [".html"])])
-    from graphscore.molecules.show.view import view_files
-
-    made = view_files(file, out, reference, trajectories or ())
-    ways = f", trajectories of {made.num_trajectories}" if made.num_trajectories else ""
-    console.print(
-        f"Wrote {made.path} ({made.path.stat().st_size / 1024:,.0f} KiB): {made.num_molecules} molecule(s), "
-        f"{made.num_conformers} conformer(s){ways}; open it in a browser",
-        markup=False,
-    )
+    check_files([file, reference, *(trajectories or ())], writes=[(out, viewed_extensions())])
+    made = view_file(file, out, reference, trajectories or ())
+    size, how = made.path.stat().st_size / 1024, "; open it in a browser" if made.path.suffix == ".html" else ""
+    console.print(f"Wrote {made.path} ({size:,.0f} KiB): {made.content}{how}", markup=False)
     for note in made.notes[:10]:
         console.print(f"Not shown: {note}", markup=False)
     if len(made.notes) > 10:
-        console.print(f"... and {len(made.notes) - 10} more, which the page lists")
+        console.print(f"... and {len(made.notes) - 10} more")
 
 
 @app.command()

@@ -16,6 +16,7 @@ from graphscore.testing.combinations import LEGEND, REFUSED, SIGNS, Trial
 
 if TYPE_CHECKING:  # commands that train nothing need not load the training engine
     from graphscore.experiment.demo import Demo
+    from graphscore.experiment.files import Evaluation
 
 SHOWN_REASONS = 3  # of inputs that failed
 
@@ -84,6 +85,14 @@ def show_sampled(console: Console, report: Mapping[str, Any]) -> None:
             console.print(f"[yellow]Warning:[/] {what}; {report['path']} has all:", highlight=False)
             for name, reason in found[:SHOWN_REASONS]:
                 console.print(f"  {name}: {reason}", highlight=False, markup=False, soft_wrap=True)
+
+
+def show_evaluation(console: Console, evaluation: Evaluation) -> None:
+    """Print the comparison of two files, of baselines too, and what was left out."""
+    report = evaluation.report
+    resolve(evaluation.domain.tables)(console, {"generated": report, **report.get("baselines", {})})
+    if skipped := report.get("skipped"):
+        console.print(f"{len(skipped)} records or groups were left out: {skipped[0]['reason']} ...", highlight=False)
 
 
 def show_demo(console: Console, demo: Demo) -> None:

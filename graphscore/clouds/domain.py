@@ -9,6 +9,8 @@ CLOUDS = Domain(
     keys=("pos",),
     package="graphscore.clouds",
     datasets={"digits": "graphscore.clouds.digits:Digits"},
+    viewers={".png": "graphscore.clouds.show:view"},
+    evaluate="graphscore.clouds.metrics:evaluate",
     report="graphscore.clouds.show:report",
     tables="graphscore.clouds.show:show_clouds",
 )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
+
+from graphscore.data.readers import Failure, read
 
 
 def chamfer_distance(first: Tensor, second: Tensor) -> float:
@@ -59,3 +63,35 @@ def evaluate_clouds(groups: Sequence[Sequence[Data]], generated: Sequence[Sequen
         "recall": sum(recalls) / len(recalls) if recalls else None,
         "precision": sum(precisions) / len(precisions) if precisions else None,
     }
+
+
+def evaluate(generated: Path, reference: Path, *, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+    """Compare the clouds of two files as two sets; see :func:`evaluate_clouds`.
+
+    Args:
+        generated: Generated clouds.
+        reference: Reference clouds.
+        progress: Called with (sets done, sets in all).
+
+    Returns:
+        Recall, precision and numbers; ``files``; and ``skipped``: the records that could not be read, or have no
+        points.
+
+    Raises:
+        ValueError: If a file cannot be read, or has no clouds.
+    """
+    skipped: list[Failure] = []
+    sets = []
+    for path in (reference, generated):
+        result = read(path)
+        clouds = [item for item in result.items if item.pos is not None and len(item.pos)]
+        if not clouds:
+            raise ValueError(f"{path} holds no clouds: graphs with points, pos [N, D]")
+        skipped += result.failures
+        skipped += [Failure(str(path), "graphs", "no points")] * (len(result.items) - len(clouds))
+        sets.append(clouds)
+    report = evaluate_clouds([sets[0]], [sets[1]])
+    if progress is not None:
+        progress(1, 1)
+    files = {"generated": str(generated), "reference": str(reference)}
+    return {"files": files, **report, "skipped": [asdict(failure) for failure in skipped]}

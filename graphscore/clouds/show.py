@@ -11,7 +11,9 @@ from rich.console import Console
 from torch_geometric.data import Data
 
 from graphscore.clouds.metrics import evaluate_clouds
+from graphscore.data.readers import read
 from graphscore.data.writers import write
+from graphscore.experiment.files import View
 from graphscore.experiment.pictures import INK, new_figure, save_figure
 from graphscore.experiment.reports import Report
 from graphscore.experiment.tables import number, show_rows
@@ -34,7 +36,7 @@ def cloud_picture(
 
     Args:
         generated: Graphs with ``pos`` ``[N, 2]``. One whose coordinates are not finite is shown as failed.
-        reference: Graphs with ``pos`` ``[N, 2]``.
+        reference: Graphs with ``pos`` ``[N, 2]``; may be empty.
         path: File ``*.png``; one that exists is replaced.
         labels: Headings of the columns.
 
@@ -45,9 +47,10 @@ def cloud_picture(
         ValueError: If there is nothing to draw, a graph is not in the plane, a reference is not finite, or the labels
             are not as many as the columns.
     """
-    blocks = [[_points(data) for data in clouds] for clouds in (reference, generated)]
-    if not all(blocks):
+    if not generated:
         raise ValueError(f"Expected clouds to draw, but got {len(reference)} reference, {len(generated)} generated")
+    parts = [(reference, _COLORS[0], "reference"), (generated, _COLORS[1], "generated")][0 if reference else 1 :]
+    blocks = [[_points(data) for data in clouds] for clouds, _, _ in parts]
     columns = _columns(max(map(len, blocks)))
     if labels is not None and len(labels) != columns:
         raise ValueError(f"Expected a label for each of {columns} columns, but got {len(labels)}")
@@ -58,9 +61,11 @@ def cloud_picture(
     figure = new_figure(*size)
     # Ink should cover about as much of a tile whether clouds have ten points or a thousand.
     dot = 0.36 / np.sqrt(np.median([max(1, len(points)) for block in blocks for points in block]))
-    half = 1.08 * _spread(*blocks) / (1 - dot)  # whole dots are inside
+    drawn = blocks[-1]
+    usual = blocks[0] if reference else [points for points in drawn if np.isfinite(points).all()]
+    half = 1.08 * _spread(usual, drawn) / (1 - dot)  # whole dots are inside
     top = height - heading
-    for block, count, color, name in zip(blocks, lines, _COLORS, ("reference", "generated"), strict=True):
+    for block, count, (_, color, name) in zip(blocks, lines, parts, strict=True):
         for k, points in enumerate(block):
             corner = np.array([_MARGIN + (k % columns) * step, top - (k // columns) * step - _TILE])
             axes = figure.add_axes((*(corner / size), *(_TILE / size)))
@@ -72,6 +77,32 @@ def cloud_picture(
         place = (_MARGIN + k * step + _TILE / 2) / width, 1 - 0.5 * _HEADING / height
         figure.text(*place, label, ha="center", va="center", size=9, color=INK, parse_math=False)
     return save_figure(figure, path)
+
+
+def view(path: Path, out: Path, reference: Path | None = None, trajectories: Sequence[Path] = ()) -> View:
+    """Draw the clouds of a file, below those of a reference file if there is one; the first 48 of each.
+
+    Args:
+        path: Clouds in the plane.
+        out: File ``*.png``.
+        reference: Reference clouds.
+        trajectories: None are drawn.
+
+    Raises:
+        ValueError: If a file cannot be read or has no clouds, or trajectories are given.
+    """
+    if trajectories:
+        raise ValueError(f"Clouds are drawn without trajectories, but got {trajectories[0]}")
+    read_files = [read(file) for file in (path, *([] if reference is None else [reference]))]
+    notes = [str(failure) for result in read_files for failure in result.failures]
+    shown = [result.items[: 4 * _PER_LINE] for result in read_files]
+    notes += [
+        f"{file}: the first {len(few)} of {len(result.items)} are drawn"
+        for file, result, few in zip((path, reference), read_files, shown, strict=False)
+        if len(few) < len(result.items)
+    ]
+    written = cloud_picture(shown[0], shown[1] if reference is not None else [], out)
+    return View(written, f"{len(shown[0])} cloud(s)", notes)
 
 
 def report(
@@ -119,7 +150,7 @@ def _spread(reference: Sequence[np.ndarray], generated: Sequence[np.ndarray]) ->
     """How far from the mean is seen: all of the reference, and all but strays of what was generated."""
     if not all(np.isfinite(points).all() for points in reference):
         raise ValueError("A reference cloud has coordinates that are not finite")
-    usual = max(float(np.abs(points).max(initial=0)) for points in reference)
+    usual = max((float(np.abs(points).max(initial=0)) for points in reference), default=0.0)
     drawn = [np.abs(points).ravel() for points in generated if np.isfinite(points).all()]
     values = np.concatenate([*drawn, [0.0]])
     # Clouds that fell apart are cut off rather than shrink all the others. All clouds may be single points.

@@ -44,6 +44,7 @@ MOLECULES = Domain(
         ".sdf": "graphscore.molecules.files:sdf_record",
         ".xyz": "graphscore.molecules.files:xyz_record",
     },
+    viewers={".html": "graphscore.molecules.show.view:view"},
     splits={
         "molecule": "graphscore.molecules.split:by_molecule",
         "scaffold": "graphscore.molecules.split:by_scaffold",
@@ -51,6 +52,7 @@ MOLECULES = Domain(
     group="graphscore.molecules.split:group",
     label="graphscore.molecules.elements:row_label",
     accept="graphscore.molecules.metrics.stereo:is_as_asked",
+    evaluate="graphscore.molecules.evaluate:evaluate",
     report="graphscore.molecules.show.report:report",
     tables="graphscore.molecules.show.tables:show_conformers",
 )

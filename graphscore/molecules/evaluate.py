@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from torch_geometric.data import Data
 
 from graphscore.data.readers import Failure, read
-from graphscore.data.writers import write_json
 from graphscore.molecules.baselines import BASELINES, Baseline
 from graphscore.molecules.graph import flat_smiles, is_molecule, mol_from_data
 from graphscore.molecules.metrics.comparison import Attempt
 from graphscore.molecules.metrics.measures import Measured, Measures, measure_molecule, summarize_measures
+from graphscore.molecules.metrics.protocols import PROTOCOLS, TORSIONAL_DIFFUSION
 from graphscore.registry import find
 from graphscore.runtime.sharing import share
 
@@ -28,7 +28,6 @@ them by flat SMILES already. What is to be shared among workers must be possible
 def evaluate_files(
     generated: Path,
     reference: Path,
-    out: Path | None = None,
     *,
     measures: Measures | None = None,
     baselines: Sequence[str] = (),
@@ -42,7 +41,6 @@ def evaluate_files(
     Args:
         generated: Generated conformers.
         reference: Reference conformers.
-        out: Where to write the report.
         measures: What is measured.
         baselines: Keys of :data:`~graphscore.molecules.baselines.BASELINES`; each makes as many conformers as the
             protocol wants.
@@ -58,8 +56,6 @@ def evaluate_files(
         ValueError: If a file cannot be read, they have no molecule in common, a name is unknown, or ``xtb`` is missing.
         ImportError: If PoseBusters is wanted but not installed.
     """
-    if out is not None and out.suffix != ".json":
-        raise ValueError(f"The report is JSON; expected a name that ends in .json, but got {out}")
     measures = measures or Measures()
     versions = measures.versions()
     makers = {name: find(name, BASELINES, "baseline") for name in baselines}
@@ -75,7 +71,7 @@ def evaluate_files(
         measures,
         progress,
     )
-    report = {
+    return {
         "files": {"generated": str(generated), "reference": str(reference)},
         "versions": versions,
         "seed": seed,
@@ -83,9 +79,27 @@ def evaluate_files(
         "baselines": reports,
         "skipped": [asdict(failure) for failure in skipped],
     }
-    if out is not None:
-        write_json(report, out)
-    return report
+
+
+def evaluate(
+    generated: Path,
+    reference: Path,
+    *,
+    protocol: str = TORSIONAL_DIFFUSION.name,
+    posebusters: bool = False,
+    energies: str | None = None,
+    baselines: Sequence[str] = (),
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Compare the conformers of two files by a protocol's name; see :func:`evaluate_files` and :class:`Measures`.
+
+    Raises:
+        ValueError: If there is no such protocol, or as for :func:`evaluate_files`.
+    """
+    measures = Measures(find(protocol, PROTOCOLS, "protocol"), posebusters, energies, workers)
+    return evaluate_files(generated, reference, measures=measures, baselines=baselines, seed=seed, progress=progress)
 
 
 def evaluate_methods(

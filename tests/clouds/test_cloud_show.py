@@ -114,7 +114,6 @@ def test_empty_clouds_and_single_points_are_drawn(drawn) -> None:
     ("generated", "reference", "message"),
     [
         ([], [SQUARE], "1 reference, 0 generated"),
-        ([SQUARE], [], "0 reference, 1 generated"),
         ([Data(pos=torch.zeros(4, 3))], [SQUARE], r"\[N, 2\], but got \[4, 3\]"),
         ([Data(x=torch.zeros(4, 2))], [SQUARE], "but got None"),
         ([SQUARE], [cloud((float("inf"), 0))], "reference cloud has coordinates that are not finite"),
@@ -137,3 +136,10 @@ def test_the_file_shows_points_where_they_are(tmp_path: Path) -> None:
     counts = [(upper & left).sum(), (~upper & left).sum(), (~upper & ~left).sum()]
     assert min(counts) > 100 and max(counts) / min(counts) < 1.1
     assert (upper & ~left).sum() == 0
+
+
+def test_clouds_without_reference_and_without_a_finite_one_are_drawn(drawn):
+    gone = cloud((float("nan"), 0))
+    assert len(drawn([SQUARE, gone], []).axes) == 2
+    (failed,) = drawn([gone], []).axes
+    assert "not finite" in failed.texts[0].get_text()

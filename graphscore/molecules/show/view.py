@@ -4,33 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from graphscore.data.readers import Failure
+from graphscore.experiment.files import View
 from graphscore.experiment.pictures import check_suffix
 from graphscore.molecules.show.records import SAMPLE, Record, read_records, read_trajectories
 from graphscore.molecules.show.viewer import Entry, Frame, viewer_page
 
 
-class View(NamedTuple):
-    """A page and what is on it.
-
-    Attributes:
-        path: The page.
-        num_molecules: Molecules on it.
-        num_conformers: Their conformers, without references.
-        num_trajectories: Conformers that have a trajectory.
-        notes: What was left out, and why.
-    """
-
-    path: Path
-    num_molecules: int
-    num_conformers: int
-    num_trajectories: int
-    notes: list[str]
-
-
-def view_files(
+def view(
     path: str | Path, out: str | Path, reference: str | Path | None = None, trajectories: Sequence[str | Path] = ()
 ) -> View:
     """Write a page that shows the conformers of a file.
@@ -74,9 +56,9 @@ def view_files(
     for file in trajectories:
         failures += _add_trajectories(frames, file, path, groups)
     entries = [_entry(group, references.get(smiles, []), frames[smiles]) for smiles, group in groups.items()]
-    notes = [str(failure) for failure in failures]
-    written = viewer_page(entries, out, Path(path).name, notes=notes)
-    return View(written, len(groups), len(records), sum(map(len, frames.values())), notes)
+    written = viewer_page(entries, out, Path(path).name, notes=(notes := [str(failure) for failure in failures]))
+    ways = f", trajectories of {sum(map(len, frames.values()))}" if trajectories else ""
+    return View(written, f"{len(groups)} molecule(s), {len(records)} conformer(s){ways}", notes)
 
 
 def _by_molecule(records: Sequence[Record]) -> dict[str, list[Record]]:

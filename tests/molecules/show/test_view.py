@@ -16,7 +16,7 @@ from graphscore.molecules.embedding import embed
 from graphscore.molecules.files import sdf_record
 from graphscore.molecules.graph import data_from_mol
 from graphscore.molecules.show.records import read_records, read_trajectories
-from graphscore.molecules.show.view import view_files
+from graphscore.molecules.show.view import view
 from graphscore.molecules.smiles import mol_from_smiles
 
 ACID, AMINE = "C[C@H](O)C(=O)O", "CCN"
@@ -98,7 +98,7 @@ def test_a_single_atom_has_no_numbers(tmp_path: Path) -> None:
     helium = data_from_mol(embed(mol_from_smiles("[He]"), 1, seed=0, optimize=False))
     write([helium], tmp_path / "x.pt")
     assert read_records(tmp_path / "x.pt")[0][0].values == {}
-    assert view_files(tmp_path / "x.pt", tmp_path / "x.html").num_conformers == 1
+    assert view(tmp_path / "x.pt", tmp_path / "x.html").content == "1 molecule(s), 1 conformer(s)"
 
 
 def test_conformers_are_shown_by_molecule(tmp_path: Path, acids: list[Data]) -> None:
@@ -106,8 +106,8 @@ def test_conformers_are_shown_by_molecule(tmp_path: Path, acids: list[Data]) -> 
     mirror = acids[0].clone()
     mirror.pos = mirror.pos * torch.tensor([1.0, 1.0, -1.0])
     write([acids[0], *amine, acids[1], mirror], tmp_path / "x.sdf")
-    made = view_files(tmp_path / "x.sdf", tmp_path / "x.html")
-    assert (made.num_molecules, made.num_conformers, made.num_trajectories, made.notes) == (2, 4, 0, [])
+    made = view(tmp_path / "x.sdf", tmp_path / "x.html")
+    assert (made.content, made.notes) == ("2 molecule(s), 4 conformer(s)", [])
     first, second = content(made.path)["molecules"]
     assert (first["name"], first["smiles"]) == ("lactic acid", acids[0].smiles)
     assert (second["name"], second["smiles"]) == ("CCN", "CCN")
@@ -118,7 +118,7 @@ def test_conformers_are_shown_by_molecule(tmp_path: Path, acids: list[Data]) -> 
 def test_references_are_matched_by_molecule(tmp_path: Path, acids: list[Data]) -> None:
     write([*molecule(AMINE), *acids[:1]], tmp_path / "x.sdf")
     write(acids, tmp_path / "reference.xyz")
-    made = view_files(tmp_path / "x.sdf", tmp_path / "x.html", tmp_path / "reference.xyz")
+    made = view(tmp_path / "x.sdf", tmp_path / "x.html", tmp_path / "reference.xyz")
     amine, acid = content(made.path)["molecules"]
     assert amine["references"] == [] and len(acid["references"]) == 3
     assert acid["conformers"][0]["reference"] == 0
@@ -144,8 +144,8 @@ def test_trajectories_find_their_conformers_by_number(tmp_path: Path, acids: lis
     write(acids, tmp_path / "x.sdf")
     frames = [*trajectory(acids[2], 2), *trajectory(acids[0], 0, 4)]
     write(frames[::-1], tmp_path / f"way{suffix}")
-    made = view_files(tmp_path / "x.sdf", tmp_path / "x.html", trajectories=[tmp_path / f"way{suffix}"])
-    assert made.num_trajectories == 2 and made.notes == []
+    made = view(tmp_path / "x.sdf", tmp_path / "x.html", trajectories=[tmp_path / f"way{suffix}"])
+    assert made.content.endswith("trajectories of 2") and made.notes == []
     (acid,) = content(made.path)["molecules"]
     ways = [[(frame["step"], frame["level"]) for frame in conformer["frames"]] for conformer in acid["conformers"]]
     assert ways == [[(0, 1.5), (1, 1.0), (2, 0.5), (3, 0.0)], [], [(0, 1.0), (1, 0.5), (2, 0.0)]]
@@ -156,7 +156,7 @@ def test_trajectories_find_their_conformers_by_their_own_number(tmp_path: Path, 
     items[0].sample, items[1].sample = 1, 2
     write(items, tmp_path / "x.sdf")
     write([*trajectory(acids[2], 2), *trajectory(acids[0], 0)], tmp_path / "way.sdf")
-    made = view_files(tmp_path / "x.sdf", tmp_path / "x.html", trajectories=[tmp_path / "way.sdf"])
+    made = view(tmp_path / "x.sdf", tmp_path / "x.html", trajectories=[tmp_path / "way.sdf"])
     (acid,) = content(made.path)["molecules"]
     assert [len(conformer["frames"]) for conformer in acid["conformers"]] == [0, 3]
     assert len(made.notes) == 1 and "sample 0 of CC(O)C(=O)O" in made.notes[0]
@@ -167,7 +167,7 @@ def test_a_trajectory_without_a_number_leads_to_the_only_sample(tmp_path: Path, 
     write(trajectory(acids[0], None), tmp_path / "way.sdf")
     ways, _ = read_trajectories(tmp_path / "way.sdf")
     assert [key for key in ways] == [("CC(O)C(=O)O", 0)]
-    assert view_files(tmp_path / "x.sdf", tmp_path / "x.html", None, [tmp_path / "way.sdf"]).num_trajectories == 1
+    assert view(tmp_path / "x.sdf", tmp_path / "x.html", None, [tmp_path / "way.sdf"]).content.endswith("of 1")
 
 
 def test_what_is_wrong_is_said_and_nothing_written(tmp_path: Path, acids: list[Data]) -> None:
@@ -194,7 +194,7 @@ def test_what_is_wrong_is_said_and_nothing_written(tmp_path: Path, acids: list[D
     ]
     for arguments, message in cases:
         with pytest.raises(ValueError, match=message):
-            view_files(*arguments)
+            view(*arguments)
     with pytest.raises(FileNotFoundError, match="none.sdf"):
-        view_files(tmp_path / "none.sdf", out)
+        view(tmp_path / "none.sdf", out)
     assert not list(tmp_path.glob("*.htm*"))

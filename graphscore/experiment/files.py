@@ -1,0 +1,108 @@
+"""Files of graphs compared and shown, each by the metrics and pictures of its domain."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from graphscore.data.readers import Failure, iterate
+from graphscore.data.writers import check_output, write_json
+from graphscore.domains import GRAPHS, Domain, domain_of, domains
+from graphscore.registry import resolve
+
+Progress = Callable[[int, int], None]
+
+
+class Evaluation(NamedTuple):
+    """What the comparison of two files gives.
+
+    Attributes:
+        domain: The domain of the reference graphs.
+        report: Numbers and plain values; of molecules those of :func:`graphscore.molecules.evaluate.evaluate_files`.
+    """
+
+    domain: Domain
+    report: dict[str, Any]
+
+
+def evaluate_files(
+    generated: Path, reference: Path, out: Path | None = None, *, progress: Progress | None = None, **options: Any
+) -> Evaluation:
+    """Compare the graphs of two files as their domain does.
+
+    Args:
+        generated: Generated graphs.
+        reference: Reference graphs.
+        out: Where to write the report, ``*.json``.
+        progress: Called with (groups done, groups in all).
+        **options: What the domain takes beside, such as ``protocol`` of molecules.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a file cannot be read, the report cannot be written, or the domain compares no graphs, or does
+            not take an option.
+    """
+    out = None if out is None else check_output(out, [".json"])
+    domain = domain_of_file(reference)
+    if domain.evaluate is None:
+        known = [other.name for other in domains() if other.evaluate is not None]
+        raise ValueError(f"{reference} holds {domain.name}, which cannot be evaluated; expected one of {known}")
+    compare = resolve(domain.evaluate)
+    taken = inspect.signature(compare).parameters
+    if unknown := [name for name in options if name not in taken]:
+        raise ValueError(f"{reference} holds {domain.name}, which are evaluated without --{unknown[0]}")
+    report = compare(generated, reference, progress=progress, **options)
+    if out is not None:
+        write_json(report, out)
+    return Evaluation(domain, report)
+
+
+class View(NamedTuple):
+    """A picture or page of the graphs of a file.
+
+    Attributes:
+        path: The file that was written.
+        content: What is on it, in a few words.
+        notes: What was left out, and why.
+    """
+
+    path: Path
+    content: str
+    notes: Sequence[str] = ()
+
+
+def view_file(path: Path, out: Path, reference: Path | None = None, trajectories: Sequence[Path] = ()) -> View:
+    """Draw the graphs of a file as their domain does: molecules as a page, ``.html``, clouds as a picture, ``.png``.
+
+    Args:
+        path: Graphs.
+        out: File to write; its extension says which kind.
+        reference: Reference graphs.
+        trajectories: Files of steps from noise to the graphs.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a file cannot be read, or the domain draws no such file.
+    """
+    domain = domain_of_file(path)
+    if out.suffix.lower() not in domain.viewers:
+        known = " or ".join(domain.viewers) or "nothing"
+        raise ValueError(f"{path} holds {domain.name}, which are drawn as {known}, not {out.suffix}")
+    return resolve(domain.viewers[out.suffix.lower()])(path, out, reference, trajectories)
+
+
+def viewed_extensions() -> list[str]:
+    """List the extensions of what domains draw."""
+    return sorted({extension for domain in domains() for extension in domain.viewers})
+
+
+def domain_of_file(path: Path) -> Domain:
+    """Find the domain of the first graph of a file that can be used; :data:`~graphscore.domains.GRAPHS` if none can.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file as a whole cannot be read.
+    """
+    return next((domain_of(made) for made in iterate(path) if not isinstance(made, Failure)), GRAPHS)
