@@ -12,13 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from graphscore.rng import Generator, randn_rows
+from graphscore.rng import Generator, randn
+
+__all__ = [
+    "BACKENDS", "Generator", "broadcast", "center", "count", "max", "mean", "min", "on_host", "per_row", "randn",
+    "segment_sum", "softmax", "sum", "use_backend",
+]  # fmt: skip
 
 Reduction = Callable[[Tensor, Tensor, int], Tensor]
 SegmentReduction = Callable[[Tensor, Tensor], Tensor]
@@ -29,15 +35,33 @@ def _sum_native(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
 
 
 def _sum_scatter(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
+    torch_scatter = _torch_scatter()
+    if torch._C._are_functorch_transforms_active():  # it writes in place, which vmap does not allow
+        return _sum_native(values, index, num_graphs)
+    return torch_scatter.scatter_sum(values, index, dim=0, dim_size=num_graphs)
+
+
+def _torch_scatter() -> ModuleType:
     try:
-        from torch_scatter import scatter_sum  # pyright: ignore[reportMissingImports]
+        import torch_scatter  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError(
             'The "scatter" back end needs torch-scatter: pip install --no-build-isolation "graphscore[scatter]"'
         ) from error
-    if torch._C._are_functorch_transforms_active():  # it writes in place, which vmap does not allow
-        return _sum_native(values, index, num_graphs)
-    return scatter_sum(values, index, dim=0, dim_size=num_graphs)
+    return torch_scatter
+
+
+def _max_native(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
+    place = index.view(-1, *[1] * (values.dim() - 1)).expand_as(values)
+    zeros = values.new_zeros(num_graphs, *values.shape[1:])
+    return zeros.scatter_reduce(0, place, values, "amax", include_self=False)
+
+
+def _max_scatter(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
+    torch_scatter = _torch_scatter()
+    if torch._C._are_functorch_transforms_active():
+        return _max_native(values, index, num_graphs)
+    return torch_scatter.scatter_max(values, index, dim=0, dim_size=num_graphs)[0]
 
 
 def _segment_native(values: Tensor, ptr: Tensor) -> Tensor:
@@ -57,13 +81,14 @@ def _segment_scatter(values: Tensor, ptr: Tensor) -> Tensor:
 
 
 BACKENDS: dict[str, Reduction] = {"native": _sum_native, "scatter": _sum_scatter}
+MAX_BACKENDS: dict[str, Reduction] = {"native": _max_native, "scatter": _max_scatter}
 SEGMENT_BACKENDS: dict[str, SegmentReduction] = {"native": _segment_native, "scatter": _segment_scatter}
 _active = "native"
 
 
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
-    """Compute all per-graph sums inside the ``with`` block by the named back end.
+    """Compute all per-graph sums and maxima inside the ``with`` block by the named back end.
 
     Args:
         name: ``"native"`` or ``"scatter"``.
@@ -194,6 +219,79 @@ def mean(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
     return sum(values, index, num_graphs) / rows.view(-1, *[1] * (values.dim() - 1))
 
 
+class _Max(Function):
+    """:func:`max` with the same derivative on all back ends."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
+        return MAX_BACKENDS[_active](values, index, num_graphs)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        values, index, ctx.num_graphs = inputs
+        ctx.save_for_backward(values, index, output)
+        ctx.save_for_forward(values, index, output)
+
+    @staticmethod
+    def _share(ctx) -> tuple[Tensor, Tensor]:
+        """The part of its graph's derivative that each row has ``[N, *]``, and the graph of each row."""
+        values, index, output = ctx.saved_tensors
+        largest = (values == broadcast(output, index)).to(values.dtype)
+        return largest / broadcast(sum(largest, index, ctx.num_graphs), index), index
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        share, index = _Max._share(ctx)
+        return share * broadcast(grad, index), None, None
+
+    @staticmethod
+    def jvp(ctx, tangent: Tensor, *others: None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        share, index = _Max._share(ctx)
+        return sum(share * tangent, index, ctx.num_graphs)
+
+
+def max(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
+    """Take the largest row of each graph, column by column.
+
+    Derivatives are those of the largest rows, in equal shares if there are several.
+
+    Args:
+        values: Floating-point numbers, shape ``[N, *]``.
+        index: Graph of each row, shape ``[N]``.
+        num_graphs: Number of graphs B, empty ones included.
+
+    Returns:
+        Shape ``[B, *]``; zero for an empty graph.
+    """
+    if torch.compiler.is_compiling():
+        return _max_native(values, index, num_graphs)
+    return _Max.apply(values, index, num_graphs)  # pyright: ignore[reportReturnType]
+
+
+def min(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
+    """Take the smallest row of each graph, column by column, see :func:`max`: zero for an empty graph."""
+    return -max(-values, index, num_graphs)
+
+
+def softmax(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
+    """Compute the softmax over the rows of each graph, column by column.
+
+    Args:
+        values: Logits, shape ``[N, *]``; rows of ``-inf`` get the weight 0, unless all of a graph are.
+        index: Graph of each row, shape ``[N]``.
+        num_graphs: Number of graphs B, empty ones included.
+
+    Returns:
+        Shape ``[N, *]``: positive, with a sum of 1 over each graph that has rows; ``nan`` where all are ``-inf``, as by
+        ``torch.softmax``.
+    """
+    peak = max(values.detach(), index, num_graphs)
+    weights = (values - broadcast(peak, index)).exp()
+    return weights / broadcast(sum(weights, index, num_graphs), index)
+
+
 def center(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
     """Subtract each graph's mean from its rows: the projection onto the centre-free subspace.
 
@@ -206,20 +304,3 @@ def center(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
         Shape ``[N, *]``, with zero mean in every graph.
     """
     return values - broadcast(mean(values, index, num_graphs), index)
-
-
-def randn(index: Tensor, num_graphs: int, width: int, *, dtype: torch.dtype, generator: Generator = None) -> Tensor:
-    """Draw standard normal rows.
-
-    Args:
-        index: Graph of each row, shape ``[N]``.
-        num_graphs: Number of graphs B, empty ones included.
-        width: Number of columns D.
-        dtype: Floating type of the result.
-        generator: ``None`` (PyTorch's global generator), a ``torch.Generator``, or a
-            :class:`~graphscore.rng.GraphGenerator`, with which a graph's noise does not depend on the others.
-
-    Returns:
-        Shape ``[N, D]`` on the device of ``index``.
-    """
-    return randn_rows(index, num_graphs, width, dtype, generator)

@@ -145,8 +145,20 @@ def _log_uniform(word: Tensor) -> Tensor:
 Generator = torch.Generator | GraphGenerator | None
 
 
-def randn_rows(index: Tensor, num_graphs: int, width: int, dtype: torch.dtype, generator: Generator) -> Tensor:
-    """Draw standard normal rows from any kind of generator; see :func:`graphscore.ops.randn`."""
+def randn(index: Tensor, num_graphs: int, width: int, *, dtype: torch.dtype, generator: Generator = None) -> Tensor:
+    """Draw standard normal rows.
+
+    Args:
+        index: Graph of each row, shape ``[N]``.
+        num_graphs: Number of graphs B, empty ones included.
+        width: Number of columns D.
+        dtype: Floating type of the result.
+        generator: ``None`` (PyTorch's global generator), a ``torch.Generator``, or a
+            :class:`GraphGenerator`, with which a graph's noise does not depend on the others.
+
+    Returns:
+        Shape ``[N, D]`` on the device of ``index``.
+    """
     if isinstance(generator, GraphGenerator):
         return generator.randn(index, num_graphs, width, dtype)
     return torch.randn(index.shape[0], width, dtype=dtype, device=index.device, generator=generator)

@@ -48,6 +48,27 @@ def test_sum_and_mean_equal_a_loop_over_graphs(sizes, width):
     assert_close(ops.mean(values, index, len(sizes)), loop(values, sizes, lambda v: v.mean(0)), **EXACT)
 
 
+@given(SIZES, WIDTHS)
+def test_max_min_and_softmax_equal_a_loop_over_graphs(sizes, width):
+    values, index = values_of(sizes, width).round(decimals=1), index_of(sizes)
+    assert torch.equal(ops.max(values, index, len(sizes)), loop(values, sizes, lambda v: v.amax(0)))
+    assert torch.equal(ops.min(values, index, len(sizes)), loop(values, sizes, lambda v: v.amin(0)))
+    expected = torch.cat([part.softmax(0) for part in values.split(sizes or 0)]) if sizes else values
+    assert_close(ops.softmax(values + 800, index, len(sizes)), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_largest_rows_share_the_derivative():
+    index = torch.tensor([2, 0, 0, 2, 0, 4])
+    values = torch.tensor([1.0, 3, 3, -torch.inf, 2, -torch.inf], requires_grad=True)
+    for function in (ops.max, lambda values, *args: -ops.min(-values, *args)):
+        result = function(values, index, 6)
+        assert result.tolist() == [3, 0, 1, 0, -torch.inf, 0]
+        (gradient,) = torch.autograd.grad(result.sum(), values)
+        assert gradient.tolist() == [1, 0.5, 0.5, 0, 0, 1]
+    weights = ops.softmax(values, index, 6)
+    assert weights[3] == 0 and weights[0] == 1 and weights[5].isnan()
+
+
 @given(SIZES)
 def test_count(sizes):
     count = ops.count(index_of(sizes), len(sizes))
@@ -95,11 +116,14 @@ def test_more_graphs_than_the_index_tells(num_graphs):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_types_are_kept(dtype):
     values, index = torch.ones(3, 2, dtype=dtype), torch.tensor([0, 0, 1])
-    for function in (ops.sum, ops.mean, ops.center):
+    for function in (ops.sum, ops.mean, ops.center, ops.max, ops.min, ops.softmax):
         assert function(values, index, 2).dtype == dtype
 
 
-@pytest.mark.parametrize("function", [ops.sum, ops.mean, ops.center], ids=lambda f: f.__name__)
+SMOOTH = [ops.sum, ops.mean, ops.center, ops.max, ops.min, ops.softmax]
+
+
+@pytest.mark.parametrize("function", SMOOTH, ids=lambda f: f.__name__)
 def test_first_and_second_gradients(function):
     index = torch.tensor([1, 1, 1, 2, 4, 4])
     values = values_of([6], (2,)).requires_grad_()
@@ -114,7 +138,7 @@ def test_sums_of_consecutive_rows_equal_a_loop(sizes, width):
     assert_close(ops.segment_sum(values, index, ptr_of(sizes)), expected, **EXACT)
 
 
-@pytest.mark.parametrize("name", ["sum", "mean", "center", "segment_sum"])
+@pytest.mark.parametrize("name", ["sum", "mean", "center", "segment_sum", "max", "softmax"])
 @pytest.mark.parametrize("backend", ["native", pytest.param("scatter", marks=needs_scatter)])
 def test_functions_of_sums_can_be_transformed(backend, name):
     """Maps over many inputs, derivatives of each, forward mode and second derivatives: empty graphs among them."""
@@ -130,7 +154,8 @@ def test_functions_of_sums_can_be_transformed(backend, name):
 
     with ops.use_backend(backend):
         assert_close(torch.vmap(function)(many), torch.stack([function(values) for values in many]), **EXACT)
-        assert_close(torch.func.jvp(function, (many[0],), (many[1],))[1], function(many[1]), **EXACT)
+        if name not in ("max", "softmax"):
+            assert_close(torch.func.jvp(function, (many[0],), (many[1],))[1], function(many[1]), **EXACT)
         leaves = many.clone().requires_grad_()
         (expected,) = torch.autograd.grad(torch.stack([cubed(values) for values in leaves]).sum(), leaves)
         assert_close(torch.vmap(torch.func.grad(cubed))(many), expected, **EXACT)
@@ -142,7 +167,7 @@ def test_functions_of_sums_can_be_transformed(backend, name):
 
 @needs_scatter
 @given(SIZES, WIDTHS)
-@pytest.mark.parametrize("name", ["sum", "mean", "center", "segment_sum"])
+@pytest.mark.parametrize("name", ["sum", "mean", "center", "segment_sum", "max", "min", "softmax"])
 def test_back_ends_agree_in_value_and_in_first_and_second_gradients(name, sizes, width):
     results = []
     for backend in ("native", "scatter"):
