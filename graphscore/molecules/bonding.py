@@ -64,9 +64,8 @@ def mol_from_coordinates(numbers: Sequence[int], pos: np.ndarray, smiles: str | 
     if sorted(wanted) != sorted(numbers):
         raise ValueError(f"{smiles!r} has other atoms than the {len(numbers)} with coordinates")
     bonds = {(b.GetBeginAtomIdx(), b.GetEndAtomIdx()): b.GetBondTypeAsDouble() for b in template.GetBonds()}
-    radii = np.array([Chem.GetPeriodicTable().GetRcovalent(number) for number in numbers])
-    lengths = np.linalg.norm(pos[:, None] - pos, axis=2)
-    ratio = lengths / (radii[:, None] + radii)
+    lengths = distances(pos)
+    ratio = covalent_ratios(numbers, lengths)
     contacts = _contacts(numbers, ratio)
     close = {frozenset(pair) for pair in contacts if ratio[pair] < NOT_BONDED and 1 not in (numbers[i] for i in pair)}
     here, there = _Skeleton(numbers, contacts), _Skeleton(wanted, bonds)
@@ -96,6 +95,22 @@ def _perceived(numbers: Sequence[int], pos: np.ndarray) -> Chem.Mol:
     add_positions(mol, pos)
     perceive_bonds(mol)
     return mol.GetMol()
+
+
+def distances(pos: np.ndarray) -> np.ndarray:
+    """Distances of all pairs of atoms, ``[N, 3]`` to ``[N, N]``."""
+    return np.linalg.norm(pos[:, None] - pos, axis=2)
+
+
+def covalent_ratios(numbers: Sequence[int], lengths: np.ndarray) -> np.ndarray:
+    """Distances of all pairs of atoms, as multiples of the sum of their covalent radii; about 1 where there is a bond.
+
+    Args:
+        numbers: Atomic numbers of N atoms.
+        lengths: Distances in Angstrom, ``[N, N]``.
+    """
+    radii = np.array([Chem.GetPeriodicTable().GetRcovalent(number) for number in numbers])
+    return lengths / (radii[:, None] + radii)
 
 
 def _contacts(numbers: Sequence[int], ratio: np.ndarray) -> list[tuple[int, int]]:

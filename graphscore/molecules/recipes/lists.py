@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rdkit import RDConfig
+
 from graphscore.data.split import part_of
-from graphscore.molecules.graph import Chem, flat_smiles
-from graphscore.molecules.recipes.small_molecules import nci_file, pieces
+from graphscore.molecules.graph import Chem, flat_smiles, rdBase
 from graphscore.molecules.smiles import mol_from_smiles
 from graphscore.molecules.split import scaffold_smiles
 
@@ -40,6 +41,15 @@ class Source:
     part: str | None = None
     only: str | None = None
     limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A molecule or conformer that was left out: at which stage, and why."""
+
+    smiles: str
+    stage: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -116,6 +126,11 @@ def _order(smiles: str) -> bytes:
     return hashlib.sha256(f"{SEED}:{smiles}".encode()).digest()
 
 
+def nci_file() -> Path:
+    """The first 5,000 compounds of the NCI database, a file of RDKit."""
+    return Path(RDConfig.RDDataDir) / "NCI" / "first_5K.smi"
+
+
 def nci_smiles() -> list[str]:
     """The molecules of RDKit's NCI list, and both sides of each of their acyclic single bonds, capped by hydrogen."""
     found = []
@@ -127,6 +142,22 @@ def nci_smiles() -> list[str]:
             continue
         found += [flat_smiles(mol), *(flat_smiles(piece) for piece in pieces(mol))]
     return found
+
+
+def pieces(mol: Chem.Mol) -> Iterator[Chem.Mol]:
+    """Yield both sides of each acyclic single bond, cut one at a time and capped by hydrogen."""
+    for bond in mol.GetBonds():
+        if bond.IsInRing() or bond.GetBondType() != Chem.BondType.SINGLE:
+            continue
+        # Placeholders that become hydrogens, and not FragmentOnBonds' own capping, keep [nH] of aromatic
+        # rings right.
+        cut = Chem.FragmentOnBonds(mol, [bond.GetIdx()], dummyLabels=[(0, 0)])
+        for atom in cut.GetAtoms():
+            if atom.GetAtomicNum() == 0:
+                atom.SetAtomicNum(1)
+        with rdBase.BlockLogs():
+            for piece in Chem.GetMolFrags(cut, asMols=True):
+                yield Chem.RemoveHs(piece)
 
 
 def read_smiles_file(path: Path, every_column: bool = False) -> list[str]:

@@ -12,8 +12,10 @@ from rdkit.Chem import rdMolAlign
 
 from graphscore.data.split import seed_of
 from graphscore.molecules import xtb
+from graphscore.molecules.bonding import covalent_ratios, distances
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.graph import Chem, canonical_smiles, data_from_mol, mol_from_data, set_positions
+from graphscore.molecules.recipes.lists import Reject
 from graphscore.molecules.recipes.settings import TRAINING, Settings
 from graphscore.molecules.smiles import mol_from_smiles
 
@@ -43,15 +45,6 @@ class Ensemble:
         """Boltzmann weights at 298.15 K, ``[K]``, each together with its mirror image if that is one more."""
         factors = (1 + self.mirrors) * np.exp(-self.energies / xtb.KT)
         return factors / factors.sum()
-
-
-@dataclass(frozen=True)
-class Reject:
-    """Something that was left out, and why."""
-
-    smiles: str
-    stage: str
-    reason: str
 
 
 @dataclass
@@ -268,9 +261,7 @@ class _Comparison:
 
 def _check_same_molecule(mol: Chem.Mol, smiles: str, pos: NDArray[np.float64]) -> None:
     """Refuse coordinates that are those of another molecule: bonds broken or formed, or stereo changed."""
-    table = Chem.GetPeriodicTable()
-    radii = np.array([table.GetRcovalent(atom.GetAtomicNum()) for atom in mol.GetAtoms()])
-    ratio = np.linalg.norm(pos[:, None] - pos[None], axis=-1) / (radii[:, None] + radii[None])
+    ratio = covalent_ratios([atom.GetAtomicNum() for atom in mol.GetAtoms()], distances(pos))
     bonded = Chem.GetAdjacencyMatrix(mol).astype(bool)
     for wrong, what in ((bonded & (ratio > 1.3), "broke"), (~bonded & (ratio < 1.1), "formed")):
         if (pairs := np.argwhere(np.triu(wrong, 1))).size:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rdkit import RDConfig
 from rdkit.Chem import rdMolAlign
 from rdkit.Chem.EnumerateStereoisomers import EnumerateStereoisomers, StereoEnumerationOptions
 
 from graphscore.data.split import PARTS, part_of, seed_of
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.graph import Chem, canonical_smiles, flat_smiles, rdBase
+from graphscore.molecules.recipes.lists import Reject, nci_file, pieces
 from graphscore.molecules.smiles import mol_from_smiles
 from graphscore.runtime.workers import map_in_workers
 
@@ -48,15 +48,6 @@ class Entry:
     smiles: str
     part: int
     pos: np.ndarray
-
-
-@dataclass(frozen=True)
-class Reject:
-    """A molecule or conformer that was left out, and why."""
-
-    smiles: str
-    stage: str
-    reason: str
 
 
 def build(
@@ -139,11 +130,6 @@ def make_entry(flat: str) -> tuple[Entry | None, list[Reject]]:
     return None, rejects
 
 
-def nci_file() -> Path:
-    """The first 5,000 compounds of the NCI database, a file of RDKit."""
-    return Path(RDConfig.RDDataDir) / "NCI" / "first_5K.smi"
-
-
 def _candidates(source: Path, rejects: list[Reject]) -> set[str]:
     """Flat SMILES of all wanted molecules: those of the source, and pieces of all its molecules."""
     seen, wanted = set(), set()
@@ -163,22 +149,6 @@ def _candidates(source: Path, rejects: list[Reject]) -> set[str]:
             if _is_wanted(candidate):
                 wanted.add(flat_smiles(candidate))
     return wanted
-
-
-def pieces(mol: Chem.Mol) -> Iterator[Chem.Mol]:
-    """Yield both sides of each acyclic single bond, cut one at a time and capped by hydrogen."""
-    for bond in mol.GetBonds():
-        if bond.IsInRing() or bond.GetBondType() != Chem.BondType.SINGLE:
-            continue
-        # Placeholders that become hydrogens, and not FragmentOnBonds' own capping, keep [nH] of aromatic
-        # rings right.
-        cut = Chem.FragmentOnBonds(mol, [bond.GetIdx()], dummyLabels=[(0, 0)])
-        for atom in cut.GetAtoms():
-            if atom.GetAtomicNum() == 0:
-                atom.SetAtomicNum(1)
-        with rdBase.BlockLogs():
-            for piece in Chem.GetMolFrags(cut, asMols=True):
-                yield Chem.RemoveHs(piece)
 
 
 def _is_wanted(mol: Chem.Mol) -> bool:
