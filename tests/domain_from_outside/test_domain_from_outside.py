@@ -1,0 +1,67 @@
+"""A domain in a package of its own, of which the library knows nothing: one registration, and every command works."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import graphscore
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("lightning")
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory):
+    """Run ``graphscore ARGUMENTS`` where the package is installed: what pip writes of its entry point is enough."""
+    folder = tmp_path_factory.mktemp("grids")
+    installed = folder / "coloured_grids-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: coloured-grids\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text("[graphscore.domains]\ngrids = coloured_grids:GRIDS\n")
+    places = [HERE, folder, Path(graphscore.__file__).parents[1]]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, places)), "OMP_NUM_THREADS": "1"}
+
+    def call(*arguments: object) -> str:
+        command = [sys.executable, "-m", "graphscore", *map(str, arguments)]
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    call.folder = folder
+    return call
+
+
+@pytest.mark.slow
+def test_demo_sample_evaluate_and_view_know_the_domain(run) -> None:
+    folder: Path = run.folder
+    shown = run("demo", "--config", "coloured-grids", "--out", "demo")
+    scores = json.loads((folder / "demo" / "metrics.json").read_text())["scores"]
+    assert scores["model"]["alternation"] > 0.98 > 0.7 > scores["untrained"]["alternation"]
+    assert "alternation" in shown and "look at demo/grids.png" in shown
+    assert (folder / "demo" / "grids.txt").read_text().count("wbwb") > 10
+
+    run("train", "--config", "coloured-grids", "--out", "short", "--set", "training.max_steps=2")
+    (folder / "make.py").write_text(
+        "from coloured_grids.data import ColouredGrids\n"
+        "from graphscore.data import write\n"
+        "write(ColouredGrids().split('test')[:3], 'references.pt')\n"
+    )
+    import_path = os.pathsep.join(map(str, [HERE, Path(graphscore.__file__).parents[1]]))
+    subprocess.run([sys.executable, "make.py"], cwd=folder, env=os.environ | {"PYTHONPATH": import_path}, check=True)
+    run("sample", "--checkpoint", "demo", "--input", "references.pt", "--num", 2, "--out", "made.pt")
+    table = run("evaluate", "made.pt", "references.pt", "--out", "report.json")
+    report = json.loads((folder / "report.json").read_text())
+    assert report["grids"] == 6 and report["alternation"] > 0.98 and "reference alternation" in table
+    run("view", "made.pt", "--out", "made.png")
+    assert (folder / "made.png").is_file()
+    assert "coloured-grids" in run("data", "list")
