@@ -19,12 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from graphscore.rng import Generator, randn
-
-__all__ = [
-    "BACKENDS", "Generator", "broadcast", "center", "count", "max", "mean", "min", "on_host", "per_row", "randn",
-    "segment_sum", "softmax", "sum", "use_backend",
-]  # fmt: skip
+from graphscore.rng import Generator as Generator
+from graphscore.rng import randn as randn
 
 Reduction = Callable[[Tensor, Tensor, int], Tensor]
 SegmentReduction = Callable[[Tensor, Tensor], Tensor]

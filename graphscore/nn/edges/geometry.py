@@ -15,7 +15,7 @@ from graphscore import ops
 from graphscore.nn.edges.sorted import Block, Edges
 
 BLOCK_EDGES = 2048
-"""Edges that are worked on at a time: so few that temporaries stay in the cache, so many that calls cost nothing."""
+"""Edges per block: few enough for the temporaries to stay in the cache, and enough to hide the cost of calls."""
 
 
 class Fan(NamedTuple):

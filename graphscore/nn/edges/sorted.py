@@ -6,13 +6,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
 
 from graphscore import ops
+from graphscore.nn.kernels.measure import differentiate_measure
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class Edges:
         """
         if torch.compiler.is_compiling():
             return measure(pos, self.source, self.target)
-        return _Measure.apply(pos, self)  # pyright: ignore[reportReturnType]
+        return differentiate_measure(measure, pos, self)
 
     @cached_property
     def by_source(self) -> tuple[Tensor, Tensor]:
@@ -143,38 +142,6 @@ def measure(pos: Tensor, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor
     # The small constant keeps the gradient of the root finite where two nodes meet.
     distance = (difference.square().sum(-1, keepdim=True) + 1e-12).sqrt()
     return distance, difference / (1 + distance)
-
-
-class _Measure(Function):
-    """:meth:`Edges.measure` with a derivative of few passes, which keeps nothing but the result."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(pos: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
-        return measure(pos, edges.source, edges.target)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Edges], output: tuple[Tensor, Tensor]) -> None:
-        ctx.edges = inputs[1]
-        ctx.save_for_backward(*output)
-        ctx.save_for_forward(*output)
-
-    @staticmethod
-    def backward(ctx: Any, d_distance: Tensor, d_direction: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (distance, direction), edges = ctx.saved_tensors, ctx.edges
-        along = (1 + distance) * d_distance - (direction * d_direction).sum(-1, keepdim=True)
-        d_difference = d_direction / (1 + distance) + direction * (along / distance)
-        order, ptr = edges.by_source
-        d_source = ops.segment_sum(d_difference.index_select(0, order), edges.source.index_select(0, order), ptr)
-        return ops.segment_sum(d_difference, edges.target, edges.ptr) - d_source, None
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, _: None) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        (distance, direction), edges = ctx.saved_tensors, ctx.edges
-        difference = tangent.index_select(0, edges.target) - tangent.index_select(0, edges.source)
-        change = (direction * difference).sum(-1, keepdim=True) * (1 + distance) / distance
-        return change, (difference - direction * change) / (1 + distance)
 
 
 def _pointers(index: Tensor, num_rows: int) -> Tensor:

@@ -1,1 +1,1 @@
-"""CPU kernels: edge work block by block, with derivatives by hand."""
+"""Kernels: every derivative of a layer that is written by hand, most of them block by block of edges on a CPU."""

@@ -13,12 +13,12 @@ and :class:`ExpNormalBasis` to constants.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd import Function
+
+from graphscore.nn.kernels.gaussians import differentiate_gaussians
 
 
 def _faded(exponent: Tensor) -> Tensor:
@@ -60,40 +60,12 @@ class GaussianBasis(nn.Module):
     def forward(self, distance: Tensor) -> Tensor:  # noqa: D102
         if torch.compiler.is_compiling():
             return _gaussians(distance, self.centers, self.inverse_width)
-        return _Gaussians.apply(distance, self.centers, self.inverse_width)  # pyright: ignore[reportReturnType]
+        return differentiate_gaussians(_gaussians, distance, self.centers, self.inverse_width)
 
 
 def _gaussians(distance: Tensor, centers: Tensor, inverse_width: float) -> Tensor:
     scale = inverse_width * math.sqrt(0.5)
     return _faded((distance * scale - centers * scale).square())
-
-
-class _Gaussians(Function):
-    """``exp(-(d - c)^2 / 2 w^2)``, which keeps nothing but its input and output for a derivative of few passes."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(distance: Tensor, centers: Tensor, inverse_width: float) -> Tensor:
-        return _gaussians(distance, centers, inverse_width)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, float], output: Tensor) -> None:
-        distance, ctx.centers, ctx.inverse_width = inputs
-        ctx.save_for_backward(distance, output)
-        ctx.save_for_forward(distance, output)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        distance, output = ctx.saved_tensors
-        weights = grad * output
-        moment = (weights @ ctx.centers[:, None]).view_as(distance)
-        return (moment - distance * weights.sum(-1, keepdim=True)) * ctx.inverse_width**2, None, None
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *others: None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        distance, output = ctx.saved_tensors
-        return output * ((ctx.centers - distance) * tangent * ctx.inverse_width**2)
 
 
 class ExpNormalBasis(nn.Module):

@@ -6,9 +6,14 @@ from torch.testing import assert_close
 
 from graphscore.nn import EquivariantConvolution
 from graphscore.nn.edges.sorted import Edges
+from graphscore.nn.kernels import convolution as kernel
 from graphscore.nn.layers import convolution
 
 NODES, CHANNELS, FEATURES = 9, 4, 3
+
+
+def in_blocks(edges, *given):
+    return kernel.convolve_in_blocks(convolution._convolve, edges, *given)
 
 
 def random_edges(number: int = 60, nodes: int = NODES) -> Edges:
@@ -32,7 +37,7 @@ def inputs(edges: Edges, dim: int = 3, carries: bool = True, dtype: torch.dtype 
 @pytest.fixture(params=[7, 1024], ids=["many-blocks", "one-block"])
 def blocks(request, monkeypatch):
     """With 7, some nodes have more edges than a block should have."""
-    monkeypatch.setattr(convolution, "BLOCK_EDGES", request.param)
+    monkeypatch.setattr(kernel, "BLOCK_EDGES", request.param)
 
 
 @pytest.mark.parametrize("carries", [True, False])
@@ -58,7 +63,7 @@ def test_definition(blocks, carries):
 def test_blocks_give_values_and_derivatives_of_the_formula(blocks, carries, dim):
     edges = random_edges()
     given = inputs(edges, dim, carries)
-    plain, blockwise = convolution._convolve(edges, *given), convolution._Convolution.apply(edges, *given)
+    plain, blockwise = convolution._convolve(edges, *given), in_blocks(edges, *given)
     assert_close(blockwise, plain, rtol=0, atol=1e-12)
     weight = torch.randn_like(plain)
     gradients = [torch.autograd.grad(output, given, weight) for output in (blockwise, plain)]
@@ -68,12 +73,12 @@ def test_blocks_give_values_and_derivatives_of_the_formula(blocks, carries, dim)
 
 def test_numerical_derivatives(blocks):
     edges = random_edges(20, nodes=5)
-    assert torch.autograd.gradcheck(convolution._Convolution.apply, (edges, *inputs(edges)))
+    assert torch.autograd.gradcheck(in_blocks, (edges, *inputs(edges)))
 
 
 def test_second_derivatives(blocks):
     edges = random_edges(8, nodes=4)
-    assert torch.autograd.gradgradcheck(convolution._Convolution.apply, (edges, *inputs(edges)))
+    assert torch.autograd.gradgradcheck(in_blocks, (edges, *inputs(edges)))
 
 
 @pytest.mark.parametrize("place", range(5))
@@ -81,7 +86,7 @@ def test_derivatives_by_one_input_alone(blocks, place):
     edges = random_edges()
     given = [x.detach() for x in inputs(edges)]
     given[place].requires_grad_()
-    outputs = [function(edges, *given) for function in (convolution._Convolution.apply, convolution._convolve)]
+    outputs = [function(edges, *given) for function in (in_blocks, convolution._convolve)]
     mine, expected = (torch.autograd.grad(output.square().sum(), given[place])[0] for output in outputs)
     assert_close(mine, expected, rtol=0, atol=1e-10)
 
@@ -91,7 +96,7 @@ def test_reduced_precision(blocks):
     edges = random_edges()
     given = inputs(edges, dtype=torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
-        output = convolution._Convolution.apply(edges, *given)
+        output = in_blocks(edges, *given)
     assert output.dtype == torch.bfloat16
     expected = convolution._convolve(edges, *given)
     assert_close(output.float(), expected, rtol=0.05, atol=0.2)
@@ -106,7 +111,7 @@ def test_gradients_of_weights_are_summed_over_blocks_in_float32(blocks):
     edges = random_edges(600)
     given = [torch.ones_like(x, requires_grad=True) for x in inputs(edges, dtype=torch.float32)]
     with torch.autocast("cpu", torch.bfloat16):
-        output = convolution._Convolution.apply(edges, *given)
+        output = in_blocks(edges, *given)
     (gradient,) = torch.autograd.grad(output[:, 0].float().sum(), given[-1])
     assert (gradient[:CHANNELS] == 600).all() and (gradient[CHANNELS:] == 0).all()
 

@@ -6,6 +6,7 @@ from torch.func import jvp
 from torch.testing import assert_close
 
 from graphscore.nn import Edges, GatedMessages
+from graphscore.nn.kernels import messages as kernel
 from graphscore.nn.layers import messages
 
 NODES, CHANNELS, FEATURES, HEADS = 9, 6, 3, 2
@@ -24,7 +25,7 @@ def layer():
 @pytest.fixture(params=[1, 7, 8192], ids=["single-edges", "many-blocks", "one-block"])
 def blocks(request, monkeypatch):
     """With 7, the edges into some nodes lie in several blocks."""
-    monkeypatch.setattr(messages, "BLOCK_EDGES", request.param)
+    monkeypatch.setattr(kernel, "BLOCK_EDGES", request.param)
 
 
 def given(edges: Edges, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
