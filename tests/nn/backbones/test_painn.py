@@ -150,7 +150,7 @@ def test_repr_and_channels():
 
 @pytest.mark.parametrize("options", [{"hidden_channels": 0}, {"num_layers": 0}, {"vector_channels": 0}])
 def test_bad_sizes_are_named(options):
-    with pytest.raises(ValueError, match="must be at least 1, but are"):
+    with pytest.raises(ValueError, match="must be at least 1, but"):
         PaiNN(**options)
 
 
