@@ -17,6 +17,9 @@ from graphscore import ops
 from graphscore.rng import Generator, GraphGenerator
 from graphscore.sdes import SDE
 
+Density = Callable[[Tensor, SDE], Tensor]
+"""A density of training times: a function of uniform numbers and the noise process that returns times."""
+
 LOWEST_LEVEL = 10**-2.5
 """Noise level ``std / alpha`` at which grids end by default: 0.003 of the data's standard deviation."""
 
@@ -62,7 +65,9 @@ def stratified(num_graphs: int, *, generator: Generator = None, device: torch.de
         Shape ``[B]``, float64.
     """
     if isinstance(generator, GraphGenerator):
-        raise ValueError("Stratified times couple the graphs of a batch; pass a torch.Generator, not a GraphGenerator")
+        raise ValueError(
+            "Stratified times couple the graphs of a batch: pass a torch.Generator, not a GraphGenerator, or times"
+        )
     device = generator.device if generator is not None and device is None else device
     offsets = torch.rand(num_graphs, dtype=torch.float64, device=device, generator=generator)
     strata = torch.randperm(num_graphs, device=device, generator=generator)

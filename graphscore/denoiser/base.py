@@ -8,19 +8,41 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from graphscore import ops
-from graphscore.fields import Field
+from graphscore.denoiser.reduction import Reduce
+from graphscore.denoiser.regression import Weight, regress_data, score_coefficient, variance_weight
+from graphscore.fields import Field, check_batch
 from graphscore.process import ForwardProcess, check_times
+from graphscore.rng import Generator
 from graphscore.runtime.precision import double_device
 from graphscore.sdes import SDE
-from graphscore.times import in_range
+from graphscore.times import Density, in_range, stratified, uniform
 
 BatchFunction = Callable[[Batch, Tensor], "Tensor | Mapping[str, Tensor]"]
+
+
+class ObjectiveLike(Protocol):
+    """An objective, as :class:`graphscore.objectives.Objective` is one: a loss per graph and field of clean data."""
+
+    def check(self, model: Score) -> None:
+        """Check that the objective makes sense for a model."""
+        ...
+
+    def bind(self, **options: Any) -> ObjectiveLike:
+        """The same objective with further options set, such as ``weight``."""
+        ...
+
+    def __call__(
+        self, model: Score, batch: Batch, t: Tensor, *, reduce: Reduce, generator: Generator = None
+    ) -> dict[str, Tensor]:
+        """Compute the loss of each graph, ``[B]``, for each field."""
+        ...
 
 
 class Score(nn.Module, ABC):
@@ -107,6 +129,96 @@ class ScoreModel(Score):
         """
         moved = self.process.combine(batch, lambda sde: velocity_coefficients(sde, t), self(batch, t))
         return {name: moved[name] for name in self.fields}
+
+    def loss(
+        self,
+        batch: Batch,
+        *,
+        t: Tensor | None = None,
+        times: Density | None = None,
+        objective: ObjectiveLike | None = None,
+        weight: Weight | None = None,
+        reduce: Reduce = "mean",
+        generator: Generator = None,
+    ) -> Tensor:
+        """Compute the training loss of clean data: the sum over fields of :meth:`losses`, the mean over graphs.
+
+        ``loss = model.loss(batch)`` is denoising score matching at stratified times, uniform in (0, 1].
+
+        Args:
+            batch: Clean data; neither changed nor copied, apart from the fields.
+            t: As for :meth:`losses`, and so are all others.
+            times: Density of the times.
+            objective: The loss of each graph.
+            weight: ``lambda(t)`` as a function of SDE and times.
+            reduce: ``"sum"`` or ``"mean"`` over the rows and columns of a graph.
+            generator: Source of times and noise.
+
+        Returns:
+            A scalar.
+
+        Raises:
+            ValueError: As for :meth:`losses`.
+        """
+        losses = self.losses(
+            batch, t=t, times=times, objective=objective, weight=weight, reduce=reduce, generator=generator
+        )
+        return torch.stack(list(losses.values())).sum(0).mean()
+
+    def losses(
+        self,
+        batch: Batch,
+        *,
+        t: Tensor | None = None,
+        times: Density | None = None,
+        objective: ObjectiveLike | None = None,
+        weight: Weight | None = None,
+        reduce: Reduce = "mean",
+        generator: Generator = None,
+    ) -> dict[str, Tensor]:
+        """Compute the training loss of each graph, for each field.
+
+        Args:
+            batch: Clean data; neither changed nor copied, apart from the fields.
+            t: One time per graph, shape ``[B]``; by default drawn from ``times``.
+            times: Density of the times, a function of uniform numbers ``[B]`` and the first field's SDE, see
+                :mod:`graphscore.times`; uniform by default. The uniform numbers are stratified over the batch.
+            objective: A value of ``graphscore.objectives.OBJECTIVES``, or another such
+                :class:`~graphscore.objectives.Objective`; denoising score matching by default.
+            weight: ``lambda(t)`` as a function of SDE and times, see ``graphscore.objectives.WEIGHTS``; by default that
+                of the objective, for denoising ``std^2``.
+            reduce: ``"sum"`` or ``"mean"`` over the rows and columns of a graph.
+            generator: Source of times and noise, of PyTorch's own kind if times are to be drawn.
+
+        Returns:
+            One loss per graph for each field, shape ``[B]``.
+
+        Raises:
+            ValueError: If both ``t`` and ``times`` are given, the times or a field have another shape than expected, or
+                the objective is none or makes no sense for the model.
+        """
+        if t is not None and times is not None:
+            raise ValueError("Give the times t, or the density `times` that they are drawn from, but not both")
+        t = self._draw_times(batch, times, generator) if t is None else t
+        if objective is None:
+            coefficient = score_coefficient(variance_weight if weight is None else weight)
+            return regress_data(
+                self, self.process, batch, t, coefficient, eps=None, align=None, reduce=reduce, generator=generator
+            )
+        if not hasattr(objective, "check"):
+            raise ValueError(
+                f"The objective must be a value of graphscore.objectives.OBJECTIVES, or Objective(function) for a "
+                f"function of one's own, but is {objective!r}"
+            )
+        objective = objective if weight is None else objective.bind(weight=weight)
+        objective.check(self)
+        return objective(self, batch, t, reduce=reduce, generator=generator)
+
+    def _draw_times(self, batch: Batch, density: Density | None, generator: Generator) -> Tensor:
+        device = double_device(check_batch(batch).batch.device)
+        numbers = stratified(batch.num_graphs, generator=generator, device=device if generator is None else None)
+        _, sde = next(iter(self.process))
+        return (uniform if density is None else density)(numbers.to(device), sde)
 
 
 class PlainScore(Score):

@@ -1,11 +1,11 @@
 """Objectives: one loss per graph and field."""
 
+from graphscore.denoiser.reduction import Reduce
 from graphscore.objectives.base import Objective
 from graphscore.objectives.denoising import denoising_score_matching
 from graphscore.objectives.explicit import explicit_score_matching
 from graphscore.objectives.flow import flow_matching
 from graphscore.objectives.implicit import implicit_score_matching, score_divergence
-from graphscore.objectives.reduction import Reduce
 from graphscore.objectives.sliced import finite_difference_sliced_score_matching, sliced_score_matching
 from graphscore.objectives.weights import WEIGHTS, Weight, min_snr_weight
 

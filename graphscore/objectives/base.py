@@ -12,7 +12,7 @@ from torch_geometric.data import Batch
 
 from graphscore import fields
 from graphscore.denoiser import Score, ScoreModel
-from graphscore.objectives.reduction import Reduce
+from graphscore.denoiser.reduction import Reduce
 from graphscore.rng import Generator
 
 _GIVEN = ("model", "batch", "t", "reduce", "generator")

@@ -8,11 +8,9 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore.denoiser import ScoreModel
-from graphscore.objectives.reduction import Reduce
-from graphscore.objectives.regression import Align, regress_data
-from graphscore.objectives.weights import Weight, variance_weight
+from graphscore.denoiser.reduction import Reduce
+from graphscore.denoiser.regression import Align, Weight, regress_data, score_coefficient, variance_weight
 from graphscore.rng import Generator
-from graphscore.sdes import SDE
 
 
 def denoising_score_matching(
@@ -56,8 +54,7 @@ def denoising_score_matching(
         Vincent (2011), A connection between score matching and denoising autoencoders, equation 11.
         Song et al. (2021), Score-based generative modeling through stochastic differential equations, equation 7.
     """
-
-    def coefficient(sde: SDE, t: Tensor) -> Tensor:
-        return weight(sde, t).double() * (sde.alpha(t) / sde.std(t) ** 2) ** 2
-
-    return regress_data(model, batch, t, coefficient, eps=eps, align=align, reduce=reduce, generator=generator)
+    return regress_data(
+        model, model.process, batch, t, score_coefficient(weight),
+        eps=eps, align=align, reduce=reduce, generator=generator,
+    )  # fmt: skip

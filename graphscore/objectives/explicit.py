@@ -9,7 +9,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore.denoiser import Score
-from graphscore.objectives.reduction import Reduce, reduce_graphs
+from graphscore.denoiser.reduction import Reduce, reduce_graphs
 from graphscore.objectives.weights import Weight, weigh
 from graphscore.process import check_times
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore.denoiser import ScoreModel, velocity_coefficients
-from graphscore.objectives.reduction import Reduce
-from graphscore.objectives.regression import Align, regress_data
+from graphscore.denoiser.reduction import Reduce
+from graphscore.denoiser.regression import Align, regress_data
 from graphscore.objectives.weights import Weight
 from graphscore.rng import Generator
 from graphscore.sdes import SDE
@@ -65,4 +65,6 @@ def flow_matching(
         factor = torch.ones_like(t, dtype=torch.float64) if weight is None else weight(sde, t).double()
         return factor if target == "data" else factor * velocity_coefficients(sde, t)[1] ** 2
 
-    return regress_data(model, batch, t, coefficient, eps=eps, align=align, reduce=reduce, generator=generator)
+    return regress_data(
+        model, model.process, batch, t, coefficient, eps=eps, align=align, reduce=reduce, generator=generator
+    )

@@ -7,10 +7,10 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore.denoiser import Score
+from graphscore.denoiser.reduction import Reduce, reduce_graphs
 from graphscore.fields import Field, replace
 from graphscore.linalg.autograd import check_differentiable, differentiable, outside_inference_mode
 from graphscore.linalg.divergence import RowFunction, jacobian_diagonal
-from graphscore.objectives.reduction import Reduce, reduce_graphs
 from graphscore.objectives.weights import Weight, weigh
 from graphscore.process import check_times
 

@@ -8,10 +8,10 @@ from torch_geometric.data import Batch
 
 from graphscore import ops
 from graphscore.denoiser import Score, ScoreModel
+from graphscore.denoiser.reduction import Reduce, reduce_sums
 from graphscore.fields import Field
 from graphscore.linalg.divergence import Projection, projected_divergence, random_directions
 from graphscore.objectives.implicit import score_function
-from graphscore.objectives.reduction import Reduce, reduce_sums
 from graphscore.objectives.weights import Weight, weigh
 from graphscore.process import check_times
 from graphscore.rng import Generator

@@ -2,20 +2,13 @@ r"""Weights: how much each time counts, as the factor ``lambda(t)`` of the squar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from torch import Tensor
 
 from graphscore.denoiser import Score, ScoreModel
+from graphscore.denoiser.regression import Weight, variance_weight
 from graphscore.sdes import SDE
-
-Weight = Callable[[SDE, Tensor], Tensor]
-"""A function of SDE and times ``[B]`` that returns ``lambda(t)`` ``[B]``."""
-
-
-def variance_weight(sde: SDE, t: Tensor) -> Tensor:
-    r"""``lambda(t) = std(t)^2``: the loss becomes ``|| std score + eps ||^2`` (Song and Ermon 2019)."""
-    return sde.std(t) ** 2
 
 
 def likelihood_weight(sde: SDE, t: Tensor) -> Tensor:

@@ -9,14 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from graphscore import times
 from graphscore.denoiser import ScoreModel
 from graphscore.objectives import Objective, Reduce
 from graphscore.rng import AUGMENTATION, TRAINING, GraphGenerator, mix_seed
 from graphscore.runtime.precision import double_device
-from graphscore.sdes import SDE
+from graphscore.times import Density, stratified
 
-TimeDensity = Callable[[Tensor, SDE], Tensor]
 Augment = Callable[[Batch, GraphGenerator], Batch]
 
 
@@ -58,7 +56,7 @@ class ScoreMatchingTask(nn.Module):
     def __init__(
         self,
         model: ScoreModel,
-        density: TimeDensity,
+        density: Density,
         objective: Objective,
         reduce: Reduce,
         seed: int = 0,
@@ -109,7 +107,7 @@ class ScoreMatchingTask(nn.Module):
         noise = GraphGenerator(seeds, stream)
         if self.augment is not None and stream == TRAINING:
             batch = self.augment(batch, GraphGenerator(seeds, AUGMENTATION))
-        losses = self.objective(model, batch, t, reduce=self.reduce, generator=noise)
+        losses = model.losses(batch, t=t, objective=self.objective, reduce=self.reduce, generator=noise)
         together = torch.stack(list(losses.values()))
         logs = {name: value.detach().mean() for name, value in losses.items()}
         return TaskOutput(together.sum(), local, logs, together.detach().sum(0))
@@ -131,4 +129,4 @@ class ScoreMatchingTask(nn.Module):
         """
         source = torch.Generator().manual_seed(mix_seed(self.seed, step, stream))
         _, sde = next(iter(self.model.process))
-        return self.density(times.stratified(num_graphs * num_ranks, generator=source)[rank::num_ranks], sde)
+        return self.density(stratified(num_graphs * num_ranks, generator=source)[rank::num_ranks], sde)

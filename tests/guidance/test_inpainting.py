@@ -179,9 +179,7 @@ def test_placed_samples_have_the_fragment_where_it_is(rigid, zero_mean):
     model, batch = fragment(zero_mean)
     inpainting = Inpainting(model, "pos", "known", "values", rigid)
     grid = times.karras_grid(10, VESDE(), end=1e-3)
-    sample = SAMPLERS["ancestral"](inpainting, grid)(
-        replace(batch, {"pos": batch.pos.double()}), GraphGenerator(range(7))
-    )
+    sample = SAMPLERS["ancestral"](inpainting, grid)(batch, GraphGenerator(range(7))).batch
     sample = replace(sample, {"pos": sample.pos.double()})
     placed = inpainting.place(sample)
     tolerance = {"rtol": 0, "atol": 1e-4}  # samples of a model without parameters are float32

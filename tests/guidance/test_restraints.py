@@ -90,7 +90,7 @@ def test_samples_keep_bounds_of_infinite_strength(lower, upper):
 
     def violation(model, end):
         grid = times.karras_grid(30, VESDE(), end=end)
-        distance = lengths(SAMPLERS["ancestral"](model, grid)(batch, GraphGenerator(range(7))))
+        distance = lengths(SAMPLERS["ancestral"](model, grid)(batch, GraphGenerator(range(7))).batch)
         return float((distance - distance.clamp(lower, upper)).abs().max())
 
     assert violation(free, 1e-5) > 0.3
@@ -126,7 +126,7 @@ def test_restraints_of_the_users_own():
     """Graphs of one node are at their center, and none can obey: they stay there."""
     model = GyrationRestraint(GaussianScore(process_of(1.7), std=0.8), "pos", math.inf, num_iterations=1)
     grid = times.karras_grid(30, VESDE(), end=1e-5)
-    sample = SAMPLERS["ancestral"](model, grid)(ragged_batch(SIZES), GraphGenerator(range(7)))
+    sample = SAMPLERS["ancestral"](model, grid)(ragged_batch(SIZES), GraphGenerator(range(7))).batch
     square = ops.mean(sample.pos.square().sum(-1), sample.batch, 7)
     assert_close(square, torch.tensor([0.0, 9.0, 0.0, 0.0, 9.0, 9.0, 0.0]), rtol=0, atol=1e-3)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from graphscore.objectives.reduction import reduce_graphs
+from graphscore.denoiser.reduction import reduce_graphs
 
 VALUES = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]])
 INDEX = torch.tensor([1, 1, 3])

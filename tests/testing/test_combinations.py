@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from graphscore import cli
+from graphscore.denoiser.reduction import reduce_graphs
 from graphscore.fields import replace
 from graphscore.objectives import OBJECTIVES, Objective
-from graphscore.objectives.reduction import reduce_graphs
 from graphscore.samplers import SAMPLERS
 from graphscore.sdes import SDES
 from graphscore.testing import combinations as methods

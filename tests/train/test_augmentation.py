@@ -11,6 +11,7 @@ from graphscore.experiment.build import build_model, build_task
 from graphscore.experiment.schema import check_config, load_config
 from graphscore.fields import replace
 from graphscore.linalg.rotations import random_rotations
+from graphscore.objectives import Objective
 from graphscore.rng import VALIDATION, GraphGenerator
 from graphscore.testing import ragged_batch
 from graphscore.train.augmentation import RandomRotation, SignFlips
@@ -80,13 +81,13 @@ def make_task(*overrides):
     torch.manual_seed(0)
     model, seen = build_model(config), []
     task = build_task(config, model)
-    objective = task.objective
 
-    def look(model, batch, t, **options):
-        seen.append(batch)
-        return objective(model, batch, t, **options)
+    class Look(Objective):
+        def __call__(self, model, batch, t, **options):
+            seen.append(batch)
+            return super().__call__(model, batch, t, **options)
 
-    task.objective = look
+    task.objective = Look(task.objective.function, task.objective.options)
     return task, seen
 
 

@@ -1,4 +1,7 @@
-"""Regression on clean data: what denoising and flow matching have in common."""
+r"""Regression on clean data: the loss whose minimum is the denoiser ``E[x0 | xt]``.
+
+Denoising score matching and flow matching are this loss with different coefficients ``c(t)``.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,49 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore import ops
-from graphscore.denoiser import ScoreModel
+from graphscore.denoiser.reduction import Reduce, reduce_graphs
 from graphscore.fields import Field
 from graphscore.linalg import kabsch as alignment
-from graphscore.objectives.reduction import Reduce, reduce_graphs
-from graphscore.process import Coupling
+from graphscore.process import Coupling, ForwardProcess
 from graphscore.rng import Generator
 from graphscore.runtime.precision import double
 from graphscore.sdes import SDE
 
 Align = Literal["target", "noise"]
+Weight = Callable[[SDE, Tensor], Tensor]
+"""A function of SDE and times ``[B]`` that returns ``lambda(t)`` ``[B]``."""
+
+
+def variance_weight(sde: SDE, t: Tensor) -> Tensor:
+    r"""``lambda(t) = std(t)^2``: the loss becomes ``|| std score + eps ||^2`` (Song and Ermon 2019)."""
+    return sde.std(t) ** 2
+
+
+def score_coefficient(weight: Weight) -> Weight:
+    r"""Coefficient ``lambda alpha^2 / std^4`` of a squared error of x0_hat, for that of the score to have the weight.
+
+    The score is ``(alpha x0_hat - xt) / std^2``, so that ``lambda || score + eps / std ||^2`` is
+    ``lambda alpha^2 / std^4 || x0_hat - x0 ||^2``.
+
+    Args:
+        weight: ``lambda(t)``.
+
+    Returns:
+        The coefficient as a function of SDE and times, in float64.
+    """
+
+    def coefficient(sde: SDE, t: Tensor) -> Tensor:
+        return weight(sde, t).double() * (sde.alpha(t) / sde.std(t) ** 2) ** 2
+
+    return coefficient
 
 
 def regress_data(
-    model: ScoreModel,
+    estimate: Callable[[Batch, Tensor], Mapping[str, Tensor]],
+    process: ForwardProcess,
     batch: Batch,
     t: Tensor,
-    coefficient: Callable[[SDE, Tensor], Tensor],
+    coefficient: Weight,
     *,
     eps: Mapping[str, Tensor] | None,
     align: Mapping[str, Align] | None,
@@ -46,7 +75,8 @@ def regress_data(
       between the same ends, but ``score`` is no longer the score: sample by the flow.
 
     Args:
-        model: The score model.
+        estimate: Called as ``estimate(batch, t)``, such as a score model; returns ``x0_hat`` of each field.
+        process: The forward process.
         batch: Clean data; neither changed nor copied, apart from the fields.
         t: One time per graph, shape ``[B]``.
         coefficient: ``c(t)`` ``[B]`` as a function of SDE and times, in float64.
@@ -67,10 +97,10 @@ def regress_data(
         equation 2 and algorithm 28 (aligned targets).
         Hassan et al. (2024), ET-Flow: equivariant flow-matching for molecular conformer generation (aligned noise).
     """
-    align = _check_alignment(align, model.process.fields)
-    noisy, clean, _ = model.process.perturb(batch, t, eps, generator, _turn_noise(batch, align))
-    estimates, losses = model(noisy, t), {}
-    for field, sde in model.process:
+    align = _check_alignment(align, process.fields)
+    noisy, clean, _ = process.perturb(batch, t, eps, generator, _turn_noise(batch, align))
+    estimates, losses = estimate(noisy, t), {}
+    for field, sde in process:
         index, x0, x0_hat = field.index(batch), clean[field.name], estimates[field.name]
         if align.get(field.name) == "target":
             x0 = alignment.align(x0, x0_hat.detach(), index, batch.num_graphs)
