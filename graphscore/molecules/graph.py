@@ -20,6 +20,8 @@ One :class:`~torch_geometric.data.Data` per molecule, hydrogens always explicit:
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -31,6 +33,7 @@ from graphscore.molecules.smiles import Chem, mol_from_smiles, rdBase, rdkit_err
 
 _KINDS = (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE, Chem.BondType.AROMATIC)
 BONDS = {kind: number for number, kind in enumerate(_KINDS, start=1)}
+_TOPOLOGY = ("z", "charge", "edge_index", "bond")
 
 
 def is_molecule(data: Data) -> bool:
@@ -125,32 +128,49 @@ def mol_from_data(data: Data) -> Chem.Mol:
     Raises:
         ValueError: If attributes are missing or do not make a molecule.
     """
-    missing = [key for key in ("z", "charge", "edge_index", "bond") if key not in data]
-    if missing:
+    if missing := [key for key in _TOPOLOGY if key not in data]:
         raise ValueError(f"A molecule needs z, charge, edge_index, bond; {missing} missing in {data.keys()}")
-    mol = Chem.RWMol()
-    for number, charge in zip(data["z"].tolist(), data.charge.tolist(), strict=True):
-        atom = Chem.Atom(number)
-        atom.SetFormalCharge(charge)
-        atom.SetNoImplicit(True)
-        mol.AddAtom(atom)
-    for i, j, bond in zip(*data["edge_index"].tolist(), data.bond.tolist(), strict=True):
-        if bond > 0 and i < j:
-            if bond > len(_KINDS):
-                raise ValueError(f"Expected bond types 1, 2, 3 or 4, but atoms {i} and {j} have {bond}")
-            mol.AddBond(i, j, _KINDS[bond - 1])
-            if bond == BONDS[Chem.BondType.AROMATIC]:
-                mol.GetAtomWithIdx(i).SetIsAromatic(True)
-                mol.GetAtomWithIdx(j).SetIsAromatic(True)
+    parts = [data[key] for key in _TOPOLOGY]
+    if parts[2].shape != (2, len(parts[3])) or any(part.is_floating_point() for part in parts):
+        found = ", ".join(f"{key} {part.dtype} {list(part.shape)}" for key, part in zip(_TOPOLOGY, parts, strict=True))
+        raise ValueError(f"Expected integers z [N], charge [N], edge_index [2, E] and bond [E], but got {found}")
     try:
         with rdBase.BlockLogs():
-            Chem.SanitizeMol(mol)
-    except (ValueError, RuntimeError) as error:
-        name = data.get("smiles", "")
-        raise ValueError(f"The graph {name!r} is not a possible molecule: {rdkit_reason(error)}") from error
+            mol = Chem.Mol(_rebuilt(*(part.cpu().long().numpy().tobytes() for part in parts)))
+    except _ImpossibleError as error:
+        raise ValueError(f"The graph {data.get('smiles', '')!r} is not a possible molecule: {error}") from error
     if data.get("pos") is not None:
         add_positions(mol, _checked_positions(data["pos"], mol.GetNumAtoms()))
         Chem.AssignStereochemistryFrom3D(mol)
+    return mol
+
+
+class _ImpossibleError(ValueError):
+    """RDKit refuses the atoms and bonds of a graph."""
+
+
+@lru_cache(maxsize=64)  # the samples of a molecule come one after another, and each is rebuilt several times
+def _rebuilt(z: bytes, charge: bytes, edge_index: bytes, bond: bytes) -> Chem.Mol:
+    """The molecule of int64 atoms and bonds, without coordinates; whoever changes it changes a copy."""
+    numbers, charges, edges, bonds = (np.frombuffer(part, np.int64) for part in (z, charge, edge_index, bond))
+    mol = Chem.RWMol()
+    for number, one in zip(numbers.tolist(), charges.tolist(), strict=True):
+        atom = Chem.Atom(number)
+        atom.SetFormalCharge(one)
+        atom.SetNoImplicit(True)
+        mol.AddAtom(atom)
+    for i, j, kind in zip(*edges.reshape(2, -1).tolist(), bonds.tolist(), strict=True):
+        if kind > 0 and i < j:
+            if kind > len(_KINDS):
+                raise ValueError(f"Expected bond types 1, 2, 3 or 4, but atoms {i} and {j} have {kind}")
+            mol.AddBond(i, j, _KINDS[kind - 1])
+            if kind == BONDS[Chem.BondType.AROMATIC]:
+                mol.GetAtomWithIdx(i).SetIsAromatic(True)
+                mol.GetAtomWithIdx(j).SetIsAromatic(True)
+    try:
+        Chem.SanitizeMol(mol)
+    except (ValueError, RuntimeError) as error:
+        raise _ImpossibleError(rdkit_reason(error)) from error
     return mol.GetMol()
 
 
@@ -160,7 +180,7 @@ def bare_mol(data: Data) -> Chem.Mol:
     Raises:
         ValueError: If the graph is no molecule.
     """
-    return mol_from_data(Data(**{key: data[key] for key in ("z", "charge", "edge_index", "bond") if key in data}))
+    return mol_from_data(Data(**{key: data[key] for key in _TOPOLOGY if key in data}))
 
 
 def add_positions(mol: Chem.Mol, pos: NDArray[np.float64]) -> Chem.Conformer:

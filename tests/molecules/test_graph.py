@@ -14,6 +14,7 @@ from rdkit.Chem import rdDepictor
 
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.graph import (
+    add_positions,
     canonical_smiles,
     data_from_mol,
     data_from_smiles,
@@ -162,6 +163,9 @@ def test_bad_graphs_are_refused():
         ({"z": data.z + 500}, "Pre-condition Violation: Atomic number not found"),
         ({"edge_index": data.edge_index + 9}, "RDKit fails: Range Error: "),
         ({"edge_index": data.edge_index[:, :1].expand_as(data.edge_index)}, "RDKit fails: .*: bond already exists"),
+        ({"edge_index": data.edge_index.t()}, r"edge_index \[2, E\] .* but got .*, edge_index torch.int64 \[16, 2\]"),
+        ({"z": data.z.float()}, r"Expected integers z \[N\].* but got z torch.float32 \[9\]"),
+        ({"charge": data.charge[:8]}, "shorter"),
     ]:
         bad = data.clone().update(change)
         with pytest.raises(ValueError, match=words):
@@ -169,6 +173,14 @@ def test_bad_graphs_are_refused():
     del data.charge
     with pytest.raises(ValueError, match="charge"):
         mol_from_data(data)
+
+
+def test_a_molecule_is_a_new_one_each_time():
+    data = data_from_smiles("CCO")
+    mol = mol_from_data(data)
+    mol.GetAtomWithIdx(0).SetFormalCharge(1), mol.SetProp("_Name", "changed"), add_positions(mol, np.zeros((9, 3)))
+    again = mol_from_data(data)
+    assert canonical_smiles(again) == "CCO" and not again.HasProp("_Name") and not again.GetNumConformers()
 
 
 def test_unknown_conformer_is_refused():
