@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -15,11 +16,13 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from graphscore import ops
+from graphscore.denoiser.description import INSTEAD
 from graphscore.denoiser.reduction import Reduce
 from graphscore.denoiser.regression import Weight, regress_data, score_coefficient, variance_weight
 from graphscore.fields import Field, check_batch
 from graphscore.process import ForwardProcess, check_times
 from graphscore.rng import Generator
+from graphscore.runtime.checkpoint import Checkpoint, save_checkpoint
 from graphscore.runtime.precision import double_device
 from graphscore.sdes import SDE
 from graphscore.times import Density, in_range, stratified, uniform
@@ -115,6 +118,32 @@ class ScoreModel(Score):
             alpha, variance = (ops.per_row(c, xt, index) for c in (sde.alpha(t), sde.std(t) ** 2))
             scores[field.name] = sde.covariance(batch, field).solve((alpha * x0_hat[field.name] - xt) / variance)
         return scores
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the model by plain values, as a configuration does: all but its weights.
+
+        Raises:
+            ValueError: If it cannot be described, with what to do instead: functions and modules of one's own cannot,
+                classes of backbones and noise processes that can be imported can.
+        """
+        raise ValueError(
+            f"A {type(self).__qualname__} cannot be described by plain values, as a Denoiser of a ScoreNetwork can; "
+            f"{INSTEAD}"
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Save the model in a file that :func:`graphscore.load` reads: its weights and its description.
+
+        Nothing in the file is code. Components of one's own are named by the import paths of their classes, which have
+        to be trusted to be loaded. The options of sampling of a trained model that was loaded are not in the file.
+
+        Args:
+            path: File to write, by convention ``*.safetensors``; it is written whole or not at all.
+
+        Raises:
+            ValueError: If the model cannot be described, see :meth:`describe`.
+        """
+        save_checkpoint(path, Checkpoint(dict(self.state_dict()), self.describe(), {}))
 
     def velocity(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
         r"""Estimate the velocity ``alpha' x0_hat + std' eps_hat`` of the probability flow, ``[rows, width]``.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from graphscore import ops
 from graphscore.denoiser.base import ScoreModel, named_outputs
+from graphscore.denoiser.description import describe_denoiser
 from graphscore.fields import replace
+from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.process import ForwardProcess
 
 
@@ -59,3 +63,13 @@ class Denoiser(ScoreModel):
             )
             for field, _ in self.process
         }
+
+    def describe(self) -> dict[str, Any]:  # noqa: D102 (documented on ScoreModel)
+        if type(self) is not Denoiser:
+            return super().describe()
+        if isinstance(self.network, SelfConditionedNetwork):
+            raise ValueError(
+                "A denoiser of a SelfConditionedNetwork cannot be described alone, without SelfConditioning(model), "
+                "which gives it the estimates that it reads"
+            )
+        return describe_denoiser(self.network, self.process)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,10 @@ from torch_geometric.data import Batch
 
 from graphscore import ops
 from graphscore.denoiser.base import ScoreModel
+from graphscore.denoiser.description import describe_denoiser
+from graphscore.denoiser.preconditioned import Denoiser
 from graphscore.fields import check_batch, replace
+from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.rng import Generator
 
 MASK = "self_conditioned"
@@ -81,6 +85,12 @@ class SelfConditioning(ScoreModel):
             for name, field in self.fields.items()
         }
         return self.model(replace(batch, told), t)
+
+    def describe(self) -> dict[str, Any]:  # noqa: D102 (documented on ScoreModel)
+        model = self.model
+        if type(model) is not Denoiser or not isinstance(model.network, SelfConditionedNetwork):
+            return super().describe()
+        return describe_denoiser(model.network, model.process)
 
 
 def with_estimates(batch: Batch, x0_hat: Mapping[str, Tensor]) -> Batch:

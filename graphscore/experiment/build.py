@@ -17,7 +17,7 @@ from graphscore.denoiser import Denoiser, ScoreModel
 from graphscore.denoiser.self_conditioning import SelfConditioning, choose_self_conditioned
 from graphscore.experiment.components import Component, bind, check_options, create
 from graphscore.experiment.schema import AnyConfig, Config, ModelConfig
-from graphscore.fields import Field, measure_scale
+from graphscore.fields import Field, Level, measure_scale
 from graphscore.guidance import GUIDANCE, Condition, drop_conditions
 from graphscore.nn import BACKBONES, Category, Chirality, Feature, Input, ScoreNetwork, Vector
 from graphscore.nn.edges.search import NEIGHBORS, Search
@@ -111,7 +111,9 @@ def build_inputs(config: ModelConfig) -> dict[str, Input]:
             input of edges.
     """
     network, fields = config.network, {field.name: field for field in config.fields}
-    of_edges = {*network.edge_inputs, *(name for name, field in fields.items() if field.level == "edge")}
+    levels: dict[str, Level] = dict(network.vector_levels)
+    levels.update({name: field.level for name, field in fields.items()})
+    of_edges = {*network.edge_inputs, *(name for name, level in levels.items() if level == "edge")}
     unsigned, fill = sorted(set(network.antisymmetric) - of_edges), _fill(network.neighbors)
     if unsigned:
         raise ValueError(
@@ -122,6 +124,8 @@ def build_inputs(config: ModelConfig) -> dict[str, Input]:
             f"The neighbors have fill values for {sorted(set(fill) - set(network.edge_inputs))}, but edge_inputs are "
             f"{sorted(network.edge_inputs)}"
         )
+    if others := sorted(set(network.vector_levels) - set(network.vectors)):
+        raise ValueError(f"vector_levels has {others}, which are not among the vectors {sorted(network.vectors)}")
     inputs: dict[str, Input] = {}
     for level, given in (("node", network.node_inputs), ("edge", network.edge_inputs), ("graph", network.graph_inputs)):
         for name, size in given.items():
@@ -130,10 +134,12 @@ def build_inputs(config: ModelConfig) -> dict[str, Input]:
                 kind, level=level, antisymmetric=name in network.antisymmetric, fill=fill.get(name, 0)
             )
     for name in network.vectors:
-        level = fields[name].level if name in fields else "node"
-        inputs[name] = Vector(level=level, antisymmetric=name in network.antisymmetric)
+        inputs[name] = Vector(level=levels.get(name, "node"), antisymmetric=name in network.antisymmetric)
     for name in sorted(set(network.antisymmetric) - inputs.keys()):
-        inputs[name] = Feature(fields[name].width, level="edge", antisymmetric=True)
+        width = fields[name].width
+        if width is None:
+            raise ValueError(f"The field {name!r} needs its number of columns, width")
+        inputs[name] = Feature(width, level="edge", antisymmetric=True)
     if network.chirality is not None:
         inputs[network.chirality] = Chirality()
     return inputs

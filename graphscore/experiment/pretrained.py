@@ -70,7 +70,6 @@ def load_model(path: str | Path, trust: Trusted = ()) -> tuple[ScoreModel, Model
     """
     checkpoint = load_checkpoint(find_model(path))
     config = check_model(checkpoint.config, str(path), Trust(trust))
-    known = _known(config, checkpoint.info, path)
     for key, number in _integers(config.sampling, "sampling"):
         if number > _LONG:
             raise ValueError(
@@ -80,8 +79,10 @@ def load_model(path: str | Path, trust: Trusted = ()) -> tuple[ScoreModel, Model
     with torch.random.fork_rng(devices=[]), asked_by(path):
         _check_sizes(config, checkpoint.state, problem)
         model = build_model(config)
+    if {tensor.dtype for tensor in checkpoint.state.values() if tensor.is_floating_point()} == {torch.float64}:
+        model.double()
     load_weights(model, checkpoint, problem)
-    return model.eval(), config, {**checkpoint.info, "known": known}
+    return model.eval(), config, {**checkpoint.info, "known": _known(config, checkpoint.info, path)}
 
 
 def load_weights(model: ScoreModel, checkpoint: Checkpoint, problem: str) -> None:

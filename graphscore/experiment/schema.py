@@ -19,6 +19,7 @@ from graphscore.experiment.sections import (
     NetworkConfig,
     SamplingConfig,
     Section,
+    SizedFieldConfig,
     TrainingConfig,
 )
 from graphscore.registry import NOTHING, Trust, Trusted, is_import_path, shown
@@ -74,6 +75,7 @@ class ModelConfig(Section):
 class Config(ModelConfig):
     """A whole run: a model, its data and its training."""
 
+    fields: tuple[SizedFieldConfig, ...] = Field(min_length=1)
     data: DataConfig
     training: TrainingConfig
 

@@ -29,10 +29,16 @@ class FieldConfig(Section):
 
     name: str
     level: Literal["node", "edge", "graph"] = "node"
-    width: int = Field(gt=0, le=10_000)
+    width: int | None = Field(default=None, gt=0, le=10_000)
     scale: float | Literal["auto"] = "auto"
     zero_mean: bool = False
     sde: Component
+
+
+class SizedFieldConfig(FieldConfig):
+    """A field of a run: one that says its number of columns, since samples are drawn where there are none yet."""
+
+    width: int = Field(gt=0, le=10_000)
 
 
 class Features(Section):
@@ -51,8 +57,9 @@ Input = Annotated[
 class NetworkConfig(Section):
     """The score network: attributes of nodes, edges and graphs by name with what they hold.
 
-    That is a number of categories for integers, ``{width: 8}`` for floating-point columns. ``vectors`` are node
-    attributes, and fields of any level, that turn with the positions; ``antisymmetric`` are edge attributes and fields
+    That is a number of categories for integers, ``{width: 8}`` for floating-point columns. ``vectors`` are
+    attributes and fields that turn with the positions, attributes of nodes where ``vector_levels`` does not say
+    otherwise; ``antisymmetric`` are edge attributes and fields
     that change their sign with the direction of the edge. ``neighbors`` finds edges at each call, with ``fill`` values
     for edge inputs that are not 0 there. ``chirality`` names triples of neighbors that should turn the same way. With
     ``self_condition`` it is told what it estimated before.
@@ -64,6 +71,7 @@ class NetworkConfig(Section):
     edge_inputs: dict[str, Input] = {}
     graph_inputs: dict[str, Input] = {}
     vectors: tuple[str, ...] = ()
+    vector_levels: dict[str, Literal["node", "edge", "graph"]] = {}
     antisymmetric: tuple[str, ...] = ()
     neighbors: Named | None = None
     chirality: str | None = None

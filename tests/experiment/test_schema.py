@@ -195,7 +195,7 @@ def test_wrong_overrides_are_named(override, words):
         ("network.backbone.name=json:loads_", "Cannot import the backbone"),
         ("network.backbone.name=no_such_module:Net", "Cannot import the backbone"),
         ("network.backbone.heads=2", "heads"),
-        ("network.edge_inputs={bond: 5}", "edge_channels=0"),
+        ("network.backbone.edge_channels=4", "edge_channels=4"),
     ],
 )
 def test_wrong_components_are_named(override, words):

@@ -1,0 +1,165 @@
+"""Descriptions of models: plain values, as in a configuration, from which a model of the same structure is built.
+
+A component is described by its name and options: the name is that of a registry, or the import path of a class of
+one's own; the options are the arguments of its constructor, each of which is an attribute of the same name.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from graphscore.fields import Field
+from graphscore.nn import BACKBONES, NEIGHBORS, Category, Chirality, Feature, ScoreNetwork, SelfConditionedNetwork
+from graphscore.nn.inputs import Input, Vector, field_shapes
+from graphscore.process import ForwardProcess
+from graphscore.sdes import SDE, SDES
+
+INSTEAD = (
+    "keep the weights by torch.save(model.state_dict(), path), and load them into a model that is built in Python as "
+    "this one was"
+)
+"""Advice where a model cannot be described."""
+
+_NETWORKS = (ScoreNetwork, SelfConditionedNetwork)
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def describe_component(item: Any, registry: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Describe an object by the name of its class and the arguments of its constructor.
+
+    Args:
+        item: The object; or a function at the top of a module, without or with options that ``functools.partial`` sets.
+        registry: Classes by name.
+        kind: What it is, for the error.
+
+    Returns:
+        The name, and all options, defaults included.
+
+    Raises:
+        ValueError: If its class cannot be imported by name, or an argument is no attribute or no plain value.
+    """
+    if inspect.isroutine(item) or isinstance(item, partial):
+        function, options = (item.func, item.keywords) if isinstance(item, partial) else (item, {})
+        if isinstance(item, partial) and item.args:
+            raise ValueError(f"The {kind} {function} cannot be described: its options have no names; {INSTEAD}")
+        return {"name": _path(function, kind), **{key: _plain(value, key, kind) for key, value in options.items()}}
+    target = type(item)
+    name = next((key for key, value in registry.items() if value is target), None) or _path(target, kind)
+    described = {"name": name}
+    for option, parameter in inspect.signature(target).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or not hasattr(item, option):
+            raise ValueError(
+                f"The {kind} {target.__qualname__} cannot be described: it has no attribute {option!r}, but each "
+                f"argument of its constructor must be an attribute of that name, as given; or {INSTEAD}"
+            )
+        described[option] = _plain(getattr(item, option), option, kind)
+    return described
+
+
+def describe_denoiser(network: nn.Module, process: ForwardProcess) -> dict[str, Any]:
+    """Describe a network with the process that it denoises.
+
+    Args:
+        network: A :class:`~graphscore.nn.ScoreNetwork`, self-conditioned or not.
+        process: The process.
+
+    Returns:
+        ``fields`` and ``network``, as a configuration has them.
+
+    Raises:
+        ValueError: If the network or the process is of another class, or the backbone, an input, the search for
+            neighbors or an SDE cannot be described.
+    """
+    if type(process) is not ForwardProcess:
+        raise ValueError(f"A {type(process).__qualname__} cannot be described, a ForwardProcess can; {INSTEAD}")
+    if not isinstance(network, ScoreNetwork | SelfConditionedNetwork) or type(network) not in _NETWORKS:
+        raise ValueError(
+            f"The network, a {type(network).__qualname__}, cannot be described, as a ScoreNetwork can: make it the "
+            f"backbone of one, with a class that can be imported and trusted; or {INSTEAD}"
+        )
+    widths = field_shapes(process, network.inputs)
+    fields = [_describe_field(field, widths[field.name].width, sde) for field, sde in process]
+    return {"fields": fields, "network": _describe_network(network, process)}
+
+
+def _describe_field(field: Field, width: int | None, sde: SDE) -> dict[str, Any]:
+    return {
+        "name": field.name,
+        "level": field.level,
+        "width": width if field.width is None else field.width,
+        "scale": float(field.scale),
+        "zero_mean": field.zero_mean,
+        "sde": describe_component(sde, SDES, "SDE"),
+    }
+
+
+def _describe_network(network: ScoreNetwork | SelfConditionedNetwork, process: ForwardProcess) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "backbone": describe_component(network.backbone, BACKBONES, "backbone"),
+        "positions": network.positions,
+        "node_inputs": {}, "edge_inputs": {}, "graph_inputs": {}, "vectors": [], "vector_levels": {},
+        "antisymmetric": sorted(name for name, given in network.inputs.items() if given.antisymmetric),
+        "neighbors": None, "chirality": None, "oriented": network.oriented,
+        "self_condition": isinstance(network, SelfConditionedNetwork),
+    }  # fmt: skip
+    fill = {}
+    for name, given in network.inputs.items():
+        _describe_input(name, given, name in process.fields, described)
+        if getattr(given, "fill", 0):
+            fill[name] = given.fill
+    if network.neighbors is not None:
+        described["neighbors"] = describe_component(network.neighbors, NEIGHBORS, "neighbors")
+        described["neighbors"] |= {"fill": fill} if fill else {}
+    return described
+
+
+def _describe_input(name: str, given: Input, diffuses: bool, described: dict[str, Any]) -> None:
+    """Add an input of a network to its description."""
+    if type(given) is Category:
+        described[f"{given.level}_inputs"][name] = given.num_categories
+    elif type(given) is Feature:
+        if not diffuses:  # what is known of a field stands with the fields
+            described[f"{given.level}_inputs"][name] = {"width": given.width}
+    elif type(given) is Vector:
+        described["vectors"].append(name)
+        if not diffuses:
+            described["vector_levels"][name] = given.level
+    elif type(given) is Chirality:
+        described["chirality"] = name
+    else:
+        raise ValueError(
+            f"The input {name!r}, a {type(given).__qualname__}, cannot be described; Category, Feature, Vector and "
+            f"Chirality can; or {INSTEAD}"
+        )
+
+
+def _path(target: Callable[..., Any], kind: str) -> str:
+    """Import path of a class or function of one's own."""
+    module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", "")
+    if module in (None, "__main__") or getattr(sys.modules.get(module), name, None) is not target:
+        raise ValueError(
+            f"The {kind} {name or target!r} cannot be described: put it at the top of a module that can be imported, "
+            f"and trust that when the file is loaded; or {INSTEAD}"
+        )
+    return f"{module}:{name}"
+
+
+def _plain(value: Any, option: str, kind: str) -> Any:
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, SDE):
+        return describe_component(value, SDES, "SDE")
+    if isinstance(value, list | tuple):
+        return [_plain(item, option, kind) for item in value]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _plain(item, option, kind) for key, item in value.items()}
+    raise ValueError(
+        f"The {kind} cannot be described: its option {option!r} is {type(value).__qualname__}, where numbers, texts, "
+        f"lists and mappings can be; {INSTEAD}"
+    )
