@@ -64,6 +64,7 @@ class Domain:
         package: Package whose folders ``configs/`` and ``weights/`` hold its configurations and model files.
         datasets: Classes of data sets, by name.
         transforms: Classes of transforms, by name.
+        checksums: Checksums of published data files, ``sha256:...`` or ``md5:...``, by the name of the file.
         recipes: Functions ``(out, workers, progress, **options) -> files`` that make an embedded data set, by name.
         parse: Function ``(strings) -> ReadResult`` that reads graphs from words of the command line.
         readers: Functions ``(path) -> iterable of (location, function that makes the graph)``, by extension.
@@ -93,6 +94,7 @@ class Domain:
     package: str | None = None
     datasets: Mapping[str, Reference] = field(default_factory=dict)
     transforms: Mapping[str, Reference] = field(default_factory=dict)
+    checksums: Mapping[str, str] = field(default_factory=dict)
     recipes: Mapping[str, Reference] = field(default_factory=dict)
     parse: Reference | None = None
     readers: Mapping[str, Reference] = field(default_factory=dict)

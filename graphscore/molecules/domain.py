@@ -26,6 +26,14 @@ MOLECULES = Domain(
         "qm9": "graphscore.molecules.datasets.qm9:QM9",
         "rmd17": "graphscore.molecules.datasets.md17:MD17",
     },
+    checksums={  # who published each is in the cards datasets/{geom,qm9,rmd17}/README.md
+        "rdkit_folder.tar.gz": "md5:e8f2168b7050652db22c976be25c450e",
+        "dsgdb9nsd.xyz.tar.bz2": "sha256:3a63848ac80691bdb8d41834b575afad345b9300d7a2db0c38adb7f6eaa8360c",
+        "uncharacterized.txt": "sha256:3aa5115d540b356de94791d4a74c3bf1ed91c469ecf52a4f5d7cc0506fe02e24",
+        "gdb9.sdf": "sha256:98c4e97d50ac549b8c9f0b2114b348a9a944718e17e50d9a724b729f1deaa28e",
+        "gdb9.sdf.csv": "sha256:73a67793e3cfa9660f001278bd019c143f57e4785db537a01811cf2ce72aa7eb",
+        "rmd17.tar.bz2": "sha256:cddeea2ec2c4b22a9de16a9a65a3eeedac5b29da9c99c20bbff0153912bf922b",
+    },
     transforms={"molecule-graph": "graphscore.molecules.features:MoleculeGraph"},
     recipes={
         "small-molecules": "graphscore.molecules.recipes.small_molecules:build",

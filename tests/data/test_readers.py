@@ -11,105 +11,13 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from graphscore.data import read
-from graphscore.molecules.readers import read_smiles
 
 pytest.importorskip("rdkit")
-
-from rdkit import Chem
-
-from graphscore.molecules.embedding import embed
-from graphscore.molecules.graph import canonical_smiles, mol_from_data
-from graphscore.molecules.smiles import mol_from_smiles
 
 
 def save(path: Path, text: str) -> Path:
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def molblock(smiles: str, name: str = "", with_hydrogens: bool = True) -> str:
-    mol = embed(mol_from_smiles(smiles), 1, seed=0)
-    mol = mol if with_hydrogens else Chem.RemoveHs(mol)
-    mol.SetProp("_Name", name)
-    return Chem.MolToMolBlock(mol)
-
-
-def test_smi(tmp_path: Path):
-    path = save(tmp_path / "a.smi", "# mine\nCCO ethyl alcohol\n\nC1CC\nC\tmethane\n  c1ccccc1  \n")
-    result = read(path)
-    assert [(d.smiles, d.name) for d in result.items] == [
-        ("CCO", "ethyl alcohol"),
-        ("C", "methane"),
-        ("c1ccccc1", ""),
-    ]
-    (failure,) = result.failures
-    assert (failure.source, failure.location) == (str(path), "line 4")
-    assert "C1CC" in failure.reason
-    assert str(failure) == f"{path}, line 4: {failure.reason}"
-
-
-def test_csv(tmp_path: Path):
-    path = save(tmp_path / "a.csv", '\ufeffid,SMILES,Name\n1,CCO,"eth,anol"\n2,oops,x\n\n3,,empty\n4,C,m\n')
-    result = read(path)
-    assert [(d.smiles, d.name) for d in result.items] == [("CCO", "eth,anol"), ("C", "m")]
-    assert [f.location for f in result.failures] == ["line 3", "line 5"]
-    path = save(tmp_path / "b.csv", "smile,name\nC,x\n")
-    with pytest.raises(ValueError, match=r"column 'smiles' in line 1 .*b.csv, but found .*\['smile', 'name'\]"):
-        read(path)
-
-
-def test_sdf(tmp_path: Path):
-    flat = Chem.MolToMolBlock(Chem.MolFromSmiles("C[C@H](N)O"))
-    broken = molblock("C").replace("V2000", "V9")
-    records = [
-        molblock("C[C@H](N)O", "first"),
-        broken,
-        flat,
-        molblock("CC(=O)[O-]", "ion", with_hydrogens=False),
-    ]
-    path = save(tmp_path / "a.sdf", "".join(f"{record}>  <X>\n1\n\n$$$$\n" for record in records))
-    result = read(path)
-    assert [d.name for d in result.items] == ["first", "", "ion"]
-    first, second, third = result.items
-    assert first.smiles == second.smiles == "C[C@H](N)O"
-    assert "pos" in first and "pos" not in second
-    assert third.num_nodes == 7 and third.pos.shape == (7, 3) and third.charge.sum() == -1
-    (failure,) = result.failures
-    assert failure.location == "record 2"
-
-
-def test_sdf_with_an_impossible_molecule_gives_the_reason(tmp_path: Path):
-    path = save(
-        tmp_path / "a.mol",
-        Chem.MolToMolBlock(Chem.MolFromSmiles("CC(C)(C)(C)C", sanitize=False), kekulize=False),
-    )
-    (failure,) = read(path).failures
-    assert "valence" in failure.reason
-
-
-def test_windows_line_ends_and_version_3000(tmp_path: Path):
-    mol = embed(mol_from_smiles("CCO"), 1, seed=0)
-    path = tmp_path / "a.sdf"
-    path.write_bytes((Chem.MolToV3KMolBlock(mol) + "$$$$\n" + molblock("C") + "$$$$\n").replace("\n", "\r\n").encode())
-    assert [d.smiles for d in read(path).items] == ["CCO", "C"]
-
-
-def test_xyz_with_many_frames(tmp_path: Path):
-    frames = []
-    for seed in (0, 1):
-        frames.append(
-            Chem.MolToXYZBlock(embed(mol_from_smiles("OCC=O"), 1, seed)).replace("\n\n", f"\nframe {seed}\n", 1)
-        )
-    frames.insert(1, "2\nfar apart\nC 0 0 0\nC 9 9 9\n\n")
-    frames.append("1\n\nC 0 zero 0\n")
-    result = read(save(tmp_path / "a.xyz", "".join(frames)))
-    assert [(d.smiles, d.name) for d in result.items] == [("O=CCO", "frame 0"), ("O=CCO", "frame 1")]
-    assert not torch.equal(result.items[0].pos, result.items[1].pos)
-    assert [f.location.split(" (")[0] for f in result.failures] == ["frame 2", "frame 4"]
-    with pytest.raises(ValueError, match="number of atoms in line 1 .*'nine'"):
-        read(save(tmp_path / "b.xyz", "nine\n\nC 0 0 0\n"))
-    with pytest.raises(ValueError, match="line 1 .*'3' and 2 more lines"):
-        read(save(tmp_path / "c.xyz", "3\n\nC 0 0 0\n"))
 
 
 def test_graphml(tmp_path: Path):
@@ -187,12 +95,6 @@ def test_pt_runs_no_code_and_leaves_no_permission_behind(tmp_path: Path, monkeyp
     with pytest.raises(ValueError, match="plain dicts, or PyG Data"):
         read("b.pt")
     assert set(torch.serialization.get_safe_globals()) == set(before)
-
-
-def test_read_smiles_numbers_its_input():
-    result = read_smiles(["CCO", "bad", "[Na+].[Cl-]"])
-    assert [canonical_smiles(mol_from_data(d)) for d in result.items] == ["CCO", "[Cl-].[Na+]"]
-    assert [(f.source, f.location) for f in result.failures] == [("input", "SMILES 2")]
 
 
 @pytest.mark.parametrize("suffix", [".smi", ".csv", ".sdf", ".mol", ".xyz", ".graphml", ".pt"])
