@@ -7,6 +7,7 @@ from graphscore.nn.backbones.egnn import EGNN, EGNNLayer
 from graphscore.nn.backbones.equivariant_transformer import EquivariantTransformer, EquivariantTransformerLayer
 from graphscore.nn.backbones.painn import PaiNN, PaiNNMessage, PaiNNUpdate
 from graphscore.nn.backbones.plain_transformer import PlainTransformer
+from graphscore.nn.convs import EGNNConv, EquivariantTransformerConv, PaiNNConv
 from graphscore.nn.edges.geometry import EdgeGeometry
 from graphscore.nn.edges.neighbors import complete_edges, knn_edges, radius_edges
 from graphscore.nn.edges.search import NEIGHBORS, NearestNeighbors, RadiusNeighbors
@@ -48,6 +49,7 @@ __all__ = [
     "Chirality",
     "CosineCutoff",
     "CrossProductBlock",
+    "EGNNConv",
     "EGNNLayer",
     "EdgeGeometry",
     "EdgeHeads",
@@ -56,6 +58,7 @@ __all__ = [
     "EquivariantConvolution",
     "EquivariantLayerNorm",
     "EquivariantTransformer",
+    "EquivariantTransformerConv",
     "EquivariantTransformerLayer",
     "ExpNormalBasis",
     "Feature",
@@ -70,6 +73,7 @@ __all__ = [
     "ModuleInput",
     "NearestNeighbors",
     "PaiNN",
+    "PaiNNConv",
     "PaiNNMessage",
     "PaiNNUpdate",
     "PlainTransformer",

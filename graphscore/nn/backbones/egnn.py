@@ -52,8 +52,8 @@ class EGNNLayer(nn.Module):
         h: Tensor,
         pos: Tensor,
         edges: Edges,
-        batch: Tensor,
-        cond: Tensor,
+        batch: Tensor | None,
+        cond: Tensor | None,
         edge_attr: Tensor | None,
         scale: Tensor,
     ) -> tuple[Tensor, Tensor]:
@@ -63,8 +63,8 @@ class EGNNLayer(nn.Module):
             h: Node scalars, shape ``[N, F]``.
             pos: Positions, shape ``[N, D]``.
             edges: The edges.
-            batch: Graph of each node, shape ``[N]``.
-            cond: Condition of each graph, shape ``[B, C]``.
+            batch: Graph of each node, shape ``[N]``; ``None`` without conditions.
+            cond: Condition of each graph, shape ``[B, C]``; ``None`` without.
             edge_attr: Edge attributes in the order of ``edges``, shape ``[E, edge_channels]``.
             scale: What sums over the edges into a node are multiplied by, shape ``[N, 1]``.
 

@@ -50,7 +50,7 @@ class EquivariantTransformerLayer(nn.Module):
         self.mix = VectorLinear(channels, 2 * channels)
 
     def forward(
-        self, h: Tensor, vectors: Tensor | None, geometry: EdgeGeometry, batch: Tensor, cond: Tensor
+        self, h: Tensor, vectors: Tensor | None, geometry: EdgeGeometry, batch: Tensor | None, cond: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Apply the layer.
 
@@ -58,8 +58,8 @@ class EquivariantTransformerLayer(nn.Module):
             h: Node scalars, shape ``[N, F]``.
             vectors: Node vectors, shape ``[N, D, F]``; ``None`` if there are none.
             geometry: The edges.
-            batch: Graph of each node, shape ``[N]``.
-            cond: Condition of each graph, shape ``[B, C]``.
+            batch: Graph of each node, shape ``[N]``; ``None`` without conditions.
+            cond: Condition of each graph, shape ``[B, C]``; ``None`` without.
 
         Returns:
             New scalars ``[N, F]`` and vectors ``[N, D, F]``.

@@ -44,8 +44,8 @@ class PaiNNMessage(nn.Module):
         features: Tensor,
         direction: Tensor,
         edges: Edges,
-        batch: Tensor,
-        cond: Tensor,
+        batch: Tensor | None,
+        cond: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Receive from neighbors.
 
@@ -55,8 +55,8 @@ class PaiNNMessage(nn.Module):
             features: Features of each edge, in the order of ``edges``, shape ``[E, K]``.
             direction: A vector along each edge, shape ``[E, D]``.
             edges: The edges.
-            batch: Graph of each node, shape ``[N]``.
-            cond: Condition of each graph, shape ``[B, C]``.
+            batch: Graph of each node, shape ``[N]``; ``None`` without conditions.
+            cond: Condition of each graph, shape ``[B, C]``; ``None`` without.
 
         Returns:
             Sums over neighbors: scalars ``[N, F]`` and vectors ``[N, D, F]``.
@@ -90,14 +90,14 @@ class PaiNNUpdate(nn.Module):
         self.mix = VectorLinear(channels, 2 * channels)
         self.network = nn.Sequential(nn.Linear(2 * channels, channels), nn.SiLU(), nn.Linear(channels, 3 * channels))
 
-    def forward(self, h: Tensor, vectors: Tensor, batch: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, h: Tensor, vectors: Tensor, batch: Tensor | None, cond: Tensor | None) -> tuple[Tensor, Tensor]:
         """Update.
 
         Args:
             h: Node scalars, shape ``[N, F]``.
             vectors: Node vectors, shape ``[N, D, F]``.
-            batch: Graph of each node, shape ``[N]``.
-            cond: Condition of each graph, shape ``[B, C]``.
+            batch: Graph of each node, shape ``[N]``; ``None`` without conditions.
+            cond: Condition of each graph, shape ``[B, C]``; ``None`` without.
 
         Returns:
             The changes of ``h`` and ``vectors``.
@@ -176,7 +176,7 @@ class PaiNN(SizedBackbone):
         edges, vectors = Edges.from_index(graph.edge_index, h.shape[0]), None
         batch, cond = graph.batch, graph.cond
         distance, direction = edges.measure(pos)
-        features = self._features(distance, edges, graph.edge_attr)
+        features = painn_features(distance, edges, graph.edge_attr, self.basis, self.envelope, self.basis_factors)
         for message, update in zip(self.messages, self.updates, strict=True):
             scalars, moved = message(h, vectors, features, direction, edges, batch, cond)
             h, vectors = h + scalars, moved if vectors is None else vectors + moved
@@ -185,12 +185,33 @@ class PaiNN(SizedBackbone):
         h, vectors = self.readout(self.norm(h, cond, batch), vectors)
         return h, vectors.transpose(1, 2)
 
-    def _features(self, distance: Tensor, edges: Edges, edge_attr: Tensor | None) -> Tensor:
-        """Invariants of the edges ``[E, K]``, and what scales all that they send, the bias of filters included."""
-        basis, parts, envelope = self.basis(distance), [torch.ones_like(distance)], self.envelope(distance)
-        if edge_attr is not None and self.basis_factors is not None:
-            parts.append(edges.sort(edge_attr))
-            basis = basis * (1 + self.basis_factors(parts[-1]))
-        # As many neighbors as there are within the cutoff, counted without a jump.
-        degree = ops.segment_sum(envelope, edges.target, edges.ptr)
-        return torch.cat([basis, *parts], dim=-1) * envelope * (1 + degree).rsqrt().index_select(0, edges.target)
+
+def painn_features(
+    distance: Tensor,
+    edges: Edges,
+    edge_attr: Tensor | None,
+    basis: nn.Module,
+    envelope: nn.Module,
+    factors: nn.Module | None,
+) -> Tensor:
+    """Compute what filters of :class:`PaiNN` are linear in: invariants of the edges, scaled by their envelope.
+
+    Args:
+        distance: Length of each edge, shape ``[E, 1]``.
+        edges: The edges.
+        edge_attr: Edge attributes in the order of ``edge_index``, shape ``[E, *]``.
+        basis: Maps distances to features.
+        envelope: Maps distances to factors from 1 to 0.
+        factors: Maps edge attributes to factors of the basis.
+
+    Returns:
+        The basis, a constant in place of a bias, and the attributes, times the envelope over the root of one plus the
+        sum of envelopes into the same node, shape ``[E, K]``.
+    """
+    features, parts, weight = basis(distance), [torch.ones_like(distance)], envelope(distance)
+    if edge_attr is not None and factors is not None:
+        parts.append(edges.sort(edge_attr))
+        features = features * (1 + factors(parts[-1]))
+    # As many neighbors as there are within the cutoff, counted without a jump.
+    degree = ops.segment_sum(weight, edges.target, edges.ptr)
+    return torch.cat([features, *parts], dim=-1) * weight * (1 + degree).rsqrt().index_select(0, edges.target)

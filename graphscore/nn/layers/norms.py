@@ -34,21 +34,24 @@ class AdaptiveLayerNorm(nn.Module):
             nn.init.zeros_(self.modulate.weight)
             nn.init.zeros_(self.modulate.bias)
 
-    def forward(self, h: Tensor, cond: Tensor, batch: Tensor) -> Tensor:
+    def forward(self, h: Tensor, cond: Tensor | None = None, batch: Tensor | None = None) -> Tensor:
         """Normalise.
 
         Args:
             h: Node scalars, shape ``[N, F]``.
-            cond: Condition of each graph, shape ``[B, C]``.
-            batch: Graph of each node, shape ``[N]``.
+            cond: Condition of each graph, shape ``[B, C]``; not needed without conditions.
+            batch: Graph of each node, shape ``[N]``; not needed without conditions.
 
         Returns:
             Shape ``[N, F]``.
         """
-        check_width(self, "cond", cond, self.cond_channels)
+        if cond is not None:
+            check_width(self, "cond", cond, self.cond_channels)
         normed = self.norm(h)
         if self.modulate is None:
             return normed
+        if cond is None or batch is None:
+            raise ValueError(f"AdaptiveLayerNorm with cond_channels={self.cond_channels} needs cond and batch")
         scale, shift = self.modulate(cond).chunk(2, dim=-1)
         # One gather, as its derivative is a scattered sum.
         factor, shift = ops.broadcast(torch.cat([1 + scale, shift], dim=-1), batch).chunk(2, dim=-1)
