@@ -50,18 +50,18 @@ class ForwardProcess:
             raise ValueError(f"A process needs at least one field, each with its own name, but got {names}")
         for field, sde in sdes.items():
             sde.check_field(field)
-        self._sdes = dict(sdes)
+        self.sdes = dict(sdes)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._sdes})"
+        return f"{type(self).__name__}({self.sdes})"
 
     def __iter__(self) -> Iterator[tuple[Field, SDE]]:
-        return iter(self._sdes.items())
+        return iter(self.sdes.items())
 
     @property
     def fields(self) -> dict[str, Field]:
         """The fields by name."""
-        return {field.name: field for field in self._sdes}
+        return {field.name: field for field in self.sdes}
 
     def perturb(
         self,
@@ -92,7 +92,7 @@ class ForwardProcess:
         check_times(batch, t)
         t = in_range(t, zero=True)
         noisy, clean, noise = {}, {}, {}
-        for field, sde in self._sdes.items():
+        for field, sde in self.sdes.items():
             x0, index = field.read(batch), field.index(batch)
             if eps is None:
                 z = ops.randn(index, batch.num_graphs, x0.shape[1], dtype=x0.dtype, generator=generator)
@@ -132,7 +132,7 @@ class ForwardProcess:
             ValueError: If a field is missing and its width is not known, or ``t`` lies outside (0, 1].
         """
         batch = check_batch(template)
-        for field, sde in self._sdes.items():
+        for field, sde in self.sdes.items():
             width = field.width or (template[field.name].shape[-1] if field.name in template else None)
             if width is None:
                 raise ValueError(
@@ -163,7 +163,7 @@ class ForwardProcess:
             A shallow copy of the batch with its fields replaced.
         """
         combined = {}
-        for field, sde in self._sdes.items():
+        for field, sde in self.sdes.items():
             x, index = batch[field.name], field.index(batch)
             terms, factors = [x, *(value[field.name] for value in values)], coefficients(sde)
             if len(factors) > len(terms):
@@ -177,7 +177,7 @@ class ForwardProcess:
 
     def to_data(self, batch: Batch) -> Batch:
         """Bring the fields of a batch from units of their scale to data units."""
-        return replace(batch, {field.name: batch[field.name] * field.scale for field in self._sdes})
+        return replace(batch, {field.name: batch[field.name] * field.scale for field in self.sdes})
 
 
 def check_times(batch: Batch, t: Tensor) -> None:

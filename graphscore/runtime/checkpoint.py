@@ -43,8 +43,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         TypeError: If the configuration or info is not made of plain JSON values.
         ValueError: As for :func:`check_plain`.
     """
-    from safetensors.torch import save
-
+    save = _safetensors().torch.save
     header = {"format_version": FORMAT_VERSION, "config": checkpoint.config, "info": checkpoint.info}
     check_plain(header, f"What {path} is to hold")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.state.items()}
@@ -83,17 +82,15 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a model file of this library, or one of a newer format.
     """
-    from safetensors import SafetensorError, safe_open
-
-    path = find_checkpoint(path)
+    path, safetensors = find_checkpoint(path), _safetensors()
     try:
-        with safe_open(path, framework="pt") as file:
+        with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except OSError:
         raise
     except Exception as error:  # types of numbers that PyTorch does not have end in many ways
-        kind = "" if isinstance(error, SafetensorError) else f"{type(error).__name__}: "
+        kind = "" if isinstance(error, safetensors.SafetensorError) else f"{type(error).__name__}: "
         raise ValueError(f"{path} is not a safetensors file that can be read ({kind}{error})") from error
     if _KEY not in metadata:
         raise ValueError(f"{path} is a safetensors file, but not a checkpoint of graphscore")
@@ -127,6 +124,16 @@ def upgrade(config: Any) -> Any:
             config[section] = dict(config[section])
             config[key] = config[section].pop(key)
     return config
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.torch
+    except ImportError as error:
+        raise ImportError(
+            'Model files need safetensors: pip install "graphscore[train]"', name="safetensors"
+        ) from error
+    return safetensors
 
 
 def check_plain(values: Any, what: str) -> None:

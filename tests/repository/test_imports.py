@@ -74,6 +74,24 @@ def test_the_core_imports_without_any_extra() -> None:
     assert result.returncode == 0, result.stderr
 
 
+def test_saving_a_model_says_what_it_needs() -> None:
+    result = run_without(
+        EXTRAS,
+        """
+from graphscore.denoiser import Denoiser
+from graphscore.fields import Field
+from graphscore.nn import EGNN, ScoreNetwork
+from graphscore.process import ForwardProcess
+from graphscore.sdes import VESDE
+process = ForwardProcess({Field("pos"): VESDE()})
+Denoiser(ScoreNetwork(EGNN(8, 1), process), process).save("model.safetensors")
+""",
+    )
+    assert result.stderr.splitlines()[-1] == (
+        'ImportError: Model files need safetensors: pip install "graphscore[train]"'
+    )
+
+
 def test_the_extra_free_half_of_data_imports_without_any_extra() -> None:
     result = run_without(EXTRAS, "import graphscore.data")
     assert result.returncode == 0, result.stderr
