@@ -13,7 +13,8 @@ SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
-def test_snippet_runs(number):
+def test_snippet_runs(number, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some write files
     names: dict[str, object] = {}
     exec(compile(SNIPPETS[number], f"README snippet {number + 1}", "exec"), names)
     if "samples" in names:
