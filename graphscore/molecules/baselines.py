@@ -17,7 +17,7 @@ from graphscore.molecules.metrics.rmsd import best_rmsd, matchings
 from graphscore.molecules.smiles import mol_from_smiles, rdkit_errors
 
 OVERSAMPLING = 10
-MAX_POOL = 500  # conformers to cluster, unless twice those asked for are more: pairs grow with the square
+MAX_POOL = 500  # conformers to cluster, unless twice ``num`` is more: pairs grow with the square
 
 
 def etkdg(smiles: str, num: int, seed: int) -> list[Data]:

@@ -1,4 +1,4 @@
-"""What a network is told of a molecule: chemistry as features of atoms and pairs, and the handedness of centres."""
+"""Features of molecules for a network: chemistry of atoms and pairs of atoms, and the handedness of centres."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class MoleculeGraph(BaseTransform):
     ``pair``            ``[E, L]`` float32     kind of bond, conjugation, ring membership, number of bonds between the
                                                two, sizes of common rings, cis or trans, kind of the bond amid
     ``chiral_index``    ``[4, T]`` int64       centre x and three neighbors a, b, c with det(a - x, b - x, c - x) > 0
-                                               in the molecule asked for
+                                               in the given molecule
     ``kept``            ``[n]`` int64          which atoms of the molecule these are
     ==================  =====================  ==================================================================
 
@@ -182,5 +182,5 @@ def _one_hot(value: int, size: int) -> list[float]:
 
 
 def _ring_flags(sizes: list[int] | tuple[int, ...]) -> list[float]:
-    """Which of the ring sizes occur, the last place for larger ones."""
+    """One flag for each of the ring sizes, and a last one for larger rings."""
     return [float(size in sizes) for size in RING_SIZES] + [float(any(size > RING_SIZES[-1] for size in sizes))]

@@ -28,12 +28,12 @@ _WHOLE: dict[str, Any] = {"ignoreInterfragInteractions": False}  # else componen
 
 
 class Refined(NamedTuple):
-    """What :func:`refine` returns.
+    """Result of :func:`refine`.
 
     Attributes:
         samples: The samples with energies, in their order, without those that lost their stereochemistry.
-        kept: Which of the given samples these are.
-        notes: What is to be known of the others, one sentence each.
+        kept: Their numbers among the given samples.
+        notes: One sentence for each kind of problem, with the number of samples that have it.
     """
 
     samples: list[Data]

@@ -63,7 +63,7 @@ class Fragment:
         """Find out which nodes of a graph are known.
 
         Where the pattern can be laid onto the molecule in several ways, as a ring can be turned, atoms go to those that
-        have the same neighbors in the template, and centres keep the handedness that is asked for.
+        have the same neighbors in the template, and centres keep the handedness of the molecule.
 
         Args:
             template: The molecule.
@@ -101,7 +101,7 @@ class Fragment:
         return [[indices[atom] for atom in match] for match in found]
 
     def _turns_right(self, rows: Tensor, graph: Data) -> bool:
-        """Whether the coordinates have the handedness that the graph asks for, as far as it does."""
+        """Check that the coordinates have the handedness of all marked centres among them."""
         place = {row: number for number, row in enumerate(rows.tolist())}
         for triple in graph["chiral_index"].t().tolist() if "chiral_index" in graph else ():
             if all(row in place for row in triple):
@@ -121,7 +121,7 @@ def _without_hydrogens(data: Data) -> tuple[Chem.Mol, list[int]]:
 
 
 def _environment(data: Data, atom: int) -> tuple[int, int, tuple[int, ...]]:
-    """What an atom is and is bound to."""
+    """Element and charge of an atom, and the elements of its neighbors."""
     source, target = data["edge_index"]
     neighbors = source[(target == atom) & (data["bond"] > 0)]
     return int(data["z"][atom]), int(data["charge"][atom]), tuple(sorted(data["z"][neighbors].tolist()))

@@ -49,7 +49,7 @@ class HydrogenPlacer:
             self.field = None
 
     def _match(self, complete: Chem.Mol) -> NDArray[np.int64]:
-        """Which atom of the molecule each atom of the completed skeleton is."""
+        """Number in the molecule of each atom of the completed skeleton."""
         order, free = list(self.kept), {}
         for atom in sorted(set(range(self.mol.GetNumAtoms())) - set(self.kept)):
             free.setdefault(self.mol.GetAtomWithIdx(atom).GetNeighbors()[0].GetIdx(), []).append(atom)
@@ -84,7 +84,7 @@ class HydrogenPlacer:
 
 
 class AssembleMolecules:
-    """What :func:`graphscore.generate.jobs.generate` calls to make molecules of the atoms that a network placed."""
+    """Make molecules of the atoms that a network placed, for :func:`graphscore.generate.jobs.generate`."""
 
     def __init__(self) -> None:
         self._placer: HydrogenPlacer | None = None  # of the last molecule: its samples come one after another

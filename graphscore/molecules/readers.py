@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch_geometric.data import Data
 
 MolRecord = tuple[str, Callable[[], Chem.Mol]]
-"""Where a record is in its file, such as ``"record 3"``, and what reads it."""
+"""Place of a record in its file, such as ``"record 3"``, and the function that reads it."""
 
 
 def read_smiles(smiles: Iterable[str]) -> ReadResult:

@@ -8,7 +8,7 @@ from torch_geometric.data import Data
 from graphscore.molecules.graph import Chem, canonical_smiles, flat_smiles, mol_from_data
 
 SPLITS = ("molecule", "scaffold")
-"""What :func:`split_key` splits molecules by."""
+"""Ways to split molecules; see :func:`split_key`."""
 
 
 def by_molecule(item: Data) -> str:

@@ -26,7 +26,7 @@ _FLAGS: dict[str, list[str]] = {"gfn2": ["--gfn", "2"], "gfnff": ["--gfnff"]}
 
 
 class Optimized(NamedTuple):
-    """What :func:`optimize` returns.
+    """Result of :func:`optimize`.
 
     Attributes:
         pos: Coordinates of the minimum in Angstrom, ``[N, 3]``.
@@ -38,7 +38,7 @@ class Optimized(NamedTuple):
 
 
 class SinglePoint(NamedTuple):
-    """What :func:`single_point` returns.
+    """Result of :func:`single_point`.
 
     Attributes:
         energy: Total energy in kcal/mol.

@@ -91,7 +91,7 @@ class GFN2Ensembles(Dataset):
         return items
 
     def _part_groups(self, part: Part) -> Iterable[list[Data]]:
-        if part not in self._groups:  # built when first asked for: few callers need all parts
+        if part not in self._groups:  # built on first use: few callers need all parts
             most = self.max_conformers if part == "train" else None
             self._groups[part] = [
                 self._conformers(molecule, most)

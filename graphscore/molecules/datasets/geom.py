@@ -33,7 +33,7 @@ class GEOM(Dataset):
     298.15 K, both float32. Conformers of a molecule that differ in stereo marks form groups of their own. Those
     whose bonds are not those of the SMILES are left out, as published pipelines do, and listed in ``failures``.
 
-    A part is read when it is first asked for. Archives need not be unpacked, but each part takes a pass through them.
+    A part is read on its first use. Archives need not be unpacked, but each part takes a pass through them.
 
     Args:
         path: ``rdkit_folder.tar.gz``, the folder unpacked from it, or a folder ``qm9`` or ``drugs`` of pickles.

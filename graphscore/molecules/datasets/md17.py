@@ -214,7 +214,7 @@ def _read_xyz(content: bytes, path: Path) -> _Frames:
 
 
 def _columns(properties: str) -> dict[str, slice]:
-    """Where each property is in a line: ``species:S:1:pos:R:3`` means one word and then three."""
+    """Columns of each property: ``species:S:1:pos:R:3`` means one word and then three."""
     words, start, columns = properties.split(":"), 0, {}
     for name, count in zip(words[::3], words[2::3], strict=True):
         columns[name] = slice(start, start + int(count))

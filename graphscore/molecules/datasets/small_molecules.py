@@ -51,7 +51,7 @@ class SmallMolecules(Dataset):
         return with_coordinates(graph, self._pos[molecule], self.transform)
 
     def _part_groups(self, part: Part) -> Iterable[list[Data]]:
-        if part not in self._groups:  # built when first asked for: few callers need all parts
+        if part not in self._groups:  # built on first use: few callers need all parts
             molecules = [i for i, p in enumerate(self._part) if PARTS[p] == part]
             self._groups[part] = [self._conformers(molecule) for molecule in molecules]
         return self._groups[part]

@@ -2,7 +2,7 @@
 
 Only RDKit molecules and plain numbers of numpy can come out of :func:`load_pickle`, besides the containers,
 strings and numbers that need no function. Nothing else is imported or called, and numpy's own unpickling, which
-trusts the memory layout it is told, is not used either.
+trusts the memory layout that a pickle states, is not used either.
 """
 
 from __future__ import annotations

@@ -17,11 +17,11 @@ Attempt = Data | str | None
 
 @dataclass(frozen=True)
 class Comparison:
-    """What every metric of conformers starts from.
+    """References and generated conformers of one molecule, in one order of atoms: the input of every metric.
 
     Attributes:
         mol: The molecule with explicit hydrogens, without conformers and stereo marks.
-        smiles: SMILES of the references, without repetition; their stereo marks are what is asked for.
+        smiles: SMILES of the references, without repetition; generated conformers should have their stereo marks.
         references: Coordinates in Angstrom, ``[R, N, 3]``.
         generated: Coordinates of the attempts that can be compared, ``[G, N, 3]``.
         failures: For each attempt, why it failed, or None; G are None.

@@ -72,10 +72,10 @@ def evaluate_molecule(
     Returns:
         ``smiles``, ``num_references``, ``num_generated`` (attempts) and ``num_failed``; ``amr_r`` and ``amr_p`` in
         Angstrom, ``cov_r`` and ``cov_p``: shares from 0 to 1 by threshold; ``rmsd_is_exact``, False where it is an
-        upper bound; ``stereo``, None where none was asked for, else the number of conformers that are ``right`` and
-        ``mirrored``; ``reference_rmsd``, from each reference to the closest conformer; ``conformers``, one entry for
-        each attempt: ``rmsd`` to the closest reference, ``stereo`` (a word) and ``failure`` (a reason), or None. What
-        has nothing to average over is None.
+        upper bound; ``stereo``, the numbers of conformers that are ``right`` and ``mirrored``, None where the SMILES
+        has no stereo marks; ``reference_rmsd``, from each reference to the closest conformer; ``conformers``, one entry
+        for each attempt: ``rmsd`` to the closest reference, ``stereo`` (a word) and ``failure`` (a reason), or None.
+        What has nothing to average over is None.
     """
     orders = matchings(comparison.mol)
     rmsd = best_rmsd(comparison.references, comparison.generated, orders.atoms)

@@ -29,7 +29,7 @@ Measured = tuple[dict[str, Any], dict[str, Coordinates]]
 
 @dataclass(frozen=True)
 class Measures:
-    """What is measured beside RMSD, stereochemistry and internal coordinates.
+    """Options of an evaluation: protocol, and measures beside RMSD, stereochemistry and internal coordinates.
 
     Attributes:
         protocol: How many conformers count, what covered means, and what becomes of failures.

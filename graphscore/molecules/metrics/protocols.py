@@ -14,7 +14,7 @@ from graphscore.molecules.metrics.comparison import Comparison
 
 @dataclass(frozen=True)
 class Protocol:
-    """How coverage is counted, of how many conformers, and what becomes of failures.
+    """Rules of an evaluation: the number of conformers, the comparison with the threshold, the treatment of failures.
 
     Attributes:
         name: Key in ``PROTOCOLS``.
@@ -49,7 +49,7 @@ class Protocol:
         return {"name": self.name, "comparison": comparison, "thresholds": dict(self.thresholds), "rules": rules}
 
     def covered(self, rmsd: NDArray[np.float64], threshold: ArrayLike) -> NDArray[np.bool_]:
-        """Whether distances are within a threshold; both are in Angstrom and broadcast."""
+        """Flag distances that are within a threshold; both are in Angstrom and broadcast."""
         return np.less_equal(rmsd, threshold) if self.inclusive else np.less(rmsd, threshold)
 
     def select(self, comparison: Comparison) -> Comparison | None:

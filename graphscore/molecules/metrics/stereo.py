@@ -1,4 +1,4 @@
-"""Whether conformers have the stereochemistry that was asked for: R/S of tetrahedral centres, E/Z of double bonds."""
+"""Stereochemistry of conformers, compared with their SMILES: R/S of tetrahedral centres, E/Z of double bonds."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ RIGHT, MIRRORED, WRONG = "right", "mirrored", "wrong"
 
 @rdkit_errors()
 def keeps_stereo(conformer: Data) -> bool:
-    """Whether a conformer's coordinates have every stereo mark (R/S, E/Z) of its ``smiles``; unmarked ones are free."""
+    """Check that coordinates have every stereo mark (R/S, E/Z) of the ``smiles``; centres without a mark are free."""
     return _has_stereo(mol_from_data(conformer), [Chem.MolFromSmiles(conformer.smiles)])
 
 
 def is_as_asked(conformer: Data) -> bool:
-    """Whether a conformer has the stereo marks of its ``smiles``; without marks, or ``smiles``, it has."""
+    """Check that a conformer has the stereo marks of its ``smiles``; true where there are no marks."""
     if not set(conformer.get("smiles") or "") & set("@/\\"):
         return True
     return bool(conformer["pos"].isfinite().all()) and keeps_stereo(conformer)

@@ -61,7 +61,7 @@ def check_validity(comparison: Comparison) -> dict[str, Any]:
 
 
 def _check(module: Any, mols: Sequence[Chem.Mol]) -> list[dict[str, Any]]:
-    """What each check says of each conformer of one stereoisomer."""
+    """Results of all checks, for each conformer of one stereoisomer."""
     busters = module.PoseBusters(config="mol")
     (first,) = busters.bust(mols[:1]).to_dict("records")
     if len(mols) > 1 and first[ENERGY] != first[ENERGY]:

@@ -1,4 +1,4 @@
-"""How complete the ensembles are: what a search from other starts finds, and how their sizes compare with GEOM's."""
+"""Audits of the embedded ensembles: a second search from other starts, and a comparison of sizes with GEOM's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the embedded GFN2-xTB ensembles are made; the card is ``datasets/gfn2_ensembles/README.md``.
+"""Recipe of the embedded GFN2-xTB ensembles; the card is ``datasets/gfn2_ensembles/README.md``.
 
 Every ensemble depends on its own SMILES, its part and the seed alone, so it does not matter how many processes work, in
 what order, or where a run was interrupted.
@@ -215,7 +215,7 @@ def pack(
 
 
 def _passed_over(report: Path) -> list[tuple[str, str, str]]:
-    """What runs on other lists in the same folder passed over; the work file holds the rest of their reports."""
+    """Molecules that earlier runs in the same folder passed over; the work file holds the rest of their reports."""
     if not report.is_file():
         return []
     with report.open(newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Which molecules ensembles are computed of, and which part each comes into."""
+"""Lists of molecules for the recipes, and their split into training, validation and test."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def choose(sources: Sequence[Source], exclude: Sequence[str], rejects: list[tupl
 
 
 def _unwanted(mol: Chem.Mol, sizes: tuple[int, int]) -> str | None:
-    """Why a molecule is passed over; None if it is not."""
+    """The reason to pass a molecule over; None if there is none."""
     if not sizes[0] <= mol.GetNumHeavyAtoms() <= sizes[1]:
         return f"{mol.GetNumHeavyAtoms()} heavy atoms, not {sizes[0]} to {sizes[1]}"
     if len(Chem.GetMolFrags(mol)) > 1:
@@ -186,5 +186,5 @@ def read_smiles_file(path: Path, every_column: bool = False) -> list[str]:
 
 
 def flat_key(smiles: str) -> str:
-    """The SMILES without stereo marks, by which molecules are told apart."""
+    """The SMILES without stereo marks, which identifies a molecule here."""
     return flat_smiles(mol_from_smiles(smiles))

@@ -49,12 +49,12 @@ class Ensemble:
 
 @dataclass
 class Search:
-    """What came of one molecule.
+    """The result of a search: the ensemble of one molecule, or the reasons why there is none.
 
     Attributes:
-        ensemble: Its conformers, None if there are none.
-        rejects: What was left out.
-        counts: How many starts were ``optimized``, ``converged`` to the right molecule, and were ``kept``.
+        ensemble: The conformers, None if there are none.
+        rejects: Everything left out, with reasons.
+        counts: Numbers of starts that were ``optimized``, ``converged`` to the right molecule, and were ``kept``.
     """
 
     ensemble: Ensemble | None
@@ -67,7 +67,7 @@ def search(smiles: str, settings: Settings = TRAINING, seed: int = SEED) -> Sear
 
     Args:
         smiles: SMILES; stereo that it leaves open is drawn by the seed.
-        settings: How hard to search.
+        settings: Effort and thresholds.
         seed: Seed of all that is drawn.
 
     Returns:
@@ -130,7 +130,7 @@ def draw_stereoisomer(smiles: str, seed: int) -> str:
 def of_others(
     known: Ensemble, pos: NDArray[np.float64], energies: NDArray[np.float64], settings: Settings = TRAINING
 ) -> NDArray[np.bool_]:
-    """Which conformers an ensemble does not hold.
+    """Find the conformers that an ensemble does not hold.
 
     Args:
         known: The ensemble; mirror images that it stands for are held.
@@ -224,7 +224,7 @@ def _distinct(mol: Chem.Mol, conformers: Sequence[_Conformer], window: float, se
 
 
 def _missing_mirror_images(mol: Chem.Mol, smiles: str, kept: list[_Conformer], settings: Settings) -> NDArray[np.bool_]:
-    """Of which conformers the mirror image is a conformer of the same molecule and energy that was not found."""
+    """Flag conformers whose mirror image is one more conformer of the molecule, which was not found."""
     if "@" in smiles:  # the mirror image is another molecule
         return np.zeros(len(kept), dtype=bool)
     compare, missing = _Comparison(mol), []

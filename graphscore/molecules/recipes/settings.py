@@ -1,4 +1,4 @@
-"""How hard ensembles are searched for."""
+"""Settings of the conformer search, by the size and the part of a molecule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Level = Literal["gfn2", "mmff94"]
 
 @dataclass(frozen=True)
 class Settings:
-    """How hard to search; the default is for training, of small molecules.
+    """Effort and thresholds of a conformer search; the default is for small molecules in training.
 
     Attributes:
         level: What conformers are minima of: ``"gfn2"``, GFN2-xTB, or ``"mmff94"``, the force field.

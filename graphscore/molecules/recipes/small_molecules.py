@@ -1,4 +1,4 @@
-"""How the embedded small molecules are made, from a file that ships with RDKit.
+"""Recipe of the embedded small molecules, from a file that ships with RDKit.
 
 Every molecule's conformers depend on its own SMILES and the seed alone, so the result does not depend on the
 number of processes or on the order of work.

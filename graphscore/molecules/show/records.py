@@ -1,4 +1,4 @@
-"""What a page shows of files of molecules: conformers with their numbers, and trajectories."""
+"""Conformers with their numbers, and trajectories, from files of molecules."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def read_trajectories(path: str | Path) -> tuple[dict[tuple[str, float], list[Fr
 
 
 def _records(path: Path) -> Iterator[tuple[str, Callable[[], Record]]]:
-    """Where each record of a file is, and what reads and checks it."""
+    """Place of each record of a file, and the function that reads and checks it."""
     suffix = path.suffix.lower()
     molecules: dict[str, str] = {}
     if suffix in MOLS:

@@ -24,7 +24,7 @@ SHOWN_THRESHOLDS = (0.05, 0.1, 0.25)  # beside those of the protocol, in Angstro
 
 
 def show_conformers(console: Console, reports: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print tables of conformer reports, recall beside precision, and what is to be known of the numbers."""
+    """Print tables of conformer reports, recall beside precision, and notes on the numbers."""
     first = next(iter(reports.values()))
     shown = sorted({*SHOWN_THRESHOLDS, *first["protocol"]["thresholds"].values()} & set(first["thresholds"]))
     amr, coverage, structure, physics = ({name: {} for name in reports} for _ in range(4))
@@ -82,7 +82,7 @@ def show_audit(console: Console, report: Mapping[str, Any]) -> None:
 
 
 def _notes(report: Mapping[str, Any]) -> list[str]:
-    """What the numbers alone do not say."""
+    """Notes on a report: molecules left out, failed or short of conformers."""
     counts = {
         "molecules have fewer generated conformers than the protocol wants": report["num_short_molecules"],
         "molecules have no usable conformer; they count as uncovered, and not in AMR": report["num_failed_molecules"],

@@ -184,7 +184,7 @@ def _packed(pos: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def _columns(values: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
-    """What the numbers of a molecule's conformers are called, in the order in which they first occur."""
+    """Labels and units of a molecule's numbers, in the order in which they first occur."""
     columns = []
     for key in dict.fromkeys(key for value in values for key in value):
         label, unit = key, ""
