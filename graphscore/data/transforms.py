@@ -12,9 +12,9 @@ from torch_geometric.transforms import BaseTransform
 
 from graphscore.data.consistency import whole_indices
 from graphscore.domains import Reference, attributes, gather
+from graphscore.linalg.encodings import laplacian_encoding, random_walk_encoding
 from graphscore.nn.edges.neighbors import complete_edges
 from graphscore.nn.edges.sets import gather_or_fill, hop_edges, match_edges
-from graphscore.nn.layers.encodings import laplacian_encoding, random_walk_encoding
 
 MOST_COLUMNS = 1024
 """Columns of an encoding at most: each takes memory for every node, and time."""
@@ -121,7 +121,7 @@ class LaplacianEncoding(BaseTransform):
     """Add ``laplacian`` ``[N, k]``: the first eigenvectors of the graph's normalised Laplacian.
 
     Comes before transforms that replace the edges. Signs are those that the solver gave; for training see
-    :func:`graphscore.nn.layers.encodings.flip_signs`, and :func:`~graphscore.nn.layers.encodings.laplacian_encoding`
+    :func:`graphscore.linalg.encodings.flip_signs`, and :func:`~graphscore.linalg.encodings.laplacian_encoding`
     for the rest.
 
     Args:
@@ -148,7 +148,7 @@ class LaplacianEncoding(BaseTransform):
 class RandomWalkEncoding(BaseTransform):
     """Add ``random_walk`` ``[N, steps]``: chances that a random walk along edges is back after 1, 2, ... steps.
 
-    Comes before transforms that replace the edges. See :func:`graphscore.nn.layers.encodings.random_walk_encoding`.
+    Comes before transforms that replace the edges. See :func:`graphscore.linalg.encodings.random_walk_encoding`.
 
     Args:
         steps: Length of the longest walk.

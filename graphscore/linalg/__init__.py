@@ -1,1 +1,1 @@
-"""Linear algebra and calculus on ragged rows, without time or noise: superposition, covariances, divergences, ODEs."""
+"""Linear algebra and calculus on ragged rows, without time or noise: superposition, covariances, divergences, encodings."""

@@ -18,7 +18,6 @@ from graphscore.nn.layers.attention import EquivariantAttention
 from graphscore.nn.layers.convolution import EquivariantConvolution
 from graphscore.nn.layers.edge_heads import EdgeHeads
 from graphscore.nn.layers.embeddings import GaussianFourierEmbedding, SinusoidalEmbedding
-from graphscore.nn.layers.encodings import flip_signs, laplacian_encoding, random_walk_encoding
 from graphscore.nn.layers.graph_heads import GraphHeads
 from graphscore.nn.layers.heads import randomize_heads
 from graphscore.nn.layers.messages import GatedMessages
@@ -87,14 +86,11 @@ __all__ = [
     "VectorLinear",
     "VectorReadout",
     "complete_edges",
-    "flip_signs",
     "gather_or_fill",
     "hop_edges",
     "knn_edges",
-    "laplacian_encoding",
     "match_edges",
     "merge_edges",
     "radius_edges",
-    "random_walk_encoding",
     "randomize_heads",
 ]

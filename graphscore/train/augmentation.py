@@ -12,8 +12,8 @@ from torch_geometric.data import Batch
 
 from graphscore import ops
 from graphscore.fields import Field, Level, replace
+from graphscore.linalg.encodings import flip_signs
 from graphscore.linalg.rotations import random_rotations
-from graphscore.nn.layers.encodings import flip_signs
 from graphscore.rng import Generator
 from graphscore.runtime.precision import double, double_device
 

@@ -13,7 +13,7 @@ from torch_geometric.data import Batch, Data
 
 from graphscore.data import CompleteGraph, HopGraph, LaplacianEncoding, RandomWalkEncoding
 from graphscore.data.transforms import TRANSFORMS
-from graphscore.nn.layers.encodings import laplacian_encoding, random_walk_encoding
+from graphscore.linalg.encodings import laplacian_encoding, random_walk_encoding
 
 
 def path_graph(n: int) -> Data:

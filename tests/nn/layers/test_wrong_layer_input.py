@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch_geometric.data import Batch
 
@@ -26,9 +25,7 @@ from graphscore.nn import (
     attributes,
     checks,
     knn_edges,
-    laplacian_encoding,
     radius_edges,
-    random_walk_encoding,
 )
 from graphscore.nn.backbones.equivariant_transformer import EquivariantTransformerLayer
 from graphscore.nn.backbones.painn import PaiNNMessage
@@ -289,18 +286,3 @@ def test_neighbors_of_nodes_in_any_order_are_those_of_sorted_nodes(find):
 def test_nodes_of_no_graph_have_no_neighbors(find, pos, index, words):
     with pytest.raises(ValueError, match=words):
         find(pos, index)
-
-
-@pytest.mark.parametrize("encode", [laplacian_encoding, random_walk_encoding])
-def test_encodings_of_nodes_in_any_order_are_those_of_sorted_nodes(encode):
-    """Paths of different lengths, whose eigenvalues are all different: eigenvectors have a sign alone."""
-    sizes = (4, 7, 1, 4)
-    index = torch.arange(4).repeat_interleave(torch.tensor(sizes))
-    source = torch.arange(15)[index[:-1] == index[1:]]
-    edges = torch.stack([source, source + 1])
-    order = torch.randperm(16, generator=torch.Generator().manual_seed(0))
-    expected = encode(edges, index, 4, 3, torch.float64)[order]
-    got = encode(order.argsort()[edges], index[order], 4, 3, torch.float64)
-    if encode is laplacian_encoding:
-        got, expected = got.abs(), expected.abs()
-    assert_close(got, expected, rtol=0, atol=1e-12)

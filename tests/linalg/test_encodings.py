@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from graphscore.nn.layers.encodings import flip_signs, laplacian_encoding, random_walk_encoding
+from graphscore.linalg.encodings import flip_signs, laplacian_encoding, random_walk_encoding
 from graphscore.rng import GraphGenerator
 
 
@@ -164,3 +164,18 @@ def test_flipped_signs_belong_to_graphs_and_columns():
 def test_bad_widths_are_named(encode, words):
     with pytest.raises(ValueError, match=words):
         encode(torch.empty(2, 0, dtype=torch.long), torch.empty(0, dtype=torch.long), 0, 0)
+
+
+@pytest.mark.parametrize("encode", [laplacian_encoding, random_walk_encoding])
+def test_encodings_of_nodes_in_any_order_are_those_of_sorted_nodes(encode):
+    """Paths of different lengths, whose eigenvalues are all different: eigenvectors have a sign alone."""
+    sizes = (4, 7, 1, 4)
+    index = torch.arange(4).repeat_interleave(torch.tensor(sizes))
+    source = torch.arange(15)[index[:-1] == index[1:]]
+    edges = torch.stack([source, source + 1])
+    order = torch.randperm(16, generator=torch.Generator().manual_seed(0))
+    expected = encode(edges, index, 4, 3, torch.float64)[order]
+    got = encode(order.argsort()[edges], index[order], 4, 3, torch.float64)
+    if encode is laplacian_encoding:
+        got, expected = got.abs(), expected.abs()
+    assert_close(got, expected, rtol=0, atol=1e-12)
