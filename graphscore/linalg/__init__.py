@@ -1,1 +1,1 @@
-"""Linear algebra and calculus on ragged rows, without time or noise: superposition, covariances, divergences, encodings."""
+"""Linear algebra and calculus on ragged rows, without time or noise: superposition, covariances, divergences."""
