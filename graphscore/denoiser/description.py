@@ -151,7 +151,7 @@ def _path(target: Callable[..., Any], kind: str) -> str:
 
 
 def _plain(value: Any, option: str, kind: str) -> Any:
-    if type(value) in _PLAIN:
+    if isinstance(value, _PLAIN):
         return value
     if isinstance(value, SDE):
         return describe_component(value, SDES, "SDE")

@@ -178,6 +178,7 @@ def test_wrong_objectives_and_processes_are_refused_before_training(override, wo
         ("training.max_steps", "key=value"),
         ("fields.0.scale=tiny", "fields.0.scale"),
         ("fields.3.scale=1", "fields.3"),
+        ("fields=[{name: pos, sde: {name: ve}}]", "fields.0.width: Field required"),
         ("fields.x=1", "below 1"),
         ("training.seed.more=1", "no keys inside"),
         ("training.seed={", "not a YAML value"),
