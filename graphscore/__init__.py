@@ -1,7 +1,200 @@
-"""graphscore: score matching and diffusion models on graph data.
+"""Score matching and diffusion models on PyTorch Geometric graphs.
 
-The tree is the theory: ``sdes -> process -> denoiser -> objectives | samplers``, with equivariant layers in ``nn``.
-Nothing is imported here, so that any part can be used without the others' dependencies.
+Where to begin:
+
+- a model on graphs of your own: the example below, then ``help(graphscore.Denoiser)`` and ``graphscore.nn``;
+- a run from a configuration, with checkpoints: ``graphscore train --help``, and ``graphscore.experiment``;
+- conformers of molecules by the model that comes with the package: ``graphscore sample CCO --num 10``, and
+  ``graphscore.molecules``;
+- layers for networks of your own: ``graphscore.nn``, which knows nothing of the rest.
+
+A first example, from graphs to a loss to samples:
+
+    >>> import torch
+    >>> import graphscore as gs
+    >>> from torch_geometric.data import Batch, Data
+    >>> waters = [Data(z=torch.tensor([8, 1, 1]), pos=torch.randn(3, 3)) for _ in range(8)]
+    >>> batch = Batch.from_data_list([gs.CompleteGraph()(water) for water in waters])
+    >>> process = gs.ForwardProcess({gs.Field("pos", zero_mean=True): gs.VESDE(sigma=25.0)})
+    >>> network = gs.ScoreNetwork(gs.nn.EGNN(64, 3), process, inputs={"z": gs.nn.Category(119)})
+    >>> model = gs.Denoiser(network, process)
+    >>> model.loss(batch).backward()  # stratified times, denoising, sum over fields, mean over graphs
+    >>> gs.HeunSampler(model, 20)(batch)  # 20 steps on the Karras grid of the process
+    SamplerResult(8 graphs: pos [24, 3]; 41 network evaluations)
+
+The folders, in the order in which data flow:
+
+==================  ====================================================================================================
+``data``            graphs from files and networkx, data sets, splits, transforms
+``fields``          which attributes of a batch diffuse, of nodes, edges or graphs
+``sdes``            noise processes: alpha(t) and std(t)
+``process``         one SDE for each field of a batch: noise in, noise out
+``times``           densities of training times, grids of sampling times
+``nn``              networks: backbones, layers, edges; tensors in, tensors out
+``denoiser``        score models: the estimate E[x0 | xt] of a network, and its loss
+``objectives``      losses: denoising, implicit and sliced score matching, flow matching
+``train``           the training loop
+``guidance``        score models around score models: conditions, known parts, energies, restraints
+``samplers``        from noise to samples, and log-densities
+``generate``        many graphs by one sampler
+``experiment``      configurations, runs in folders, model files
+``molecules``       the domain of molecules: everything chemical; ``clouds`` is that of point clouds
+``cli``             the command line
+``ops``             per-graph sums, means, maxima; under everything, with ``rng``, ``linalg`` and ``runtime``
+``testing``         exact scores, symmetry and order of convergence, for tests of your own
+==================  ====================================================================================================
+
+Nothing is loaded before it is used: importing this package imports neither PyTorch nor RDKit.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphscore.runtime.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from graphscore import clouds as clouds
+    from graphscore import data as data
+    from graphscore import denoiser as denoiser
+    from graphscore import experiment as experiment
+    from graphscore import fields as fields
+    from graphscore import guidance as guidance
+    from graphscore import molecules as molecules
+    from graphscore import nn as nn
+    from graphscore import objectives as objectives
+    from graphscore import ops as ops
+    from graphscore import process as process
+    from graphscore import rng as rng
+    from graphscore import samplers as samplers
+    from graphscore import sdes as sdes
+    from graphscore import testing as testing
+    from graphscore import times as times
+    from graphscore.data import CompleteGraph, from_networkx, load_dataset, read, to_networkx, write
+    from graphscore.denoiser import DataAdapter, Denoiser, NoiseAdapter, ScoreAdapter, VelocityAdapter
+    from graphscore.experiment.pretrained import load
+    from graphscore.fields import Field
+    from graphscore.guidance import ClassifierFreeGuidance, Condition, EnergyGuidance, Inpainting
+    from graphscore.nn import ScoreNetwork
+    from graphscore.objectives import Objective, denoising_score_matching, flow_matching
+    from graphscore.process import ForwardProcess
+    from graphscore.rng import GraphGenerator
+    from graphscore.samplers import (
+        AdaptiveSampler,
+        AncestralSampler,
+        DDIMSampler,
+        DPMSolverSampler,
+        EulerSampler,
+        HeunSampler,
+        SamplerResult,
+        log_density,
+    )
+    from graphscore.sdes import (
+        EDMSDE,
+        VESDE,
+        VPSDE,
+        CosineVPSDE,
+        GeometricVESDE,
+        HarmonicSDE,
+        RectifiedSDE,
+        SubVPSDE,
+    )
+
 __version__ = "0.1.0"
+
+# The names of the library, by the module that they are loaded from. A name is never that of a folder, such as `train`:
+# importing the folder would take its place.
+_HOMES = {
+    "fields": ("Field",),
+    "sdes": (
+        "VESDE",
+        "GeometricVESDE",
+        "EDMSDE",
+        "VPSDE",
+        "CosineVPSDE",
+        "SubVPSDE",
+        "RectifiedSDE",
+        "HarmonicSDE",
+    ),
+    "process": ("ForwardProcess",),
+    "nn": ("ScoreNetwork",),
+    "denoiser": ("Denoiser", "ScoreAdapter", "NoiseAdapter", "DataAdapter", "VelocityAdapter"),
+    "objectives": ("Objective", "denoising_score_matching", "flow_matching"),
+    "guidance": ("ClassifierFreeGuidance", "Condition", "EnergyGuidance", "Inpainting"),
+    "samplers": (
+        "AdaptiveSampler",
+        "AncestralSampler",
+        "DDIMSampler",
+        "DPMSolverSampler",
+        "EulerSampler",
+        "HeunSampler",
+        "SamplerResult",
+        "log_density",
+    ),
+    "rng": ("GraphGenerator",),
+    "data": ("CompleteGraph", "from_networkx", "load_dataset", "read", "to_networkx", "write"),
+    "experiment.pretrained": ("load",),
+}
+_MODULES = (
+    "clouds",
+    "data",
+    "denoiser",
+    "experiment",
+    "fields",
+    "guidance",
+    "molecules",
+    "nn",
+    "objectives",
+    "ops",
+    "process",
+    "rng",
+    "samplers",
+    "sdes",
+    "testing",
+    "times",
+)
+
+__all__ = [
+    "EDMSDE",
+    "VESDE",
+    "VPSDE",
+    "AdaptiveSampler",
+    "AncestralSampler",
+    "ClassifierFreeGuidance",
+    "CompleteGraph",
+    "Condition",
+    "CosineVPSDE",
+    "DDIMSampler",
+    "DPMSolverSampler",
+    "DataAdapter",
+    "Denoiser",
+    "EnergyGuidance",
+    "EulerSampler",
+    "Field",
+    "ForwardProcess",
+    "GeometricVESDE",
+    "GraphGenerator",
+    "HarmonicSDE",
+    "HeunSampler",
+    "Inpainting",
+    "NoiseAdapter",
+    "Objective",
+    "RectifiedSDE",
+    "SamplerResult",
+    "ScoreAdapter",
+    "ScoreNetwork",
+    "SubVPSDE",
+    "VelocityAdapter",
+    "denoising_score_matching",
+    "flow_matching",
+    "from_networkx",
+    "load",
+    "load_dataset",
+    "log_density",
+    "read",
+    "to_networkx",
+    "write",
+]
+
+if not TYPE_CHECKING:  # for a checker, every name would be one of the package
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES, _MODULES)

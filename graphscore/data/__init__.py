@@ -7,8 +7,9 @@ Molecules from SMILES and RDKit are in :mod:`graphscore.molecules.graph`.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from graphscore.runtime.lazy import lazy_names
 
 if TYPE_CHECKING:
     from graphscore.data.dataset import Dataset, datasets, load_dataset
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from graphscore.data.transforms import CompleteGraph, HopGraph, LaplacianEncoding, RandomWalkEncoding
     from graphscore.data.writers import write
 
-_MODULES = {
+_HOMES = {
     "dataset": ("Dataset", "datasets", "load_dataset"),
     "files": ("FileDataset",),
     "networkx": ("from_networkx", "to_networkx"),
@@ -28,7 +29,6 @@ _MODULES = {
     "transforms": ("CompleteGraph", "HopGraph", "LaplacianEncoding", "RandomWalkEncoding"),
     "writers": ("write",),
 }
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "CompleteGraph",
@@ -48,12 +48,5 @@ __all__ = [
     "write",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:  # for a checker, every name would be one of the package
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES)
