@@ -114,7 +114,7 @@ def train(
     if data is not None:
         find_files(data)
     from graphscore.experiment.run import SKIPPED_FILE
-    from graphscore.experiment.run import train as run
+    from graphscore.experiment.run import train_model as run
 
     _prepare()
     settings = settings if data is None else settings.with_file(data)

@@ -1,4 +1,9 @@
-"""Components of a configuration: what they are called, which options they have, and how they become objects."""
+"""Components of a configuration: their names, the checks of their options, and their construction.
+
+The types of options are checked by pydantic against the constructor of the one component that is named. A union of all
+components, which pydantic could tell apart by their names, would have all of them imported, PyTorch and RDKit too,
+before the first key of a configuration is checked, and would not know components of a user's own.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from graphscore.experiment.build import build_dataset, build_model, build_sample
 from graphscore.experiment.curves import loss_curve
 from graphscore.experiment.pretrained import load_model
 from graphscore.experiment.reports import Report
-from graphscore.experiment.run import CONFIG_FILE, LOG_FILE, MODEL_FILE, train
+from graphscore.experiment.run import CONFIG_FILE, LOG_FILE, MODEL_FILE, train_model
 from graphscore.experiment.schema import Config
 from graphscore.generate.jobs import generate
 from graphscore.registry import resolve
@@ -70,7 +70,7 @@ def run_demo(
     started = time.monotonic()
     for name in (RESUME_FILE, CONFIG_FILE, MODEL_FILE, LOG_FILE):
         (out / name).unlink(missing_ok=True)
-    model_path, dataset = train(config, out, progress=progress, spare_cores=spare_cores)
+    model_path, dataset = train_model(config, out, progress=progress, spare_cores=spare_cores)
     trained = time.monotonic()
     model, loaded, info = load_model(model_path, config.trust)
     config = config.model_copy(update={"fields": loaded.fields})  # with the scales that were measured

@@ -43,7 +43,7 @@ class Run(NamedTuple):
     dataset: Dataset
 
 
-def train(
+def train_model(
     config: Config | str | Path,
     out: str | Path,
     changes: Sequence[str] = (),

@@ -48,10 +48,10 @@ def test_what_is_wrong_with_sampling_is_said_before_the_data_are_read(override, 
 
     monkeypatch.setattr(experiment, "build_dataset", read)
     with pytest.raises(ValueError, match=words):
-        experiment.train(load_config("digits", [override]), tmp_path / "run")
+        experiment.train_model(load_config("digits", [override]), tmp_path / "run")
     assert not (tmp_path / "run").exists()
     with pytest.raises(DataAreReadError):
-        experiment.train(load_config("digits"), tmp_path / "run")
+        experiment.train_model(load_config("digits"), tmp_path / "run")
 
 
 @pytest.mark.parametrize("value", [3, 3.5])
@@ -59,7 +59,7 @@ def test_a_null_value_that_is_a_class_of_the_data_does_not_train(value, tmp_path
     changes = [*CONDITIONED, f"conditions=[{{name: digit, null_value: {value}, level: node}}]"]
     words = {3: "null_value of the condition 'digit', 3, is a value that graphs", 3.5: "no condition is 3.5"}[value]
     with pytest.raises(ValueError, match=words):
-        experiment.train(load_config("digits", changes), tmp_path / "run")
+        experiment.train_model(load_config("digits", changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -76,9 +76,9 @@ def test_samples_without_a_condition_are_no_unknown_category(tmp_path):
 
 def test_a_run_takes_two_lines(tmp_path):
     small = "network.backbone={name: egnn, hidden_channels: 4, num_layers: 1, cond_channels: 4}"
-    run = experiment.train("digits", str(tmp_path / "run"), ["training.max_steps=1", small], progress=False)
+    run = experiment.train_model("digits", str(tmp_path / "run"), ["training.max_steps=1", small], progress=False)
     model = load(tmp_path / "run")
     assert run.path == tmp_path / "run" / "model.safetensors" and len(run.dataset.split("train")) > 1000
     assert list(model.fields) == ["pos"] and not model.training
     with pytest.raises(ValueError, match="changes are for configurations given by name or file"):
-        experiment.train(load_config("digits"), tmp_path / "other", ["training.max_steps=1"])
+        experiment.train_model(load_config("digits"), tmp_path / "other", ["training.max_steps=1"])

@@ -9,7 +9,7 @@ import pytest
 
 from graphscore.cli.checks import check_files
 from graphscore.experiment.pretrained import load
-from graphscore.experiment.run import train
+from graphscore.experiment.run import train_model
 from graphscore.experiment.schema import load_config, named_configs
 from graphscore.experiment.weights import find_model, named_weights
 
@@ -24,7 +24,7 @@ def test_shipped_weights_are_loaded_by_name(tmp_path, monkeypatch):
     assert list(load("conformers").fields) == ["pos"]
     # As the weights to start from they are found too: another network is what is wrong then.
     with pytest.raises(ValueError, match="The weights to start from do not fit the configuration"):
-        train(load_config("digits", ["fields.0.scale=1.0"]), tmp_path / "run", init=Path("conformers"))
+        train_model(load_config("digits", ["fields.0.scale=1.0"]), tmp_path / "run", init=Path("conformers"))
 
 
 def test_unknown_names_list_what_there_is(tmp_path, monkeypatch):
