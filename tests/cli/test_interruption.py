@@ -66,6 +66,6 @@ def test_a_command_that_is_interrupted_says_so_and_returns_130(interrupt, told, 
     def interrupted(*_, **__):
         raise interrupt
 
-    monkeypatch.setattr(experiment, "train", interrupted)
+    monkeypatch.setattr(experiment, "train_model", interrupted)
     result = run(*TRAIN, "run")
     assert result.code == 130 and told in result.err.splitlines()[-1]
