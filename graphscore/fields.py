@@ -13,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from graphscore import ops
+from graphscore.runtime.reprs import options_of
 
 Level = Literal["node", "edge", "graph"]
 
@@ -87,6 +88,9 @@ class Field:
             raise ValueError(f"Field {self.name!r}: scale must be positive and finite, but is {self.scale}")
         if self.zero_mean and self.level == "graph":
             raise ValueError(f"Field {self.name!r}: a graph-level field has one row per graph and cannot be zero-mean")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join([repr(self.name), *options_of(self, skip=('name',))])})"
 
     def index(self, batch: Batch) -> Tensor:
         """Name the graph of each row: shape ``[rows]``, int64.

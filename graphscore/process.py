@@ -31,6 +31,10 @@ class Perturbed(NamedTuple):
     x0: dict[str, Tensor]
     eps: dict[str, Tensor]
 
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in self.x0.items())
+        return f"{type(self).__name__}({self.batch.num_graphs} graphs: {shapes})"
+
 
 class ForwardProcess:
     r"""Diffuse the fields of a batch, each by its own SDE, all at one time per graph.

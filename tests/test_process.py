@@ -201,7 +201,19 @@ def test_a_process_needs_fields_of_different_names():
 def test_iteration_and_lookup(process):
     assert [field.name for field, _ in process] == ["pos", "x", "edge_attr", "y"]
     assert process.fields["edge_attr"].level == "edge"
-    assert "VESDE(sigma=25.0)" in repr(process)
+
+
+def test_processes_fields_and_noisy_batches_say_what_they_are():
+    x, y = Field("x", scale=1.7, zero_mean=True), Field("y", "graph", width=2)
+    process = ForwardProcess({x: VESDE(), y: VESDE(sigma=3.0)})
+    shown = "{Field('x', scale=1.7, zero_mean=True): VESDE(sigma=25.0), "
+    shown += "Field('y', level='graph', width=2): VESDE(sigma=3.0)}"
+    assert repr(process) == f"ForwardProcess({shown})"
+    names = {"ForwardProcess": ForwardProcess, "Field": Field, "VESDE": VESDE}
+    assert eval(repr(process), names).fields == process.fields
+    batch = ragged_batch([2, 3])
+    noisy = ForwardProcess({Field("pos"): VESDE()}).perturb(batch, torch.ones(2).double())
+    assert repr(noisy) == "Perturbed(2 graphs: pos [5, 3])"
 
 
 def test_graphs_of_one_node_each_have_their_own_time():

@@ -6,7 +6,8 @@ outputs one of the four usual quantities. :class:`PlainScore` is a score without
 """
 
 from graphscore.denoiser.adapters import ADAPTERS, DataAdapter, NoiseAdapter, ScoreAdapter, VelocityAdapter
-from graphscore.denoiser.base import BatchFunction, PlainScore, Score, ScoreModel, velocity_coefficients
+from graphscore.denoiser.base import PlainScore, Score, ScoreModel, velocity_coefficients
+from graphscore.denoiser.outputs import BatchFunction
 from graphscore.denoiser.preconditioned import Denoiser
 
 __all__ = [

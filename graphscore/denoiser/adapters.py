@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from graphscore.denoiser.base import BatchFunction, ScoreModel, beside, by_field
+from graphscore.denoiser.base import ScoreModel
+from graphscore.denoiser.outputs import BatchFunction, beside, by_field
 from graphscore.process import ForwardProcess, check_times
 from graphscore.sdes import SDE
 from graphscore.times import in_range

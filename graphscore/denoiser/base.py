@@ -7,7 +7,7 @@ A score follows by Tweedie's formula, ``score = C^-1 (alpha x0_hat - xt) / std^2
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from torch_geometric.data import Batch
 
 from graphscore import ops
 from graphscore.denoiser.description import INSTEAD
+from graphscore.denoiser.outputs import BatchFunction, beside, by_field
 from graphscore.denoiser.reduction import Reduce
 from graphscore.denoiser.regression import Weight, regress_data, score_coefficient, variance_weight
 from graphscore.fields import Field, check_batch
@@ -26,8 +27,6 @@ from graphscore.runtime.checkpoint import Checkpoint, save_checkpoint
 from graphscore.runtime.precision import double_device
 from graphscore.sdes import SDE
 from graphscore.times import Density, in_range, stratified, uniform
-
-BatchFunction = Callable[[Batch, Tensor], "Tensor | Mapping[str, Tensor]"]
 
 
 class ObjectiveLike(Protocol):
@@ -82,6 +81,10 @@ class ScoreModel(Score):
     def __init__(self, process: ForwardProcess) -> None:
         super().__init__(process.fields)
         self.process = process
+
+    def extra_repr(self) -> str:
+        """The process; modules inside are shown below it."""
+        return repr(self.process)
 
     @property
     def evaluations_per_call(self) -> int:
@@ -270,37 +273,3 @@ def velocity_coefficients(sde: SDE, t: Tensor) -> tuple[Tensor, Tensor]:
     """Coefficients of ``xt`` and ``x0``, each ``[B]``, in the velocity ``alpha' x0 + std' eps``."""
     rate = sde.std_rate(t) / sde.std(t)
     return rate, sde.alpha_rate(t) - rate * sde.alpha(t)
-
-
-def beside(batch: Batch, t: Tensor) -> Tensor:
-    """Times on the device of a batch, where a function of one's own expects them: in float32 if it has no float64."""
-    device = batch.batch.device
-    return t if double_device(device) == device else t.to(device, torch.float32)
-
-
-def by_field(output: Tensor | Mapping[str, Tensor], batch: Batch, fields: Mapping[str, Field]) -> dict[str, Tensor]:
-    """Name and project what a function gave for the fields."""
-    named = named_outputs(output, batch, fields)
-    return {name: field.project(named[name], field.index(batch), batch.num_graphs) for name, field in fields.items()}
-
-
-def named_outputs(
-    output: Tensor | Mapping[str, Tensor], batch: Batch, fields: Mapping[str, Field]
-) -> dict[str, Tensor]:
-    """Name what a function gave for the fields, each of the shape of its field."""
-    if isinstance(output, Tensor):
-        if len(fields) > 1:
-            raise ValueError(
-                f"The function gave one tensor, but there are the fields {sorted(fields)}; return {{field: tensor}}"
-            )
-        output = dict.fromkeys(fields, output)
-    if not isinstance(output, Mapping) or not output.keys() >= fields.keys():
-        got = f"only {sorted(output)}" if isinstance(output, Mapping) else type(output).__name__
-        raise ValueError(f"Expected a tensor for each of the fields {sorted(fields)}, but the function gave {got}")
-    for name in fields:
-        shape, value = batch[name].shape, output[name]
-        # A column or row less would be spread over all others without a word.
-        if not isinstance(value, Tensor) or value.shape != shape:
-            got = f"shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-            raise ValueError(f"Expected {list(shape)}, the shape of the field {name!r}, but the function gave {got}")
-    return {name: output[name] for name in fields}

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from graphscore import ops
-from graphscore.denoiser.base import ScoreModel, named_outputs
+from graphscore.denoiser.base import ScoreModel
 from graphscore.denoiser.description import describe_denoiser
+from graphscore.denoiser.outputs import named_outputs
 from graphscore.fields import replace
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.process import ForwardProcess

@@ -70,6 +70,10 @@ class SelfConditioning(ScoreModel):
         self.model = model
         self.needs_signal = model.needs_signal
 
+    def extra_repr(self) -> str:
+        """Nothing: the model inside shows the process."""
+        return ""
+
     @property
     def evaluations_per_call(self) -> int:  # noqa: D102 (documented on ScoreModel)
         return self.model.evaluations_per_call

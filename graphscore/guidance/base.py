@@ -12,6 +12,7 @@ from graphscore import ops
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import Field, replace
 from graphscore.linalg.autograd import check_differentiable
+from graphscore.runtime.reprs import options_of
 from graphscore.sdes import SDE
 
 
@@ -26,6 +27,10 @@ class Guidance(ScoreModel):
         super().__init__(model.process)
         self.model = model
         self.needs_signal = model.needs_signal
+
+    def extra_repr(self) -> str:
+        """Its options; what it guides, which the whole representation shows below, knows the process."""
+        return ", ".join(options_of(self, skip=("model",)))
 
     @property
     def evaluations_per_call(self) -> int:  # noqa: D102 (documented on ScoreModel)

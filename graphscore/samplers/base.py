@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import reprlib
 from abc import ABC, abstractmethod
@@ -20,6 +19,7 @@ from graphscore.fields import replace
 from graphscore.linalg.autograd import differentiable, outside_inference_mode
 from graphscore.rng import Generator
 from graphscore.runtime.precision import double_device
+from graphscore.runtime.reprs import options_of
 from graphscore.samplers.result import Recorder, SamplerResult
 from graphscore.times import karras_grid
 
@@ -77,13 +77,7 @@ class Sampler(ABC):
         self.prior_scale = prior_scale
 
     def __repr__(self) -> str:
-        options = [
-            f"{name}={type(value).__name__ if isinstance(value, Sampler) else repr(value)}"
-            for name, parameter in inspect.signature(type(self)).parameters.items()
-            if (value := getattr(self, name, parameter.default)) is not parameter.default
-            and name not in ("model", "grid")
-            and value != parameter.default
-        ]
+        options = options_of(self, skip=("model", "grid"))
         steps = f"{len(self.grid) - 1} steps from t = {float(self.grid[0]):g} to {float(self.grid[-1]):.3g}"
         return f"{type(self).__name__}({', '.join([type(self.model).__name__, steps, *options])})"
 

@@ -18,6 +18,8 @@ from graphscore.rng import Generator
 from graphscore.samplers.adaptive import StraightFlow
 from graphscore.samplers.flow_divergence import FlowDivergence
 
+_NUM_SHOWN = 6
+"""Graphs whose log-density a result shows when it is printed."""
 _LOG = ""  # no attribute of a batch has this name
 
 
@@ -38,6 +40,11 @@ class LogDensity(NamedTuple):
     dimension: Tensor
     num_evaluations: Tensor
     standard_error: Tensor
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{value:.4g}" for value in self.nats[:_NUM_SHOWN].tolist())
+        more = ", ..." if len(self.nats) > _NUM_SHOWN else ""
+        return f"{type(self).__name__}({len(self.nats)} graphs: {shown}{more} nats)"
 
 
 @outside_inference_mode()

@@ -11,6 +11,7 @@ from torch_geometric.data import Batch
 
 from graphscore.fields import Field
 from graphscore.linalg.covariance import Covariance, isotropic
+from graphscore.runtime.reprs import options_of
 
 # Processes whose data fade away entirely at time 1 keep this much of them, so that all coefficients stay finite there.
 FAINTEST = 1e-12
@@ -31,6 +32,9 @@ class SDE(ABC):
 
     max_time: float = 1.0
     """Largest time whose noise level ``std / alpha`` is moderate: where grids that are spaced by level start."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(options_of(self, defaults=True))})"
 
     @abstractmethod
     def alpha(self, t: Tensor) -> Tensor:

@@ -59,12 +59,6 @@ class HarmonicSDE(SDE):
         self.max_time = schedule.max_time
         self._known: TensorMemo[LaplacianCovariance] = TensorMemo()
 
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}({self.schedule}, stiffness={self.stiffness}, component_std={self.component_std}, "
-            f"edge_mask={self.edge_mask!r})"
-        )
-
     def alpha(self, t: Tensor) -> Tensor:  # noqa: D102 (documented on SDE)
         return self.schedule.alpha(t)
 

@@ -20,9 +20,6 @@ class RectifiedSDE(SDE):
 
     max_time = 0.999
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
     def alpha(self, t: Tensor) -> Tensor:  # noqa: D102 (documented on SDE)
         return (1 - t.double()).clamp(min=FAINTEST)
 

@@ -63,9 +63,6 @@ class VESDE(_Exponential):
         self.sigma = sigma
         super().__init__(1.0, 2 * math.log(sigma))
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(sigma={self.sigma})"
-
 
 class GeometricVESDE(_Exponential):
     r"""The variance-exploding process whose noise grows geometrically from ``sigma_min`` to ``sigma_max``.
@@ -94,9 +91,6 @@ class GeometricVESDE(_Exponential):
         growth = 2 * math.log(sigma_max / sigma_min)
         super().__init__(sigma_min * math.sqrt(growth), growth)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(sigma_min={self.sigma_min}, sigma_max={self.sigma_max})"
-
 
 class EDMSDE(_VarianceExploding):
     r"""The process whose noise grows evenly, ``std(t) = sigma_max t``: time is the noise level, brought to [0, 1].
@@ -115,9 +109,6 @@ class EDMSDE(_VarianceExploding):
         if not 0 < sigma_max < math.inf:
             raise ValueError(f"EDMSDE: sigma_max must be positive and finite, but is {sigma_max}")
         self.sigma_max = sigma_max
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(sigma_max={self.sigma_max})"
 
     def std(self, t: Tensor) -> Tensor:  # noqa: D102 (documented on SDE)
         return self.sigma_max * t.double()

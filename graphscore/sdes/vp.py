@@ -21,9 +21,6 @@ class _LinearBeta(SDE):
         self.beta_min = beta_min
         self.beta_max = beta_max
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(beta_min={self.beta_min}, beta_max={self.beta_max})"
-
     def _beta(self, t: Tensor) -> Tensor:
         return self.beta_min + (self.beta_max - self.beta_min) * t.double()
 
@@ -128,9 +125,6 @@ class CosineVPSDE(SDE):
         self.offset = offset
         self._speed = math.pi / 2 / (1 + offset)
         self._first = self._speed * offset
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(offset={self.offset})"
 
     def alpha(self, t: Tensor) -> Tensor:  # noqa: D102 (documented on SDE)
         turned = self._speed * t.double()

@@ -91,6 +91,14 @@ def test_the_registered_class_is_a_model_of_the_same_process(name, model):
     assert_close(pickled(annotated(), T), guided(annotated(), T))
 
 
+def test_guidance_says_what_it_asks_for(model):
+    guided = ClassifierFreeGuidance(HarmonicRestraint(model, "pos", "known", "target", 2.0), CONDITIONS, 1.5)
+    first, second, *rest = repr(guided).splitlines()
+    assert first == "ClassifierFreeGuidance("
+    assert second == "  conditions=(Condition(name='z', null_value=0, level='node'),), strength=1.5"
+    assert "mask='known', target='target', strength=2.0" in rest[1] and repr(model.process) in "".join(rest)
+
+
 @pytest.mark.parametrize("name", GUIDANCE)
 def test_no_strength_or_an_empty_mask_change_nothing(name, model):
     batch = annotated(known=0.0) if name == "inpainting" else annotated()

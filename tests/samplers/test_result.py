@@ -16,7 +16,7 @@ from graphscore.fields import Field, replace
 from graphscore.guidance import ClassifierFreeGuidance, Condition, HarmonicRestraint
 from graphscore.process import ForwardProcess
 from graphscore.rng import GraphGenerator
-from graphscore.samplers import SAMPLERS, DDIMSampler, HeunSampler, Sampler, SamplerResult, drift
+from graphscore.samplers import SAMPLERS, DDIMSampler, HeunSampler, LogDensity, Sampler, SamplerResult, drift
 from graphscore.sdes import VESDE, VPSDE, RectifiedSDE
 from graphscore.testing import GaussianScore, ragged_batch
 from graphscore.times import karras_grid
@@ -83,6 +83,13 @@ def test_a_result_says_what_it_is():
     assert repr(sampler(batch)._replace(num_evaluations=counts)).endswith("; 0 to 6 network evaluations)")
 
 
+def test_a_log_density_says_what_it_is():
+    numbers = torch.arange(8).double() - 2.25
+    density = LogDensity(*[numbers] * 5)
+    assert repr(density) == "LogDensity(8 graphs: -2.25, -1.25, -0.25, 0.75, 1.75, 2.75, ... nats)"
+    assert repr(LogDensity(*[numbers[:1]] * 5)) == "LogDensity(1 graphs: -2.25 nats)"
+
+
 @pytest.mark.parametrize("sde", [VESDE(), RectifiedSDE(), VPSDE()], ids=repr)
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_a_number_of_steps_means_the_karras_grid_of_the_first_field(name, sde):
@@ -100,8 +107,9 @@ def test_a_sampler_says_what_it_is():
     options = "denoise_last=False, churn=4.0, prior_scale=0.5"
     assert repr(karras) == f"KarrasSampler(GaussianScore, 3 steps from t = 1 to 1e-05, {options})"
     for kind in SAMPLERS.values():
-        inner = ", method=AncestralSampler" if kind is SAMPLERS["resampling"] else ""
-        assert repr(kind(model, 2)) == f"{kind.__name__}(GaussianScore, 2 steps from t = 1 to 1e-05{inner})"
+        shown = "GaussianScore, 2 steps from t = 1 to 1e-05"
+        inner = f", method=AncestralSampler({shown})" if kind is SAMPLERS["resampling"] else ""
+        assert repr(kind(model, 2)) == f"{kind.__name__}({shown}{inner})"
 
 
 def test_a_bar_is_shown_on_request_and_leaves_the_sample_alone(capsys):

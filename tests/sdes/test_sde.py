@@ -9,6 +9,7 @@ import scipy.integrate
 import torch
 from torch.testing import assert_close
 
+from graphscore import sdes
 from graphscore.sdes import SDE, SDES, VESDE
 
 T = torch.tensor([1e-9, 1e-5, 1e-3, 0.03, 0.2, 0.5, 0.77, 0.999, 1.0], dtype=torch.float64)
@@ -27,6 +28,11 @@ class PlainVE(SDE):
 @pytest.fixture(params=[*SDES, "plain-ve", "linear-vp"])
 def sde(request, vp) -> SDE:
     return {"plain-ve": PlainVE(), "linear-vp": vp}.get(request.param) or SDES[request.param]()
+
+
+def test_a_process_says_how_to_make_it_again(sde):
+    again = eval(repr(sde), vars(sdes) | {type(sde).__name__: type(sde)})
+    assert type(again) is type(sde) and torch.equal(again.level(T), sde.level(T))
 
 
 def test_the_process_starts_at_the_data_and_noise_rises(sde):
