@@ -31,10 +31,9 @@ def _sum_native(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
 
 
 def _sum_scatter(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
-    torch_scatter = _torch_scatter()
     if torch._C._are_functorch_transforms_active():  # it writes in place, which vmap does not allow
         return _sum_native(values, index, num_graphs)
-    return torch_scatter.scatter_sum(values, index, dim=0, dim_size=num_graphs)
+    return _torch_scatter().scatter_sum(values, index, dim=0, dim_size=num_graphs)
 
 
 def _torch_scatter() -> ModuleType:
@@ -54,10 +53,9 @@ def _max_native(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
 
 
 def _max_scatter(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
-    torch_scatter = _torch_scatter()
     if torch._C._are_functorch_transforms_active():
         return _max_native(values, index, num_graphs)
-    return torch_scatter.scatter_max(values, index, dim=0, dim_size=num_graphs)[0]
+    return _torch_scatter().scatter_max(values, index, dim=0, dim_size=num_graphs)[0]
 
 
 def _segment_native(values: Tensor, ptr: Tensor) -> Tensor:
@@ -181,7 +179,7 @@ def segment_sum(values: Tensor, index: Tensor, ptr: Tensor) -> Tensor:
 
 
 def on_host(values: Tensor) -> bool:
-    """Whether one may look at values: that would hold up another device than the CPU, and break a compiler's graph."""
+    """Check that values may be read: on a CPU, outside of a compiler. Elsewhere a read would wait for the device."""
     return values.is_cpu and not torch.compiler.is_compiling()
 
 
@@ -232,8 +230,8 @@ class _Max(Function):
 
     @staticmethod
     def _share(ctx) -> tuple[Tensor, Tensor]:
-        """The part of its graph's derivative that each row has ``[N, *]``, and the graph of each row."""
         values, index, output = ctx.saved_tensors
+        # Of several largest rows, each has the same part in the derivative of its graph.
         largest = (values == broadcast(output, index)).to(values.dtype)
         return largest / broadcast(sum(largest, index, ctx.num_graphs), index), index
 

@@ -1,6 +1,6 @@
 """Attributes of a batch as a network reads them: there, of the right shape and type, embedded.
 
-Only shapes and types are looked at, which the host knows: no device is waited for.
+Only shapes and types are read, which are on the host: no device is waited for.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def edge_index(batch: Batch) -> Tensor:
 
 
 def fits(value: Tensor, like: Tensor) -> bool:
-    """Whether a tensor has the type of a parameter, or autocast will see to it."""
+    """Check that a tensor has the type of a parameter, or that autocast converts it."""
     return value.dtype == like.dtype or (value.is_floating_point() and torch.is_autocast_enabled(value.device.type))
 
 

@@ -1,6 +1,6 @@
-"""What networks check before they compute: arguments and parts that do not fit, named in one sentence.
+"""Checks of networks before they compute: each names what does not fit in one sentence.
 
-Only shapes and types are looked at, which the host knows: no device is waited for.
+Only shapes and types are read, which are on the host: no device is waited for.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def check_network(network: ScoreNetwork) -> None:
             f"the backbone has edge_channels={backbone.edge_channels}, but the inputs of edges are {edge_inputs}"
             + (f", and fields or vectors of edges {of_edges}" if of_edges else ""),
         ),
-        (not backbone.cond_channels, "the backbone needs cond_channels > 0 to be told the noise level"),
+        (not backbone.cond_channels, "the backbone needs cond_channels > 0 to read the noise level"),
         (
             len(network.vector_fields) > backbone.vector_channels,
             f"the backbone has vector_channels={backbone.vector_channels}, but the vector fields are "

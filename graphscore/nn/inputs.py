@@ -175,7 +175,7 @@ class _Field(Protocol):
 
 
 class Process(Protocol):
-    """What a network reads of a process: its fields by name, in order."""
+    """The part of a process that a network reads: its fields by name, in order."""
 
     @property
     def fields(self) -> Mapping[str, _Field]: ...  # noqa: D102

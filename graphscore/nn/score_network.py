@@ -64,7 +64,7 @@ class ScoreNetwork(nn.Module):
             other layers are, see :func:`~graphscore.nn.layers.heads.randomize_heads`.
 
     Raises:
-        ValueError: If the backbone has too few channels for what is asked, or some for which there is nothing; if
+        ValueError: If the backbone has too few channels for its inputs and outputs, or some that nothing would use; if
             vectors or neighbors are given without positions; or if fields or vectors of edges come with neighbors,
             whose edges they do not have. At a call, if the batch lacks an attribute.
     """
@@ -214,9 +214,9 @@ class ScoreNetwork(nn.Module):
         pos = h.new_zeros(num_nodes, 0) if self.positions is None else read(batch, self.positions, num_nodes, self.bias)
         given = self._given(batch, num_nodes, num_graphs)
         target = read_edges(batch)[1] if "edge" in given else None
-        told = gather_vectors(given, pos, batch.batch, target, num_graphs) if given else None
-        if told is not None:
-            h = h + self.vector_inputs(told)
+        near = gather_vectors(given, pos, batch.batch, target, num_graphs) if given else None
+        if near is not None:
+            h = h + self.vector_inputs(near)
         edge_index, edge_attr = self._edges(batch, pos, given.get("edge"))
         graph = (edge_index, batch.batch, cond, edge_attr)
         if self.chirality is None:
@@ -226,8 +226,8 @@ class ScoreNetwork(nn.Module):
             h = h + self.volumes(volumes[:, None])
             # Backbones that say that they have input vectors take them as one more argument.
             scalars, vectors = self.backbone(h, pos, *graph, pushes[:, None])  # pyright: ignore[reportCallIssue]
-        if told is not None:
-            vectors = vectors[:, : len(self.vector_fields)] + self.vector_inputs.combine(told, scalars)
+        if near is not None:
+            vectors = vectors[:, : len(self.vector_fields)] + self.vector_inputs.combine(near, scalars)
         outputs = {name: head(scalars) for name, head in self.scalar_heads.items()}
         turned = {name: vectors[:, channel] for channel, name in enumerate(self.vector_fields)}
         for level, head in self.level_heads.items():
@@ -270,7 +270,7 @@ class ScoreNetwork(nn.Module):
         return edge_index, sum(embedded[1:], embedded[0]) if embedded else None
 
     def _known(self, batch: Batch) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """What heads of edges read beside vectors: values that may not change their sign, and fields that do."""
+        """Read the values of edges for their heads: those without a sign, and the antisymmetric fields."""
         num_edges = read_edges(batch).shape[1]
         inputs = [
             embed_one(name, module, batch, num_edges)

@@ -102,13 +102,13 @@ class SelfConditionedNetwork(nn.Module):
         num_nodes, num_graphs = batch.batch.shape[0], levels.shape[0]
         names = [name for name in self.network.edge_inputs if name != self.distance]
         # Distances are read along the edges that are found, too.
-        told = copy.copy(self.network.connect(batch, num_graphs, names))
+        extended = copy.copy(self.network.connect(batch, num_graphs, names))
         if self.estimate:
             estimate = read(batch, self.estimate, num_nodes, self.network.bias)
-            told[self.estimate] = ops.center(estimate, batch.batch, num_graphs)
+            extended[self.estimate] = ops.center(estimate, batch.batch, num_graphs)
         if self.distance:
-            told[self.distance], _ = measure(told[self.estimate], *read_edges(told))
-        return self.network.evaluate(told, levels)
+            extended[self.distance], _ = measure(extended[self.estimate], *read_edges(extended))
+        return self.network.evaluate(extended, levels)
 
     def check_fields(self, fields: Mapping[str, tuple[str, int | None]]) -> None:
         """Check that the fields of a process are those of the network, see :meth:`ScoreNetwork.check_fields`."""
@@ -126,7 +126,7 @@ class _VectorEstimate(Vector):
 
 
 def _unbiased(width: int | None, channels: int) -> nn.Linear:
-    # Without a bias, an estimate of zeros tells nothing. Fields without columns are refused by the network.
+    # Without a bias, an estimate of zeros adds nothing. Fields without columns are refused by the network.
     return nn.Linear(width or 1, channels, bias=False)
 
 

@@ -10,12 +10,9 @@ from torch import Tensor, nn
 
 from graphscore.nn.checks import check_arguments
 
-CHANNELS = ("edge_channels", "cond_channels", "vector_channels", "input_vectors")
-"""Numbers of channels that depend on what a backbone is given and asked for."""
-
 
 class Backbone(Protocol):
-    """What a backbone is: tensors in, scalars and vectors out; any module with these attributes serves."""
+    """Interface of a backbone, tensors in, scalars and vectors out: any module with these attributes serves."""
 
     hidden_channels: int
     edge_channels: int
@@ -154,7 +151,7 @@ class SizedBackbone(CheckedBackbone):
     """
 
     symmetry: ClassVar[Literal["E", "SE", "none"]]
-    """What the vectors follow beside translations: rotations and reflections, rotations alone, or nothing."""
+    """Symmetry of the vectors beside translations: rotations and reflections, rotations alone, or none."""
 
     def __init__(
         self,

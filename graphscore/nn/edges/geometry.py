@@ -1,4 +1,4 @@
-"""What layers know of the edges between nodes with positions."""
+"""Geometry of edges: their features, envelopes and directions, measured once for all layers."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class EdgeGeometry:
 
     @cached_property
     def fans(self) -> list[Fan]:
-        """How to sum over the edges of each block that leave the same node."""
+        """Edges of each block grouped by the node that they leave, for sums over these."""
         return list(_fans(self.edges, self.blocks))
 
 

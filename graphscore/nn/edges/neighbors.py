@@ -21,7 +21,7 @@ from graphscore.nn.edges.sets import ragged_range
 
 # Pairs whose distances are held at once in the search for nearest neighbors.
 _PAIRS_AT_ONCE = 2**20
-# Up to so many nodes per graph, on average over nodes, all pairs are looked at; they are sorted already.
+# Graphs up to this size, on average over nodes, are searched pair by pair: these are sorted already.
 _ALL_PAIRS_UP_TO = 256
 
 

@@ -1,4 +1,4 @@
-"""Sets of edges: shortest paths, unions, and what one set knows of another.
+"""Sets of edges: shortest paths, unions, and places of the edges of one set in another.
 
 Edges ``[2, E]`` are source over target. Results are sorted by target, then by source.
 """

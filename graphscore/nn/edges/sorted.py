@@ -145,6 +145,6 @@ def measure(pos: Tensor, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor
 
 
 def _pointers(index: Tensor, num_rows: int) -> Tensor:
-    """Where each row's entries start and end once sorted, shape ``[num_rows + 1]``."""
+    """Start and end of the entries of each row once sorted, shape ``[num_rows + 1]``."""
     counts = index.new_zeros(num_rows + 1).index_add(0, index + 1, torch.ones_like(index))
     return counts.cumsum(0)

@@ -1,4 +1,4 @@
-r"""What layers share that do the work of edges block by block, with a hand-written derivative.
+r"""Sums over blocks of edges: the common part of kernels that work block by block, with derivatives by hand.
 
 On a CPU, a tensor with a row of channels for each edge is much larger than the cache, and a formula written plainly
 moves a dozen of them through memory. Block by block they stay in the cache. Such a layer has its formula written
@@ -18,7 +18,7 @@ from graphscore.nn.edges.sorted import Edges
 
 
 def in_blocks(values: Tensor, edges: Edges) -> bool:
-    """Whether a hand-written form serves here: it knows values, and first derivatives in reverse mode, on the CPU."""
+    """Check that a kernel can be used: on a CPU, for values and first derivatives in reverse mode alone."""
     return (
         ops.on_host(values)
         and len(edges.source) > 0

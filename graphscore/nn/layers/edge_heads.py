@@ -119,11 +119,9 @@ class EdgeHeads(nn.Module):
         mixed = self.mix(pair)
         scalars = {name: head(mixed) for name, head in self.heads.items()}
         for name, value in fields.items():
-            own, reverse, apart, free = scalars[name].chunk(4, dim=-1)
             sent = self.differences[name](h)
             difference = sent.index_select(0, target) - sent.index_select(0, source)
-            free = torch.where(paired, 0.0, free)
-            scalars[name] = own * value + reverse * back[name] + apart * difference + free
+            scalars[name] = _combine(scalars[name], value, back[name], difference, paired)
         if self.factors is None:
             return scalars, None
         # Between an edge and its reverse, only what has the sign of the field counts.
@@ -135,6 +133,12 @@ class EdgeHeads(nn.Module):
         return scalars, vectors + factors[:, :, -1:] * (at_target + at_source)
 
 
+def _combine(factors: Tensor, value: Tensor, back: Tensor, difference: Tensor, paired: Tensor) -> Tensor:
+    """Antisymmetric scalars from four factors ``[E, 4 width]``, the last of edges without a reverse alone."""
+    own, reverse, apart, free = factors.chunk(4, dim=-1)
+    return own * value + reverse * back + apart * difference + torch.where(paired, 0.0, free)
+
+
 def _size(values: Tensor) -> Tensor:
-    """What is left of numbers without their sign, smooth at zero."""
+    """Size of numbers without their sign, ``sqrt(1 + x^2)``, smooth at zero."""
     return (1 + values.square()).sqrt()

@@ -23,7 +23,7 @@ class GraphHeads(nn.Module):
 
     scalars are linear in y, and vectors are the mean of those of the nodes times a number, plus multiples of the
     vectors that the graph was given. Since n is known, both can be sums over the nodes as well as means. Graphs without
-    nodes are told by their condition alone. Scalars start at zero.
+    nodes are read by their condition alone. Scalars start at zero.
 
     Args:
         hidden_channels: Width F of node scalars.

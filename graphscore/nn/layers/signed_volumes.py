@@ -10,12 +10,12 @@ def handedness(pos: Tensor, chiral_index: Tensor) -> tuple[Tensor, Tensor]:
     r"""Measure whether centres turn the way they should, and which way would make them.
 
     With the bounded arms :math:`u_a = (x_a - x) / (1 + |x_a - x|)` of a centre x to neighbors a, b, c that should have
-    a positive determinant, the centre is told :math:`\det(u_a, u_b, u_c)`, and each neighbor gets the gradient of this
+    a positive determinant, the centre reads :math:`\det(u_a, u_b, u_c)`, and each neighbor gets the gradient of this
     by its arm, such as :math:`u_b \times u_c`; the centre gets what balances them. All are summed over the triples.
 
     Which way round a triple is written is a sign that a mirror changes, as it changes the determinant. So mirror the
     positions, ask for the mirror image, and the scalars stay while the vectors are mirrored: an E(3)-equivariant
-    network that is told them makes the right stereoisomer, of every centre by itself.
+    network that reads them makes the right stereoisomer, of every centre by itself.
 
     Args:
         pos: Positions in three dimensions, shape ``[N, 3]``.

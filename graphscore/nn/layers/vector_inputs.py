@@ -15,7 +15,7 @@ from graphscore import ops
 class VectorInputs(nn.Module):
     r"""Read vectors into a network that takes scalars, and give multiples of them back.
 
-    With vectors :math:`v_1, \dots, v_V` on a node, its scalars are told the norms :math:`|v_a|` and the dot products
+    With vectors :math:`v_1, \dots, v_V` on a node, its scalars read the norms :math:`|v_a|` and the dot products
     :math:`v_a \cdot v_b`; to output number c is added :math:`\sum_a f_{ca} v_a`, where the factors are linear in the
     scalars that come out of the network. Both are equivariant. The factors start at zero.
 
@@ -31,7 +31,7 @@ class VectorInputs(nn.Module):
         self.factors = nn.Parameter(torch.zeros(num_outputs, vector_channels, hidden_channels))
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Compute what scalars are told of the vectors.
+        """Compute the part of the scalars that comes from the vectors.
 
         Args:
             vectors: Shape ``[N, V, D]``.

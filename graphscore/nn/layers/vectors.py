@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 EPSILON = 1e-8
-"""What squared lengths are raised by, so that the length of a zero vector has derivatives."""
+"""Constant added to squared lengths: the length of a zero vector has derivatives."""
 
 
 class VectorLinear(nn.Linear):
