@@ -4,8 +4,8 @@ Where to begin:
 
 - a model on graphs of your own: the example below, then ``help(graphscore.Denoiser)`` and ``graphscore.nn``;
 - a run from a configuration, with checkpoints: ``graphscore train --help``, and ``graphscore.experiment``;
-- conformers of molecules by the model that comes with the package: ``graphscore sample CCO --num 10``, and
-  ``graphscore.molecules``;
+- conformers of molecules by the model that comes with the package: ``graphscore sample CCO --num 10``,
+  ``gs.ConformerModel.load().sample(["CCO"], num=10)``, and ``graphscore.molecules``;
 - layers for networks of your own: ``graphscore.nn``, which knows nothing of the rest.
 
 A first example, from graphs to a loss to samples:
@@ -72,9 +72,11 @@ if TYPE_CHECKING:
     from graphscore import times as times
     from graphscore.data import CompleteGraph, from_networkx, load_dataset, read, to_networkx, write
     from graphscore.denoiser import DataAdapter, Denoiser, NoiseAdapter, ScoreAdapter, VelocityAdapter
+    from graphscore.experiment.pipeline import Pipeline
     from graphscore.experiment.pretrained import load
     from graphscore.fields import Field
     from graphscore.guidance import ClassifierFreeGuidance, Condition, EnergyGuidance, Inpainting
+    from graphscore.molecules.conformers import ConformerModel
     from graphscore.nn import ScoreNetwork
     from graphscore.objectives import Objective, denoising_score_matching, flow_matching
     from graphscore.process import ForwardProcess
@@ -134,6 +136,8 @@ _HOMES = {
     "rng": ("GraphGenerator",),
     "data": ("CompleteGraph", "from_networkx", "load_dataset", "read", "to_networkx", "write"),
     "experiment.pretrained": ("load",),
+    "experiment.pipeline": ("Pipeline",),
+    "molecules.conformers": ("ConformerModel",),
 }
 _MODULES = (
     "clouds",
@@ -163,6 +167,7 @@ __all__ = [
     "ClassifierFreeGuidance",
     "CompleteGraph",
     "Condition",
+    "ConformerModel",
     "CosineVPSDE",
     "DDIMSampler",
     "DPMSolverSampler",
@@ -179,6 +184,7 @@ __all__ = [
     "Inpainting",
     "NoiseAdapter",
     "Objective",
+    "Pipeline",
     "RectifiedSDE",
     "SamplerResult",
     "ScoreAdapter",

@@ -66,7 +66,7 @@ class Domain:
         transforms: Classes of transforms, by name.
         checksums: Checksums of published data files, ``sha256:...`` or ``md5:...``, by the name of the file.
         recipes: Functions ``(out, workers, progress, **options) -> files`` that make an embedded data set, by name.
-        parse: Function ``(strings) -> ReadResult`` that reads graphs from words of the command line.
+        parse: Function ``(strings) -> iterator of graphs and failures`` that reads words of the command line.
         readers: Functions ``(path) -> iterable of (location, function that makes the graph)``, by extension.
         folder_extensions: Extensions, among those of ``readers``, of the files that are read of a folder.
         writers: Functions ``(graph) -> str`` that make one record of a text file, by extension.

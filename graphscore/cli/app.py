@@ -155,31 +155,34 @@ def sample(
     workers: Workers = None,
     device: Device = "auto",
     trust: Trusted = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with this job where it was stopped or killed, to the same file.")
+    ] = False,
 ) -> None:
-    """Generate coordinates (or other fields) for molecules or graphs with a trained model."""
+    """Generate coordinates (or other fields) for molecules or graphs with a trained model.
+
+    Samples are written as they come, to NAME.partial.sdf (or .xyz, .pt) beside OUT, which has them all at the end. What
+    a stopped or killed job made is kept there: the same command with --resume goes on with the inputs that are left.
+    """
     from graphscore.cli.checks import check_files, check_source
     from graphscore.runtime.startup import SLOW, postponed
 
     check_source(smiles or (), inputs)
     check_files([template], checkpoint, [(out, None), (report, [".json"]), (trajectory, [".sdf"])])
     with postponed(*SLOW):
-        from graphscore.cli.sample import FileJob, read_fragment, read_inputs
+        from graphscore.cli.inputs import Inputs, read_fragment
+        from graphscore.cli.sample import FileJob, Files
         from graphscore.cli.show import Counter, show_sampled
-        from graphscore.experiment.request import Request
 
-    request = Request(
-        num,
-        seed,
-        sampler,
-        steps,
-        refine,
-        energy_rank,
-        diverse,
-        read_fragment(fix, template),
-        workers=workers,
-        device=device,
-    )
-    job = FileJob(read_inputs(smiles or [], inputs), out, request, checkpoint, report, trajectory, trust or ())
+    options = {"num": num, "seed": seed, "sampler": sampler, "num_steps": steps, "diverse": diverse, "workers": workers}
+    if refine != "none":
+        options["refine"] = refine
+    if energy_rank:
+        options["energy_rank"] = True
+    if (fragment := read_fragment(fix, template)) is not None:
+        options["fragment"] = fragment
+    files = Files(out, report, trajectory)
+    job = FileJob(Inputs(smiles or (), inputs), files, options, checkpoint, device, trust or (), resume)
     _prepare()
     with Counter(console, "sampling", waits=True) as progress:
         result = job.run(progress)
@@ -265,15 +268,15 @@ def benchmark(
 
     check_files(checkpoint=checkpoint, writes=[(out, [".json"])])
     from graphscore.cli.show import Counter
-    from graphscore.experiment.request import Request
     from graphscore.molecules.benchmark import benchmark as run
+    from graphscore.molecules.conformers import ConformerRequest
     from graphscore.molecules.evaluate import Measures
     from graphscore.molecules.metrics.protocols import PROTOCOLS
     from graphscore.molecules.show.tables import show_benchmark
     from graphscore.registry import find
 
     measures = Measures(find(protocol, PROTOCOLS, "protocol"), posebusters, energies, workers)
-    request = Request(
+    request = ConformerRequest(
         seed=seed,
         sampler=sampler,
         num_steps=steps,
@@ -283,7 +286,6 @@ def benchmark(
         prior_scale=prior_scale,
         max_drift=max_drift,
         workers=workers,
-        device=device,
     )
     _prepare()
     with (
@@ -291,8 +293,8 @@ def benchmark(
         Counter(console, "evaluating", waits=True) as evaluating,
     ):
         report = run(
-            source, out, part=part, limit=limit, checkpoint=checkpoint, trust=trust or (), request=request,
-            measures=measures, baselines=baselines or (), sampling=sampling, evaluating=evaluating,
+            source, out, part=part, limit=limit, checkpoint=checkpoint, trust=trust or (), device=device,
+            request=request, measures=measures, baselines=baselines or (), sampling=sampling, evaluating=evaluating,
         )  # fmt: skip
     show_benchmark(console, report)
 

@@ -1,108 +1,148 @@
-"""Files in, files out: sampling with a trained model."""
+"""Files in, files out: sampling with a trained model, written input by input, so that a killed job can go on."""
 
 from __future__ import annotations
 
+import io
+import os
+import signal
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 from torch_geometric.data import Data
 
-from graphscore.cli.checks import check_source
-from graphscore.data.readers import ReadResult, read
-from graphscore.data.writers import check_output, write, write_json
-from graphscore.domains import domain_of
-from graphscore.experiment.request import Request
-from graphscore.experiment.sampled import Sampled
-from graphscore.experiment.sampling import POS, Session
-from graphscore.generate.jobs import Progress
-from graphscore.molecules.domain import MOLECULES
+from graphscore.cli.inputs import Fitting, Inputs, label
+from graphscore.cli.report import Summary, write_report
+from graphscore.data import pt
+from graphscore.data.readers import Failure
+from graphscore.data.writers import PT, check_output
+from graphscore.domains import domain_of, domains, gather
+from graphscore.experiment.journal import Journal
+from graphscore.experiment.pipeline import POS, Pipeline
+from graphscore.generate.outcome import Outcome
 from graphscore.registry import Trusted, resolve
+from graphscore.runtime.atomic import replacing
+from graphscore.runtime.workers import Progress
+from graphscore.train.interruption import Interrupted
 
 if TYPE_CHECKING:  # only molecules need RDKit
     from graphscore.molecules.fragments import Fragment
 
 
-def read_inputs(smiles: Sequence[str], path: Path | None) -> ReadResult:
-    """Read what is to be sampled, from SMILES strings or a file.
+class Files(NamedTuple):
+    """Files that a job writes.
 
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: As for :func:`~graphscore.cli.checks.check_source`, or if nothing of it can be used.
+    Attributes:
+        out: Samples.
+        report: The report, ``*.json``; by default beside the samples, ``<out>.report.json``.
+        trajectory: File ``*.sdf`` for the steps of all samples, see
+            :class:`~graphscore.molecules.trajectory.Trajectories`.
     """
-    check_source(smiles, path)
-    result = resolve(MOLECULES.parse)(smiles) if path is None else read(path)
-    if not result.items:
-        raise ValueError(str(result.failures[0]))
-    return result
 
-
-def read_fragment(smarts: str | None, template: Path | None) -> Fragment | None:
-    """Read which atoms are to be held where, if any.
-
-    Raises:
-        ValueError: If one is given without the other, or as for :meth:`graphscore.molecules.fragments.Fragment.read`.
-        FileNotFoundError: If there is no such file.
-    """
-    if smarts is None and template is None:
-        return None
-    if smarts is None or template is None:
-        raise ValueError("--fix SMARTS and --from FILE belong together: which atoms are held, and where they are")
-    from graphscore.molecules.fragments import Fragment
-
-    return Fragment.read(smarts, template)
+    out: Path
+    report: Path | None = None
+    trajectory: Path | None = None
 
 
 class FileJob:
-    """Sample inputs with a trained model, and write the samples and a report of all inputs.
+    """Sample inputs with a trained model; write the samples, and a report with an entry for each input.
 
-    Everything is checked when it is made, before the work begins.
+    Both are written input by input, into files that can be looked at while the job runs and are kept if it is stopped
+    or killed, see :mod:`graphscore.experiment.journal`; at the end these take their places. Everything is checked when
+    the job is made, before the work begins.
 
     Args:
-        inputs: What was read.
-        out: Output file.
-        request: What is asked of the model.
+        inputs: What is to be sampled.
+        files: Where to.
+        options: Attributes of the request, see :class:`~graphscore.experiment.request.Request`.
         checkpoint: Model file or folder of a run; by default the weights that come with the package.
-        report: File of the report, ``*.json``; by default beside the output, ``<out>.report.json``.
-        trajectory: File ``*.sdf`` for the steps of all samples, see
-            :class:`~graphscore.molecules.trajectory.Trajectories`.
+        device: Where the network computes.
         trust: For models with components of one's own, see :func:`graphscore.experiment.pretrained.load_model`.
+        resume: Whether to go on with a job that did not end; if there is none, one begins.
 
     Raises:
-        ValueError: If a file cannot be written or does not fit, or as for
-            :class:`~graphscore.experiment.sampling.Session`.
+        ValueError: If a file cannot be written or does not fit, an option is out of range, the model cannot do what is
+            asked, or there are results of a job that did not end, and this one does not or cannot go on with it.
         FileNotFoundError: If there is no checkpoint.
     """
 
     def __init__(
         self,
-        inputs: ReadResult,
-        out: Path,
-        request: Request,
+        inputs: Inputs,
+        files: Files,
+        options: Mapping[str, Any],
         checkpoint: Path | None = None,
-        report: Path | None = None,
-        trajectory: Path | None = None,
+        device: str = "auto",
         trust: Trusted = (),
+        resume: bool = False,
     ) -> None:
-        self.inputs = inputs
-        self.out = check_output(out)
-        self.report = check_output(Path(f"{out}.report.json") if report is None else report, [".json"])
-        self.trajectory = None if trajectory is None else check_output(trajectory, [".sdf"])
-        if self.trajectory is not None and self.trajectory.absolute() == out.absolute():
-            raise ValueError(f"Samples and trajectory need different files, but both are {out}")
-        for number, item in enumerate(inputs.items, start=1):
-            if not MOLECULES.owns(item) and (trajectory is not None or out.suffix.lower() != ".pt"):
-                file = out if trajectory is None else trajectory
-                raise ValueError(f"{file} takes molecules, but input {number} has no `z` and `bond`; write a .pt file")
-        if checkpoint is None:
-            from graphscore.molecules.conformers import shipped_checkpoint
+        self.inputs, self.out, self.trajectory = inputs, check_output(files.out), files.trajectory
+        report = Path(f"{files.out}.report.json") if files.report is None else files.report
+        self.report = check_output(report, [".json"])
+        if self.trajectory is not None:
+            check_output(self.trajectory, [".sdf"])
+            if self.trajectory.absolute() == self.out.absolute():
+                raise ValueError(f"Samples and trajectory need different files, but both are {self.out}")
+        self.domain = domain_of(inputs.first())
+        for number, item in enumerate(inputs, start=1):
+            if reason := self._unfit(item):
+                raise ValueError(f"{reason}, but input {number} is none; write a {PT} file")
+            if isinstance(item, Data):
+                break
+        self.record = pt.record if self.out.suffix.lower() == PT else resolve(gather("writers")[self._suffix])
+        started = time.perf_counter()
+        self.pipeline, self.request = self._load(options, checkpoint, device, trust)
+        self.seconds = {"load": time.perf_counter() - started, "write": 0.0}
+        self.trace = None
+        if self.trajectory is not None:
+            self.pipeline.check_space()
+            from graphscore.molecules.trajectory import Trajectories
 
-            checkpoint = shipped_checkpoint()
-        self.session = Session(checkpoint, request, trust)
-        self.session.check(inputs.items)
-        if trajectory is not None and POS not in self.session.model.fields:
-            raise ValueError(f"The model places no nodes in space, of which {trajectory} could tell")
+            self.trace = Trajectories(dict((field.name, sde) for field, sde in self.pipeline.model.process)[POS])
+        made = [self.out] if self.trajectory is None else [self.out, self.trajectory]
+        self.described = self.pipeline.describe(self.request)
+        self.journal = Journal(self.out, made, self._identity(), resume)
+
+    @property
+    def _suffix(self) -> str:
+        return self.out.suffix.lower()
+
+    def _unfit(self, item: Data | Failure) -> str:
+        """Say what the files take if it is not this."""
+        if isinstance(item, Data):
+            for file in filter(None, (self.trajectory, self.out)):
+                suffix = file.suffix.lower()
+                if suffix != PT and suffix not in domain_of(item).writers:
+                    owner = next(domain for domain in domains() if suffix in domain.writers)
+                    return f"{file} takes {owner.name}"
+        return ""
+
+    def _load(
+        self, options: Mapping[str, Any], checkpoint: Path | None, device: str, trust: Trusted
+    ) -> tuple[Pipeline, Any]:
+        kind: type[Pipeline] = resolve(self.domain.pipeline)
+        if beyond := sorted(options.keys() - {field.name for field in fields(kind.request_type)}):
+            raise ValueError(f"Only molecules have {', '.join(beyond)}, but input 1 is none")
+        request = kind.request_type(**options)
+        pipeline = kind.load(checkpoint, device=device, trust=trust)
+        pipeline.check(request)
+        return pipeline, request
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for a job to go on: all that samples depend on, but for rounding."""
+        described = {key: value for key, value in self.described.items() if key not in ("device", "checkpoint")}
+        fragment: Fragment | None = getattr(self.request, "fragment", None)
+        return {
+            "inputs": self.inputs.digest(),
+            **described,
+            "fixed_pos": None if fragment is None else fragment.pos.tolist(),
+            "trajectory": None if self.trajectory is None else str(self.trajectory),
+        }
 
     def run(self, progress: Progress | None = None) -> dict[str, Any]:
         """Do the work.
@@ -111,103 +151,127 @@ class FileJob:
             progress: Called with (samples done, samples in all).
 
         Returns:
-            The report: all that the samples depend on, what they cost, and one entry per input, those that could not be
-            read last.
+            The report without the entries of the inputs, and beside it ``failures`` and ``notes``: the first few pairs
+            of an input and what is to be known of it. The file has an entry for each input, in their order.
 
         Raises:
             ValueError: If nothing could be sampled, or no sample fits the format of the output.
-            KeyboardInterrupt: If it was stopped; it says which files are new. The others are as they were before.
+            KeyboardInterrupt: If it was stopped; it says what is kept, and how to go on.
         """
-        written: list[Path] = []
         try:
-            return self._run(progress, written)
-        except KeyboardInterrupt as error:
-            files = [path for path in (self.out, self.trajectory, self.report) if path is not None]
-            missing = ", ".join(str(path) for path in files if path not in written)
-            done = f"wrote {', '.join(map(str, written))}, but" if written else "nothing was kept:"
-            raise KeyboardInterrupt(f"stopped; {done} {missing} was not written") from error
+            with _stopped_by_sigterm():
+                if not self.journal.is_complete:
+                    self._sample(progress)
+                return self._finish()
+        except KeyboardInterrupt as stop:
+            raise Interrupted(self._stopped(), getattr(stop, "exit_code", 128 + signal.SIGINT) - 128) from stop
+        finally:
+            self.journal.close()
 
-    def _run(self, progress: Progress | None, written: list[Path]) -> dict[str, Any]:
-        items, trace = self.inputs.items, None
-        if self.trajectory is not None:
-            from graphscore.molecules.trajectory import Trajectories
+    def _stopped(self) -> str:
+        if not self.journal.done:
+            self.journal.remove()
+            return f"stopped before an input was done; {self.out} was not written"
+        of = f"{self.journal.done:,} of {len(self.inputs):,} inputs are done, and kept in {self.journal.partial[0]}"
+        return f"stopped; {of}. The same command with --resume goes on"
 
-            trace = Trajectories(dict((field.name, sde) for field, sde in self.session.model.process)[POS])
-        result = self.session(items, progress, trace)
-        samples = [sample for group in result.samples for sample in group]
-        entries = _entries(self.inputs, result)
-        if not samples:
-            reasons = [*(entry["failure"] for entry in entries), *(note for notes in result.notes for note in notes)]
-            raise ValueError(f"Nothing could be sampled: {entries[0]['input']}: {next(filter(None, reasons))}")
+    def _sample(self, progress: Progress | None) -> None:
+        start = self.journal.done
+        outcomes = self.pipeline.sample(
+            Fitting(self.inputs, self._unfit), self.request, start=start, progress=progress, trace=self.trace
+        )
+        for number, outcome in enumerate(outcomes, start=start):
+            started = time.perf_counter()
+            self.journal.add(*self._written(number, outcome))
+            self.seconds["write"] += time.perf_counter() - started
+        self.journal.complete()
+
+    def _written(self, number: int, outcome: Outcome) -> tuple[dict[str, Any], list[bytes]]:
+        """Make the entry of an input and the records of its samples."""
+        records, reasons = [], []
+        for sample in outcome.samples:
+            try:
+                records.append(self.record(sample))
+            except ValueError as error:
+                reasons.append(str(error))
+        failure, samples = outcome.failure, outcome.samples
+        if reasons:
+            why = f"{len(reasons)} of {len(samples)} samples could not be written: {reasons[0]}"
+            failure = why if failure is None else f"{failure}; {why}"
+        entry = {
+            "input": label(outcome.input, number),
+            "written": len(records),
+            "failure": failure,
+            "notes": outcome.notes,
+            "wrong_stereo": outcome.num_refused,
+            **{key: max(sample[key] for sample in samples) for key in ("fixed_rmsd",) if samples and key in samples[0]},
+            "evaluations": outcome.cost.evaluations,
+        }
+        costs = {"sampled": len(samples), "seconds": dict(outcome.cost.seconds), "workers": outcome.cost.workers}
+        content = [_packed(records) if self._suffix == PT else "".join(records).encode()]
+        if self.trace is not None:
+            content.append("".join(self.trace.records(number, outcome.input)).encode())
+        return {"entry": entry, "costs": costs}, content
+
+    def _finish(self) -> dict[str, Any]:
+        """Let the files take their places, and write the report."""
+        summary = Summary()
+        for line in self.journal.entries():
+            summary.add(line)
+        if not summary.num_written:
+            self.journal.remove()
+            what = "written" if summary.num_sampled else "sampled"
+            raise ValueError(f"Nothing could be {what}: {summary.first}")
         started = time.perf_counter()
-        unfit: dict[int, str] = {}
-        write(samples, self.out, skip=unfit.__setitem__)
-        written.append(self.out)
-        if unfit:
-            _leave_out(result, unfit)
-            entries = _entries(self.inputs, result)
-        if trace is not None and self.trajectory is not None:
-            trace.write(self.trajectory, items)
-            written.append(self.trajectory)
+        for partial, file in zip(self.journal.partial, self.journal.files, strict=True):
+            if partial.exists():
+                if file.suffix.lower() == PT:
+                    self._gather(partial, file)
+                else:
+                    os.replace(partial, file)
+        self.seconds["write"] += time.perf_counter() - started
         report = {
-            **self.session.describe(),
+            **self.described,
             "path": str(self.report),
             "output": str(self.out),
-            "num_written": len(samples) - len(unfit),
-            "num_sampled": sum(bool(group) for group in result.samples),
-            "num_failed": sum(entry["failure"] is not None for entry in entries),
-            "num_wrong_stereo": sum(entry["wrong_stereo"] for entry in entries),
-            "evaluations_per_sample": result.evaluations,
-            "seconds": result.seconds | {"write": time.perf_counter() - started},
-            "workers": result.workers,
-            "inputs": entries,
+            **summary.report(self.seconds),
         }
-        write_json(report, self.report)
-        return report
+        write_report(report, (line["entry"] for line in self.journal.entries()), self.report)
+        self.journal.remove()
+        return report | {"failures": summary.failures, "notes": summary.notes, "num_notes": summary.num_notes}
+
+    def _gather(self, partial: Path, file: Path) -> None:
+        """Make one list of what was written input by input."""
+        records, before = [], 0
+        with partial.open("rb") as stream:
+            for line in self.journal.entries():
+                size, before = line["sizes"][0] - before, line["sizes"][0]
+                if size:
+                    records += torch.load(io.BytesIO(stream.read(size)), weights_only=True)
+        with replacing(file) as temporary:
+            pt.save(records, temporary)
 
 
-def _leave_out(result: Sampled, unfit: Mapping[int, str]) -> None:
-    """Take out the samples that could not be written, by their number among all, and say why."""
-    first = 0
-    for number, samples in enumerate(result.samples):
-        reasons = {k: unfit[first + k] for k in range(len(samples)) if first + k in unfit}
-        first += len(samples)
-        if reasons:
-            result.samples[number] = [sample for k, sample in enumerate(samples) if k not in reasons]
-            why = f"{len(reasons)} of {len(samples)} samples could not be written: {next(iter(reasons.values()))}"
-            result.failures[number] = "; ".join(filter(None, [result.failures[number], why]))
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM stop the job as Ctrl-C does, inside a ``with`` block of the main thread."""
+
+    def stop(signum: int, _: Any) -> None:
+        raise Interrupted("stopped", signum)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
-def _entries(inputs: ReadResult, result: Sampled) -> list[dict[str, Any]]:
-    """The report's entry of each input, those that could not be read last."""
-    rows = zip(inputs.items, result.samples, result.failures, result.notes, strict=True)
-    entries = [
-        {
-            "input": _label(item, number),
-            "written": len(samples),
-            "failure": failure,
-            "notes": notes,
-            "wrong_stereo": _count_wrong_stereo(samples),
-            **{key: max(sample[key] for sample in samples) for key in ("fixed_rmsd",) if samples and key in samples[0]},
-        }
-        for number, (item, samples, failure, notes) in enumerate(rows, start=1)
-    ]
-    return entries + [
-        {
-            "input": f"{failure.source}, {failure.location}",
-            "written": 0,
-            "failure": failure.reason,
-            "notes": [],
-            "wrong_stereo": 0,
-        }
-        for failure in inputs.failures
-    ]
-
-
-def _count_wrong_stereo(samples: Sequence[Data]) -> int:
-    """How many samples have another stereochemistry than their SMILES."""
-    return sum(not resolve(domain_of(sample).accept)(sample) for sample in samples)
-
-
-def _label(item: Data, number: int) -> str:
-    return getattr(item, "name", "") or getattr(item, "smiles", "") or f"graph {number}"
+def _packed(records: Sequence[Any]) -> bytes:
+    """Records of a ``.pt`` file as bytes; none for none."""
+    buffer = io.BytesIO()
+    if records:
+        torch.save(list(records), buffer)
+    return buffer.getvalue()

@@ -18,8 +18,6 @@ if TYPE_CHECKING:  # commands that train nothing need not load the training engi
     from graphscore.experiment.demo import Demo
     from graphscore.experiment.files import Evaluation
 
-SHOWN_REASONS = 3  # of inputs that failed
-
 
 class Counter:
     """A progress bar that is called with (done, all); if it ``waits``, it is first seen then."""
@@ -30,7 +28,7 @@ class Counter:
         self._line = self._progress.add_task(title, total=None)
         self._waits = waits
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, done: int, total: int | None) -> None:
         """Show how many are done."""
         self._progress.start()
         self._progress.update(self._line, completed=done, total=total)
@@ -78,12 +76,11 @@ def show_sampled(console: Console, report: Mapping[str, Any]) -> None:
             f"{report['path']} counts them for each input",
             highlight=False,
         )
-    failed = [(entry["input"], entry["failure"]) for entry in report["inputs"] if entry["failure"]]
-    noted = [(entry["input"], note) for entry in report["inputs"] for note in entry["notes"]]
-    for what, found in ((f"{len(failed)} input(s) failed", failed), (f"{len(noted)} note(s)", noted)):
-        if found:
-            console.print(f"[yellow]Warning:[/] {what}; {report['path']} has all:", highlight=False)
-            for name, reason in found[:SHOWN_REASONS]:
+    failed, noted = (report["num_failed"], report["failures"]), (report["num_notes"], report["notes"])
+    for what, (number, shown) in (("input(s) failed", failed), ("note(s)", noted)):
+        if number:
+            console.print(f"[yellow]Warning:[/] {number} {what}; {report['path']} has all:", highlight=False)
+            for name, reason in shown:
                 console.print(f"  {name}: {reason}", highlight=False, markup=False, soft_wrap=True)
 
 

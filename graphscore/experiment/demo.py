@@ -87,7 +87,8 @@ def run_demo(
     device, samples = choose_device(), {}
     for name, which in (("model", model), ("untrained", untrained)):
         sampler = build_sampler(config, which.to(device))
-        samples[name] = generate(sampler, templates, num=nums, seed=seed, transform=transform).samples
+        outcomes = generate(sampler, templates, num=nums, seed=seed, transform=transform)
+        samples[name] = [outcome.samples for outcome in outcomes]
     if not any(samples["model"]):
         raise FloatingPointError("No sample of the trained model is finite: train longer, or at a lower learning rate")
     sampled = time.monotonic()

@@ -27,24 +27,6 @@ def categories(items: Sequence[Data], names: Sequence[str]) -> dict[str, list[in
     }
 
 
-def input_graphs(
-    templates: Sequence[Data],
-    transform: Callable[[Data], Data] | None,
-    fields: Sequence[str],
-    known: Mapping[str, Sequence[int]],
-    label: Label,
-) -> tuple[dict[int, Data], list[str | None]]:
-    """Make the graphs that the network sees, by number of the template, and the reason for each that is missing."""
-    graphs: dict[int, Data] = {}
-    failures: list[str | None] = [None] * len(templates)
-    for number, template in enumerate(templates):
-        try:
-            graphs[number] = _input_graph(template, transform, fields, known, label)
-        except ValueError as error:
-            failures[number] = str(error)
-    return graphs, failures
-
-
 def inputs_of(model: nn.Module) -> set[str]:
     """Names of the attributes that the networks inside a model say they read."""
     return {name for module in model.modules() if isinstance(module, ScoreNetwork) for name in module.reads}
@@ -121,14 +103,18 @@ def count_edges(model: nn.Module, graph: Data) -> int:
     return max(given, min(pairs, given + found)) if given or found else pairs
 
 
-def _input_graph(
+def input_graph(
     template: Data,
     transform: Callable[[Data], Data] | None,
     fields: Sequence[str],
     known: Mapping[str, Sequence[int]],
     label: Label,
 ) -> Data:
-    """Make the graph that the network sees; raises ValueError with the reason if it cannot be sampled."""
+    """Make the graph that the network sees.
+
+    Raises:
+        ValueError: If it cannot be sampled; with the reason.
+    """
     if not template.num_nodes:
         raise ValueError("the graph has no nodes")
     graph = copy.copy(template)

@@ -2,73 +2,52 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from itertools import repeat
+from typing import Any
 
 import torch
-from torch import Tensor
 from torch_geometric.data import Batch, Data
-from torch_geometric.data.data import BaseData
 
-from graphscore import ops
 from graphscore.denoiser import ScoreModel
 from graphscore.domains import row_label
-from graphscore.generate.inputs import Label, count_edges, graph_key, input_graphs, inputs_of, without_measurements
+from graphscore.generate.batches import collate, split_fields
+from graphscore.generate.inputs import Label, inputs_of
+from graphscore.generate.outcome import Outcome
+from graphscore.generate.tries import Accept, Finish, Options, Trace, Tries, with_values
+from graphscore.generate.windows import NUM_BATCHES, NUM_INPUTS, windows
 from graphscore.guidance import Guidance, Inpainting
 from graphscore.rng import SAMPLING, GraphGenerator, mix_seed
+from graphscore.runtime.workers import Progress
 from graphscore.samplers import Sampler, SamplerResult, drift
 
-Progress = Callable[[int, int], None]
-Assemble = Callable[[Data, Data, Mapping[str, Tensor]], Data]
-Accept = Callable[[Data], bool]
-Job = tuple[int, int]
-"""Number of a template, and number of a sample of it."""
-Trace = Callable[[Sequence[Job], int, float, Batch], None]
-
-CPU_EDGES = 10_000
-"""Edges in a batch on a CPU at most, by default."""
+CPU_EDGES, GPU_EDGES = 10_000, 500_000
+"""Edges in a batch at most, by default: on a CPU, whose caches then hold the messages, and elsewhere."""
 TEMPLATE = "template"
 """Attribute of the batches in which samples of a template are together: the number of each graph's template."""
 
 
-class Generated(NamedTuple):
-    """What :func:`generate` returns.
-
-    Attributes:
-        samples: For each template its samples: copies of the template with the fields replaced, in data units, without
-            what was measured for its own coordinates (:func:`~graphscore.generate.inputs.without_measurements`); and
-            with ``drift``, see :func:`~graphscore.samplers.drift`: the larger, the less the sample is to be trusted.
-        failures: For each template, the reason why samples are missing, or ``None``.
-        numbers: For each template the numbers of its samples, from 0: those of missing samples are missing.
-        num_evaluations: For each template the network evaluations that all tries of its samples took, see
-            :class:`~graphscore.samplers.SamplerResult`.
-    """
-
-    samples: list[list[Data]]
-    failures: list[str | None]
-    numbers: list[list[int]]
-    num_evaluations: list[int]
-
-
 def generate(
     sampler: Sampler,
-    templates: Sequence[Data],
+    templates: Iterable[Data],
     *,
-    num: int | Sequence[int] = 1,
+    num: int | Iterable[int] = 1,
     seed: int = 0,
     transform: Callable[[Data], Data] | None = None,
     known: Mapping[str, Sequence[int]] | None = None,
-    assemble: Assemble | None = None,
+    finish: Finish | None = None,
     accept: Accept | None = None,
     label: Label = row_label,
     max_drift: float | None = None,
     retries: int = 0,
     together: bool = False,
     max_edges: int | None = None,
+    window: int | None = NUM_INPUTS,
     progress: Progress | None = None,
     trace: Trace | None = None,
-) -> Generated:
+) -> Iterator[Outcome]:
     """Sample each template several times.
 
     Sample k of a template depends on the template, the seed and k alone, up to rounding: not on the other templates,
@@ -79,12 +58,13 @@ def generate(
     Args:
         sampler: A sampler; its model should be in evaluation mode. If part of a field is known to it (guidance by
             :class:`~graphscore.guidance.inpainting.Inpainting`), samples are moved to where the known part is.
-        templates: Graphs; the sampled fields are ignored if present, and nothing is changed in place.
+        templates: Graphs, any number of them: they are read as they are needed. The sampled fields are ignored if
+            present, and nothing is changed in place.
         num: Samples of each template; one number for all, or one for each.
         seed: From 0 to 2**31 - 1.
         transform: Applied to each template for the network's eyes only.
         known: Categories of integer node and edge attributes seen in training; templates with others fail.
-        assemble: Called as ``assemble(template, graph, values)`` with a copy of the template that has no measurements,
+        finish: Called as ``finish(template, graph, values)`` with a copy of the template that has no measurements,
             the same for all its samples, the graph that the network saw and the fields sampled for it; returns the
             sample. By default a copy of the template with these fields.
         accept: Called as ``accept(sample)``; a sample that it refuses is drawn again from other noise.
@@ -97,74 +77,118 @@ def generate(
             graphs are samples of the same one, as :class:`~graphscore.guidance.particle.ParticleGuidance` asks for.
         max_edges: Largest number of edges that the network sees in a batch, those that it finds itself included, see
             :func:`~graphscore.generate.inputs.count_edges`; a single graph, or all samples of a template that stay
-            together, may exceed it. By default 10,000 on a CPU, whose caches then hold the messages, and 500,000
-            elsewhere.
-        progress: Called with (samples done, samples in all).
+            together, may exceed it. By default :data:`CPU_EDGES` or :data:`GPU_EDGES`.
+        window: Templates that are worked on together at most, those of like size in the same batches. They are fewer
+            where they fill many batches. ``None`` for all at once.
+        progress: Called with (samples done, samples in all), those that fail included; ``None`` in all where the
+            number of templates is not known.
         trace: Called as ``trace(jobs, step, t, batch)`` with the noise, what each step made of it, and the result,
             whose ``t`` is 0; the batch has one graph for each job, with the fields in data units. Once more from step 0
             for a sample that was drawn again and turned out better.
 
-    Returns:
-        Samples and failures, in the order of the templates.
+    Yields:
+        The outcome of each template, in their order: those of a window as soon as all of them are done. Samples are
+        copies of the template with the fields replaced, in data units, without what was measured for its own
+        coordinates (:func:`~graphscore.generate.inputs.without_measurements`), and with the numbers ``sample``, from
+        1, and ``drift``.
 
     Raises:
         ValueError: If ``num`` or ``seed`` is out of range.
     """
-    nums = [num] * len(templates) if isinstance(num, int) else list(num)
-    check_request(nums, seed)
-    if len(nums) != len(templates):
-        raise ValueError(f"num must be one number for all or each of {len(templates)} templates, but is {num}")
-    graphs, failures = input_graphs(templates, transform, list(sampler.model.process.fields), known or {}, label)
-    inputs = inputs_of(sampler.model)
-    origins = {number: without_measurements(templates[number], inputs) for number in graphs}
-    keys = {number: graph_key(origin) for number, origin in origins.items()}
-    sizes = {number: max(count_edges(sampler.model, graph), graph.num_nodes or 0) for number, graph in graphs.items()}
+    nums = check_nums(templates, num)
+    check_request(nums or [1], seed)
     parameter = next(sampler.model.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
-    budget = max_edges or (CPU_EDGES if device.type == "cpu" else 500_000)
-    found: dict[Job, Data] = {}
-    quality: dict[Job, tuple[bool, float]] = {}
-    num_evaluations = [0] * len(templates)
-    done, total = 0, sum(nums[number] for number in graphs)
-    if progress is not None and total:
-        progress(done, total)
-    units = _units(sizes, nums, together)
-    for attempt in range(1 if together else 1 + retries):
-        refused: list[list[Job]] = []
-        for chunk in _chunks(units, sizes, budget):
-            batch = _collate([graphs[number] for number, _ in chunk]).to(device)
-            if together:
-                batch[TEMPLATE] = torch.tensor([number for number, _ in chunk], device=device)
-            generator = GraphGenerator([noise_seed(keys[number], seed, k, attempt) for number, k in chunk], SAMPLING)
-            steps: list[tuple[int, float, Batch]] = []
-            result = _sample(sampler, batch, generator, None if trace is None else steps)
-            for (number, _), count in zip(chunk, result.num_evaluations.tolist(), strict=True):
-                num_evaluations[number] += count
-            drifts, kept = drift(result, sampler.model.process).tolist(), []
-            for job, moved, values in zip(chunk, drifts, _split_fields(result.batch, sampler), strict=True):
-                try:
-                    sample = _assembled(assemble or with_values, origins[job[0]], graphs[job[0]], values)
-                    accepted = accept is None or (sample is not None and accept(sample))
-                except ValueError as error:
-                    if job not in found:  # else what was drawn before stays
-                        failures[job[0]] = str(error)
-                    continue
-                if sample is None:
-                    refused.append([job])
-                    continue
-                sample.drift = moved
-                if job not in found or (accepted, -moved) > quality[job]:
-                    found[job], quality[job] = sample, (accepted, -moved)
-                    kept.append(job)
-                if not accepted or (max_drift is not None and moved > max_drift):
-                    refused.append([job])
-            if trace is not None and kept:
-                _show(trace, sampler, steps, chunk, kept, graphs)
-            done += 0 if attempt else len(chunk)
-            if progress is not None:
-                progress(done, total)
-        units = refused
-    return Generated(*_collect(found, nums, failures), num_evaluations)
+    budget = max_edges or (CPU_EDGES if device.type == "cpu" else GPU_EDGES)
+    options = Options(
+        sampler, device, seed, transform, known or {}, finish or with_values, accept, label, max_drift,
+        0 if together else retries, together, budget, trace, inputs_of(sampler.model),
+    )  # fmt: skip
+    counter = _Counter(progress, None if nums is None else sum(nums))
+    pairs = zip(templates, (repeat(num) if isinstance(num, int) else num), strict=not isinstance(num, int))
+    return _outcomes(options, pairs, window, counter)
+
+
+def check_nums(templates: Iterable[Any], num: int | Iterable[int]) -> list[int] | None:
+    """List how many samples each template gets; ``None`` if that can only be known by reading a stream.
+
+    Raises:
+        ValueError: If there are not as many numbers as templates.
+    """
+    if isinstance(num, int):
+        return [num] * len(templates) if isinstance(templates, Sized) else None
+    if not (isinstance(num, Sequence) and isinstance(templates, Sequence)):
+        return None
+    if len(num) != len(templates):
+        raise ValueError(f"num must be one number for all or each of {len(templates)} templates, but is {num}")
+    return list(num)
+
+
+_Draw = tuple[Tries, int]
+"""A template, and the number of a sample of it."""
+
+
+class _Counter:
+    """Progress, from the first batch on."""
+
+    def __init__(self, progress: Progress | None, total: int | None) -> None:
+        self.progress, self.total, self.done = progress, total, 0
+        self.has_begun = False
+
+    def begin(self) -> None:
+        if not self.has_begun:
+            self.has_begun = True
+            self.add(0)
+
+    def add(self, number: int) -> None:
+        self.done += number
+        if self.progress is not None and self.has_begun:
+            self.progress(self.done, self.total)
+
+
+def _outcomes(
+    options: Options, pairs: Iterable[tuple[Data, int]], window: int | None, counter: _Counter
+) -> Iterator[Outcome]:
+    entries = (Tries(number, template, num, options) for number, (template, num) in enumerate(pairs))
+    most, count = (math.inf, 2**62) if window is None else (NUM_BATCHES * options.budget, window)
+    for group in windows(entries, lambda entry: entry.size * entry.num, lambda _: most, count):
+        counter.add(sum(entry.num for entry in group if not entry.is_ready))
+        # A result does not depend on their order.
+        order = sorted((entry for entry in group if entry.is_ready), key=lambda entry: entry.size)
+        units = [[(entry, k) for k in range(entry.num)] for entry in order]
+        units = units if options.together else [[draw] for unit in units for draw in unit]
+        for attempt in range(1 + options.retries):
+            refused: list[list[_Draw]] = []
+            for chunk in _chunks(units, options.budget):
+                counter.begin()
+                refused += [[draw] for draw in _draw(options, chunk, attempt)]
+                counter.add(0 if attempt else len(chunk))
+            units = refused
+        yield from [entry.outcome() for entry in group]
+
+
+def _draw(options: Options, chunk: Sequence[_Draw], attempt: int) -> list[_Draw]:
+    """Sample a batch; returns those that are to be drawn again."""
+    started, model = time.perf_counter(), options.sampler.model
+    batch = collate([entry.graph for entry, _ in chunk]).to(options.device)
+    if options.together:
+        batch[TEMPLATE] = torch.tensor([entry.number for entry, _ in chunk], device=options.device)
+    seeds = [noise_seed(entry.key, options.seed, k, attempt) for entry, k in chunk]
+    steps: list[tuple[int, float, Batch]] = []
+    result = _sample(options.sampler, batch, GraphGenerator(seeds, SAMPLING), None if options.trace is None else steps)
+    drifts, counts = drift(result, model.process).tolist(), result.num_evaluations.tolist()
+    values = split_fields(result.batch, model.process.fields.values())
+    share = (time.perf_counter() - started) / max(1, sum(entry.size for entry, _ in chunk))
+    better, again = [], []
+    for (entry, k), moved, count, fields in zip(chunk, drifts, counts, values, strict=True):
+        entry.evaluations += count
+        entry.seconds["sample"] += share * entry.size
+        is_better, is_refused = entry.offer(k, fields, moved, options)
+        better.append(is_better)
+        again += [(entry, k)] if is_refused else []
+    if options.trace is not None and any(better):
+        _show(options.trace, options.sampler, steps, chunk, better)
+    return again
 
 
 def noise_seed(key: int, seed: int, k: int, attempt: int = 0) -> int:
@@ -191,13 +215,6 @@ def check_request(nums: Sequence[int], seed: int) -> None:
         raise ValueError(f"seed must lie between 0 and 2**31 - 1, but is {seed}")
 
 
-def _units(sizes: Mapping[int, int], nums: Sequence[int], together: bool) -> list[list[Job]]:
-    """Jobs that must share a batch, those of like size next to each other; a result does not depend on their order."""
-    order = sorted(sizes, key=lambda number: sizes[number])
-    jobs = [[(number, k) for k in range(nums[number])] for number in order]
-    return jobs if together else [[job] for unit in jobs for job in unit]
-
-
 def _sample(
     sampler: Sampler, batch: Batch, generator: GraphGenerator, steps: list[tuple[int, float, Batch]] | None
 ) -> SamplerResult:
@@ -211,18 +228,19 @@ def _sample(
 
 
 def _show(
-    trace: Trace, sampler: Sampler, steps: Sequence[tuple[int, float, Batch]], chunk: Sequence[Job],
-    kept: Sequence[Job], graphs: Mapping[int, Data],
+    trace: Trace, sampler: Sampler, steps: Sequence[tuple[int, float, Batch]], chunk: Sequence[_Draw],
+    kept: Sequence[bool],
 ) -> None:  # fmt: skip
     """Show the steps of the samples that are kept: a sample that was drawn again may not be the better one."""
-    is_kept = torch.tensor([job in set(kept) for job in chunk])
+    shown = [draw for draw, is_kept in zip(chunk, kept, strict=True) if is_kept]
+    jobs, mask = [(entry.number, k) for entry, k in shown], torch.tensor(kept)
     for step, t, batch in steps:
-        if len(kept) < len(chunk):
-            whole, batch = batch, _collate([graphs[number] for number, _ in kept]).to(batch.batch.device)
-            for name, field in sampler.model.process.fields.items():
-                index = field.index(whole)
-                batch[name] = whole[name][is_kept.to(index.device)[index]]
-        trace(kept, step, t, batch)
+        if len(shown) < len(chunk):
+            whole, batch = batch, collate([entry.graph for entry, _ in shown]).to(batch.batch.device)
+            for name, described in sampler.model.process.fields.items():
+                index = described.index(whole)
+                batch[name] = whole[name][mask.to(index.device)[index]]
+        trace(jobs, step, t, batch)
 
 
 def _placed(model: ScoreModel, batch: Batch) -> Batch:
@@ -234,64 +252,6 @@ def _placed(model: ScoreModel, batch: Batch) -> Batch:
     return batch
 
 
-def _assembled(assemble: Assemble, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data | None:
-    """Make the sample; ``None`` if what was sampled, or what was made of it, is not finite."""
-    if not all(bool(value.isfinite().all()) for value in values.values()):
-        return None
-    sample = assemble(template, graph, values)
-    return sample if all(bool(sample[name].isfinite().all()) for name in values if name in sample) else None
-
-
-def _collect(
-    found: Mapping[Job, Data], nums: Sequence[int], failures: list[str | None]
-) -> tuple[list[list[Data]], list[str | None], list[list[int]]]:
-    """Sort the samples by template, and count those that are missing: none of their tries was finite."""
-    samples: list[list[Data]] = [[] for _ in nums]
-    numbers: list[list[int]] = [[] for _ in nums]
-    for number, k in sorted(found):
-        samples[number].append(found[number, k])
-        numbers[number].append(k)
-    for number, most in enumerate(nums):
-        if failures[number] is None and (missing := most - len(samples[number])):
-            failures[number] = f"{missing} of {most} samples are not finite"
-    return samples, failures, numbers
-
-
-def _collate(graphs: Sequence[Data]) -> Batch:
-    shared = set.intersection(*(set(graph.keys()) for graph in graphs))
-    tensors: list[BaseData] = [
-        Data.from_dict({key: graph[key] for key in shared if isinstance(graph[key], Tensor) or key == "num_nodes"})
-        for graph in graphs
-    ]
-    return Batch.from_data_list(tensors)
-
-
-def _chunks(units: Sequence[list[Job]], sizes: Mapping[int, int], budget: int) -> Iterator[list[Job]]:
-    chunk: list[Job] = []
-    used = 0
-    for unit in units:
-        size = sum(sizes[number] for number, _ in unit)
-        if chunk and used + size > budget:
-            yield chunk
-            chunk, used = [], 0
-        chunk += unit
-        used += size
-    if chunk:
-        yield chunk
-
-
-def _split_fields(batch: Batch, sampler: Sampler) -> list[dict[str, Tensor]]:
-    values: list[dict[str, Tensor]] = [{} for _ in range(batch.num_graphs)]
-    for name, field in sampler.model.process.fields.items():
-        rows = ops.count(field.index(batch), batch.num_graphs).tolist()
-        for place, part in zip(values, batch[name].cpu().split(rows), strict=True):
-            place[name] = part
-    return values
-
-
-def with_values(template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
-    """Copy a template with fields replaced: how samples are assembled by default."""
-    item = copy.copy(template)
-    for name, value in values.items():
-        item[name] = value
-    return item
+def _chunks(units: Sequence[list[_Draw]], budget: int) -> Iterator[list[_Draw]]:
+    groups = windows(units, lambda unit: sum(entry.size for entry, _ in unit), lambda _: budget, max(1, len(units)))
+    return ([draw for unit in group for draw in unit] for group in groups)

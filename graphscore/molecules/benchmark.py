@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,15 @@ import torch
 
 from graphscore.data import load_dataset
 from graphscore.data.writers import check_output, write_json
-from graphscore.experiment.request import Request
-from graphscore.experiment.sampled import Sampled
-from graphscore.experiment.sampling import Session
+from graphscore.generate.outcome import Cost, Outcome
 from graphscore.molecules.baselines import BASELINES, Baseline
-from graphscore.molecules.conformers import shipped_checkpoint
+from graphscore.molecules.conformers import ConformerModel, ConformerRequest
 from graphscore.molecules.evaluate import Measures, Method, evaluate_methods
 from graphscore.molecules.graph import flat_smiles, mol_from_data
 from graphscore.molecules.metrics.comparison import Attempt
 from graphscore.registry import Trusted, find
+from graphscore.runtime.workers import Progress
 
-Progress = Callable[[int, int], None]
 DATASET = "gfn2-ensembles"
 MODEL = "model"
 
@@ -33,7 +32,8 @@ def benchmark(
     limit: int | None = None,
     checkpoint: Path | None = None,
     trust: Trusted = (),
-    request: Request | None = None,
+    device: str = "auto",
+    request: ConformerRequest | None = None,
     measures: Measures | None = None,
     baselines: Sequence[str] = (),
     sampling: Progress | None = None,
@@ -48,6 +48,7 @@ def benchmark(
         limit: Only the first so many molecules; all by default.
         checkpoint: Model file or folder of a run; by default the weights that come with the package.
         trust: For models with components of one's own, see :func:`graphscore.experiment.pretrained.load_model`.
+        device: Where the network computes, see :func:`graphscore.runtime.settings.choose_device`.
         request: How to sample; its ``num`` does not count.
         measures: What is measured.
         baselines: Keys of :data:`~graphscore.molecules.baselines.BASELINES`, with the same seed.
@@ -56,37 +57,42 @@ def benchmark(
 
     Returns:
         ``source``, ``part``, ``sampling``: all that the conformers depend on and what they cost (``seconds``, by what
-        it was spent on, ``conformers_per_second`` without loading, ``threads``, ``workers``,
+        it was spent on, ``conformers_per_second`` by the clock without loading, ``threads``, ``workers``,
         ``evaluations_per_sample``); ``versions``; and ``methods``: by name the report of
         :func:`~graphscore.molecules.evaluate.evaluate_methods`, first that of the model.
 
     Raises:
         ValueError: If there is no such list, part or baseline, the list has no molecules in the part, or as for
-            :class:`~graphscore.experiment.sampling.Session` and :class:`~graphscore.molecules.evaluate.Measures`.
+            :meth:`ConformerModel.load <graphscore.molecules.conformers.ConformerModel.load>` and
+            :class:`~graphscore.molecules.evaluate.Measures`.
         FileNotFoundError: If there is no checkpoint.
         ImportError: If PoseBusters is wanted but not installed.
     """
-    request, measures = request or Request(), measures or Measures()
+    request, measures = request or ConformerRequest(), measures or Measures()
     versions = measures.versions()
     makers = {name: find(name, BASELINES, "baseline") for name in baselines}
     out = None if out is None else check_output(out, [".json"])
     if part not in ("val", "test"):
         raise ValueError(f"part must be 'val' or 'test', but is {part!r}: models know the others")
-    session = Session(shipped_checkpoint() if checkpoint is None else checkpoint, request, trust)
+    started = time.perf_counter()
+    model = ConformerModel.load(checkpoint, device=device, trust=trust)
+    loading = time.perf_counter() - started
     groups = load_dataset(DATASET, sources=[source]).groups(part)[:limit]
     if not groups:
         raise ValueError(f"The list {source!r} has no molecules in the part {part!r}")
     per_reference = measures.protocol.per_reference
     nums = [per_reference * len(group) for group in groups]
-    result = session([group[0] for group in groups], sampling, nums=nums)
+    started = time.perf_counter()
+    outcomes = list(model.sample([group[0] for group in groups], request, nums=nums, progress=sampling))
+    costs = _costs(outcomes, loading, time.perf_counter() - started)
     references = {flat_smiles(mol_from_data(group[0])): group for group in groups}
-    made = dict(zip(references, _attempts(result, nums), strict=True))
+    made = dict(zip(references, _attempts(outcomes, nums), strict=True))
     methods: dict[str, Method] = {MODEL: made}
     methods |= {name: Baseline(make, per_reference, request.seed) for name, make in makers.items()}
     report = {
         "source": source,
         "part": part,
-        "sampling": session.describe() | _costs(result),
+        "sampling": model.describe(request) | costs,
         "versions": versions,
         "methods": evaluate_methods(references, methods, measures, evaluating),
     }
@@ -95,21 +101,22 @@ def benchmark(
     return report
 
 
-def _attempts(result: Sampled, nums: Sequence[int]) -> list[list[Attempt]]:
+def _attempts(outcomes: Sequence[Outcome], nums: Sequence[int]) -> list[list[Attempt]]:
     """The samples of each molecule, and the reason in place of each that is missing."""
     return [
-        [*samples, *[failure or "it was not made"] * (num - len(samples))]
-        for samples, failure, num in zip(result.samples, result.failures, nums, strict=True)
+        [*o.samples, *[o.failure or "it was not made"] * (num - len(o.samples))]
+        for o, num in zip(outcomes, nums, strict=True)
     ]
 
 
-def _costs(result: Sampled) -> dict[str, Any]:
-    num = sum(map(len, result.samples))
-    spent = sum(seconds for what, seconds in result.seconds.items() if what != "load")
+def _costs(outcomes: Sequence[Outcome], loading: float, sampling: float) -> dict[str, Any]:
+    """What it took by the clock, divided in proportion to what was spent on each molecule."""
+    total = sum((outcome.cost for outcome in outcomes), Cost())
+    num, share = sum(len(outcome.samples) for outcome in outcomes), sampling / max(1e-9, sum(total.seconds.values()))
     return {
-        "evaluations_per_sample": result.evaluations,
-        "seconds": result.seconds,
-        "conformers_per_second": num / spent,
+        "evaluations_per_sample": total.evaluations / max(1, num),
+        "seconds": {"load": loading} | {name: share * spent for name, spent in total.seconds.items()},
+        "conformers_per_second": num / sampling,
         "threads": torch.get_num_threads(),
-        "workers": result.workers,
+        "workers": total.workers,
     }

@@ -1,53 +1,254 @@
-"""Conformers of molecules, RDKit molecules in and out.
+"""Conformers of molecules by a trained model, RDKit molecules in and out.
 
->>> from graphscore.molecules.conformers import generate_conformers
->>> result = generate_conformers(["CCO", "c1ccccc1O"], num=10, refine="mmff", energy_rank=True)  # doctest: +SKIP
->>> result.mols[0].GetNumConformers()  # doctest: +SKIP
-10
+>>> from graphscore.molecules.conformers import ConformerModel
+>>> model = ConformerModel.load()  # the weights that come with the package
+>>> for outcome in model.sample(["CCO", "c1ccccc1O"], num=10, refine="mmff", energy_rank=True):
+...     print(outcome, outcome.mol.GetNumConformers())
+Conformers('CCO': 10 samples) 10
+Conformers('c1ccccc1O': 10 samples) 10
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+import torch
+from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.denoiser import ScoreModel
+from graphscore.experiment.pipeline import POS, Pipeline
 from graphscore.experiment.request import Request
-from graphscore.experiment.sampling import Session
-from graphscore.generate.jobs import Progress
+from graphscore.generate.outcome import Outcome, name_of
+from graphscore.generate.tries import Finish, with_values
+from graphscore.guidance import Inpainting
+from graphscore.molecules.domain import MOLECULES
+from graphscore.molecules.forcefield import rank, refine
 from graphscore.molecules.fragments import Fragment
-from graphscore.molecules.graph import Chem, add_positions, data_from_mol, rdBase
+from graphscore.molecules.graph import Chem, add_positions, data_from_mol, mol_from_data, rdBase
+from graphscore.molecules.metrics.stereo import is_as_asked
 from graphscore.molecules.smiles import mol_from_smiles, rdkit_errors
 from graphscore.registry import Trusted
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from typing_extensions import Self
 
 WEIGHTS = "weights/conformers.safetensors"
+REFINEMENTS = ("none", "mmff")
+MASK, POSITIONS = "fixed", "fixed_pos"
+"""Attributes of graphs: which nodes are known, bool ``[n]``, and where they are, ``[n, 3]``."""
 
 
 @dataclass(frozen=True)
-class Conformers:
-    """What :func:`generate_conformers` returns; lists are in the order of the molecules given.
+class ConformerRequest(Request):
+    """Conformers that a model is asked for.
 
     Attributes:
-        mols: For each molecule a copy with all hydrogens as atoms, new ones last, and its conformers alone. Of these
-            each has the numbers ``sample``, from 1, ``seed`` and ``drift`` (see :func:`~graphscore.samplers.drift`) as
-            properties, and ``energy``, ``relative_energy`` (kcal/mol) and ``fixed_rmsd`` (Angstrom) as far as asked
-            for. ``None`` for what is no molecule.
-        failures: For each molecule, the reason why conformers are missing, or ``None``.
-        notes: For each molecule, what else is to be known of its conformers.
-        report: What the conformers depend on: checkpoint, versions, seed, options; and what they cost.
+        refine: ``"mmff"`` relaxes all atoms in the MMFF94 force field; ``"none"``.
+        energy_rank: Whether to give conformers their MMFF94 energy, and sort those of a molecule by it.
+        fragment: Atoms that are held where a template has them.
+
+    Raises:
+        ValueError: If there is no such refinement, or as for :class:`~graphscore.experiment.request.Request`.
     """
 
-    mols: list[Chem.Mol | None]
-    failures: list[str | None]
-    notes: list[list[str]]
-    report: dict[str, Any]
+    refine: str = "none"
+    energy_rank: bool = False
+    fragment: Fragment | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.refine not in REFINEMENTS:
+            raise ValueError(f"Unknown refinement {self.refine!r}; expected one of {list(REFINEMENTS)}")
+
+    @property
+    def needs_molecules(self) -> bool:
+        """Whether something is asked that only molecules have."""
+        return self.refine != "none" or self.energy_rank or self.fragment is not None
+
+
+@dataclass(frozen=True, repr=False)
+class Conformers(Outcome):
+    """One molecule with its conformers, of which ``samples`` are the graphs.
+
+    Their attributes are ``sample``, from 1, ``seed`` and ``drift``, see :func:`~graphscore.samplers.drift`, and as far
+    as asked for ``energy``, ``relative_energy`` (kcal/mol) and ``fixed_rmsd`` (Angstrom).
+    """
+
+    @property
+    def name(self) -> str:
+        """What to call the molecule: its name or its SMILES."""
+        if isinstance(self.input, Chem.Mol):
+            return (self.input.HasProp("_Name") and self.input.GetProp("_Name")) or Chem.MolToSmiles(self.input)
+        return name_of(self.input)
+
+    @cached_property
+    def mol(self) -> Chem.Mol | None:
+        """A copy of the molecule with all hydrogens as atoms, new ones last, and its conformers alone.
+
+        Attributes of the samples are properties of the conformers. ``None`` where there are no conformers.
+        """
+        if not self.samples:
+            return None
+        mol = complete_mol(self.input)
+        for sample in self.samples:
+            conformer = add_positions(mol, sample["pos"].double().numpy())
+            for key, value in sample.to_dict().items():
+                if isinstance(value, float):
+                    conformer.SetDoubleProp(key, value)
+                elif isinstance(value, int) and key != "num_nodes":
+                    conformer.SetIntProp(key, value)
+        return mol
+
+
+class ConformerModel(Pipeline):
+    """A trained model of conformers, ready to sample, as often as you like.
+
+    A molecule's stereochemistry is that of its stereo marks, as for RDKit's own embedding: what is not marked comes out
+    one way or the other, and conformers that are not what is marked are drawn again, three times at most, as are those
+    that drift. Conformers that it has already are ignored. Beside other work on the same machine,
+    :func:`graphscore.runtime.settings.prepare` with ``spare_cores=True``, called once before, saves much time.
+    """
+
+    request_type: ClassVar[type[Request]] = ConformerRequest
+    outcome_type: ClassVar[type[Outcome]] = Conformers
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, *, device: str = "auto", trust: Trusted = ()) -> Self:
+        """Load a model file.
+
+        Args:
+            path: A ``model.safetensors``, or the folder of a run; by default the weights that come with the package.
+            device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+            trust: For models with components of one's own, see :func:`graphscore.experiment.pretrained.load_model`.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it cannot be read, or a component is neither known nor trusted.
+        """
+        return super().load(shipped_checkpoint() if path is None else path, device=device, trust=trust)
+
+    def sample(self, items: Iterable[Any], request: Request | None = None, **options: Any) -> Iterator[Conformers]:
+        """Generate conformers of molecules, many different ones together.
+
+        Args:
+            items: One or any number of molecules, read as they are needed: SMILES strings, RDKit molecules with or
+                without hydrogens, or graphs in the layout of :mod:`graphscore.molecules.graph`.
+            request: A :class:`ConformerRequest`.
+            options: Its attributes, if none is given: ``num=10, seed=1, refine="mmff"``. Further arguments as for
+                :meth:`~graphscore.experiment.pipeline.Pipeline.sample`. ``fix``, a SMARTS pattern and a molecule with a
+                conformer, holds the atoms that match where it has them, as ``fragment`` does.
+
+        Yields:
+            The conformers of each molecule, in their order, soon after they are done. Conformer k of a molecule depends
+            on the molecule, the seed and k alone (if ``diverse``, on ``num`` too): one that is given twice gets the
+            same conformers twice.
+
+        Raises:
+            ValueError: If an option is out of range. Molecules that cannot be used have a ``failure``.
+        """
+        if "fix" in options:
+            smarts, template = options.pop("fix")
+            options["fragment"] = Fragment(smarts, data_from_mol(template))
+        return cast(Iterator[Conformers], super().sample(items, request, **options))
+
+    def describe(self, request: Request) -> dict[str, Any]:
+        """Everything that the conformers depend on."""
+        found = super().describe(request)
+        held = _chemical(request).fragment
+        found["versions"]["rdkit"] = rdBase.rdkitVersion
+        return found | {
+            "refine": _chemical(request).refine,
+            "energy_rank": _chemical(request).energy_rank,
+            "fix": None if held is None else {"smarts": held.smarts, "from": held.source},
+        }
+
+    def is_item(self, items: Any) -> bool:
+        """Whether this is one molecule, and not several."""
+        return isinstance(items, str | Chem.Mol) or super().is_item(items)
+
+    def read(self, item: Any) -> Data:
+        """Make the graph of a molecule.
+
+        Raises:
+            ValueError: If that cannot be made.
+        """
+        if not isinstance(item, str | Chem.Mol):
+            return super().read(item)
+        mol = mol_from_smiles(item) if isinstance(item, str) else Chem.Mol(item)
+        mol.RemoveAllConformers()
+        return data_from_mol(mol, name=mol.GetProp("_Name") if mol.HasProp("_Name") else "")
+
+    def size(self, graph: Data) -> int:
+        """Count the atoms that the network sees."""
+        return int((graph["z"] != 1).sum()) if self.assembler and "z" in graph else super().size(graph)
+
+    def guide(self, model: ScoreModel, request: Request) -> ScoreModel:
+        """Put the guidance that a request needs around the model."""
+        model = super().guide(model, request)
+        if _chemical(request).fragment is None:
+            return model
+        self.check_space()
+        return Inpainting(model, POS, MASK, POSITIONS, rigid=True)
+
+    def see(self, item: Data, request: Request) -> Data:
+        """Make what the network sees of a molecule."""
+        wanted = _chemical(request)
+        if wanted.needs_molecules and not MOLECULES.owns(item):
+            raise ValueError("Only molecules can be refined, ranked or held, but this input is none")
+        graph = super().see(item, request)
+        if wanted.fragment is not None:
+            rows, pos = wanted.fragment.find(item, graph)
+            graph[MASK] = torch.zeros(graph.num_nodes or 0, dtype=torch.bool).index_fill(0, rows, True)
+            graph[POSITIONS] = pos.new_zeros(graph.num_nodes or 0, 3).index_copy(0, rows, pos)
+        return graph
+
+    def finisher(self, request: Request) -> Finish | None:
+        """Make what places the atoms that the network does not see, and measures those that are held."""
+        finish = super().finisher(request)
+        return finish if _chemical(request).fragment is None else _HoldAtoms(finish or with_values)
+
+    def complete(self, outcome: Outcome, request: Request, finish: Finish | None) -> Outcome:
+        """Relax and sort the conformers of a molecule, as asked."""
+        wanted, started = _chemical(request), time.perf_counter()
+        samples, notes, failure, refused = outcome.samples, list(outcome.notes), outcome.failure, outcome.num_refused
+        if samples and (wanted.refine == "mmff" or wanted.energy_rank):
+            held = finish.held.get(id(samples[0]), []) if isinstance(finish, _HoldAtoms) else []
+            result = refine(samples, wanted.refine == "mmff", held)
+            notes += result.notes
+            failure = failure if result.samples else "; ".join(result.notes)
+            samples = _ranked(result.samples) if wanted.energy_rank else result.samples
+            refused = sum(not is_as_asked(sample) for sample in samples) if refused else 0
+        seconds = {
+            "sample": outcome.cost.seconds["sample"],
+            "hydrogens": outcome.cost.seconds["finish"],
+            "refine": time.perf_counter() - started,
+        }
+        cost = replace(outcome.cost, seconds=seconds)
+        return replace(outcome, samples=samples, failure=failure, notes=notes, cost=cost, num_refused=refused)
+
+
+class _HoldAtoms:
+    """Finish samples, and measure how far the atoms that are held are from where they should be."""
+
+    def __init__(self, finish: Finish) -> None:
+        self.finish = finish
+        self.held: dict[int, list[int]] = {}  # by the identity of the sample
+
+    def __call__(self, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
+        item = self.finish(template, graph, values)
+        rows = graph[MASK].nonzero()[:, 0]
+        off = values[POS][rows] - graph[POSITIONS][rows]
+        item.fixed_rmsd = float(off.square().sum(-1).mean().sqrt())
+        self.held[id(item)] = (graph["kept"][rows] if "kept" in graph else rows).tolist()
+        return item
 
 
 def shipped_checkpoint() -> Path:
@@ -60,87 +261,28 @@ def shipped_checkpoint() -> Path:
     if not path.is_file():
         raise FileNotFoundError(
             f"No weights are installed at {path}. Train some by `graphscore train --config conformers --out RUN`, and "
-            "name them: --checkpoint RUN, or checkpoint=... in Python"
+            "name them: --checkpoint RUN, or ConformerModel.load(RUN) in Python"
         )
     return path
 
 
-def generate_conformers(
-    molecules: Sequence[str | Chem.Mol] | str | Chem.Mol,
-    num: int = 10,
-    *,
-    seed: int = 0,
-    checkpoint: str | Path | None = None,
-    trust: Trusted = (),
-    refine: str = "none",
-    energy_rank: bool = False,
-    diverse: bool = False,
-    fix: tuple[str, Chem.Mol] | None = None,
-    sampler: str | None = None,
-    num_steps: int | None = None,
-    workers: int | None = 1,
-    device: str = "auto",
-    progress: Progress | None = None,
-) -> Conformers:
-    """Generate conformers of molecules, many different ones together.
-
-    A molecule's stereochemistry is that of its stereo marks, as for RDKit's own embedding: what is not marked comes out
-    one way or the other, and conformers that are not what is marked are drawn again, three times at most, as are those
-    that drift. Conformers that it has already are ignored. Beside other work on the same machine,
-    :func:`graphscore.runtime.settings.prepare` with ``spare_cores=True``, called once before, saves much time.
+@rdkit_errors()
+def complete_mol(molecule: Any) -> Chem.Mol:
+    """Copy a molecule, with all hydrogens as atoms and without conformers.
 
     Args:
-        molecules: One or several; SMILES strings, or RDKit molecules with or without hydrogens.
-        num: Conformers of each.
-        seed: From 0 to 2**31 - 1. Conformer k of a molecule depends on the molecule, the seed and k alone (if
-            ``diverse``, on ``num`` too): one that is given twice gets the same conformers twice.
-        checkpoint: Model file, or folder of a run; by default the weights that come with the package.
-        trust: For models with components of one's own, see :func:`graphscore.experiment.pretrained.load_model`.
-        refine: ``"mmff"`` to relax all atoms in the MMFF94 force field, ``"none"`` not to.
-        energy_rank: Whether to sort the conformers by their MMFF94 energy.
-        diverse: Whether the conformers of a molecule shall keep away from each other.
-        fix: A SMARTS pattern and a molecule with a conformer: the atoms that match are held where it has them.
-        sampler: Name of the sampler; the model's own by default.
-        num_steps: Sampling steps; the model's own number by default.
-        workers: Processes that share the molecules; ``None`` for as many as PyTorch has threads, if a measurement on
-            the first ones says that it pays: for some thousand conformers.
-        device: ``"auto"``, ``"cpu"`` or ``"cuda"``, see :func:`graphscore.runtime.settings.choose_device`: where the
-            network computes. Conformers are the same up to rounding.
-        progress: Called with (conformers done, conformers in all).
-
-    Returns:
-        The molecules with conformers, and what failed and why.
+        molecule: A SMILES string, an RDKit molecule, or a graph.
 
     Raises:
-        FileNotFoundError: If there is no checkpoint.
-        ValueError: If an option is out of range. Molecules that cannot be used are listed, not raised.
+        ValueError: If it is no molecule.
     """
-    fragment = None if fix is None else Fragment(fix[0], data_from_mol(fix[1]))
-    request = Request(
-        num, seed, sampler, num_steps, refine, energy_rank, diverse, fragment, workers=workers, device=device
-    )
-    session = Session(shipped_checkpoint() if checkpoint is None else Path(checkpoint), request, trust)
-    given = [molecules] if isinstance(molecules, str | Chem.Mol) else list(molecules)
-    mols: list[Chem.Mol | None] = [None] * len(given)
-    failures: list[str | None] = [None] * len(given)
-    notes: list[list[str]] = [[] for _ in given]
-    items: dict[int, Data] = {}
-    for number, molecule in enumerate(given):
-        try:
-            mols[number], items[number] = _prepare(molecule)
-        except ValueError as error:
-            failures[number] = str(error)
-    result = session(list(items.values()), progress)
-    for number, samples, failure, found in zip(items, result.samples, result.failures, result.notes, strict=True):
-        failures[number], notes[number] = failure, found
-        for sample in samples:
-            _add_conformer(mols[number], sample)
-    costs = {
-        "evaluations_per_sample": result.evaluations,
-        "seconds": result.seconds,
-        "workers": result.workers,
-    }
-    return Conformers(mols, failures, notes, session.describe() | costs)
+    if isinstance(molecule, Data):
+        return mol_from_data(Data(**{key: value for key, value in molecule.to_dict().items() if key != "pos"}))
+    mol = mol_from_smiles(molecule) if isinstance(molecule, str) else Chem.Mol(molecule)
+    mol.RemoveAllConformers()
+    with rdBase.BlockLogs():
+        Chem.SanitizeMol(mol)
+        return Chem.AddHs(mol)
 
 
 def to_ase(mol: Chem.Mol) -> list[Atoms]:
@@ -167,27 +309,15 @@ def to_ase(mol: Chem.Mol) -> list[Atoms]:
     ]
 
 
-@rdkit_errors()
-def _prepare(molecule: str | Chem.Mol) -> tuple[Chem.Mol, Data]:
-    """The molecule with all hydrogens and without conformers, and its graph."""
-    if isinstance(molecule, str):
-        mol = mol_from_smiles(molecule)
-    elif isinstance(molecule, Chem.Mol):
-        mol = Chem.Mol(molecule)
-    else:
-        raise ValueError(f"Expected a SMILES string or an RDKit molecule, but got {type(molecule).__name__}")
-    mol.RemoveAllConformers()
-    item = data_from_mol(mol, name=mol.GetProp("_Name") if mol.HasProp("_Name") else "")
-    with rdBase.BlockLogs():
-        Chem.SanitizeMol(mol)
-        return Chem.AddHs(mol), item
+def _ranked(samples: list[Data]) -> list[Data]:
+    ranked = [samples[place] for place in rank(samples)]
+    for sample in ranked:
+        if "energy" in sample:
+            sample.relative_energy = sample.energy - ranked[0].energy
+    return ranked
 
 
-def _add_conformer(mol: Chem.Mol | None, sample: Data) -> None:
-    assert mol is not None
-    conformer = add_positions(mol, sample["pos"].double().numpy())
-    for key, value in sample.to_dict().items():
-        if isinstance(value, float):
-            conformer.SetDoubleProp(key, value)
-        elif isinstance(value, int) and key != "num_nodes":
-            conformer.SetIntProp(key, value)
+def _chemical(request: Request) -> ConformerRequest:
+    if not isinstance(request, ConformerRequest):
+        raise ValueError(f"Expected a ConformerRequest, but got {request}")
+    return request

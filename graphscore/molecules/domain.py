@@ -39,7 +39,8 @@ MOLECULES = Domain(
         "small-molecules": "graphscore.molecules.recipes.small_molecules:build",
         "gfn2-ensembles": "graphscore.molecules.recipes.ensembles:build_from_files",
     },
-    parse="graphscore.molecules.readers:read_smiles",
+    parse="graphscore.molecules.readers:iterate_smiles",
+    pipeline="graphscore.molecules.conformers:ConformerModel",
     readers={
         ".smi": "graphscore.molecules.readers:read_smi",
         ".csv": "graphscore.molecules.readers:read_csv",

@@ -17,8 +17,8 @@ from graphscore.molecules.metrics.measures import Measured, Measures, measure_mo
 from graphscore.molecules.metrics.protocols import PROTOCOLS, TORSIONAL_DIFFUSION
 from graphscore.registry import find
 from graphscore.runtime.sharing import share
+from graphscore.runtime.workers import Progress
 
-Progress = Callable[[int, int], None]
 Maker = Callable[[str, Sequence[Data]], Sequence[Attempt]]
 Method = Maker | Mapping[str, Sequence[Attempt]]
 """Gives the generated conformers of a molecule, failed attempts included, from its flat SMILES and references; or has

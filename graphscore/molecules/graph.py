@@ -149,7 +149,7 @@ class _ImpossibleError(ValueError):
     """RDKit refuses the atoms and bonds of a graph."""
 
 
-@lru_cache(maxsize=64)  # the samples of a molecule come one after another, and each is rebuilt several times
+@lru_cache(maxsize=1024)  # inputs that are sampled together; each of their samples is rebuilt several times
 def _rebuilt(z: bytes, charge: bytes, edge_index: bytes, bond: bytes) -> Chem.Mol:
     """The molecule of int64 atoms and bonds, without coordinates; whoever changes it changes a copy."""
     numbers, charges, edges, bonds = (np.frombuffer(part, np.int64) for part in (z, charge, edge_index, bond))

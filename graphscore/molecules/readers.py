@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphscore.data.readers import ReadResult, Record, collect, make_graphs, read_lines
+from graphscore.data.readers import Failure, ReadResult, Record, collect, make_graphs, read_lines
 from graphscore.molecules.files import mol_from_molblock, mol_from_xyz, sdf_texts, xyz_frames
 from graphscore.molecules.graph import Chem, data_from_mol, data_from_smiles
 
@@ -22,8 +22,13 @@ MolRecord = tuple[str, Callable[[], Chem.Mol]]
 
 def read_smiles(smiles: Iterable[str]) -> ReadResult:
     """Read SMILES strings; those that fail are located by their number, from 1."""
+    return collect(iterate_smiles(smiles))
+
+
+def iterate_smiles(smiles: Iterable[str]) -> Iterator[Data | Failure]:
+    """Read SMILES strings one by one, without keeping the molecules."""
     records = ((f"SMILES {i}", partial(data_from_smiles, text)) for i, text in enumerate(smiles, start=1))
-    return collect(make_graphs("input", records))
+    return make_graphs("input", records)
 
 
 def read_smi(path: Path) -> Iterator[Record]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from graphscore.generate.jobs import Job
+from graphscore.generate.tries import Job
 from graphscore.molecules.files import mol_record
-from graphscore.molecules.graph import Chem, bare_mol, set_positions
+from graphscore.molecules.graph import bare_mol, set_positions
 from graphscore.molecules.hydrogens import skeleton
-from graphscore.runtime.atomic import replacing
 from graphscore.sdes import SDE
 
 
@@ -33,7 +31,7 @@ class Frame(NamedTuple):
 
 
 class Trajectories:
-    """Collect the steps of samples, as ``trace`` of :func:`graphscore.generate.jobs.generate`.
+    """Collect the steps of samples until they are asked for: a ``trace`` for :func:`graphscore.generate.jobs.generate`.
 
     Args:
         sde: The noise process of the coordinates ``pos``.
@@ -55,27 +53,22 @@ class Trajectories:
             self.frames[job].append(Frame(step, level, pos.clone()))
             self.kept[job[0]] = atoms.tolist()
 
-    def write(self, path: Path, items: Sequence[Data]) -> None:
-        """Write an SDF with a record for each step of each sample.
+    def records(self, number: int, item: Data) -> Iterator[str]:
+        """Give the steps of the samples of an input as SDF records, and forget them.
 
         Records have the data fields ``SMILES``, ``sample`` (from 1), ``step`` and ``level``; hydrogens are left out
         where the network does not see them. Steps that are not finite are left out.
 
         Args:
-            path: ``*.sdf``.
-            items: The molecules.
+            number: Number of the input.
+            item: The molecule.
         """
-        with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(self._records(items))
-
-    def _records(self, items: Sequence[Data]) -> Iterator[str]:
-        mols: dict[int, Chem.Mol] = {}
-        for number, k in sorted(self.frames):
-            item = items[number]
-            if number not in mols:
-                mols[number] = skeleton(bare_mol(item), self.kept[number])
-            mol, names = mols[number], {key: item.get(key) for key in ("name", "smiles")}
-            for step, level, pos in self.frames[number, k]:
+        frames = {k: self.frames.pop((other, k)) for other, k in sorted(self.frames) if other == number}
+        if not frames:
+            return
+        mol, names = skeleton(bare_mol(item), self.kept.pop(number)), {key: item.get(key) for key in ("name", "smiles")}
+        for k, steps in frames.items():
+            for step, level, pos in steps:
                 if bool(pos.isfinite().all()):
                     set_positions(mol, pos.numpy())
                     yield mol_record(mol, Data(**names, sample=k + 1, step=step, level=level))

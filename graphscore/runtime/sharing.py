@@ -177,14 +177,15 @@ def _measure(job: _Job[Any, Any], costs: Sequence[float], least: float, threads:
     if rate() * rest() < 2 * START_SECONDS:
         return left, 1
     here = rate()
-    with _one_thread():
+    with one_thread():
         alone = rate()
     pays = START_SECONDS + alone * rest() / threads < here * rest()
     return left, threads if pays else 1
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Let PyTorch compute on one thread inside a ``with`` block."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -29,7 +29,8 @@ Piece = TypeVar("Piece", contravariant=True)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Answer = TypeVar("Answer", covariant=True)
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int | None], None]
+"""Called with (done, in all); in all is ``None`` if that is not known."""
 
 
 class Work(Protocol[Piece, Answer]):
@@ -46,14 +47,15 @@ class Work(Protocol[Piece, Answer]):
 
 
 def in_workers(
-    work: Work[Piece, Result], tasks: Sequence[Sequence[Piece]], workers: int
+    work: Work[Piece, Result], tasks: Iterable[Sequence[Piece]], workers: int, ahead: int | None = None
 ) -> Generator[tuple[int, Result], None, None]:
     """Do tasks in processes of their own, which end with the iterator, at once if it is closed or interrupted.
 
     Args:
         work: What to do with the pieces of each task.
-        tasks: Pieces of work.
+        tasks: Pieces of work; they are asked for as workers become free.
         workers: Number of processes.
+        ahead: A task is not begun while one that is so many places before it is not done. By default there is no limit.
 
     Yields:
         Results as they come, each with the number of its task.
@@ -71,13 +73,18 @@ def in_workers(
             processes.append(process)
             _send(connection, task, workers)
             busy[connection] = place
+        free: list[Connection] = []
+        begun = len(busy)
         while busy:
             for connection in wait(list(busy)):
                 assert isinstance(connection, Connection)
                 result, place = _receive(connection, workers), busy.pop(connection)
-                if (following := next(waiting, None)) is not None:
-                    busy[connection] = following[0]
-                    _send(connection, following[1], workers)
+                free.append(connection)
+                while free and (ahead is None or begun - min(busy.values(), default=begun) < ahead):
+                    if (following := next(waiting, None)) is None:
+                        break
+                    begun, busy[free[-1]] = begun + 1, following[0]
+                    _send(free.pop(), following[1], workers)
                 yield place, result
     finally:
         for process in processes:
@@ -99,13 +106,22 @@ def map_in_workers(
         Results in the order of the items.
     """
     tasks = [items[start : start + chunk] for start in range(0, len(items), chunk)]
-    done: dict[int, list[Result]] = {}
+    with closing(in_order(_Each(function), tasks, workers or os.cpu_count() or 1)) as results:
+        for result in results:
+            yield from result
+
+
+def in_order(
+    work: Work[Piece, Result], tasks: Iterable[Sequence[Piece]], workers: int, ahead: int | None = None
+) -> Generator[Result, None, None]:
+    """Do tasks as :func:`in_workers` does, and yield their results in the order of the tasks."""
+    done: dict[int, Result] = {}
     following = 0
-    with closing(in_workers(_Each(function), tasks, workers or os.cpu_count() or 1)) as results:
+    with closing(in_workers(work, tasks, workers, ahead)) as results:
         for place, result in results:
             done[place] = result
             while following in done:
-                yield from done.pop(following)
+                yield done.pop(following)
                 following += 1
 
 

@@ -47,8 +47,8 @@ def test_a_bad_smiles_does_not_lose_the_others(sample):
     assert "SMILES 2: 'C1CC' is not a SMILES string: unclosed ring" in out
     assert "CBr: z of atom 1 (Br) is 35" in out
     entries = json.loads(Path("x.sdf.report.json").read_text())["inputs"]
-    assert [entry["written"] for entry in entries] == [2, 0, 2, 0]
-    assert [bool(entry["failure"]) for entry in entries] == [False, True, False, True]
+    assert [entry["written"] for entry in entries] == [2, 0, 0, 2]
+    assert [bool(entry["failure"]) for entry in entries] == [False, True, True, False]
 
 
 def test_the_report_says_what_it_was_and_what_it_cost(sample, conformer_checkpoint):
@@ -137,26 +137,28 @@ def test_all_options_at_once_with_a_model_that_places_hydrogens(run, checkpoint)
 ISOMERS = ["C[C@H](N)C(=O)O", "C[C@@H](F)O", "F/C=C/N", "F/C=C\\N", "C[C@H]1CC[C@@H](O)CC1", "C/C(F)=N/O"]
 
 
-@pytest.mark.parametrize("place", ["Session.__call__", "write_json"])
+@pytest.mark.parametrize("place", ["_sample", "_finish"])
 def test_an_interrupted_job_leaves_whole_files(sample, run, conformer_checkpoint, monkeypatch, tmp_path, place):
-    """And says which of them are new."""
+    """Those of an earlier job stay as they were, and what was made is beside them."""
     sample("CC", "--out", "a.sdf")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"graphscore.cli.sample.{place}", interrupt)
+    monkeypatch.setattr(f"graphscore.cli.sample.FileJob.{place}", interrupt)
     result = run("sample", "--checkpoint", conformer_checkpoint, "CCO", "--num", 2, "--out", "a.sdf")
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert result.code == 130 and set(after) == set(before) == {"a.sdf", "a.sdf.report.json"}
-    assert after["a.sdf.report.json"] == before["a.sdf.report.json"]
-    if place == "write_json":
-        assert result.err.endswith("stopped; wrote a.sdf, but a.sdf.report.json was not written\n")
-        assert len(read("a.sdf")) == 2
-    else:
-        assert result.err.endswith("stopped; nothing was kept: a.sdf, a.sdf.report.json was not written\n")
-        assert after == before
+    assert result.code == 130 and before.items() <= after.items()
+    if place == "_sample":
+        assert result.err.endswith("stopped before an input was done; a.sdf was not written\n") and after == before
+        return
+    assert "1 of 1 inputs are done, and kept in a.partial.sdf. The same command with --resume goes on" in result.err
+    assert len(read("a.partial.sdf")) == 2
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    sample("CCO", "--num", 2, "--out", "a.sdf", "--resume")
+    assert len(read("a.sdf")) == 2 and {path.name for path in tmp_path.iterdir()} == set(before)
 
 
 def running(pid: str) -> bool:
@@ -185,7 +187,7 @@ def test_ctrl_c_ends_a_job_of_several_processes_at_once(conformer_checkpoint, tm
     started = time.monotonic()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and time.monotonic() - started < 10
-    stopped = "graphscore: error: stopped; nothing was kept: a.sdf, a.sdf.report.json was not written"
+    stopped = "graphscore: error: stopped before an input was done; a.sdf was not written"
     assert err.splitlines()[-1] == stopped
     assert "Traceback" not in err and not list(tmp_path.iterdir())
     assert not any(map(running, pids))

@@ -253,9 +253,9 @@ def test_debug_shows_the_traceback(run, monkeypatch, files):
 
 
 def test_errors_of_the_program_itself_have_another_exit_code(run, monkeypatch, checkpoint):
-    from graphscore.experiment import sampling
+    from graphscore.experiment import pipeline
 
-    monkeypatch.setattr(sampling, "load_model", lambda path, trust: 1 / 0)
+    monkeypatch.setattr(pipeline, "load_model", lambda path, trust: 1 / 0)
     result = run("sample", "--checkpoint", checkpoint, "CCO", "--out", "x.sdf")
     assert result.code == 1
     assert "ZeroDivisionError" in result.err

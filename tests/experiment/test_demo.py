@@ -8,7 +8,7 @@ from graphscore.clouds.show import report as report_clouds
 from graphscore.data import load_dataset
 from graphscore.experiment import demo
 from graphscore.experiment.schema import load_config
-from graphscore.generate.jobs import Generated
+from graphscore.generate.outcome import Outcome
 from graphscore.molecules.show.report import report as report_molecules
 
 
@@ -38,7 +38,7 @@ def test_no_finite_sample_at_all_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(
         demo,
         "generate",
-        lambda sampler, templates, **_: Generated([[] for _ in templates], [], [[] for _ in templates]),
+        lambda sampler, templates, **_: [Outcome(template) for template in templates],
     )
     with pytest.raises(FloatingPointError, match="No sample"):
         demo.run_demo(load_config("digits", tiny), tmp_path, num_groups=2, progress=False, say=lambda text: None)

@@ -8,9 +8,8 @@ from torch_geometric.data import Data
 
 from graphscore.experiment import run as experiment
 from graphscore.experiment.build import build_model
+from graphscore.experiment.pipeline import Pipeline
 from graphscore.experiment.pretrained import load
-from graphscore.experiment.request import Request
-from graphscore.experiment.sampling import Session
 from graphscore.experiment.schema import load_config
 from graphscore.runtime.checkpoint import Checkpoint, save_checkpoint
 
@@ -69,9 +68,9 @@ def test_samples_without_a_condition_are_no_unknown_category(tmp_path):
     checkpoint = Checkpoint(dict(build_model(config).state_dict()), config.model_dump(mode="json"), known)
     save_checkpoint(tmp_path / "model.safetensors", checkpoint)
     graphs = [Data(digit=torch.full((5,), digit), num_nodes=5) for digit in (10, 3, 11)]
-    result = Session(tmp_path, Request())(graphs)
-    assert [len(samples) for samples in result.samples] == [1, 1, 0]
-    assert result.failures[:2] == [None, None] and "digit of row 0 is 11" in (result.failures[2] or "")
+    result = list(Pipeline.load(tmp_path).sample(graphs))
+    assert [len(outcome.samples) for outcome in result] == [1, 1, 0]
+    assert result[0].failure is result[1].failure is None and "digit of row 0 is 11" in (result[2].failure or "")
 
 
 def test_a_run_takes_two_lines(tmp_path):

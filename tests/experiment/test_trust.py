@@ -16,9 +16,8 @@ import torch
 import yaml
 
 from graphscore.experiment.build import build_augment, build_dataset, build_model, build_task
+from graphscore.experiment.pipeline import Pipeline
 from graphscore.experiment.pretrained import load_model
-from graphscore.experiment.request import Request
-from graphscore.experiment.sampling import Session
 from graphscore.experiment.schema import check_config, load_config
 from graphscore.registry import Trust, find
 from graphscore.runtime.checkpoint import FORMAT_VERSION, Checkpoint, load_checkpoint
@@ -108,7 +107,7 @@ def _set(config: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _session(path: Path) -> None:
-    Session(path, Request())
+    Pipeline.load(path)
 
 
 def _from_values(build: Callable[..., Any]) -> Callable[[Path], Any]:
@@ -255,12 +254,12 @@ def test_trust_in_a_module_is_no_trust_in_what_it_imports(own, honest, tmp_path)
     path = tmp_path / "model.safetensors"
     _forged(honest, path, "transforms.0", {"name": "own:system", "command": "touch owned"})
     with pytest.raises(ValueError, match=r"not defined in own, which is trusted, but in \w+: .*--trust own:system"):
-        Session(path, Request(), ["own"])
+        Pipeline.load(path, trust=["own"])
     _forged(honest, path, "transforms.0", {"name": "own:CompleteGraph"})
     with pytest.raises(ValueError, match="but in graphscore.data.transforms"):
-        Session(path, Request(), ["own"])
+        Pipeline.load(path, trust=["own"])
     for trust in (["own:CompleteGraph"], ["own", "graphscore.data.transforms"]):
-        Session(path, Request(), trust)
+        Pipeline.load(path, trust=trust)
     assert not Path("owned").exists()
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import weakref
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -12,8 +15,11 @@ from graphscore import ops
 from graphscore.data import CompleteGraph
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field
+from graphscore.generate import jobs
 from graphscore.generate.inputs import categories, count_edges, graph_key
-from graphscore.generate.jobs import TEMPLATE, generate, noise_seed, with_values
+from graphscore.generate.jobs import TEMPLATE, noise_seed
+from graphscore.generate.jobs import generate as stream
+from graphscore.generate.tries import with_values
 from graphscore.guidance import EnergyGuidance, Inpainting
 from graphscore.nn import EGNN, Category, Feature, ScoreNetwork
 from graphscore.nn.edges.neighbors import knn_edges
@@ -42,14 +48,31 @@ def template(size: int, **more: object) -> Data:
 TEMPLATES = [template(n) for n in (4, 1, 7, 4, 2)]
 
 
+class Result(NamedTuple):
+    """Outcomes side by side."""
+
+    samples: list[list[Data]]
+    failures: list[str | None]
+    numbers: list[list[int]]
+
+
+def generate(*args: Any, **options: Any) -> Result:
+    outcomes = list(stream(*args, **options))
+    numbers = [[sample.sample - 1 for sample in outcome.samples] for outcome in outcomes]
+    return Result([outcome.samples for outcome in outcomes], [outcome.failure for outcome in outcomes], numbers)
+
+
 def test_samples_do_not_depend_on_how_the_job_is_batched_or_ordered(sampler):
     whole = generate(sampler, TEMPLATES, num=3, seed=5, transform=CompleteGraph())
     split = generate(sampler, TEMPLATES, num=3, seed=5, transform=CompleteGraph(), max_edges=15)
     turned = generate(sampler, TEMPLATES[::-1], num=3, seed=5, transform=CompleteGraph())
-    for results in zip(whole.samples, split.samples, turned.samples[::-1], strict=True):
-        for a, b, c in zip(*results, strict=True):
-            torch.testing.assert_close(a.pos, b.pos, rtol=1e-9, atol=1e-9)
-            torch.testing.assert_close(a.pos, c.pos, rtol=1e-9, atol=1e-9)
+    windows = [
+        generate(sampler, iter(TEMPLATES), num=3, seed=5, transform=CompleteGraph(), window=w).samples for w in (1, 2)
+    ]
+    for results in zip(whole.samples, split.samples, turned.samples[::-1], *windows, strict=True):
+        for a, *others in zip(*results, strict=True):
+            for b in others:
+                torch.testing.assert_close(a.pos, b.pos, rtol=1e-9, atol=1e-9)
     assert whole.failures == [None] * 5
     assert not torch.allclose(whole.samples[0][0].pos, whole.samples[0][1].pos)
 
@@ -121,14 +144,14 @@ def test_samples_that_are_not_finite_are_drawn_again(sampler, bad):
         assert result.failures == ["1 of 4 samples are not finite"] and result.numbers == [[0, 1, 2]]
 
 
-def test_a_sample_that_was_assembled_from_finite_numbers_must_be_finite_too(sampler):
+def test_a_sample_that_was_finishd_from_finite_numbers_must_be_finite_too(sampler):
     calls = []
 
-    def assemble(item: Data, graph: Data, values: dict[str, torch.Tensor]) -> Data:
+    def finish(item: Data, graph: Data, values: dict[str, torch.Tensor]) -> Data:
         calls.append(values["pos"])
         return Data(pos=values["pos"] / (len(calls) - 1 if len(calls) < 3 else 1))
 
-    result = generate(sampler, [template(3)], num=2, transform=CompleteGraph(), assemble=assemble, retries=1)
+    result = generate(sampler, [template(3)], num=2, transform=CompleteGraph(), finish=finish, retries=1)
     assert result.failures == [None] and len(calls) == 3
     assert torch.equal(result.samples[0][0].pos, calls[2]) and torch.equal(result.samples[0][1].pos, calls[1])
 
@@ -168,8 +191,8 @@ def test_the_noise_of_different_graphs_differs_and_that_of_equal_ones_is_the_sam
 
 def test_noise_is_none_that_training_has_seen(sampler):
     for k, noise in enumerate(first_noise(sampler, [template(4)])[0]):
-        for stream in range(SAMPLING):
-            generator = GraphGenerator([(3 << 32) + k], stream)
+        for other in range(SAMPLING):
+            generator = GraphGenerator([(3 << 32) + k], other)
             seen = sampler.model.process.prior(Batch.from_data_list([template(4)]), generator, torch.float64)
             assert not torch.allclose(noise, sampler.model.process.to_data(seen).pos)
 
@@ -192,14 +215,16 @@ def test_measurements_stay_behind_and_what_the_network_reads_stays(sampler):
     item = template(3, **measured, **identity, charge=charge, pos=torch.ones(3, 3))
     seen: list[Data] = []
 
-    def assemble(origin: Data, graph: Data, values: dict[str, torch.Tensor]) -> Data:
+    def finish(origin: Data, graph: Data, values: dict[str, torch.Tensor]) -> Data:
         seen.append(origin)
         return with_values(origin, graph, values)
 
-    (sample,) = generate(sampler, [item], transform=CompleteGraph(), assemble=assemble).samples[0]
+    (sample,) = generate(sampler, [item], transform=CompleteGraph(), finish=finish).samples[0]
     (plain,) = generate(sampler, [item], transform=CompleteGraph()).samples[0]
     assert (
-        set(sample.keys()) == set(plain.keys()) == {"z", "edge_index", "num_nodes", "charge", "pos", "drift", *identity}
+        set(sample.keys())
+        == set(plain.keys())
+        == {"z", "edge_index", "num_nodes", "charge", "pos", "drift", *identity, "sample"}
     )
     assert torch.equal(sample.charge, charge) and sample.about == {"level": 1} and sample.num_nodes == 3
     assert not set(measured) & set(seen[0].keys()) and set(measured) <= set(item.keys())
@@ -330,13 +355,13 @@ def test_a_trace_ends_at_the_best_try(sampler):
     assert 0 < again < 20  # some of the first tries are the best
 
 
-def test_samples_that_cannot_be_assembled_are_named_and_the_others_kept(sampler):
-    def assemble(item, graph, values):
+def test_samples_that_cannot_be_finishd_are_named_and_the_others_kept(sampler):
+    def finish(item, graph, values):
         if item.num_nodes == 7:
             raise ValueError("too large")
         return Data(pos=values["pos"])
 
-    result = generate(sampler, TEMPLATES, num=2, transform=CompleteGraph(), assemble=assemble)
+    result = generate(sampler, TEMPLATES, num=2, transform=CompleteGraph(), finish=finish)
     assert result.failures == [None, None, "too large", None, None]
     assert [len(samples) for samples in result.samples] == [2, 2, 0, 2, 2]
     assert result.numbers == [[0, 1], [0, 1], [], [0, 1], [0, 1]]
@@ -408,13 +433,58 @@ def test_samples_that_drift_are_drawn_again_and_the_best_try_stays(sampler):
 def test_what_was_drawn_before_stays_if_drawing_again_fails(sampler):
     calls = []
 
-    def assemble(item: Data, graph: Data, values: dict[str, torch.Tensor]) -> Data:
+    def finish(item: Data, graph: Data, values: dict[str, torch.Tensor]) -> Data:
         calls.append(values["pos"])
         if len(calls) > 2:
             raise ValueError("no second time")
         return with_values(item, graph, values)
 
-    options = {"transform": CompleteGraph(), "assemble": assemble, "accept": lambda _: False, "retries": 2}
+    options = {"transform": CompleteGraph(), "finish": finish, "accept": lambda _: False, "retries": 2}
     result = generate(sampler, [template(3)], num=2, **options)
     assert result.failures == [None]
     assert [torch.equal(item.pos, pos) for item, pos in zip(result.samples[0], calls, strict=False)] == [True, True]
+
+
+def test_outcomes_come_window_by_window_and_nothing_is_kept(sampler):
+    """At any time as much is alive as a window has: what went before is gone, what follows has not been read."""
+    read: list[int] = []
+    alive: list[weakref.ref] = []
+
+    def templates() -> Iterator[Data]:
+        for number in range(12):
+            read.append(number)
+            item = template(2 + number % 3)
+            alive.append(weakref.ref(item))
+            yield item
+
+    outcomes, seen = stream(sampler, templates(), num=2, transform=CompleteGraph(), window=3), 0
+    for outcome in outcomes:
+        seen += 1
+        assert len(outcome.samples) == 2
+        alive += [weakref.ref(sample) for sample in outcome.samples]
+        del outcome
+        assert len(read) <= 3 * math.ceil(seen / 3) + 1
+        assert sum(ref() is not None for ref in alive) <= 3 * (1 + 2) + 1
+    assert seen == 12
+
+
+def test_a_window_ends_where_its_batches_are_many(sampler, monkeypatch):
+    """Those of large graphs hold few inputs."""
+    monkeypatch.setattr(jobs, "NUM_BATCHES", 2)
+    read: list[int] = []
+    items = (read.append(number) or template(5) for number in range(8))
+    outcomes = stream(sampler, items, num=2, transform=CompleteGraph(), max_edges=40)  # 2 x 20 edges each
+    next(outcomes)
+    assert len(read) == 3  # two full batches, and one that was one too many
+
+
+def test_outcomes_can_be_read_and_count_what_they_cost(sampler):
+    strange, good = template(3, name="strange"), template(2, smiles="CC")
+    one, other = stream(sampler, [strange, good], num=2, known={"z": [0, 1]}, transform=CompleteGraph())
+    assert repr(other) == "Outcome('CC': 2 samples)"
+    assert repr(one).startswith("Outcome('strange': 0 samples, failure='z of row 2 is 2")
+    assert one.input is strange and one.cost.evaluations == 0
+    assert other.cost.evaluations == 2 * 7 and other.cost.seconds["sample"] > 0  # 6 steps, and the last noise
+    never = list(stream(sampler, [good], num=3, transform=CompleteGraph(), accept=lambda _: False, retries=1))
+    assert never[0].num_refused == 3 and never[0].cost.evaluations == 2 * 3 * 7
+    assert (other.cost + never[0].cost).evaluations == 56

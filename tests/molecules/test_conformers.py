@@ -13,11 +13,17 @@ pytest.importorskip("rdkit")
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
-from graphscore.experiment.request import Request
-from graphscore.experiment.sampling import Session
 from graphscore.molecules import conformers
-from graphscore.molecules.conformers import generate_conformers, to_ase
+from graphscore.molecules.conformers import ConformerModel, Conformers, to_ase
 from graphscore.molecules.graph import data_from_mol
+
+
+def generate(path: Path, molecules: object, num: int, **options: object) -> list[Conformers]:
+    return list(ConformerModel.load(path).sample(molecules, num=num, **options))
+
+
+def mols(*args: object, **options: object) -> list[Chem.Mol | None]:
+    return [outcome.mol for outcome in generate(*args, **options)]
 
 
 def scrambled() -> Chem.Mol:
@@ -31,8 +37,7 @@ def test_atoms_keep_their_order_and_each_conformer_its_bonds(conformer_checkpoin
     mol.SetProp("_Name", "alanine")
     mol.GetAtomWithIdx(3).SetAtomMapNum(8)
     before = mol.ToBinary(Chem.PropertyPickleOptions.AllProps)
-    result = generate_conformers(mol, 3, checkpoint=conformer_checkpoint, seed=5)
-    (made,) = result.mols
+    (made,) = mols(conformer_checkpoint, mol, 3, seed=5)
     assert mol.ToBinary(Chem.PropertyPickleOptions.AllProps) == before
     assert [a.GetAtomicNum() for a in made.GetAtoms()] == [a.GetAtomicNum() for a in mol.GetAtoms()]
     assert Chem.MolToSmiles(made) == Chem.MolToSmiles(mol)
@@ -50,8 +55,8 @@ def test_atoms_keep_their_order_and_each_conformer_its_bonds(conformer_checkpoin
 
 def test_the_same_coordinates_as_by_the_graph(conformer_checkpoint: Path):
     mol = scrambled()
-    made = generate_conformers([mol, "CCO"], 2, checkpoint=conformer_checkpoint, seed=1).mols[0]
-    samples = Session(conformer_checkpoint, Request(num=2, seed=1))([data_from_mol(mol)]).samples[0]
+    made = mols(conformer_checkpoint, [mol, "CCO"], 2, seed=1)[0]
+    samples = generate(conformer_checkpoint, data_from_mol(mol), 2, seed=1)[0].samples
     for conformer, item in zip(made.GetConformers(), samples, strict=True):
         np.testing.assert_allclose(conformer.GetPositions(), item.pos.numpy(), atol=1e-3)
 
@@ -59,7 +64,7 @@ def test_the_same_coordinates_as_by_the_graph(conformer_checkpoint: Path):
 def test_without_hydrogens_they_come_last_and_old_conformers_go(conformer_checkpoint: Path):
     mol = Chem.AddHs(Chem.MolFromSmiles("CCO"))
     rdDistGeom.EmbedMolecule(mol)
-    bare, full = generate_conformers([Chem.MolFromSmiles("CCO"), mol], 2, checkpoint=conformer_checkpoint).mols
+    bare, full = mols(conformer_checkpoint, [Chem.MolFromSmiles("CCO"), mol], 2)
     assert [a.GetSymbol() for a in bare.GetAtoms()] == ["C", "C", "O", *"HHHHHH"]
     assert bare.GetNumConformers() == full.GetNumConformers() == 2 and mol.GetNumConformers() == 1
     np.testing.assert_allclose(bare.GetConformer().GetPositions(), full.GetConformer().GetPositions(), atol=1e-3)
@@ -70,27 +75,28 @@ def test_stereo_marks_are_asked_for_not_old_coordinates(conformer_checkpoint: Pa
     mol = Chem.AddHs(Chem.MolFromSmiles("CC(F)O"))
     rdDistGeom.EmbedMolecule(mol)
     plain = Chem.MolFromSmiles("CC(F)O")
-    one, other = generate_conformers([mol, plain], 2, checkpoint=conformer_checkpoint).mols
+    one, other = mols(conformer_checkpoint, [mol, plain], 2)
     np.testing.assert_allclose(one.GetConformer().GetPositions(), other.GetConformer().GetPositions(), atol=1e-3)
 
 
 def test_failures_are_listed_at_their_place(conformer_checkpoint: Path):
     given = ["C1CC", "CC", Chem.MolFromSmiles("[2H]C"), 3.5, "CBr", Chem.Mol()]
-    result = generate_conformers(given, 2, checkpoint=conformer_checkpoint)
-    assert [None if mol is None else mol.GetNumConformers() for mol in result.mols] == [None, 2, None, None, 0, None]
+    result = generate(conformer_checkpoint, given, 2)
+    assert [outcome.input for outcome in result] == given
+    found = [None if (mol := outcome.mol) is None else mol.GetNumConformers() for outcome in result]
+    assert found == [None, 2, None, None, None, None]
     words = ["unclosed ring", None, "isotope 2", "float", "atom 1 (Br)", "no atoms"]
-    for failure, word in zip(result.failures, words, strict=True):
-        assert failure is None if word is None else word in failure
-    assert generate_conformers([], 2, checkpoint=conformer_checkpoint).mols == []
+    for outcome, word in zip(result, words, strict=True):
+        assert outcome.failure is None if word is None else word in outcome.failure
+    assert repr(result[1]) == "Conformers('CC': 2 samples)" and generate(conformer_checkpoint, [], 2) == []
 
 
 def test_energies_and_fixed_atoms_are_properties_of_conformers(conformer_checkpoint: Path):
     template = Chem.AddHs(Chem.MolFromSmiles("OC=O"))
     rdDistGeom.EmbedMolecule(template, randomSeed=1)
-    result = generate_conformers(
-        "CC(=O)O", 4, checkpoint=conformer_checkpoint, refine="mmff", energy_rank=True, fix=("OC=O", template)
-    )
-    (mol,) = result.mols
+    options = {"refine": "mmff", "energy_rank": True, "fix": ("OC=O", template)}
+    (outcome,) = generate(conformer_checkpoint, "CC(=O)O", 4, **options)
+    mol = outcome.mol
     energies = [conformer.GetDoubleProp("energy") for conformer in mol.GetConformers()]
     assert energies == sorted(energies)
     for conformer, energy in zip(mol.GetConformers(), energies, strict=True):
@@ -98,12 +104,12 @@ def test_energies_and_fixed_atoms_are_properties_of_conformers(conformer_checkpo
         assert conformer.GetDoubleProp("fixed_rmsd") < 1e-3
         places = template.GetConformer().GetPositions()[:3]
         np.testing.assert_allclose(conformer.GetPositions()[[3, 1, 2]], places, atol=1e-3)
-    assert result.report["refine"] == "mmff" and result.report["evaluations_per_sample"] == 5
+    assert outcome.cost.evaluations == 4 * 5 and outcome.mol is mol  # which is made once
 
 
 def test_ase_atoms_have_elements_places_and_numbers(conformer_checkpoint: Path):
     pytest.importorskip("ase")
-    (mol,) = generate_conformers("C[NH2+]CC", 2, checkpoint=conformer_checkpoint, energy_rank=True).mols
+    (mol,) = mols(conformer_checkpoint, "C[NH2+]CC", 2, energy_rank=True)
     for atoms, conformer in zip(to_ase(mol), mol.GetConformers(), strict=True):
         assert atoms.get_chemical_symbols() == [atom.GetSymbol() for atom in mol.GetAtoms()]
         np.testing.assert_array_equal(atoms.get_positions(), conformer.GetPositions())
@@ -116,12 +122,13 @@ def test_ase_atoms_have_elements_places_and_numbers(conformer_checkpoint: Path):
 def test_without_weights_it_is_said_how_to_get_some(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(conformers, "WEIGHTS", "weights/none.safetensors")
     with pytest.raises(FileNotFoundError, match="none.safetensors.*graphscore train --config conformers.*--checkpoint"):
-        generate_conformers("CC")
+        ConformerModel.load()
 
 
 def test_shipped_weights_are_taken_by_default(monkeypatch: pytest.MonkeyPatch, conformer_checkpoint: Path):
     monkeypatch.setattr(conformers, "WEIGHTS", str(conformer_checkpoint))
     assert conformers.shipped_checkpoint() == conformer_checkpoint
-    result = generate_conformers("CC", 1)
-    assert result.report["checkpoint"] == str(conformer_checkpoint)
-    assert torch.is_grad_enabled()
+    model = ConformerModel.load()
+    assert model.checkpoint == conformer_checkpoint
+    (outcome,) = model.sample("CC")
+    assert len(outcome.samples) == 1 and torch.is_grad_enabled()

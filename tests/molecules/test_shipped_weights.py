@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("rdkit")
 
 from graphscore.molecules.benchmark import benchmark
-from graphscore.molecules.conformers import generate_conformers, shipped_checkpoint
+from graphscore.molecules.conformers import ConformerModel, shipped_checkpoint
 from graphscore.molecules.graph import Chem
 from graphscore.runtime.checkpoint import load_checkpoint
 
@@ -49,9 +49,9 @@ SMILES = (
 
 @pytest.mark.parametrize("smiles", SMILES)
 def test_molecules_of_many_kinds_are_made_as_asked(smiles: str):
-    result = generate_conformers(smiles, num=4, seed=1)
-    (mol,) = result.mols
-    assert result.failures == [None] and mol is not None and mol.GetNumConformers() == 4
+    (outcome,) = ConformerModel.load().sample(smiles, num=4, seed=1)
+    mol = outcome.mol
+    assert outcome.failure is None and mol is not None and mol.GetNumConformers() == 4
     table = Chem.GetPeriodicTable()
     for conformer in mol.GetConformers():
         made = Chem.Mol(mol, confId=conformer.GetId())

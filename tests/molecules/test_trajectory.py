@@ -32,8 +32,10 @@ def test_every_step_of_every_sample_is_a_record_of_the_right_molecule(tmp_path: 
         batch.pos = torch.randn(batch.num_nodes, 3)
         frames.append(batch.pos.split(batch.ptr.diff().tolist()))
         trajectories(jobs, step, t, batch)
-    trajectories.write(tmp_path / "new" / "a.sdf", items)
-    mols = list(Chem.SDMolSupplier(str(tmp_path / "new" / "a.sdf"), removeHs=False))
+    text = "".join(record for number, item in enumerate(items) for record in trajectories.records(number, item))
+    (tmp_path / "a.sdf").write_text(text)
+    mols = list(Chem.SDMolSupplier(str(tmp_path / "a.sdf"), removeHs=False))
+    assert not trajectories.frames and not trajectories.kept  # nothing is kept
     assert len(mols) == 3 * len(jobs)
     for place, mol in enumerate(mols):
         number, k, step = place // 6, place // 3 % 2, place % 3
@@ -52,5 +54,5 @@ def test_steps_that_are_not_finite_are_left_out(tmp_path: Path):
     for step, value in enumerate([1.0, torch.inf, 2.0]):
         batch = Batch.from_data_list([Data(kept=torch.tensor([0, 1]), pos=torch.full((2, 3), value))])
         trajectories([(0, 0)], step, 0.5, batch)
-    trajectories.write(tmp_path / "a.sdf", [item])
+    (tmp_path / "a.sdf").write_text("".join(trajectories.records(0, item)))
     assert [mol.GetIntProp("step") for mol in Chem.SDMolSupplier(str(tmp_path / "a.sdf"))] == [0, 2]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -13,30 +14,42 @@ pytest.importorskip("rdkit")
 from rdkit import Chem
 from torch_geometric.data import Data
 
-from graphscore.experiment import sampling
-from graphscore.experiment.request import Request
-from graphscore.experiment.sampled import Sampled
-from graphscore.experiment.sampling import Session
+from graphscore.experiment import diversity, pipeline
+from graphscore.generate import windows
+from graphscore.generate.outcome import Outcome
 from graphscore.linalg.kabsch import align
 from graphscore.molecules import features as chemistry
-from graphscore.molecules.conformers import generate_conformers
+from graphscore.molecules.conformers import ConformerModel, ConformerRequest
 from graphscore.molecules.embedding import embed
-from graphscore.molecules.features import MoleculeGraph
 from graphscore.molecules.forcefield import ForceField
 from graphscore.molecules.fragments import Fragment
-from graphscore.molecules.graph import data_from_mol, data_from_smiles
+from graphscore.molecules.graph import data_from_mol
 from graphscore.molecules.hydrogens import HydrogenPlacer
 from graphscore.molecules.metrics import stereo
 from graphscore.molecules.metrics.stereo import is_as_asked
 from graphscore.molecules.smiles import mol_from_smiles
 from graphscore.runtime.checkpoint import load_checkpoint, save_checkpoint
-from graphscore.runtime.sharing import Shared
 
 OTHERS = ["C" * n for n in range(2, 9)] + ["C1CC1", "CCO", "OCCO", "CNC", "c1ccccc1", "c1ccncc1", "CF", "C#N"] * 3
 
 
-def sample(path: Path, smiles: Sequence[str], **options: object) -> Sampled:
-    return Session(path, Request(**options))([data_from_smiles(text) for text in smiles])
+class Sampled(NamedTuple):
+    """Outcomes side by side."""
+
+    samples: list[list[Data]]
+    failures: list[str | None]
+    notes: list[list[str]]
+    evaluations: float
+
+
+def collect(outcomes: Iterable[Outcome]) -> Sampled:
+    rows = [(o.samples, o.failure, o.notes, o.cost.evaluations) for o in outcomes]
+    samples, failures, notes, evaluations = map(list, zip(*rows, strict=True))
+    return Sampled(samples, failures, notes, sum(evaluations) / max(1, sum(map(len, samples))))
+
+
+def sample(path: Path, inputs: Sequence[object], **options: object) -> Sampled:
+    return collect(ConformerModel.load(path).sample(inputs, **options))
 
 
 @pytest.mark.parametrize("options", [{}, {"diverse": True}, {"energy_rank": True}])
@@ -84,8 +97,8 @@ def test_energies_rank_the_conformers_of_each_molecule(conformer_checkpoint: Pat
 def test_held_atoms_are_where_the_template_has_them(conformer_checkpoint: Path, options: dict):
     template = data_from_mol(embed(mol_from_smiles("CC(=O)NC"), 1, seed=3))
     molecules = {"CCNC(C)=O": [4, 3, 5, 2, 1], "O=C(CF)NCC": [2, 1, 0, 4, 5], "CCCO": []}
-    request = Request(num=3, fragment=Fragment("[#6]C(=O)N[#6]", template), **options)
-    result = Session(conformer_checkpoint, request)([data_from_smiles(text) for text in molecules])
+    fragment = Fragment("[#6]C(=O)N[#6]", template)
+    result = sample(conformer_checkpoint, list(molecules), num=3, fragment=fragment, **options)
     for samples, atoms in zip(result.samples[:2], molecules.values(), strict=False):
         assert len(samples) == 3
         for item in samples:
@@ -106,7 +119,7 @@ def spread(samples: Sequence[Data]) -> float:
 
 def test_diverse_samples_keep_away_from_each_other(conformer_checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
     """At a strength that shows even in a model with random weights."""
-    monkeypatch.setattr(sampling, "REPULSION", 2.0)
+    monkeypatch.setattr(diversity, "REPULSION", 2.0)
     smiles = ["CCCCCO", "CCC", "CC(C)CC=O"]
     plain, diverse = (sample(conformer_checkpoint, smiles, num=8, diverse=flag).samples for flag in (False, True))
     for one, other in zip(plain, diverse, strict=True):
@@ -118,8 +131,9 @@ def test_diverse_samples_keep_away_from_each_other(conformer_checkpoint: Path, m
 def test_counts_evaluations_and_seconds(conformer_checkpoint: Path):
     result = sample(conformer_checkpoint, ["CCO", "CBr", "CCCCCC"], num=3, num_steps=5)
     assert result.evaluations == 6  # and one that removes the last noise
-    assert {"load", "sample", "hydrogens", "refine"} == set(result.seconds)
     assert sample(conformer_checkpoint, ["CCO"], num_steps=5, sampler="heun").evaluations == 11
+    (outcome,) = ConformerModel.load(conformer_checkpoint).sample("CCO", refine="mmff")
+    assert set(outcome.cost.seconds) == {"sample", "hydrogens", "refine"} and min(outcome.cost.seconds.values()) > 0
 
 
 def test_conformers_of_wrong_stereochemistry_are_drawn_again(conformer_checkpoint: Path):
@@ -135,27 +149,29 @@ def test_conformers_of_wrong_stereochemistry_are_drawn_again(conformer_checkpoin
     assert raw.evaluations == 5 < result.evaluations
 
 
-def test_workers_make_the_same(conformer_checkpoint: Path):
-    """Also which fail, and what is counted; the first molecule has an unknown element."""
-    options = {"refine": "mmff", "energy_rank": True, "diverse": True}
-    smiles, seen = ["CBr", "CC(C)O", "CCCCCN", "CO", "c1ccccc1C", "C[C@H](N)O", "CC"], []
-    items = [data_from_smiles(text) for text in smiles]
-    one, two = (
-        Session(conformer_checkpoint, Request(num=2, num_steps=3, seed=5, workers=number, **options))
+def test_workers_make_the_same(conformer_checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+    """Also which fail, and what is counted; the first molecule has an unknown element, the last is none."""
+    monkeypatch.setattr(windows, "NUM_INPUTS", 3)
+    options = {"num": 2, "num_steps": 3, "seed": 5, "refine": "mmff", "energy_rank": True, "diverse": True}
+    smiles, seen = ["CBr", "CC(C)O", "CCCCCN", "CO", "c1ccccc1C", "C[C@H](N)O", "CC", "C1CC"], []
+    model = ConformerModel.load(conformer_checkpoint)
+    here, there = (
+        list(model.sample(smiles, **options, workers=number, progress=lambda *numbers: seen.append(numbers)))
         for number in (1, 2)
     )
-    here, there = one(items), two(items, lambda *numbers: seen.append(numbers))
-    assert (here.workers, there.workers) == (1, 2)
-    assert seen[0] == (0, 14) and seen[-1] == (14, 14) and seen == sorted(seen) and len(seen) == 3
-    assert here.failures == there.failures and here.notes == there.notes
-    assert there.evaluations == pytest.approx(here.evaluations)
-    assert set(here.seconds) == set(there.seconds)
-    for mine, theirs in zip(here.samples, there.samples, strict=True):
-        assert [a.sample for a in mine] == [b.sample for b in theirs]
-        for a, b in zip(mine, theirs, strict=True):
+    assert seen[-1] == (16, 16)
+    for mine, theirs, text in zip(here, there, smiles, strict=True):
+        assert mine.input is theirs.input is text and mine.failure == theirs.failure and mine.notes == theirs.notes
+        assert mine.cost.evaluations == theirs.cost.evaluations and set(mine.cost.seconds) == set(theirs.cost.seconds)
+        assert [a.sample for a in mine.samples] == [b.sample for b in theirs.samples]
+        for a, b in zip(mine.samples, theirs.samples, strict=True):
             heavy = a.z > 1
             torch.testing.assert_close(a.pos[heavy], b.pos[heavy], atol=1e-4, rtol=0)
             assert "energy" in a and "energy" in b
+    rest = list(model.sample(smiles, **options, workers=2, start=4))
+    assert [outcome.input for outcome in rest] == smiles[4:]
+    for one, other in zip(rest, there[4:], strict=True):
+        assert all(torch.equal(a.pos, b.pos) for a, b in zip(one.samples, other.samples, strict=True))
 
 
 def test_conformers_that_drift_are_drawn_again(conformer_checkpoint: Path):
@@ -168,46 +184,40 @@ def test_conformers_that_drift_are_drawn_again(conformer_checkpoint: Path):
 
 
 @pytest.mark.parametrize("refine", ["none", "mmff"])
-def test_progress_goes_on_while_relaxing(conformer_checkpoint: Path, refine: str):
+def test_progress_counts_what_is_sampled_and_what_fails(conformer_checkpoint: Path, monkeypatch, refine: str):
+    monkeypatch.setattr(windows, "NUM_INPUTS", 1)
     seen: list[tuple[int, int]] = []
-    session = Session(conformer_checkpoint, Request(num=3, refine=refine))
-    session([data_from_smiles("CCO"), data_from_smiles("CBr"), data_from_smiles("CC")], lambda *a: seen.append(a))
-    total = 12 if refine == "mmff" else 6
-    assert seen[0] == (0, total) and seen[-1] == (total, total) and seen == sorted(seen)
+    sample(conformer_checkpoint, ["CCO", "CBr", "CC"], num=3, refine=refine, progress=lambda *a: seen.append(a))
+    assert seen == [(0, 9), (3, 9), (6, 9), (9, 9)]
 
 
 def test_failures_name_the_atom_of_the_input(conformer_checkpoint: Path):
     """Not the row of the network, which does not see the hydrogens before it."""
     mol = mol_from_smiles("[H]C([H])([H])Br")
-    result = Session(conformer_checkpoint, Request())([data_from_mol(mol), data_from_smiles("CC")])
+    result = sample(conformer_checkpoint, [data_from_mol(mol), "CC"])
     assert result.failures[0] == "z of atom 4 (Br) is 35, but the model was trained on [6, 7, 8, 9] only"
     assert result.failures[1] is None and len(result.samples[1]) == 1
 
 
 def test_describes_all_that_samples_depend_on(conformer_checkpoint: Path):
-    options = {"prior_scale": 0.7, "max_drift": 0.1, "device": "cpu"}
-    request = Request(num=2, seed=7, num_steps=3, sampler="heun", **options)
-    session = Session(conformer_checkpoint.parent, request)
-    found = session.describe()
-    assert found["max_drift"] == session.config.sampling.max_drift == 0.1
-    assert found["prior_scale"] == session.sampler.prior_scale == 0.7
-    assert (found["seed"], found["num"], found["num_steps"], found["sampler"]) == (7, 2, 3, "heun")
+    model = ConformerModel.load(conformer_checkpoint.parent, device="cpu")
+    options = {"prior_scale": 0.7, "max_drift": 0.1, "num_steps": 3, "sampler": "heun"}
+    found = model.describe(ConformerRequest(num=2, seed=7, **options))
+    assert {key: found[key] for key in options} == options and (found["seed"], found["num"]) == (7, 2)
     assert found["checkpoint"] == str(conformer_checkpoint) and len(found["sha256"]) == 64
-    assert found["device"] == str(session.device) == "cpu"
+    assert found["device"] == str(model.device) == "cpu"
     assert {"graphscore", "python", "torch", "rdkit"} == set(found["versions"])
 
 
 def test_the_network_is_where_it_shall_compute_and_a_gpu_is_not_shared(conformer_checkpoint, monkeypatch):
-    asked: list[str] = []
-    monkeypatch.setattr(sampling, "choose_device", lambda name: asked.append(name) or torch.device("meta"))
-    session = Session(conformer_checkpoint, Request(workers=None, device="cuda:1"))
-    assert asked == ["cuda:1"] and session.describe()["device"] == "meta"
-    assert {tensor.device.type for tensor in session.model.state_dict().values()} == {"meta"}
-    shared = Shared([[0]], [Sampled([[]], [None], [[]], 0.0)], 1)
-    monkeypatch.setattr(sampling, "share", lambda work, pieces, costs, workers, **_: asked.append(workers) or shared)
+    asked: list[object] = []
+    monkeypatch.setattr(pipeline, "choose_device", lambda name: asked.append(name) or torch.device("meta"))
+    model = ConformerModel.load(conformer_checkpoint, device="cuda:1")
+    assert asked == ["cuda:1"] and model.describe(ConformerRequest())["device"] == "meta"
+    assert {tensor.device.type for tensor in model.model.state_dict().values()} == {"meta"}
+    monkeypatch.setattr(pipeline, "stream", lambda work, tasks, workers, *_: asked.append(workers) or [])
     for number in (None, 1, 2):
-        session.request = Request(workers=number)
-        session([data_from_smiles("CC")])
+        list(model.sample(["CC"], workers=number))
     assert asked[1:] == [1, 1, 2]
 
 
@@ -253,14 +263,13 @@ WRONG = [
 @pytest.mark.parametrize("wrong", WRONG)
 def test_requests_are_checked(wrong: dict):
     with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
-        Request(**wrong)
+        ConformerRequest(**wrong)
 
 
 def test_what_is_no_molecule_cannot_be_refined(conformer_checkpoint: Path):
-    session = Session(conformer_checkpoint, Request(refine="mmff"))
     cloud = Data(pos=torch.zeros(3, 2), edge_index=torch.zeros(2, 0, dtype=torch.long))
-    with pytest.raises(ValueError, match="input 2 is none"):
-        session([data_from_smiles("CC"), cloud])
+    result = sample(conformer_checkpoint, ["CC", cloud], refine="mmff")
+    assert result.failures == [None, "Only molecules can be refined, ranked or held, but this input is none"]
 
 
 def test_what_leaves_hydrogens_out_is_known_by_the_object_not_by_its_name(conformer_checkpoint: Path, tmp_path: Path):
@@ -268,19 +277,61 @@ def test_what_leaves_hydrogens_out_is_known_by_the_object_not_by_its_name(confor
     by_path = [{"name": "graphscore.molecules.features:MoleculeGraph"}]
     config = {**checkpoint.config, "transforms": by_path}
     save_checkpoint(tmp_path / "model.safetensors", checkpoint._replace(config=config))
-    items = [data_from_smiles("CCO")]
-    expected = Session(conformer_checkpoint, Request(num=2))(items)
-    result = Session(tmp_path, Request(num=2), trust=["graphscore.molecules.features"])(items)
-    assert [len(sample.pos) for sample in result.samples[0]] == [9, 9] and result.seconds["hydrogens"] > 0
+    expected = sample(conformer_checkpoint, ["CCO"], num=2)
+    model = ConformerModel.load(tmp_path, trust=["graphscore.molecules.features"])
+    result = collect(model.sample(["CCO"], num=2))
+    assert [len(sample.pos) for sample in result.samples[0]] == [9, 9]
     for one, other in zip(result.samples[0], expected.samples[0], strict=True):
         assert torch.equal(one.pos, other.pos)
-    made = generate_conformers("CCO", 2, checkpoint=tmp_path, trust=[MoleculeGraph])
-    assert made.mols[0] is not None and made.mols[0].GetNumConformers() == 2
 
 
 def test_what_an_input_has_of_other_coordinates_is_not_passed_on_and_said(conformer_checkpoint: Path):
     old = data_from_mol(embed(mol_from_smiles("CCO"), 1, 0))
     old.energy, old.forces = -3.5, torch.ones_like(old.pos)
-    result = Session(conformer_checkpoint, Request())([old, data_from_smiles("CCN")])
+    result = sample(conformer_checkpoint, [old, "CCN"])
     assert result.notes == [["measured for other coordinates, and not passed on: energy, forces"], []]
     assert not {"energy", "forces"} & set(result.samples[0][0].keys())
+
+
+def test_a_model_that_is_asked_again_answers_as_a_fresh_one(conformer_checkpoint: Path):
+    """Whatever it was asked before, and whether the iterator was read to its end."""
+    model = ConformerModel.load(conformer_checkpoint)
+    expected = sample(conformer_checkpoint, ["CCO", "C[C@H](N)O"], num=2, seed=3)
+    next(iter(model.sample(["CCCC", "CC"], num=3, refine="mmff", diverse=True, num_steps=7)))
+    for _ in range(2):
+        found = collect(model.sample(["CCO", "C[C@H](N)O"], num=2, seed=3))
+        for one, other in zip(found.samples, expected.samples, strict=True):
+            assert all(torch.equal(a.pos, b.pos) and a.drift == b.drift for a, b in zip(one, other, strict=True))
+
+
+def test_what_starts_in_the_middle_goes_on_to_the_last_bit(conformer_checkpoint, monkeypatch):
+    monkeypatch.setattr(windows, "NUM_INPUTS", 3)
+    model, smiles = ConformerModel.load(conformer_checkpoint), ["CBr", *OTHERS[:10]]
+    options = {"num": 2, "refine": "mmff"}
+    whole = list(model.sample(smiles, **options))
+    for start in (0, 1, 4, 6, 11):
+        rest = list(model.sample(iter(smiles), start=start, **options))
+        assert [outcome.input for outcome in rest] == smiles[start:]
+        for one, other in zip(rest, whole[start:], strict=True):
+            assert one.failure == other.failure
+            assert all(torch.equal(a.pos, b.pos) for a, b in zip(one.samples, other.samples, strict=True))
+
+
+def test_outcomes_come_before_all_inputs_are_read(conformer_checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(windows, "NUM_INPUTS", 2)
+    read: list[str] = []
+    inputs = (read.append(text) or text for text in ["CC"] * 40)
+    outcomes = ConformerModel.load(conformer_checkpoint).sample(inputs)
+    assert not read
+    assert repr(next(outcomes)) == "Conformers('CC': 1 sample)" and len(read) < 12
+    assert len(list(outcomes)) == 39
+
+
+def test_a_loaded_model_says_what_it_is(conformer_checkpoint: Path):
+    model = ConformerModel.load(conformer_checkpoint, device="cpu")
+    assert repr(model).startswith(f"ConformerModel({conformer_checkpoint}: ")
+    assert "fields pos, dpm-solver++ in 4 steps, on cpu" in repr(model)
+    with pytest.raises(ValueError, match="a request or options, but got both: num"):
+        model.sample(["CC"], ConformerRequest(), num=3)
+    with pytest.raises(TypeError, match="nums_steps"):
+        model.sample(["CC"], nums_steps=3)

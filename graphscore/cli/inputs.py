@@ -1,0 +1,114 @@
+"""Inputs of a sampling job: SMILES strings or a file, read one by one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch_geometric.data import Data
+
+from graphscore.cli.checks import check_source
+from graphscore.data.readers import Failure, iterate, readers
+from graphscore.molecules.domain import MOLECULES
+from graphscore.registry import resolve
+
+if TYPE_CHECKING:  # only molecules need RDKit
+    from graphscore.molecules.fragments import Fragment
+
+
+class Inputs:
+    """Inputs of a job, from SMILES strings or a file, which is read anew each time.
+
+    Args:
+        smiles: SMILES strings.
+        path: File.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: As for :func:`~graphscore.cli.checks.check_source`, or if the file as a whole cannot be read.
+    """
+
+    def __init__(self, smiles: Sequence[str], path: Path | None) -> None:
+        check_source(smiles, path)
+        self.smiles, self.path = list(smiles), path
+        self.num = len(self.smiles)
+        if path is not None:
+            self.num = sum(1 for _ in resolve(readers()[path.suffix.lower()])(path))
+            if not self.num:
+                raise ValueError(f"The file {path} holds no records")
+
+    def __len__(self) -> int:
+        return self.num
+
+    def __iter__(self) -> Iterator[Data | Failure]:
+        if self.path is not None:
+            return iterate(self.path)
+        assert MOLECULES.parse is not None
+        return resolve(MOLECULES.parse)(self.smiles)
+
+    def first(self) -> Data:
+        """Read the first graph.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        problem: Failure | None = None
+        for item in self:
+            if isinstance(item, Data):
+                return item
+            problem = problem or item
+        raise ValueError(str(problem))
+
+    def digest(self) -> str:
+        """Hash the content."""
+        digest = hashlib.sha256("\n".join(self.smiles).encode())
+        if self.path is not None:
+            with self.path.open("rb") as file:
+                while block := file.read(2**20):
+                    digest.update(block)
+        return digest.hexdigest()
+
+
+class Fitting:
+    """Inputs, and a failure in place of each that the output cannot hold.
+
+    Args:
+        inputs: The inputs.
+        unfit: Says what the output takes if it cannot hold an input; else it is empty.
+    """
+
+    def __init__(self, inputs: Inputs, unfit: Callable[[Data | Failure], str]) -> None:
+        self.inputs, self.unfit = inputs, unfit
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __iter__(self) -> Iterator[Data | Failure]:
+        for number, item in enumerate(self.inputs, start=1):
+            reason = self.unfit(item)
+            yield Failure("input", f"graph {number}", f"{reason}, but it is none") if reason else item
+
+
+def read_fragment(smarts: str | None, template: Path | None) -> Fragment | None:
+    """Read which atoms are to be held where, if any.
+
+    Raises:
+        ValueError: If one is given without the other, or as for :meth:`graphscore.molecules.fragments.Fragment.read`.
+        FileNotFoundError: If there is no such file.
+    """
+    if smarts is None and template is None:
+        return None
+    if smarts is None or template is None:
+        raise ValueError("--fix SMARTS and --from FILE belong together: which atoms are held, and where they are")
+    from graphscore.molecules.fragments import Fragment
+
+    return Fragment.read(smarts, template)
+
+
+def label(item: Data | Failure, number: int) -> str:
+    """Name an input for a report: by its name, its SMILES, or its number, from 0."""
+    if isinstance(item, Failure):
+        return f"{item.source}, {item.location}"
+    return getattr(item, "name", "") or getattr(item, "smiles", "") or f"graph {number + 1}"

@@ -1,0 +1,66 @@
+"""The report of a sampling job: sums over its inputs, and an entry for each, written without keeping them in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from graphscore.generate.outcome import Cost
+from graphscore.runtime.atomic import replacing
+
+NUM_SHOWN = 3
+"""Failures and notes of inputs in the summary of a job; its report has all."""
+
+
+class Summary:
+    """Sums over the inputs of a job, and the first few failures and notes."""
+
+    def __init__(self) -> None:
+        self.num_written = self.num_sampled = self.num_failed = self.num_wrong = self.num_notes = self.num_samples = 0
+        self.cost = Cost()
+        self.failures: list[tuple[str, str]] = []
+        self.notes: list[tuple[str, str]] = []
+        self.first = ""
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Add an input."""
+        entry, costs = line["entry"], line["costs"]
+        failed = [] if entry["failure"] is None else [(entry["input"], entry["failure"])]
+        noted = [(entry["input"], note) for note in entry["notes"]]
+        self.num_written += entry["written"]
+        self.num_sampled += bool(costs["sampled"])
+        self.num_samples += costs["sampled"]
+        self.num_failed += len(failed)
+        self.num_notes += len(noted)
+        self.num_wrong += entry["wrong_stereo"]
+        self.cost += Cost(entry["evaluations"], costs["seconds"], costs["workers"])
+        self.failures += failed[: NUM_SHOWN - len(self.failures)]
+        self.notes += noted[: NUM_SHOWN - len(self.notes)]
+        self.first = self.first or next((f"{name}: {reason}" for name, reason in [*failed, *noted]), "")
+
+    def report(self, seconds: Mapping[str, float]) -> dict[str, Any]:
+        """Say what was done and what it cost."""
+        return {
+            "num_written": self.num_written,
+            "num_sampled": self.num_sampled,
+            "num_failed": self.num_failed,
+            "num_wrong_stereo": self.num_wrong,
+            "evaluations_per_sample": self.cost.evaluations / max(1, self.num_samples),
+            "seconds": {"load": seconds["load"], **self.cost.seconds, "write": seconds["write"]},
+            "workers": self.cost.workers,
+        }
+
+
+def write_report(report: Mapping[str, Any], entries: Iterable[Mapping[str, Any]], path: Path) -> None:
+    """Write a JSON file, whole or not at all, without keeping the entries in memory."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(f'{_json(report)[:-2]},\n "inputs": [')
+        for number, entry in enumerate(entries):
+            file.write(("," if number else "") + f"\n {_json(entry)}".replace("\n", "\n "))
+        file.write("\n ]\n}\n")
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)

@@ -1,0 +1,359 @@
+"""A loaded model as an object: graphs in, samples out, an outcome for each input as soon as it is done."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch_geometric.data import Batch, Data
+
+from graphscore import __version__
+from graphscore.data.readers import Failure
+from graphscore.denoiser import ScoreModel
+from graphscore.domains import domain_of
+from graphscore.experiment.build import build_sampler, build_transform, with_null_values
+from graphscore.experiment.diversity import diversify
+from graphscore.experiment.pretrained import asked_by, load_model
+from graphscore.experiment.request import Request
+from graphscore.experiment.schema import ModelConfig
+from graphscore.experiment.weights import find_model
+from graphscore.generate.inputs import inputs_of, without_measurements
+from graphscore.generate.jobs import CPU_EDGES, GPU_EDGES, check_nums, generate
+from graphscore.generate.outcome import Cost, Outcome
+from graphscore.generate.tries import Finish, Trace
+from graphscore.generate.windows import shares
+from graphscore.registry import Trusted, resolve
+from graphscore.runtime.settings import choose_device, describe_device
+from graphscore.runtime.streaming import stream
+from graphscore.runtime.workers import Progress
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Piece = tuple[int, Data | str, int]
+"""Number of an input; its graph, or why there is none; and how many samples of it are wanted."""
+
+POS = "pos"
+
+
+class Pipeline:
+    """A trained model, ready to sample, as often as you like.
+
+    >>> pipeline = Pipeline.load("runs/digits")  # doctest: +SKIP
+    >>> for outcome in pipeline.sample(graphs, num=5, seed=1):  # doctest: +SKIP
+    ...     outcome.samples, outcome.failure
+
+    Args:
+        model: The model, in evaluation mode.
+        config: Its configuration: transforms, sampler, number of steps.
+        known: Values that each integer input had in training; graphs with others fail.
+        checkpoint: File that it comes from.
+        device: Where the network computes, see :func:`graphscore.runtime.settings.choose_device`. Samples do not depend
+            on it, up to rounding.
+    """
+
+    request_type: ClassVar[type[Request]] = Request
+    outcome_type: ClassVar[type[Outcome]] = Outcome
+
+    def __init__(
+        self, model: ScoreModel, config: ModelConfig, known: Mapping[str, Sequence[int]], checkpoint: Path, device: str
+    ) -> None:
+        self.device = choose_device(device)
+        self.model = model.to(self.device)
+        self.config, self.checkpoint = config, checkpoint
+        self.known = with_null_values(config, known)
+        with asked_by(checkpoint):
+            self.transform = build_transform(config)
+        # A transform that makes another graph of an input says how its samples become samples of the input again.
+        self.assembler: Callable[[], Finish] | None = next(
+            (step.assembler for step in reversed(self.transform.transforms) if hasattr(step, "assembler")), None
+        )
+
+    @classmethod
+    def load(cls, path: str | Path | None, *, device: str = "auto", trust: Trusted = ()) -> Self:
+        """Load a model file.
+
+        Args:
+            path: A ``model.safetensors``, the folder of a run, or the name of weights that come with the library.
+            device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+            trust: For models with components of one's own, see
+                :func:`graphscore.experiment.pretrained.load_model`.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it cannot be read, or a component is neither known nor trusted.
+        """
+        if path is None:
+            raise ValueError("Expected a model file: none comes with the package for such graphs")
+        model, config, info = load_model(path, trust)
+        pipeline = cls(model, config, info["known"], find_model(path), device)
+        pipeline.check(cls.request_type())  # for wrong parts of the file to be named at once
+        return pipeline
+
+    def sample(
+        self,
+        items: Iterable[Any],
+        request: Request | None = None,
+        *,
+        nums: Iterable[int] | None = None,
+        start: int = 0,
+        progress: Progress | None = None,
+        trace: Trace | None = None,
+        **options: Any,
+    ) -> Iterator[Outcome]:
+        """Sample graphs.
+
+        Args:
+            items: Graphs, any number of them: they are read as they are needed. Among them may be a
+                :class:`~graphscore.data.readers.Failure`, whose outcome has its reason.
+            request: What is asked for.
+            nums: Samples of each graph; by default as many of each as requested.
+            start: Number of the first input of which samples are made; those before only count. Samples of the others
+                are the same as without, to the last bit.
+            progress: Called with (samples done, samples in all), those that fail included; ``None`` in all where the
+                number of inputs is not known.
+            trace: See :func:`graphscore.generate.jobs.generate`; numbers are those of the inputs. What is traced is not
+                shared among workers.
+            options: Attributes of the request, if none is given: ``num=5, seed=1``.
+
+        Yields:
+            The outcome of each input, in their order, soon after it is done.
+
+        Raises:
+            ValueError: If an option is out of range, there is no such sampler, or the model cannot do what is asked.
+        """
+        if request is None:
+            request = self.request_type(**options)
+        elif options:
+            raise ValueError(f"Expected a request or options, but got both: {', '.join(options)}")
+        items = [items] if self.is_item(items) else items
+        wanted = check_nums(items, request.num if nums is None else nums)
+        work = _Work(self, request, trace)
+        pairs = zip(items, repeat(request.num)) if nums is None else zip(items, nums, strict=True)
+        return self._outcomes(work, pairs, start, _Counter(progress, None if wanted is None else sum(wanted)))
+
+    def _outcomes(
+        self, work: _Work, pairs: Iterable[tuple[Any, int]], start: int, counter: _Counter
+    ) -> Iterator[Outcome]:
+        request, pending = work.request, deque[tuple[int, Any, int]]()
+        budget = CPU_EDGES if self.device.type == "cpu" else GPU_EDGES
+        # Processes that share a GPU wait for it.
+        workers = 1 if work.trace is not None else request.workers or (None if self.device.type == "cpu" else 1)
+
+        def pieces() -> Iterator[Piece]:
+            for number, (item, num) in enumerate(pairs):
+                pending.append((number, item, num))
+                yield number, self._graph(item), num
+
+        def tasks() -> Iterator[Sequence[Piece]]:
+            for window in shares(pieces(), self._cost, budget, 1 if workers != 1 else 4):
+                if window[-1][0] >= start:
+                    yield window
+                else:
+                    counter.add(sum(pending.popleft()[2] for _ in window))
+
+        for outcomes, sharing in stream(
+            work, tasks(), workers, lambda task: sum(map(self._cost, task)), counter.within
+        ):
+            for outcome in outcomes:
+                number, item, num = pending.popleft()
+                counter.add(num, begins=bool(outcome.samples))
+                if number >= start:
+                    spent = {name: seconds / sharing for name, seconds in outcome.cost.seconds.items()}
+                    cost = Cost(outcome.cost.evaluations, spent, sharing)
+                    yield replace(outcome, input=item, cost=cost)
+
+    def _graph(self, item: Any) -> Data | str:
+        try:
+            return self.read(item)
+        except ValueError as error:
+            return str(error)
+
+    def _cost(self, piece: Piece) -> float:
+        """About how many edges the network sees."""
+        _, graph, num = piece
+        return 0 if isinstance(graph, str) else num * self.size(graph) ** 2
+
+    def check(self, request: Request) -> None:
+        """Check that the model can do what is asked.
+
+        Raises:
+            ValueError: If it cannot, or there is no such sampler.
+        """
+        _Work(self, request, None)
+
+    def describe(self, request: Request) -> dict[str, Any]:
+        """Everything that the samples depend on."""
+        sampling = self._config(request).sampling
+        return {
+            "seed": request.seed,
+            "num": request.num,
+            "sampler": sampling.sampler.name,
+            "num_steps": sampling.num_steps,
+            "prior_scale": sampling.prior_scale,
+            "max_drift": sampling.max_drift,
+            "retries": request.retries,
+            "diverse": request.diverse,
+            "device": describe_device(self.device),
+            "checkpoint": str(self.checkpoint),
+            "sha256": hashlib.sha256(self.checkpoint.read_bytes()).hexdigest(),
+            "versions": {"graphscore": __version__, "python": platform.python_version(), "torch": torch.__version__},
+        }
+
+    def _config(self, request: Request) -> ModelConfig:
+        return self.config.with_sampling(request.sampler, request.num_steps, request.prior_scale, request.max_drift)
+
+    def __repr__(self) -> str:
+        sampling, num = self.config.sampling, sum(parameter.numel() for parameter in self.model.parameters())
+        return (
+            f"{type(self).__name__}({self.checkpoint}: {num:,} parameters, fields {', '.join(self.model.fields)}, "
+            f"{sampling.sampler.name} in {sampling.num_steps} steps, on {self.device})"
+        )
+
+    # What a domain may do in its own way.
+
+    def is_item(self, items: Any) -> bool:
+        """Whether this is one input, and not several."""
+        return isinstance(items, Data | Failure)
+
+    def read(self, item: Any) -> Data:
+        """Make the graph of an input.
+
+        Raises:
+            ValueError: If that cannot be made.
+        """
+        if isinstance(item, Failure):
+            raise ValueError(item.reason)
+        if not isinstance(item, Data):
+            raise ValueError(f"Expected a graph, but got {type(item).__name__}")
+        return item
+
+    def size(self, graph: Data) -> int:
+        """Count the nodes that the network sees."""
+        return graph.num_nodes or 0
+
+    def guide(self, model: ScoreModel, request: Request) -> ScoreModel:
+        """Put the guidance that a request needs around the model."""
+        if not request.diverse:
+            return model
+        self.check_space()
+        return diversify(model, model.fields[POS])
+
+    def check_space(self) -> None:
+        """Check that the model places nodes in space.
+
+        Raises:
+            ValueError: If it does not.
+        """
+        if POS not in self.model.fields:
+            fields = sorted(self.model.fields)
+            raise ValueError(f"The model places no nodes in space: its fields are {fields}, not {POS!r}")
+
+    def see(self, item: Data, request: Request) -> Data:
+        """Make what the network sees of a graph."""
+        return self.transform(item)
+
+    def finisher(self, request: Request) -> Finish | None:
+        """Make the function that makes samples of fields, see :func:`graphscore.generate.jobs.generate`."""
+        return None if self.assembler is None else self.assembler()
+
+    def accept(self, sample: Data) -> bool:
+        """Whether a sample is what was asked for, by its domain."""
+        return resolve(domain_of(sample).accept)(sample)
+
+    def label(self, template: Data, graph: Data, name: str, row: int) -> str:
+        """Say which node or edge a row of an attribute is, by the domain of the input."""
+        return resolve(domain_of(template).label)(template, graph, name, row)
+
+    def complete(self, outcome: Outcome, request: Request, finish: Finish | None) -> Outcome:
+        """Do to the samples of an input what is still to be done when all are there."""
+        return outcome
+
+
+class _Work:
+    """Sampling of some inputs, in this process or a worker, for one request."""
+
+    def __init__(self, pipeline: Pipeline, request: Request, trace: Trace | None) -> None:
+        self.pipeline, self.request, self.trace = pipeline, request, trace
+        config = pipeline._config(request)
+        self.max_drift = config.sampling.max_drift
+        with asked_by(pipeline.checkpoint):
+            self.sampler = build_sampler(config, pipeline.guide(pipeline.model, request))
+        self.kept = inputs_of(pipeline.model)
+
+    def __call__(self, pieces: Sequence[Piece], progress: Progress | None = None) -> list[Outcome]:
+        pipeline, request, type_ = self.pipeline, self.request, self.pipeline.outcome_type
+        outcomes = {number: type_(None, failure=graph) for number, graph, _ in pieces if isinstance(graph, str)}
+        readable = [(number, graph, num) for number, graph, num in pieces if not isinstance(graph, str)]
+        finish = pipeline.finisher(request)
+        result = generate(
+            self.sampler,
+            [graph for _, graph, _ in readable],
+            num=[num for _, _, num in readable],
+            seed=request.seed,
+            transform=self._see,
+            known=pipeline.known,
+            finish=finish,
+            accept=pipeline.accept,
+            label=pipeline.label,
+            max_drift=self.max_drift,
+            retries=request.retries,
+            together=request.diverse,
+            window=None,
+            progress=progress,
+            trace=None if self.trace is None else self._renumbered([number for number, _, _ in readable]),
+        )
+        for (number, graph, _), outcome in zip(readable, result, strict=True):
+            for sample in outcome.samples:
+                sample.seed = request.seed
+            outcome = pipeline.complete(outcome, request, finish)
+            notes = [*self._left_behind(graph), *outcome.notes]
+            outcomes[number] = type_(None, outcome.samples, outcome.failure, notes, outcome.cost, outcome.num_refused)
+        return [outcomes[number] for number, _, _ in pieces]
+
+    def _see(self, item: Data) -> Data:
+        return self.pipeline.see(item, self.request)
+
+    def _renumbered(self, numbers: Sequence[int]) -> Trace:
+        """Trace samples by the numbers of their inputs among all."""
+
+        def trace(jobs: Sequence[tuple[int, int]], step: int, t: float, batch: Batch) -> None:
+            assert self.trace is not None
+            self.trace([(numbers[place], k) for place, k in jobs], step, t, batch)
+
+        return trace
+
+    def _left_behind(self, item: Data) -> list[str]:
+        """A note on what an input has and its samples have not, if there is anything."""
+        kept = {*without_measurements(item, self.kept).keys(), *self.pipeline.model.fields}
+        left = [key for key in item.keys() if key not in kept]  # noqa: SIM118 (not a dict)
+        return [f"measured for other coordinates, and not passed on: {', '.join(sorted(left))}"] if left else []
+
+
+class _Counter:
+    """Progress over all windows, from the first sample on."""
+
+    def __init__(self, progress: Progress | None, total: int | None) -> None:
+        self.progress, self.total, self.done, self.told = progress, total, 0, -1
+
+    def add(self, number: int, begins: bool = False) -> None:
+        """Count samples of an input that is done."""
+        self.done += number
+        if begins or self.told >= 0:
+            self._tell(self.done)
+
+    def within(self, done: int, total: int | None) -> None:
+        """Tell how far the window is that is being worked on."""
+        self._tell(self.done + done)
+
+    def _tell(self, done: int) -> None:
+        if self.progress is not None and done > self.told:
+            self.told = done
+            self.progress(done, self.total)

@@ -1,0 +1,129 @@
+"""Tries at the samples of a template: the best of them so far, and what they cost."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch, Data
+
+from graphscore.generate.inputs import Label, count_edges, graph_key, input_graph, without_measurements
+from graphscore.generate.outcome import Cost, Outcome
+from graphscore.samplers import Sampler
+
+Finish = Callable[[Data, Data, Mapping[str, Tensor]], Data]
+Accept = Callable[[Data], bool]
+Job = tuple[int, int]
+"""Number of a template, and number of a sample of it."""
+Trace = Callable[[Sequence[Job], int, float, Batch], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The arguments of :func:`generate`, checked."""
+
+    sampler: Sampler
+    device: torch.device
+    seed: int
+    transform: Callable[[Data], Data] | None
+    known: Mapping[str, Sequence[int]]
+    finish: Finish
+    accept: Accept | None
+    label: Label
+    max_drift: float | None
+    retries: int
+    together: bool
+    budget: int
+    trace: Trace | None
+    inputs: set[str]
+
+
+class Tries:
+    """A template, and the best tries of its samples so far.
+
+    Args:
+        number: Number of the template.
+        template: The template.
+        num: How many samples are wanted.
+        options: How they are made.
+
+    Attributes:
+        graph: What the network sees.
+        is_ready: Whether it could be made.
+        failure: Why it could not, or why a sample could not be finished.
+        key: Hash of the graph, see :func:`~graphscore.generate.inputs.graph_key`.
+        size: Edges that the network sees at most, or nodes if there are more of these.
+        evaluations: Evaluations of the network so far.
+        seconds: Time by what it was spent on.
+    """
+
+    def __init__(self, number: int, template: Data, num: int, options: Options) -> None:
+        started = time.perf_counter()
+        self.number, self.template, self.num = number, template, num
+        self.graph, self.is_ready = Data(), False
+        self.failure: str | None = None
+        self.key = self.size = 0
+        self.found: dict[int, Data] = {}
+        self.quality: dict[int, tuple[bool, float]] = {}
+        self.evaluations = 0
+        try:
+            graph = input_graph(
+                template, options.transform, list(options.sampler.model.process.fields), options.known, options.label
+            )
+        except ValueError as error:
+            self.failure = str(error)
+        else:
+            self.graph, self.is_ready = graph, True
+            self.origin = without_measurements(template, options.inputs)
+            self.key = graph_key(self.origin)
+            self.size = max(count_edges(options.sampler.model, graph), graph.num_nodes or 0)
+        self.seconds = {"sample": time.perf_counter() - started, "finish": 0.0}
+
+    def offer(self, k: int, values: Mapping[str, Tensor], drift: float, options: Options) -> tuple[bool, bool]:
+        """Take a try if it is better than those before; whether it is, and whether to draw again."""
+        started = time.perf_counter()
+        try:
+            sample = _finished(options.finish, self.origin, self.graph, values)
+            accepted = options.accept is None or (sample is not None and options.accept(sample))
+        except ValueError as error:
+            if k not in self.found:  # else what was drawn before stays
+                self.failure = str(error)
+            return False, False
+        finally:
+            self.seconds["finish"] += time.perf_counter() - started
+        if sample is None:
+            return False, True
+        better = k not in self.found or (accepted, -drift) > self.quality[k]
+        if better:
+            sample.drift, sample.sample = drift, k + 1
+            self.found[k], self.quality[k] = sample, (accepted, -drift)
+        return better, not accepted or (options.max_drift is not None and drift > options.max_drift)
+
+    def outcome(self) -> Outcome:
+        """Sort the samples, and count those that are missing: none of their tries was finite."""
+        samples = [self.found[k] for k in sorted(self.found)]
+        failure = self.failure
+        if failure is None and (missing := self.num - len(samples)):
+            failure = f"{missing} of {self.num} samples are not finite"
+        refused = sum(not accepted for accepted, _ in self.quality.values())
+        return Outcome(self.template, samples, failure, cost=Cost(self.evaluations, self.seconds), num_refused=refused)
+
+
+def with_values(template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
+    """Copy a template with fields replaced: how samples are finished by default."""
+    item = copy.copy(template)
+    for name, value in values.items():
+        item[name] = value
+    return item
+
+
+def _finished(finish: Finish, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data | None:
+    """Make the sample; ``None`` if what was sampled, or what was made of it, is not finite."""
+    if not all(bool(value.isfinite().all()) for value in values.values()):
+        return None
+    sample = finish(template, graph, values)
+    return sample if all(bool(sample[name].isfinite().all()) for name in values if name in sample) else None
