@@ -46,9 +46,10 @@ POS = "pos"
 class Pipeline:
     """A trained model, ready to sample, as often as you like.
 
-    >>> pipeline = Pipeline.load("runs/digits")  # doctest: +SKIP
-    >>> for outcome in pipeline.sample(graphs, num=5, seed=1):  # doctest: +SKIP
-    ...     outcome.samples, outcome.failure
+    >>> from graphscore.data import read
+    >>> pipeline = Pipeline.load("runs/demo")  # doctest: +SKIP
+    >>> for outcome in pipeline.sample(read("graphs.pt").items, num=5, seed=1):  # doctest: +SKIP
+    ...     print(outcome)
 
     Args:
         model: The model, in evaluation mode.
