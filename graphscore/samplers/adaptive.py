@@ -124,7 +124,7 @@ class AdaptiveSampler(Sampler):
             rtol=self.rtol, atol=self.atol, step=memory, max_steps=self.max_steps,
         )  # fmt: skip
         if isinstance(model, Recorder):  # graphs that have arrived wait for the others without need
-            model.num_evaluations = counted + model.evaluations_per_call * num_evaluations
+            model.recount(counted, num_evaluations)
         return flow.bend(y, s), steps
 
 

@@ -74,6 +74,15 @@ class Recorder(ScoreModel):
         self.num_evaluations = self.num_evaluations + self.evaluations_per_call
         return x0_hat
 
+    def recount(self, before: int | Tensor, calls: Tensor) -> None:
+        """Count the calls since a time for each graph alone, where not all of them were needed for all graphs.
+
+        Args:
+            before: Number of evaluations at that time.
+            calls: Calls that each graph needed since then, shape ``[B]``.
+        """
+        self.num_evaluations = before + self.evaluations_per_call * calls
+
     def result(self, batch: Batch, scales: Mapping[str, float] | None = None) -> SamplerResult:
         """Put together what the run gives.
 
