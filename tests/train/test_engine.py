@@ -188,9 +188,9 @@ class Neighborly(SizedBackbone):
         super().__init__(hidden_channels=8, num_layers=1, edge_channels=0, cond_channels=8, vector_channels=1)
         self.linear = nn.Linear(16, 8)
 
-    def forward(self, h, pos, edge_index, batch, cond, edge_attr=None):
-        sent = torch.tanh(self.linear(torch.cat([h, cond[batch]], dim=-1)))[edge_index[0]]
-        h = h + torch.zeros_like(h).index_add(0, edge_index[1], sent)
+    def forward(self, h, pos, graph):
+        sent = torch.tanh(self.linear(torch.cat([h, graph.cond[graph.batch]], dim=-1)))[graph.edge_index[0]]
+        h = h + torch.zeros_like(h).index_add(0, graph.edge_index[1], sent)
         return h, pos[:, None] * h[:, :1, None]
 
 
