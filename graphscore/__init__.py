@@ -3,7 +3,8 @@
 Where to begin:
 
 - a model on graphs of your own: the example below, then ``help(graphscore.Denoiser)`` and ``graphscore.nn``;
-- a run from a configuration, with checkpoints: ``graphscore train --help``, and ``graphscore.experiment``;
+- a run from a configuration, with checkpoints: ``graphscore train --help``, or
+  ``gs.train_model("digits", "runs/digits")`` and ``gs.load("runs/digits")``; and ``graphscore.experiment``;
 - conformers of molecules by the model that comes with the package: ``graphscore sample CCO --num 10``,
   ``gs.ConformerModel.load().sample(["CCO"], num=10)``, and ``graphscore.molecules``;
 - layers for networks of your own: ``graphscore.nn``, which knows nothing of the rest.
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from graphscore.denoiser import DataAdapter, Denoiser, NoiseAdapter, ScoreAdapter, VelocityAdapter
     from graphscore.experiment.pipeline import Pipeline
     from graphscore.experiment.pretrained import load
+    from graphscore.experiment.run import train_model
     from graphscore.fields import Field
     from graphscore.guidance import ClassifierFreeGuidance, Condition, EnergyGuidance, Inpainting
     from graphscore.molecules.conformers import ConformerModel
@@ -136,6 +138,7 @@ _HOMES = {
     "rng": ("GraphGenerator",),
     "data": ("CompleteGraph", "from_networkx", "load_dataset", "read", "to_networkx", "write"),
     "experiment.pretrained": ("load",),
+    "experiment.run": ("train_model",),
     "experiment.pipeline": ("Pipeline",),
     "molecules.conformers": ("ConformerModel",),
 }
@@ -199,6 +202,7 @@ __all__ = [
     "log_density",
     "read",
     "to_networkx",
+    "train_model",
     "write",
 ]
 

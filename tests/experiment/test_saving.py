@@ -14,13 +14,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch_geometric.data import Batch
+from torch_geometric.data import Batch, Data
 
 from graphscore.denoiser import Denoiser, NoiseAdapter, ScoreModel
 from graphscore.denoiser.description import describe_component
 from graphscore.denoiser.self_conditioning import SelfConditioning
 from graphscore.experiment.build import build_sde
 from graphscore.experiment.components import Component
+from graphscore.experiment.pipeline import Pipeline
 from graphscore.experiment.pretrained import load, load_model
 from graphscore.fields import Field
 from graphscore.nn import (
@@ -223,6 +224,17 @@ def test_a_file_of_a_model_alone_has_no_data_set_and_training_and_samples_all_ca
     expected = HeunSampler(model.eval(), 3)(batch).batch.pos
     torch.manual_seed(0)
     assert torch.equal(HeunSampler(loaded, 3)(batch).batch.pos, expected)
+
+
+def test_a_file_of_a_model_alone_is_sampled_by_a_pipeline(tmp_path):
+    process = ForwardProcess({Field("pos", zero_mean=True, width=3): VESDE()})
+    Denoiser(ScoreNetwork(EGNN(8, 1), process, {"z": Category(4)}), process).save(tmp_path / "model.safetensors")
+    graphs = [
+        Data(edge_index=torch.tensor([[0, 1], [1, 0]]), z=torch.tensor([1, kind]), num_nodes=2) for kind in (3, 4)
+    ]
+    found = list(Pipeline.load(tmp_path).sample(graphs, num=2, num_steps=2))
+    assert [sample.pos.shape for sample in found[0].samples] == [(2, 3), (2, 3)]
+    assert not found[1].samples and "z of row 1 is 4" in (found[1].failure or "")
 
 
 @pytest.mark.parametrize(
