@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
 from graphscore.fields import Field
@@ -42,24 +43,40 @@ def describe_component(item: Any, registry: Mapping[str, Any], kind: str) -> dic
         The name, and all options, defaults included.
 
     Raises:
-        ValueError: If its class cannot be imported by name, or an argument is no attribute or no plain value.
+        ValueError: If its class cannot be imported by name, an argument is no attribute or no plain value, or the
+            attributes are not what builds the same object again.
     """
     if inspect.isroutine(item) or isinstance(item, partial):
         function, options = (item.func, item.keywords) if isinstance(item, partial) else (item, {})
         if isinstance(item, partial) and item.args:
             raise ValueError(f"The {kind} {function} cannot be described: its options have no names; {INSTEAD}")
         return {"name": _path(function, kind), **{key: _plain(value, key, kind) for key, value in options.items()}}
+    described, options = _describe_object(item, registry, kind)
+    with torch.random.fork_rng(devices=[]):
+        again = type(item)(**options)
+    for option, value in _describe_object(again, registry, kind)[0].items():
+        if value != described[option]:
+            raise ValueError(
+                f"The {kind} {type(item).__qualname__} cannot be described: its attribute {option!r} is not what its "
+                f"constructor was given, since with {described[option]!r} it would be {value!r}; keep it as given, or "
+                f"{INSTEAD}"
+            )
+    return described
+
+
+def _describe_object(item: Any, registry: Mapping[str, Any], kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The description of an object, and the arguments of its constructor as they are."""
     target = type(item)
     name = next((key for key, value in registry.items() if value is target), None) or _path(target, kind)
-    described = {"name": name}
+    options = {}
     for option, parameter in inspect.signature(target).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or not hasattr(item, option):
             raise ValueError(
                 f"The {kind} {target.__qualname__} cannot be described: it has no attribute {option!r}, but each "
                 f"argument of its constructor must be an attribute of that name, as given; or {INSTEAD}"
             )
-        described[option] = _plain(getattr(item, option), option, kind)
-    return described
+        options[option] = getattr(item, option)
+    return {"name": name, **{option: _plain(value, option, kind) for option, value in options.items()}}, options
 
 
 def describe_denoiser(network: nn.Module, process: ForwardProcess) -> dict[str, Any]:
@@ -73,8 +90,8 @@ def describe_denoiser(network: nn.Module, process: ForwardProcess) -> dict[str, 
         ``fields`` and ``network``, as a configuration has them.
 
     Raises:
-        ValueError: If the network or the process is of another class, or the backbone, an input, the search for
-            neighbors or an SDE cannot be described.
+        ValueError: If the network or the process is of another class; the backbone, an input, the search for neighbors
+            or an SDE cannot be described; or parts of the network were exchanged after it was built.
     """
     if type(process) is not ForwardProcess:
         raise ValueError(f"A {type(process).__qualname__} cannot be described, a ForwardProcess can; {INSTEAD}")
@@ -83,9 +100,29 @@ def describe_denoiser(network: nn.Module, process: ForwardProcess) -> dict[str, 
             f"The network, a {type(network).__qualname__}, cannot be described, as a ScoreNetwork can: make it the "
             f"backbone of one, with a class that can be imported and trusted; or {INSTEAD}"
         )
+    described = _describe_network(network, process)
+    _check_unchanged(network, process)
     widths = field_shapes(process, network.inputs)
     fields = [_describe_field(field, widths[field.name].width, sde) for field, sde in process]
-    return {"fields": fields, "network": _describe_network(network, process)}
+    return {"fields": fields, "network": described}
+
+
+def _check_unchanged(network: ScoreNetwork | SelfConditionedNetwork, process: ForwardProcess) -> None:
+    """Check that the same arguments build the same network: that no part was exchanged since."""
+    backbone: Any = network.backbone
+    _, options = _describe_object(backbone, BACKBONES, "backbone")
+    with torch.random.fork_rng(devices=[]):
+        again = type(network)(
+            type(backbone)(**options), process, network.inputs, positions=network.positions,
+            neighbors=network.neighbors, oriented=network.oriented,
+        )  # fmt: skip
+    found, built = ({name: list(tensor.shape) for name, tensor in one.state_dict().items()} for one in (network, again))
+    for name in {**built, **found}:
+        if built.get(name) != found.get(name):
+            raise ValueError(
+                f"The network cannot be described, since a part of it was exchanged after it was built: its {name} has "
+                f"the shape {found.get(name)}, where its arguments give {built.get(name)}; {INSTEAD}"
+            )
 
 
 def _describe_field(field: Field, width: int | None, sde: SDE) -> dict[str, Any]:

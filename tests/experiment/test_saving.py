@@ -155,6 +155,20 @@ class Late(VESDE):
         super().__init__(largest)
 
 
+class Squared(EGNN):
+    """A backbone of a user's own that keeps something else than it was given."""
+
+    def __init__(self, hidden_channels: int, num_layers: int, edge_channels: int = 0, cond_channels: int = 8) -> None:
+        super().__init__(hidden_channels, num_layers, edge_channels=edge_channels, cond_channels=cond_channels)
+        self.num_layers = num_layers + 1
+
+
+def patched() -> Denoiser:
+    model = denoiser()
+    model.network.backbone.layers[0] = nn.Identity()
+    return model
+
+
 def nearest(pos: Tensor, batch_index: Tensor, num_graphs: int, k: int) -> Tensor:
     """A search of a user's own."""
     return NearestNeighbors(k)(pos, batch_index, num_graphs)
@@ -192,6 +206,11 @@ def local() -> nn.Module:
             lambda: Denoiser(SelfConditionedNetwork(EGNN(8, 1), PROCESS), PROCESS),
             r"cannot be described alone, without SelfConditioning\(model\)",
         ),
+        (
+            lambda: denoiser(Squared(8, 1)),
+            "Squared cannot be described: its attribute 'num_layers' is not what its con",
+        ),
+        (patched, r"since a part of it was exchanged after it was built: its backbone.layers.0.\S+ has"),
         (lambda: SelfConditioning(denoiser()), "A SelfConditioning cannot be described"),
     ],
 )
