@@ -6,7 +6,7 @@ Where to begin:
 - a run from a configuration, with checkpoints: ``graphscore train --help``, or
   ``gs.train_model("digits", "runs/digits")`` and ``gs.load("runs/digits")``; and ``graphscore.experiment``;
 - conformers of molecules by the model that comes with the package: ``graphscore sample CCO --num 10``,
-  ``gs.ConformerModel.load().sample(["CCO"], num=10)``, and ``graphscore.molecules``;
+  ``graphscore.ConformerModel.load().sample(["CCO"], num=10)``, and ``graphscore.molecules``;
 - layers for networks of your own: ``graphscore.nn``, which knows nothing of the rest.
 
 A first example, from graphs to a loss to samples:
@@ -142,6 +142,12 @@ _HOMES = {
     "experiment.pipeline": ("Pipeline",),
     "molecules.conformers": ("ConformerModel",),
 }
+# For homes that need more than the core: what they import, and the extra that brings it.
+_NEEDS = {
+    "experiment.pretrained": ("pydantic", "train"),
+    "experiment.pipeline": ("pydantic", "train"),
+    "molecules.conformers": ("rdkit", "mol"),
+}
 _MODULES = (
     "clouds",
     "data",
@@ -207,4 +213,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:  # for a checker, every name would be one of the package
-    __getattr__, __dir__ = lazy_names(__name__, _HOMES, _MODULES)
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES, _MODULES, _NEEDS)

@@ -92,6 +92,25 @@ Denoiser(ScoreNetwork(EGNN(8, 1), process), process).save("model.safetensors")
     )
 
 
+def test_help_shows_what_is_there_and_the_rest_says_what_it_needs() -> None:
+    result = run_without(
+        EXTRAS,
+        """
+import pydoc, graphscore
+text = pydoc.plain(pydoc.render_doc(graphscore))
+assert "class HeunSampler" in text and "Where to begin" in text and "class ConformerModel" not in text
+for name, module, extra in (("ConformerModel", "rdkit", "mol"), ("load", "pydantic", "train")):
+    try:
+        getattr(graphscore, name)
+    except ImportError as error:
+        assert str(error) == f'graphscore.{name} needs {module}: pip install "graphscore[{extra}]"', error
+    else:
+        raise AssertionError(name)
+""",
+    )
+    assert result.returncode == 0, result.stderr
+
+
 def test_the_extra_free_half_of_data_imports_without_any_extra() -> None:
     result = run_without(EXTRAS, "import graphscore.data")
     assert result.returncode == 0, result.stderr
