@@ -1,7 +1,16 @@
-"""Layers and backbones, importable with PyTorch and PyTorch Geometric alone."""
+"""Networks on graphs with positions, importable with PyTorch and PyTorch Geometric alone.
+
+- Backbones, tensors in, tensors out: ``EGNN``, ``PaiNN``, ``EquivariantTransformer``, ``ChiralTransformer``,
+  ``PlainTransformer``, and ``ModuleBackbone`` around any module. ``SizedBackbone`` is the base of one's own.
+- The network of a score model, a batch in, a tensor for each field out: ``ScoreNetwork`` around a backbone, with its
+  inputs ``Category``, ``Feature``, ``Vector``, ``Chirality`` and ``ModuleInput``; ``SelfConditionedNetwork``.
+- Single layers, as convolutions for a network of PyG: ``EGNNConv``, ``PaiNNConv``, ``EquivariantTransformerConv``.
+- Edges: ``NearestNeighbors`` and ``RadiusNeighbors`` search at each call; ``complete_edges``, ``hop_edges``,
+  ``knn_edges``, ``radius_edges``, ``merge_edges`` and others compute sets of edges.
+"""
 
 from graphscore.nn.backbones.adapters import IrrepsReadout, ModuleBackbone, VectorReadout
-from graphscore.nn.backbones.base import Backbone
+from graphscore.nn.backbones.base import Backbone, SizedBackbone
 from graphscore.nn.backbones.chiral_transformer import ChiralTransformer, CrossProductBlock
 from graphscore.nn.backbones.egnn import EGNN, EGNNLayer
 from graphscore.nn.backbones.equivariant_transformer import EquivariantTransformer, EquivariantTransformerLayer
@@ -81,6 +90,7 @@ __all__ = [
     "ScoreNetwork",
     "SelfConditionedNetwork",
     "SinusoidalEmbedding",
+    "SizedBackbone",
     "Vector",
     "VectorInputs",
     "VectorLinear",

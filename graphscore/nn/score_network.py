@@ -175,16 +175,21 @@ class ScoreNetwork(nn.Module):
         Returns:
             For each field ``[rows, width]``.
         """
-        return self.evaluate(self.connect(batch, levels.shape[0]), levels)
+        return self.evaluate(self.connect(batch, levels), levels)
 
-    def connect(self, batch: Batch, num_graphs: int, names: Collection[str] | None = None) -> Batch:
+    def connect(self, batch: Batch, levels: Tensor, names: Collection[str] | None = None) -> Batch:
         """Give a batch the edges that neighbors find, beside those that it has.
 
         Args:
             batch: A batch whose fields have unit variance; it stays as it is.
-            num_graphs: Number of graphs B.
+            levels: Noise levels, see :meth:`forward`; their shape is checked.
             names: The edge attributes to bring along; all that the network reads if ``None``.
         """
+        if levels.dim() != 2 or levels.shape[1] != len(self.fields):
+            raise ValueError(
+                f"Expected noise levels [B, {len(self.fields)}] of the fields {[*self.fields]}, but got shape "
+                f"{list(levels.shape)}"
+            )
         if self.neighbors is None:
             return batch
         connected, num_nodes = copy.copy(batch), batch.batch.shape[0]
@@ -193,18 +198,13 @@ class ScoreNetwork(nn.Module):
         attributes = {name: read(batch, name, rows) for name in (self.edge_inputs if names is None else names)}
         fill = {name: getattr(given, "fill", 0) for name, given in self.inputs.items()}
         pos = read(batch, self.positions or "", num_nodes, self.bias)
-        found = self.neighbors(pos, batch.batch, num_graphs)
+        found = self.neighbors(pos, batch.batch, levels.shape[0])
         connected.edge_index, extended = extend_edges(found, known, attributes, fill, num_nodes)
         return connected.update(extended)
 
     def evaluate(self, batch: Batch, levels: Tensor) -> dict[str, Tensor]:
-        """Compute the raw outputs of the network on the edges of the batch alone, see :meth:`forward`."""
+        """Compute the raw outputs of the network on the edges of a batch from :meth:`connect`."""
         num_graphs, num_nodes = levels.shape[0], batch.batch.shape[0]
-        if levels.dim() != 2 or levels.shape[1] != len(self.fields):
-            raise ValueError(
-                f"Expected noise levels [B, {len(self.fields)}] of the fields {[*self.fields]}, but got shape "
-                f"{list(levels.shape)}"
-            )
         level = self.condition(self.level_embedding(levels).flatten(1))
         cond = F.silu(
             sum(embed(self.graph_inputs, batch, num_graphs) + embed(self.graph_scalars, batch, num_graphs), level)

@@ -102,7 +102,7 @@ class SelfConditionedNetwork(nn.Module):
         num_nodes, num_graphs = batch.batch.shape[0], levels.shape[0]
         names = [name for name in self.network.edge_inputs if name != self.distance]
         # Distances are read along the edges that are found, too.
-        extended = copy.copy(self.network.connect(batch, num_graphs, names))
+        extended = copy.copy(self.network.connect(batch, levels, names))
         if self.estimate:
             estimate = read(batch, self.estimate, num_nodes, self.network.bias)
             extended[self.estimate] = ops.center(estimate, batch.batch, num_graphs)

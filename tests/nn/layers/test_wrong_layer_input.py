@@ -20,6 +20,7 @@ from graphscore.nn import (
     Feature,
     GatedMessages,
     ModuleBackbone,
+    NearestNeighbors,
     ScoreNetwork,
     SelfConditionedNetwork,
     attributes,
@@ -215,6 +216,9 @@ def test_wrong_attributes_of_a_batch(change, words):
 def test_noise_levels_are_those_of_the_fields():
     with pytest.raises(ValueError, match=r"noise levels \[B, 4\] of the fields \['pos', 'x', .*got shape \[7, 3\]"):
         network()(batch_of(), torch.zeros(7, 3))
+    searching = ScoreNetwork(EGNN(F, 1), {"pos": 3}, neighbors=NearestNeighbors(2))
+    with pytest.raises(ValueError, match=r"noise levels \[B, 1\] of the fields \['pos'\], but got shape \[\]"):
+        searching(batch_of(), torch.tensor(0.5))
 
 
 RIGHT = [Field("pos", width=3), Field("x"), Field("y", "graph", width=2), Field("bond", "edge")]
