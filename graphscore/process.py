@@ -19,7 +19,7 @@ Coupling = Callable[[Field, Tensor, Tensor], Tensor]
 
 
 class Perturbed(NamedTuple):
-    """What :meth:`ForwardProcess.perturb` returns.
+    """A noisy batch with the clean values and the noise that it was made of: result of :meth:`ForwardProcess.perturb`.
 
     Attributes:
         batch: The batch at time t: its fields hold ``xt = alpha x0 + std eps`` in units of their scale.

@@ -17,7 +17,7 @@ from graphscore.times import in_range
 
 
 class _Adapter(ScoreModel):
-    """What the adapters share: a function of a noisy batch and times, whose output is brought to ``x0_hat``."""
+    """Base of the adapters: a function of a noisy batch and times, whose output is brought to ``x0_hat``."""
 
     def __init__(self, function: BatchFunction, process: ForwardProcess) -> None:
         super().__init__(process)

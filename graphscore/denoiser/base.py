@@ -76,7 +76,7 @@ class ScoreModel(Score):
     """
 
     needs_signal: bool = False
-    """Whether ``x0_hat`` is undefined where nothing is left of the data, ``alpha = 0``."""
+    """True if ``x0_hat`` is undefined where nothing is left of the data, ``alpha = 0``."""
 
     def __init__(self, process: ForwardProcess) -> None:
         super().__init__(process.fields)
@@ -88,7 +88,7 @@ class ScoreModel(Score):
 
     @property
     def evaluations_per_call(self) -> int:
-        """How often a network is evaluated in one call: 1, unless a model around another says otherwise."""
+        """Number of network evaluations in one call: 1, unless a model around another says otherwise."""
         return 1
 
     def __call__(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
@@ -175,7 +175,7 @@ class ScoreModel(Score):
     ) -> Tensor:
         """Compute the training loss of clean data: the sum over fields of :meth:`losses`, the mean over graphs.
 
-        ``loss = model.loss(batch)`` is denoising score matching at stratified times, uniform in (0, 1].
+        ``loss = model.loss(batch)`` is denoising score matching at stratified times, uniform over (0, 1].
 
         Args:
             batch: Clean data; neither changed nor copied, apart from the fields.

@@ -1,4 +1,4 @@
-r"""Self-conditioning: a model is told what it estimated before.
+r"""Self-conditioning: a model reads its own last estimate.
 
 The estimate is an attribute of the batch, ``<field>_estimate``, in units of the field's scale, and travels with it
 through a sampler; nothing else remembers it. Where there is none it is zero: then, as in likelihoods, the model is a
@@ -27,7 +27,7 @@ from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.rng import Generator
 
 MASK = "self_conditioned"
-"""Attribute of a training batch: which graphs are told a first estimate, bool ``[B]``."""
+"""Attribute of a training batch, bool ``[B]``: the graphs that get a first estimate."""
 
 
 def estimate_name(field: str) -> str:
@@ -36,7 +36,7 @@ def estimate_name(field: str) -> str:
 
 
 def choose_self_conditioned(batch: Batch, generator: Generator = None) -> Batch:
-    """Choose a random half of the graphs of a training batch to be told a first estimate of themselves.
+    """Choose a random half of the graphs of a training batch to get a first estimate of themselves.
 
     Args:
         batch: A training batch.
@@ -52,7 +52,7 @@ def choose_self_conditioned(batch: Batch, generator: Generator = None) -> Batch:
 
 
 class SelfConditioning(ScoreModel):
-    r"""Tell a model what it estimated before.
+    r"""A model around another one that gives it its own last estimate.
 
     The model finds ``<field>_estimate`` on each batch, for every field: what a sampler carried there from its previous
     step, or zeros. For graphs chosen by :func:`choose_self_conditioned` it is made on the spot, in a first evaluation
@@ -103,7 +103,7 @@ def with_estimates(batch: Batch, x0_hat: Mapping[str, Tensor]) -> Batch:
 
 
 def is_self_conditioned(model: ScoreModel) -> bool:
-    """Whether there is a :class:`SelfConditioning` inside a model, guided or not."""
+    """Find out whether there is a :class:`SelfConditioning` inside a model, guided or not."""
     return any(isinstance(module, SelfConditioning) for module in model.modules())
 
 

@@ -1,4 +1,4 @@
-"""What all guidance shares: a model around a model, and what the inner one knows of the clean data."""
+"""Base of all guidance: a score model around another, and the posterior moments of the inner one."""
 
 from __future__ import annotations
 

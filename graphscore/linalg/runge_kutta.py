@@ -31,7 +31,7 @@ _STEPS_PER_LOOK = {"cpu": 1}
 
 
 class Solution(NamedTuple):
-    """What :func:`solve` returns.
+    """State at the end of an integration, with its cost: result of :func:`solve`.
 
     Attributes:
         state: The state at the end.

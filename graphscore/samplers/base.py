@@ -54,10 +54,10 @@ class Sampler(ABC):
     methods whose error is not governed by the grid alone."""
 
     stochastic: bool
-    """Whether steps draw noise: of a class, with its default options; of a sampler, with its own."""
+    """True if steps draw noise: of a class, with its default options; of a sampler, with its own."""
 
     needs_signal: bool = False
-    """Whether the method divides by alpha at the first time, so that something must be left of the data there."""
+    """True if the method divides by alpha at the first time, where something must then be left of the data."""
 
     def __init__(self, model: ScoreModel, grid: Grid, denoise_last: bool = True, *, prior_scale: float = 1.0) -> None:
         if not 0 < prior_scale < math.inf:

@@ -20,7 +20,7 @@ from graphscore.rng import places
 from graphscore.samplers.adaptive import StraightFlow
 
 KEPT = 16
-"""How many times ``max_pairs`` copies may take altogether to be kept: more are made anew for each evaluation."""
+"""Bound on the copies that are kept between evaluations, in multiples of ``max_pairs``; more are made each time."""
 
 
 @dataclass
@@ -180,7 +180,7 @@ def _pull_back(values: State, y: State, direction: State, keep: bool) -> dict[st
 
 
 def _can_be_copied(batch: Batch) -> bool:
-    """Whether PyG knows of each attribute how it is taken apart into graphs."""
+    """Tell whether PyG can take each attribute of a batch apart into graphs."""
     known = getattr(batch, "_slice_dict", None)
     if known is None:
         return False

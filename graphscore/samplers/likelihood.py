@@ -24,7 +24,7 @@ _LOG = ""  # no attribute of a batch has this name
 
 
 class LogDensity(NamedTuple):
-    """What :func:`log_density` returns, for each graph.
+    """Log-densities of the graphs of a batch: result of :func:`log_density`.
 
     Attributes:
         nats: Log-density of all fields together in data units, shape ``[B]``, float64.

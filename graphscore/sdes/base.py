@@ -1,4 +1,4 @@
-r"""What every noise process is: a linear SDE given by two functions of time."""
+r"""Noise processes: linear stochastic differential equations, given by two functions of time."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from graphscore.sdes.base import SDE
 
 
 class _VarianceExploding(SDE):
-    """What the family shares: ``alpha = 1`` and no drift."""
+    """Base of the family: ``alpha = 1`` and no drift."""
 
     def alpha(self, t: Tensor) -> Tensor:
         return torch.ones_like(t, dtype=torch.float64)

@@ -11,7 +11,7 @@ from graphscore.sdes.base import FAINTEST, SDE
 
 
 class _LinearBeta(SDE):
-    r"""What the families of a linear ``beta(t)`` share: ``alpha = e^(-B / 2)``, where B is the integral of beta."""
+    r"""Base of the families with a linear ``beta(t)``: ``alpha = e^(-B / 2)``, where B is the integral of beta."""
 
     def __init__(self, beta_min: float = 0.1, beta_max: float = 20.0) -> None:
         if not (beta_min > 0 and beta_min <= beta_max < math.inf):

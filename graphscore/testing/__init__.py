@@ -1,4 +1,4 @@
-"""What tests of score models, samplers and networks need: exact answers, awkward batches and checks."""
+"""Exact answers, awkward batches and checks for tests of score models, samplers and networks."""
 
 from graphscore.testing.batches import ragged_batch
 from graphscore.testing.convergence import observed_order

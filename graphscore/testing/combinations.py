@@ -1,4 +1,4 @@
-"""What works with what: every process with every objective and sampler, tried out on Gaussian data.
+"""Combinations that work: every process with every objective and sampler, tried out on Gaussian data.
 
 A sampler works if samples of an exact model have the standard deviation of the data, and an objective if an exact model
 is where its gradient vanishes.
@@ -43,7 +43,7 @@ LEGEND = (
 
 
 class Trial(NamedTuple):
-    """How one combination went.
+    """Outcome of one combination.
 
     Attributes:
         kind: ``"objective"`` or ``"sampler"``.
@@ -124,7 +124,7 @@ class _Problem:
         return Denoiser(network, ForwardProcess({self.field: self.sde})), network
 
     def check_objective(self, name: str, start: float) -> str:
-        """What is wrong with the gradient of an objective at the exact model, where its mean is 0."""
+        """Describe what is wrong with the gradient of an objective at the exact model, where its mean is 0."""
         objective = OBJECTIVES[name].bind(**({"target": self.model()[0]} if name == "explicit" else {}))
         for time in (start, float(self.sde.time(torch.tensor(1.0, dtype=torch.float64)))):
             model, network = self.model()
@@ -141,7 +141,7 @@ class _Problem:
         return ""
 
     def check_sampler(self, name: str, start: float) -> str:
-        """What is wrong with the width of the samples of an exact model."""
+        """Describe what is wrong with the width of the samples of an exact model."""
         ends = [self.sde.max_time, float(self.sde.time(torch.tensor(LAST_LEVEL, dtype=torch.float64)))]
         grid = karras_grid(NUM_STEPS, self.sde, start=ends[0], end=ends[1])
         if name in CHOOSE_STEPS:
