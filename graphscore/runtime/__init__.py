@@ -1,1 +1,1 @@
-"""The process that computes and its files: settings, devices, precision, start-up, workers, model files."""
+"""Run-time support: devices, precision, CPU settings, start-up, worker processes and model files."""

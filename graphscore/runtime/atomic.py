@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic file writing: a file is replaced whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary file beside ``path`` that takes its place at the end, unless an error is raised.
+    """Write a file atomically: a temporary file beside ``path`` replaces it at the end of the ``with`` block.
+
+    If the block raises an error, ``path`` stays as it was and the temporary file is deleted.
 
     Args:
-        path: File to write; its folder is made if need be.
+        path: File to write; its folder is created if necessary.
+
+    Yields:
+        Path of the temporary file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

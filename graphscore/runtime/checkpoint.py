@@ -1,4 +1,4 @@
-"""Model files: tensors, a plain configuration and a format version, in one safetensors file."""
+"""Reading and writing of model files: tensors, configuration and format version in one safetensors file."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphscore.runtime.atomic import replacing
 
-if TYPE_CHECKING:  # a wrong path is answered before PyTorch is loaded
+if TYPE_CHECKING:  # a wrong path is reported before PyTorch is loaded
     from torch import Tensor
 
 FORMAT_VERSION = 2
 _KEY = "graphscore"
-# Integers that all programs can read, and far deeper than any configuration.
+# JSON readers agree on integers up to 2**53; configurations are nested far less deeply than 32.
 _LARGEST, _DEEPEST = 2**53, 32
 
 
 class Checkpoint(NamedTuple):
-    """Content of a model file.
+    """Content of a model file: tensors, configuration and facts about the training.
 
     Attributes:
         state: Tensors by name.
         config: Plain configuration (numbers, strings, lists, dicts) from which the model is built.
-        info: What is known of the training: steps, losses, the categories seen.
+        info: Facts about the training: steps, losses, the categories seen.
     """
 
     state: dict[str, Tensor]
@@ -36,8 +36,8 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write a model file, whole or not at all.
 
     Args:
-        path: Where to, by convention ``*.safetensors``.
-        checkpoint: What to write.
+        path: File to write, by convention ``*.safetensors``.
+        checkpoint: Content of the file.
 
     Raises:
         TypeError: If the configuration or info is not made of plain JSON values.
@@ -52,7 +52,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """Find a model file; it is not opened.
+    """Find a model file without opening it.
 
     Args:
         path: The file, or a folder that holds ``model.safetensors``.
@@ -89,7 +89,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except OSError:
         raise
-    except Exception as error:  # types of numbers that PyTorch does not have end in many ways
+    except Exception as error:  # number types that PyTorch lacks raise various errors
         kind = "" if isinstance(error, safetensors.SafetensorError) else f"{type(error).__name__}: "
         raise ValueError(f"{path} is not a safetensors file that can be read ({kind}{error})") from error
     if _KEY not in metadata:
@@ -111,10 +111,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def upgrade(config: Any) -> Any:
-    """Bring a configuration of format version 1 to that of today: it had transforms and conditions in other places.
+    """Convert a configuration of format version 1 to the current format, which moved transforms and conditions.
 
     Args:
-        config: Plain values; those of another form are left as they are.
+        config: Plain values; anything but a mapping is returned unchanged.
     """
     if not isinstance(config, dict):
         return config
@@ -137,11 +137,11 @@ def _safetensors() -> Any:
 
 
 def check_plain(values: Any, what: str) -> None:
-    """Check that values are such as a model file can hold, and as can be worked with.
+    """Check that values can be stored as JSON and read back by any program.
 
     Args:
         values: Mappings and lists of numbers and strings.
-        what: Where they are, for the error.
+        what: Name of the values in the error message.
 
     Raises:
         ValueError: If a number is NaN or an integer beyond 2**53, a text is no Unicode, or they are nested too deep.
@@ -151,7 +151,7 @@ def check_plain(values: Any, what: str) -> None:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A mapping, unless a key is there twice: programs differ in which of the two they take."""
+    """Make a mapping and reject duplicate keys, of which programs keep either the first or the last."""
     values = dict(pairs)
     if len(values) < len(pairs):
         raise ValueError("a key is there twice")

@@ -1,4 +1,4 @@
-"""CPU cores that other processes keep busy, measured over a while."""
+"""Measurement of the CPU cores that other processes use."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 _STAT = Path("/proc/stat")
 SHORTEST = 0.2
-"""Seconds to measure over at least: the kernel counts in hundredths of a second."""
+"""Shortest interval to measure over, in seconds: the kernel counts in hundredths of a second."""
 
 
 class _Times(NamedTuple):
-    """A moment, and the processor time that all processes and this one have used until then, in seconds."""
+    """Clock time, and the processor time used so far by all processes and by this one, in seconds."""
 
     moment: float
     everybody: float
@@ -21,22 +21,22 @@ class _Times(NamedTuple):
 
 
 class CoreWatch:
-    """Measure how many cores other processes use, on average since the last look.
+    """Measure how many CPU cores other processes use, on average since the last measurement.
 
-    This process is left out with all its threads, and so are processes that step back for it (with a ``nice`` above its
-    own 0). Processes that it has started are others: they need cores too. It works on Linux, where the kernel tells;
-    see proc(5), ``/proc/stat``.
+    This process and its threads are not counted, nor are processes of lower priority (a ``nice`` value above 0, if this
+    process has 0). Processes that it has started are counted: they need cores too. Works on Linux alone; see proc(5),
+    ``/proc/stat``.
     """
 
     def __init__(self) -> None:
         self._last = _times()
 
     def seconds(self) -> float | None:
-        """How long ago the last look was; ``None`` where nothing can be known."""
+        """Return the seconds since the last measurement; ``None`` where cores cannot be measured."""
         return None if self._last is None else time.monotonic() - self._last.moment
 
     def others(self) -> float | None:
-        """Number of cores; ``None`` where it cannot be known, or if the last look was a moment ago."""
+        """Return the number of cores that others use; ``None`` if it cannot be measured or too little time passed."""
         before, now = self._last, _times()
         if before is None or now is None or now.moment - before.moment < SHORTEST:
             return None
@@ -53,11 +53,11 @@ def _times() -> _Times | None:
         everybody = ticks / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, AttributeError):
         return None
-    if ticks == 0:  # some sandboxes keep the file, but not the counts
+    if ticks == 0:  # some sandboxes provide the file without counts
         return None
     used = os.times()
     return _Times(time.monotonic(), everybody, used.user + used.system)
 
 
 SINCE_START = CoreWatch()
-"""Watches from the import of this module on, which a command does first."""
+"""Measures from the import of this module on; the command line imports it first."""

@@ -1,4 +1,4 @@
-"""Names of a package that are loaded when first used (PEP 562): importing the package itself costs nothing."""
+"""Lazy loading of a package's names (PEP 562): modules are imported when one of their names is first used."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def lazy_names(
     modules: Iterable[str] = (),
     needs: Mapping[str, tuple[str, str]] | None = None,
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Make the ``__getattr__`` and the ``__dir__`` of a package.
+    """Make the ``__getattr__`` and the ``__dir__`` of a package with lazily loaded names.
 
     Args:
         package: Name of the package, ``__name__``.

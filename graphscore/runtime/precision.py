@@ -1,4 +1,4 @@
-"""Where float64 is to be had: times and schedules need it, and some devices lack it."""
+"""Float64 on devices that lack it, for times and noise schedules."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 def double_device(device: torch.device) -> torch.device:
-    """Find where the float64 numbers that go with tensors on a device are: on it, or on the CPU if it has none.
+    """Return the device for float64 numbers: the given device, or the CPU if that device has no float64.
 
-    Times, and the coefficients that follow from them, are one number per graph. They stay there until they are cast to
-    the type of a field and its device in one. So nothing has to come back from a device without float64, such as
-    Apple's (``mps``), except where rows are computed with in float64: for springs, superpositions and error control.
+    Times, and the coefficients computed from them, are one number per graph. They stay on this device until they are
+    cast to a field's type and moved to its device in one step. A device without float64, such as Apple's (``mps``),
+    sends nothing back to the CPU except rows that need float64: for springs, superpositions and error control.
     """
     try:
         torch.empty(0, dtype=torch.float64, device=device)
@@ -23,12 +23,12 @@ def double_device(device: torch.device) -> torch.device:
 
 
 def double(values: Tensor) -> Tensor:
-    """Bring values to float64, where it is to be had: see :func:`double_device`."""
+    """Cast values to float64, on the device that :func:`double_device` gives."""
     return values.to(double_device(values.device), torch.float64)
 
 
 def unrounded(device: torch.device) -> AbstractContextManager[object]:
-    """Give a context in which ``torch.autocast`` lowers no precision, whatever holds around it."""
+    """Return a context that turns ``torch.autocast`` off."""
     if torch.amp.is_autocast_available(device.type):
         return torch.autocast(device.type, enabled=False)
     return nullcontext()

@@ -1,4 +1,4 @@
-"""Readable representations: how an object was made, from what its constructor took."""
+"""Readable representations of objects, from the arguments of their constructors."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Collection
 
 
 def options_of(thing: object, *, skip: Collection[str] = (), defaults: bool = False) -> list[str]:
-    """List the arguments of an object's constructor as they are written, such as ``"churn=4.0"``.
+    """List the arguments of an object's constructor as text, such as ``"churn=4.0"``.
 
     Args:
         thing: An object that keeps arguments as attributes of the same names; others are left out.
         skip: Arguments to leave out.
-        defaults: Whether to list those, too, that are as they are by default.
+        defaults: Whether to list arguments that equal their default, too.
 
     Returns:
         One string for each argument, in order.

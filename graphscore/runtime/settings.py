@@ -1,7 +1,7 @@
-"""Settings of the whole process with which training and sampling on a CPU run faster.
+"""Process-wide settings that speed up training and sampling on a CPU.
 
-Importing this library changes nothing of this: the command line calls :func:`prepare`, and so may a program of one's
-own, once in each process, before it starts to compute.
+Importing this library changes none of them. The command line calls :func:`prepare`; your own program may call it too,
+once in each process, before it starts to compute.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from graphscore.runtime.cores import SHORTEST, SINCE_START, CoreWatch
 
 # Parameters of glibc's mallopt, from its malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-# Products from small to large (rows, columns): which algorithm a library takes depends on their size.
+# Shapes of products (rows, columns), small to large: libraries choose their algorithm by size.
 _PRODUCTS = ((32, 64), (512, 128), (4096, 256))
-# Cores that may be taken without it being worth a word.
+# Cores that others may use before it is reported.
 _SLACK = 0.5
-# Seconds: an average over more says little about now.
+# Longest interval to average over, in seconds: a longer one says little about the present load.
 _LONGEST = 60.0
-# What PyTorch begins with: one thread for each core, unless somebody says otherwise.
+# Number of threads that PyTorch starts with: one for each core, unless the environment sets it.
 _THREADS = torch.get_num_threads()
 
 
 class Prepared(NamedTuple):
-    """What :func:`prepare` did.
+    """Settings changed by :func:`prepare`, and a hint for the user.
 
     Attributes:
         keeps_memory: Whether freed memory now stays with the process.
         medium_products: Whether float32 products now run at PyTorch's precision ``"medium"``.
-        hint: What was done about other processes, or what the user may do; ``None`` if nothing.
+        hint: Sentence about other busy processes: the change made, or advice; ``None`` if there are none.
     """
 
     keeps_memory: bool
@@ -42,20 +42,20 @@ class Prepared(NamedTuple):
 
 
 def prepare(medium_products: bool = False, spare_cores: bool = False) -> Prepared:
-    """Set up this process for training and sampling: the same results to rounding, sooner.
+    """Set up this process for faster training and sampling; results stay the same up to rounding.
 
-    It calls :func:`keep_freed_memory`, and looks for other processes that compute, see :func:`busy_hint`. What it sets
-    is global, and holds for everything else that the process computes.
+    It calls :func:`keep_freed_memory`, and looks for other busy processes, see :func:`busy_hint`. The settings are
+    global: they hold for everything that the process computes.
 
     Args:
         medium_products: Whether also to set ``torch.set_float32_matmul_precision("medium")`` where that is exact, see
-            :func:`exact_medium_products`. Worth it for networks some 256 channels wide. Narrow ones on batches of
+            :func:`exact_medium_products`. Worth it for networks about 256 channels wide. Narrow ones on batches of
             changing sizes get slower: oneDNN compiles and keeps a kernel for each new shape of a product.
-        spare_cores: Whether to compute on no more threads than other processes leave cores for at this moment; the hint
-            then tells. Nothing is done where ``OMP_NUM_THREADS`` is set.
+        spare_cores: Whether to use only as many threads as other processes leave free cores at this moment; the hint
+            then says so. Has no effect where ``OMP_NUM_THREADS`` is set.
 
     Returns:
-        What was done, and the hint.
+        The settings changed, and the hint.
     """
     found = _look_around()
     hint = found.hint
@@ -100,42 +100,42 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """Name a device, and of a GPU its kind."""
+    """Describe a device by its name and, for a CUDA GPU, its model."""
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
 def keep_freed_memory() -> bool:
-    """Let the allocator keep what is freed, so that large tensors of the next step find memory that is there already.
+    """Let the allocator keep freed memory for the large tensors of the next step.
 
     By default glibc gives large freed blocks back to the kernel, which has to provide and clear them again page by page
     in each step. This is what the environment variables ``MALLOC_MMAP_MAX_=0`` and ``MALLOC_TRIM_THRESHOLD_`` do, at
     run time and for good; calling it again changes nothing.
 
-    The cost: the process keeps the most memory that it ever needed until it ends, which other programs then lack.
+    The cost: the process keeps its peak memory until it ends, and other programs cannot use it.
 
     Returns:
-        Whether it was done: only where glibc's own allocator is in use, not on macOS, Windows or musl, nor with another
-        allocator (jemalloc, tcmalloc) loaded before it.
+        Whether the settings were changed: only where glibc's own allocator is in use, not on macOS, Windows or musl,
+        nor with another allocator (jemalloc, tcmalloc) loaded before it.
     """
     try:
         libc = ctypes.CDLL("libc.so.6")
-        # The first `malloc` that the process finds is the one that it uses.
+        # A preloaded allocator replaces glibc's malloc: then its settings would do nothing.
         used, own = (ctypes.cast(library.malloc, ctypes.c_void_p) for library in (ctypes.CDLL(None), libc))
         if used.value != own.value:
             return False
-        # -1 is never; a block from the heap, not one mapped for itself, is what can be kept.
+        # -1 means never. Only blocks from the heap can be kept, not those with a memory map of their own.
         return bool(libc.mallopt(_M_MMAP_MAX, 0) and libc.mallopt(_M_TRIM_THRESHOLD, -1))
     except (OSError, AttributeError):
         return False
 
 
 def exact_medium_products() -> bool:
-    """Find out whether products at the precision ``"medium"`` are true float32 products on this machine.
+    """Tell whether matrix products at the precision ``"medium"`` are exact float32 products on this machine.
 
     ``torch.set_float32_matmul_precision("medium")`` lets products of float32 matrices round their inputs to bfloat16,
     where the CPU has units for such products, like AMX. On others with AVX-512 they are computed by oneDNN in full
-    float32, on AMD's faster than by default. GPUs round to TF32: where there is one, the answer is no. A matrix
-    times the identity tells: only if no digit is dropped is it the matrix itself.
+    float32, on AMD's faster than by default. GPUs round to TF32: where there is one, the answer is no. The test
+    multiplies matrices by the identity: unless digits are dropped, the product is the matrix itself.
 
     It takes some hundredths of a second, and leaves the precision as it was. The cost of the setting itself: oneDNN
     makes a kernel for each shape of matrices that it meets, and keeps the last 1,024 of them
@@ -155,41 +155,41 @@ def exact_medium_products() -> bool:
 
 
 def _keeps_all_digits(rows: int, columns: int) -> bool:
-    """Whether products with the identity, from the right and from the left, are exact."""
+    """Tell whether products with the identity, from the right and from the left, are exact."""
     values = torch.linspace(1, 2, rows * columns, dtype=torch.float32, device="cpu").view(rows, columns)
     identity = torch.eye(columns, dtype=torch.float32, device="cpu")
     return bool((values @ identity == values).all() and (identity @ values.T == values.T).all())
 
 
 def busy_hint() -> str | None:
-    """Say how many threads to use, if other processes leave fewer cores than there are threads.
+    """Suggest a number of threads, if other processes leave fewer free cores than PyTorch has threads.
 
     A tensor operation on several threads waits for the last one. If that shares its core with another process, small
     operations take much longer than on one thread.
 
     Returns:
-        One sentence that names ``OMP_NUM_THREADS``; ``None`` if there are cores enough, or where this cannot be known.
+        One sentence that names ``OMP_NUM_THREADS``; ``None`` if there are enough cores, or they cannot be measured.
     """
     return _look_around().hint
 
 
 class SpareThreads:
-    """Keep PyTorch's threads to the cores that other processes leave, while these come and go.
+    """Adapt the number of PyTorch's threads to the cores that other processes leave free, again and again.
 
-    There are never more than PyTorch began with, and the last number stays. Results change by rounding with it. Nothing
-    is done where ``OMP_NUM_THREADS`` is set, or where it cannot be measured what others use (see
+    The number never exceeds that at the start, and the last one set remains. Results change by rounding with it. This
+    has no effect where ``OMP_NUM_THREADS`` is set, or where the cores that others use cannot be measured (see
     :class:`~graphscore.runtime.cores.CoreWatch`).
     """
 
     SECONDS = 2.0
-    """Between two looks."""
+    """Time between two measurements, in seconds."""
 
     def __init__(self) -> None:
         self._watch = None if "OMP_NUM_THREADS" in os.environ else CoreWatch()
         self._next = time.monotonic() + self.SECONDS
 
     def adapt(self) -> None:
-        """Look around, if it is time to; to be called often, by the thread that computes."""
+        """Measure and set the number of threads, if it is time to; call it often, from the thread that computes."""
         if self._watch is None or time.monotonic() < self._next:
             return
         self._next = time.monotonic() + self.SECONDS
@@ -200,7 +200,7 @@ class SpareThreads:
 
 
 class _Found(NamedTuple):
-    """What others leave: PyTorch's threads, those that find a core, and two phrases, ``None`` if all do."""
+    """PyTorch's threads, those with a free core, and two phrases for messages; ``None`` if all have one."""
 
     threads: int
     spare: int
@@ -222,12 +222,12 @@ def _look_around() -> _Found:
 
 
 def _spare_threads(threads: int, cores: int, busy: float) -> int:
-    """How many of the threads find a core of their own, at least one."""
+    """Return the number of threads that have a free core each, at least 1."""
     return threads if threads + busy <= cores + _SLACK else max(1, min(threads, int(cores - busy)))
 
 
 def _busy_cores() -> float | None:
-    """How many cores other processes use; ``None`` where the system does not say."""
+    """Return the number of cores that other processes use; ``None`` where it cannot be measured."""
     seconds = SINCE_START.seconds()
     if seconds is None:  # the average over a minute, this process included
         return os.getloadavg()[0] if hasattr(os, "getloadavg") else None

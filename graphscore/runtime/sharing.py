@@ -1,7 +1,7 @@
-"""Work shared among processes, where that pays.
+"""Parallel work in several processes, where that is faster than in one.
 
-Small tensor operations gain little from a second thread, whole tasks side by side do, each on one thread. But it takes
-a worker seconds to start.
+Small tensor operations gain little from a second thread. Whole tasks gain from running side by side, each on one
+thread, but a worker process takes seconds to start.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import torch
 from graphscore.runtime.workers import Piece, Progress, Result, Work, in_workers
 
 START_SECONDS = 5.0
-"""What it takes a worker to start, with PyTorch, PyTorch Geometric and RDKit, and a margin."""
+"""Time that a worker takes to start, with PyTorch, PyTorch Geometric and RDKit, and a margin."""
 
 
 @dataclass(frozen=True)
 class Shared(Generic[Result]):  # no tuple: a named one is generic from Python 3.11 on
-    """What :func:`share` returns.
+    """Results of work shared among processes, by task.
 
     Attributes:
         tasks: The numbers of the pieces of each task.
-        results: What came of each task.
+        results: Result of each task.
         workers: Processes that shared the work; 1 if all was done in this one.
     """
 
@@ -37,7 +37,7 @@ class Shared(Generic[Result]):  # no tuple: a named one is generic from Python 3
 
 
 def check_workers(workers: int | None) -> None:
-    """Check a number of workers; ``None`` leaves it open.
+    """Check a number of workers: at least 1, or ``None`` for an automatic choice.
 
     Raises:
         ValueError: If it is less than 1.
@@ -57,18 +57,18 @@ def share(
     sizes: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> Shared[Result]:
-    """Do work in several processes, or in this one.
+    """Do work in several processes, or in this one if that is faster.
 
     Args:
-        work: What to do with pieces; what it changes in memory stays in its worker.
+        work: Function of a list of pieces; what it changes in memory stays in its worker.
         pieces: Pieces of the work.
-        costs: What each piece costs, in any unit.
-        workers: Number of workers at most. ``None`` for as many as PyTorch has threads, if that pays: the first few
-            pieces are done in this process, on all threads and on one, and tell how long the others would take.
-        least: Cost from which on a task is worth being one.
-        most: Tasks of each worker at most.
-        sizes: How much each piece is, for ``progress``; 1 by default.
-        progress: Called with (done, in all).
+        costs: Estimated cost of each piece, in any unit.
+        workers: Largest number of workers. ``None`` for as many as PyTorch has threads, if that is faster: the first
+            few pieces are done in this process, on all threads and on one, to estimate the time of the others.
+        least: Cost from which on a task is worthwhile; cheaper pieces are put together.
+        most: Largest number of tasks per worker.
+        sizes: Size of each piece, for ``progress``; 1 by default.
+        progress: Called with (done, total).
 
     Returns:
         The results by task.
@@ -97,21 +97,20 @@ def share(
 def share_out(
     numbers: Sequence[int], costs: Sequence[float], workers: int, least: float, most: int
 ) -> tuple[list[list[int]], int]:
-    """Share pieces of work out among workers.
+    """Divide pieces of work into tasks of about equal cost.
 
     Args:
-        numbers: Which pieces.
-        costs: What each piece costs, those that are done included.
-        workers: Number of workers at most.
-        least: Cost from which on a task is worth being one.
-        most: Tasks of each worker at most.
+        numbers: Numbers of the pieces to divide.
+        costs: Cost of each piece, those that are done already included.
+        workers: Largest number of workers.
+        least: Cost from which on a task is worthwhile.
+        most: Largest number of tasks per worker.
 
     Returns:
-        Tasks of about the same cost, as numbers of pieces, the most expensive first; and how many workers are to do
-        them.
+        The tasks as numbers of pieces, the most expensive pieces first; and the number of workers for them.
     """
     total = sum(costs[number] for number in numbers)
-    # As many for each worker, so that all end at about the same time.
+    # The same number for each worker, so that all end at about the same time.
     each = max(1, min(most, int(min(most, total / (workers * least))) if least else most))
     tasks: dict[int, list[int]] = {}
     used = 0.0
@@ -122,7 +121,7 @@ def share_out(
 
 
 class _Job(Generic[Piece, Result]):
-    """Results that come piece by piece, and the progress of all."""
+    """Results of the tasks done so far, and the progress of the whole work."""
 
     def __init__(
         self, work: Work[Piece, Result], pieces: Sequence[Piece], sizes: Sequence[int], progress: Progress | None
@@ -133,7 +132,7 @@ class _Job(Generic[Piece, Result]):
         self._tell(0.0)
 
     def here(self, task: list[int]) -> float:
-        """Do a task in this process; returns the seconds that it took."""
+        """Do a task in this process, and return the seconds that it took."""
         started, size = time.perf_counter(), self._size(task)
         progress = None if self.progress is None else lambda done, total: self._tell(size * done / max(1, total))
         self._add(task, self.work([self.pieces[number] for number in task], progress))
@@ -160,9 +159,9 @@ class _Job(Generic[Piece, Result]):
 
 
 def _measure(job: _Job[Any, Any], costs: Sequence[float], least: float, threads: int) -> tuple[list[int], int]:
-    """Do the first pieces in this process; returns the numbers of the others, and how many workers pay for them."""
+    """Do the first pieces in this process; return the numbers of the others, and the fastest number of workers."""
     left = list(range(len(costs)))
-    random.Random(0).shuffle(left)  # those that are measured stand for the others
+    random.Random(0).shuffle(left)  # the measured pieces must be typical of the others
 
     def rate() -> float:
         task = [left.pop()]
@@ -173,7 +172,7 @@ def _measure(job: _Job[Any, Any], costs: Sequence[float], least: float, threads:
     def rest() -> float:
         return sum(costs[number] for number in left)
 
-    # The first task also pays for what is done once in a process. If even so the rest is soon done, that is that.
+    # The first task includes work done once per process, so it overestimates the rest: if that is short, stop here.
     if rate() * rest() < 2 * START_SECONDS:
         return left, 1
     here = rate()

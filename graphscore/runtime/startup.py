@@ -1,4 +1,4 @@
-"""Before PyTorch is loaded: slow modules are postponed, and waiting threads are told to sleep soon."""
+"""Settings made before PyTorch is imported: lazy loading of slow modules, and sleep of waiting threads."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import LazyLoader
 from types import ModuleType
 
-# Half of the time that PyTorch Geometric takes to import goes into these, of which sampling needs nothing.
+# These take half of the time to import PyTorch Geometric, and sampling does not need them.
 SLOW = ("torch._dynamo", "torch_geometric.datasets")
 
-# Turns of the loop in which a thread of GNU OpenMP waits for others before it sleeps, some 0.1 ms; 300,000 is its own
-# choice. Measured by tests/benchmarks/bench_busy.py.
+# Turns of the loop in which a thread of GNU OpenMP waits for others before it sleeps, about 0.1 ms; its default is
+# 300,000. Measured by tests/benchmarks/bench_busy.py.
 SPINS = 10_000
 
 
 def let_waiting_threads_sleep() -> None:
-    """Let threads that wait for others sleep soon, so that those find a core on a busy machine.
+    """Let waiting OpenMP threads sleep early, which frees their cores on a busy machine.
 
     A tensor operation ends when its last thread does. Threads that spin while they wait take the core from the one
-    that they wait for, if other processes use cores too. The C library of threads reads this once, when PyTorch loads
-    it; whoever sets one of its variables, or a number of threads, is left alone. It concerns GNU OpenMP, which PyTorch
-    brings on Linux.
+    that they wait for, if other processes use cores too. The setting concerns GNU OpenMP, which comes with PyTorch on
+    Linux and reads it once, when PyTorch loads it. It is not made if the user has set ``OMP_WAIT_POLICY``,
+    ``OMP_NUM_THREADS`` or ``GOMP_SPINCOUNT``.
     """
     if not {"OMP_WAIT_POLICY", "OMP_NUM_THREADS"} & os.environ.keys():
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
@@ -32,7 +32,7 @@ def let_waiting_threads_sleep() -> None:
 
 @contextmanager
 def postponed(*names: str) -> Iterator[None]:
-    """Load the named modules, if something inside the ``with`` block imports them, only once an attribute is used."""
+    """Load modules lazily: an import inside the ``with`` block runs when an attribute of the module is first used."""
     finder = _Postponer(names)
     sys.meta_path.insert(0, finder)
     try:

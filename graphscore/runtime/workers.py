@@ -1,9 +1,9 @@
 """Worker processes, each of which computes on one thread.
 
-They are started afresh (``spawn``), which no thread of this process can disturb; that works on Linux, macOS and
-Windows, in notebooks and in scripts without ``if __name__ == "__main__"``, whose code workers never run. An executor of
-the standard library would do but for two things: interrupted, it waits for the tasks that run, and its workers outlive
-a process that is killed.
+They are started afresh (``spawn``), so threads of this process cannot disturb them. They work on Linux, macOS and
+Windows, in notebooks and in scripts without ``if __name__ == "__main__"``, since workers never run the main module. The
+executors of the standard library have two faults: interrupted, they wait for the running tasks, and their workers
+outlive a process that is killed.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ Progress = Callable[[int, int | None], None]
 
 
 class Work(Protocol[Piece, Answer]):
-    """Function of pieces of work, or an object that can be pickled with all that it needs."""
+    """A function of a list of pieces of work; it must be possible to pickle it."""
 
     def __call__(self, pieces: Sequence[Piece], progress: Progress | None = None) -> Answer:
-        """Do some of the work.
+        """Do a part of the work.
 
         Args:
-            pieces: Pieces of it.
-            progress: Called with (done, in all) in between; a worker is given none.
+            pieces: Pieces of the work.
+            progress: Called with (done, total) in between; ``None`` in worker processes.
         """
         ...
 
@@ -49,13 +49,16 @@ class Work(Protocol[Piece, Answer]):
 def in_workers(
     work: Work[Piece, Result], tasks: Iterable[Sequence[Piece]], workers: int, ahead: int | None = None
 ) -> Generator[tuple[int, Result], None, None]:
-    """Do tasks in processes of their own, which end with the iterator, at once if it is closed or interrupted.
+    """Run tasks in worker processes, and yield results as they come.
+
+    The processes end with the iterator, at once if it is closed or interrupted.
 
     Args:
-        work: What to do with the pieces of each task.
-        tasks: Pieces of work; they are asked for as workers become free.
+        work: Function of the pieces of a task.
+        tasks: Pieces of work; the next task is fetched when a worker is free.
         workers: Number of processes.
-        ahead: A task is not begun while one that is so many places before it is not done. By default there is no limit.
+        ahead: Largest distance in the order of tasks between the oldest unfinished task and one that is started; no limit
+            by default.
 
     Yields:
         Results as they come, each with the number of its task.
@@ -94,13 +97,13 @@ def in_workers(
 def map_in_workers(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int | None = None, chunk: int = 1
 ) -> Generator[Result, None, None]:
-    """Call a function with each item in processes of their own, which end with the iterator; see :func:`in_workers`.
+    """Map a function over items in worker processes, in order; see :func:`in_workers`.
 
     Args:
         function: A function that can be imported.
-        items: What to call it with.
+        items: Arguments of the function, one for each call.
         workers: Number of processes; ``None`` or 0 for one for each CPU core.
-        chunk: Items that are sent together.
+        chunk: Number of items that are sent together.
 
     Yields:
         Results in the order of the items.
@@ -126,7 +129,7 @@ def in_order(
 
 
 class _Each:
-    """A function of one item as work on many."""
+    """Adapter from a function of one item to work on many."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self.function = function
@@ -136,7 +139,6 @@ class _Each:
 
 
 def _start(packed: bytes) -> tuple[Connection, BaseProcess]:
-    """Start a worker."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     precision = sys.modules["torch"].get_float32_matmul_precision() if "torch" in sys.modules else None
@@ -149,9 +151,10 @@ def _start(packed: bytes) -> tuple[Connection, BaseProcess]:
 
 @contextmanager
 def _unseen() -> Iterator[None]:
-    """Let a process start that neither runs the main module again nor hears of Ctrl-C before it can ignore it.
+    """Start a process inside the ``with`` block without the main module, and with Ctrl-C held back.
 
-    Nor may Ctrl-C stop this process halfway through.
+    The new process must not run the main module again, nor receive Ctrl-C before it ignores it; and Ctrl-C must not
+    stop this process halfway through the start.
     """
     main, masks = sys.modules["__main__"], hasattr(signal, "pthread_sigmask")
     answers = threading.current_thread() is threading.main_thread()
@@ -172,7 +175,7 @@ def _unseen() -> Iterator[None]:
 
 
 def _kill(process: BaseProcess) -> None:
-    """End a worker at once, with the programs that it runs."""
+    """Kill a worker, and the programs that it runs."""
     if process.pid is not None and process.is_alive():
         try:
             os.killpg(process.pid, signal.SIGKILL)
@@ -205,7 +208,7 @@ def _ended(workers: int) -> ChildProcessError:
 
 
 class _Pickler(pickle.Pickler):
-    """Write tensors as arrays: quick, and none takes a file descriptor, as those that are sent by PyTorch do."""
+    """Pickler that stores tensors as arrays: fast, and without the file descriptors that PyTorch's own way takes."""
 
     def reducer_override(self, obj: Any) -> Any:
         torch = sys.modules.get("torch")
@@ -234,7 +237,7 @@ def _cannot_send(error: Exception) -> str:
 
 
 def _serve(connection: Connection, packed: bytes, precision: str | None) -> None:
-    """What a worker does: tasks in, results or errors out, until nobody is at the other end."""
+    """Serve tasks in a worker process: receive them and send results or errors, until the connection closes."""
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -273,7 +276,7 @@ def _unpack(packed: bytes) -> Any:
 
 
 def _portable(error: Exception) -> Exception:
-    """The error, or one like it if it would not survive the journey."""
+    """Return the error, or one with the same message if it cannot be pickled."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
