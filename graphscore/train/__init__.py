@@ -1,1 +1,1 @@
-"""Training: what to optimise (torch only) and, in ``engine``, the loop around it."""
+"""Training: the loss of a step, averaged weights and augmentation; ``engine`` holds the training loop."""

@@ -1,4 +1,4 @@
-"""Augmentation: what a network should not care for, drawn anew each time it sees a training graph."""
+"""Data augmentation: random rotations and sign flips, drawn anew each time a training graph is used."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from graphscore.runtime.precision import double, double_device
 
 
 class RandomRotation:
-    """Turn each training graph about the origin at random, all its vectors together.
+    """Rotate each training graph about the origin at random, all its vectors together.
 
     Args:
-        attributes: Attributes of the batch that turn, by name, and their level (``"node"``, ``"edge"`` or ``"graph"``).
-            Their last dimension holds the coordinates, ``[rows, *, D]``.
-        reflections: Whether to mirror half of the graphs as well; not where mirror images differ, as in chiral
-            molecules whose handedness the network is told.
+        attributes: Level of each attribute to rotate (``"node"``, ``"edge"`` or ``"graph"``), by name. The last
+            dimension of an attribute holds the coordinates, ``[rows, *, D]``.
+        reflections: Whether to mirror half of the graphs as well; wrong where mirror images differ, as in chiral
+            molecules whose handedness is an input of the network.
 
     Raises:
         ValueError: If there are no attributes, or a level is unknown.
@@ -40,7 +40,7 @@ class RandomRotation:
         self.reflections = reflections
 
     def __call__(self, batch: Batch, generator: Generator = None) -> Batch:
-        """Turn a batch.
+        """Rotate the graphs of a batch.
 
         Args:
             batch: Clean data.
@@ -64,7 +64,7 @@ class RandomRotation:
             device=double_device(batch.batch.device),
             generator=generator,
         )
-        # In float64, which training in lower precision leaves alone.
+        # In float64, which autocast to a lower precision does not touch.
         turned = {
             name: torch.einsum(
                 "nij,n...j->n...i", ops.broadcast(rotations, rows[name].to(rotations.device)), double(value)
@@ -75,7 +75,9 @@ class RandomRotation:
 
 
 class SignFlips:
-    """Flip the signs of eigenvectors at random, each of a graph by itself: they are arbitrary in training data too.
+    """Flip the signs of eigenvectors at random, independently for each graph and column.
+
+    The sign of an eigenvector is arbitrary, so a network should not depend on it.
 
     Args:
         attributes: Node attributes ``[N, k]``, such as that of :class:`graphscore.data.LaplacianEncoding`.
@@ -90,7 +92,7 @@ class SignFlips:
         self.attributes = tuple(attributes)
 
     def __call__(self, batch: Batch, generator: Generator = None) -> Batch:
-        """Flip signs in a batch.
+        """Flip the signs of the attributes of a batch.
 
         Args:
             batch: Clean data.

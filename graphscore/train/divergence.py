@@ -1,4 +1,4 @@
-"""Divergence of a training: found without waiting for the device at each step, told and kept for a report."""
+"""Detection of diverged training: losses or gradients that are not finite, found and reported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from graphscore.runtime.atomic import replacing
 from graphscore.train.task import ScoreMatchingTask
 
-# Graphs that a message names.
+# Number of graphs that a message names.
 _NUM_NAMED = 3
 
 
@@ -21,7 +21,7 @@ class BadStep(NamedTuple):
     """A step whose loss or gradient is not finite.
 
     Attributes:
-        step: Its number, the first is 0.
+        step: Number of the step, counted from 0.
         losses: Loss of each graph of this rank's share, ``[B]``, on the CPU.
         gradient_norm: Norm of the gradient.
     """
@@ -32,22 +32,29 @@ class BadStep(NamedTuple):
 
 
 class StepRecord:
-    """Losses and gradient norms of the steps since the last look, left where they are: only a look waits for them."""
+    """Record of the losses and gradient norms of the latest steps, kept on the device until they are checked.
+
+    Checking each step would make the host wait for the device at each step.
+    """
 
     def __init__(self) -> None:
         self._losses: list[tuple[int, Tensor]] = []
         self._norms: list[Tensor] = []
 
     def add_losses(self, step: int, losses: Tensor) -> None:
-        """Note the loss of each graph, ``[B]``, of a step."""
+        """Record the loss of each graph, ``[B]``, of a step."""
         self._losses.append((step, losses.detach()))
 
     def add_norm(self, norm: Tensor) -> None:
-        """Note the norm of the gradient of the same step."""
+        """Record the norm of the gradient of the same step."""
         self._norms.append(norm.detach())
 
     def look(self) -> BadStep | None:
-        """Find the first step since the last look whose loss or gradient is not finite; ``None`` if there is none."""
+        """Find the first recorded step whose loss or gradient is not finite, and clear the record.
+
+        Returns:
+            The step; ``None`` if all losses and gradients are finite.
+        """
         steps = list(zip(self._losses, self._norms, strict=True))
         self._losses, self._norms = [], []
         if not steps:
@@ -63,20 +70,20 @@ def report(
     bad: BadStep, task: ScoreMatchingTask, graphs: Sequence[Data], indices: Sequence[int], path: Path, *, rank: int,
     num_ranks: int,
 ) -> str:  # fmt: skip
-    """Write the graphs of a bad step to a file of plain tensors and numbers, and say in one sentence what happened.
+    """Write the graphs of a diverged step to a file of plain tensors and numbers, and describe the step.
 
     Args:
         bad: The step.
-        task: The task, which knows the times that the step had.
+        task: The task, which computes the times of the step again.
         graphs: The training part.
-        indices: Which of them this rank's share of the batch was made of.
+        indices: Indices of the graphs in this rank's share of the batch.
         path: File to write, to be read by ``torch.load``: the step, the gradient's norm and for each graph its index,
             time, noise levels by field, loss and attributes.
         rank: Rank of this process.
         num_ranks: Number of processes.
 
     Returns:
-        The sentence.
+        One sentence for an error message.
     """
     t = task.draw_times(bad.step, len(indices), rank=rank, num_ranks=num_ranks)
     levels = {field.name: sde.level(t).tolist() for field, sde in task.model.process}
@@ -110,7 +117,7 @@ def report(
 
 
 def are_finite(tensors: Sequence[Tensor]) -> bool:
-    """Whether all numbers of all tensors are finite; the device is waited for once."""
+    """Tell whether all numbers of all tensors are finite; this waits for the device once."""
     floating = [tensor for tensor in tensors if tensor.is_floating_point()]
     return bool(torch.stack([tensor.isfinite().all() for tensor in floating]).all()) if floating else True
 

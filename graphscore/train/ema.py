@@ -9,9 +9,10 @@ from torch import nn
 
 
 class EMA(nn.Module):
-    r"""An exponential moving average of a module's parameters, and the module that has them.
+    r"""Exponential moving average of a module's parameters, kept in a copy of the module.
 
-    The decay warms up, ``min(decay, (1 + n) / (10 + n))`` after n updates, so that the average forgets the start.
+    The decay warms up, ``min(decay, (1 + n) / (10 + n))`` after n updates, so that the average forgets the initial
+    weights.
 
     Args:
         module: The module that is trained; buffers are copied at each update.
@@ -34,7 +35,7 @@ class EMA(nn.Module):
 
         Args:
             module: The module that is trained.
-            num_updates: How many updates came before; a host number, so that no device is waited for.
+            num_updates: Number of updates before this one; a host number, so that nothing waits for the device.
         """
         decay = min(self.decay, (1 + num_updates) / (10 + num_updates))
         torch._foreach_lerp_(list(self.module.parameters()), list(module.parameters()), 1 - decay)

@@ -1,4 +1,4 @@
-"""The loss history of a run, ``metrics.csv``: what stays of it when a run is resumed."""
+"""Reading and writing of a run's loss history, ``metrics.csv``, to keep its rows when the run is resumed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from graphscore.runtime.atomic import replacing
 
 
 class History(NamedTuple):
-    """A part of a history.
+    """Rows of a loss history.
 
     Attributes:
         columns: Names of the columns, one of them ``step``, counted from 0.
-        rows: Cells by column, as they are in the file.
+        rows: Text of each cell, by column.
     """
 
     columns: list[str]
@@ -22,7 +22,7 @@ class History(NamedTuple):
 
 
 def read_history(path: Path, end: int) -> History:
-    """Read the rows of the steps before ``end``: those that a run that goes on from there will not write again."""
+    """Read the rows of the steps before ``end``, the step from which a run is resumed."""
     with path.open(newline="") as file:
         reader = csv.DictReader(file)
         rows = [row for row in reader if int(row["step"]) < end]
@@ -30,7 +30,7 @@ def read_history(path: Path, end: int) -> History:
 
 
 def write_history(path: Path, history: History) -> None:
-    """Write a history, whole or not at all."""
+    """Write a loss history, whole or not at all."""
     with replacing(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, history.columns)
         writer.writeheader()

@@ -1,4 +1,4 @@
-"""Stopping on a signal: the step is finished and the run is kept before the process ends."""
+"""Clean stop on Ctrl-C or SIGTERM: the step is finished and the run is saved before the process ends."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal stopped the training after its state was saved; the message says where, and how to go on.
+    """Raised when a signal stopped the training and its state was saved; the message says how to resume.
 
     Attributes:
-        exit_code: What a program that ends because of it returns: 128 and the number of the signal, 130 or 143.
+        exit_code: Exit code for the program: 128 plus the number of the signal, 130 or 143.
     """
 
     def __init__(self, message: str, signum: int) -> None:
@@ -25,12 +25,12 @@ class Interrupted(KeyboardInterrupt):
 
 
 class SignalWatch:
-    """Take note of Ctrl-C and SIGTERM instead of stopping in the middle of a step; a second one stops at once.
+    """Signal handlers that record Ctrl-C and SIGTERM, so that the current step can finish; a second one stops at once.
 
-    Signals only ever reach the main thread: in others, nothing is watched.
+    Python handles signals in the main thread alone: in other threads, this does nothing.
 
     Attributes:
-        received: Number of the signal, ``None`` so far.
+        received: Number of the first signal; ``None`` if none came.
     """
 
     def __init__(self) -> None:
@@ -38,12 +38,12 @@ class SignalWatch:
         self._previous: list[dict[int, Any]] = []
 
     def start(self) -> None:
-        """Watch, instead of whoever did before; again, if somebody else has come between."""
+        """Install the handlers; call it again if other code has replaced them."""
         if threading.current_thread() is threading.main_thread():
             self._previous.append({signum: signal.signal(signum, self._note) for signum in _SIGNALS})
 
     def stop(self) -> None:
-        """Leave the signals to whoever had them before the last start."""
+        """Restore the handlers from before the last :meth:`start`."""
         for signum, handler in (self._previous.pop() if self._previous else {}).items():
             # None stands for a handler that was not set from Python, and cannot be set again.
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)
@@ -51,7 +51,7 @@ class SignalWatch:
     def _note(self, signum: int, frame: FrameType | None) -> None:
         if self.received is None:
             self.received = signum
-            with suppress(RuntimeError):  # that somebody is just being printed to
+            with suppress(RuntimeError):  # raised if the signal interrupts another print
                 print("\nstopping when this step is done and saved; once more stops at once", file=sys.stderr)
         elif signum == signal.SIGINT:
             raise KeyboardInterrupt
@@ -61,9 +61,10 @@ class SignalWatch:
 
 
 def set_worker_signals(_: int) -> None:
-    """Give a worker process signals of its own, instead of a watch that it has from its master.
+    """Set the signal handlers of a data loader's worker process: ignore Ctrl-C, end on SIGTERM.
 
-    A Ctrl-C that a terminal sends to it too is for the master, which needs it until the step is done.
+    A worker inherits the handlers of the training process. A terminal sends Ctrl-C to both, but the training process
+    needs its workers until the step is done.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

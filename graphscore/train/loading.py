@@ -1,4 +1,4 @@
-"""Which graphs each optimisation step sees."""
+"""Sampling of training batches."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from graphscore.rng import mix_seed
 
 
 class StepBatchSampler(Sampler[list[int]]):
-    """Batches as a pure function of seed and step: shuffled epochs, one after another, cut into equal batches.
+    """Shuffled training batches that depend on seed and step alone.
 
-    Every batch is full, also across epochs, so the global number of graphs in a step is known without communication,
-    and a resumed run goes on with just the batches that an uninterrupted one would see.
+    Shuffled epochs follow one another and are cut into equal batches. Every batch is full, also across epochs, so the
+    global number of graphs in a step needs no communication, and a resumed run gets the same batches as an
+    uninterrupted one.
 
     Args:
         num_items: Size of the data set.
         batch_size: Graphs in a global batch.
-        num_steps: Number of steps in all.
-        start: First step to give.
+        num_steps: Total number of steps.
+        start: First step.
         seed: Seed of the shuffling.
         rank: Rank of this process; it gets items ``rank, rank + num_ranks, ...`` of each global batch.
         num_ranks: Number of processes.

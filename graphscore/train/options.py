@@ -1,4 +1,4 @@
-"""Options of a training: those of the loop, and what a user adds for Lightning's trainer."""
+"""Options of the training loop and of Lightning's trainer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 Precision = Literal["float32", "tfloat32", "bfloat16"]
-"""Type of the products in training: 24, 11 (on CUDA alone) or 8 significant bits."""
+"""Precision of matrix products in training: 24, 11 (on CUDA alone) or 8 significant bits."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class TrainingOptions:
         ema_decay: Share of the averaged weights that a step keeps, in [0, 1).
         precision: Type of the network's products, in training and validation; weights, process and loss stay in float32
             or better.
-        compile: Whether PyTorch's compiler makes the backbone's kernels.
+        compile: Whether to compile the backbone by ``torch.compile``.
         workers: Processes that load batches ahead.
         seed: Seed of the order of the graphs.
-        validate_every: Steps between two looks at the validation graphs.
-        checkpoint_every: Steps between two states to resume from.
+        validate_every: Steps between two validations.
+        checkpoint_every: Steps between two checkpoints.
 
     Raises:
         ValueError: If a number is out of range, or there is no such precision.
@@ -68,7 +68,7 @@ class TrainingOptions:
             )
 
 
-# Options of the trainer that the options above decide, and that would be contradicted without a word.
+# Options of the trainer that TrainingOptions set: another value would silently contradict them.
 _DECIDED = {
     "max_steps": "max_steps", "max_epochs": "max_steps", "precision": "precision",
     "gradient_clip_val": "gradient_clip", "gradient_clip_algorithm": "gradient_clip",
@@ -77,10 +77,10 @@ _DECIDED = {
 
 
 def check_trainer_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy the options of the trainer.
+    """Check and copy the user's options of Lightning's trainer.
 
     Raises:
-        ValueError: If one is decided by :class:`TrainingOptions`.
+        ValueError: If an option is set by :class:`TrainingOptions`.
     """
     for name in options:
         if name in _DECIDED:
@@ -89,7 +89,7 @@ def check_trainer_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def listed(value: Any) -> list[Any]:
-    """What may be given as nothing (``None``, ``True``), one or several, as a list."""
+    """Make a list of an option that is none (``None`` or ``True``), one or several objects."""
     if value is None or value is True:
         return []
     return list(value) if isinstance(value, Iterable) else [value]

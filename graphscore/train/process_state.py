@@ -1,4 +1,4 @@
-"""What a training changes of the whole process while it runs, and puts back."""
+"""Process-wide settings that hold during training and are restored afterwards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 _HINTS = (
     "does not have many workers",
-    "exists and is not empty",  # and what it says next, that the log would be lost, is not so
+    "exists and is not empty",  # it goes on to say that the log will be lost, which is wrong here
     "in eval mode",
     "LeafSpec",
     "not resumable",
@@ -20,7 +20,7 @@ _HINTS = (
 
 @contextmanager
 def tfloat32(allowed: bool) -> Iterator[None]:
-    """Let CUDA compute float32 products from 11 bits; other devices go on as they are."""
+    """Let CUDA compute float32 products in TF32 (11 significant bits) inside the ``with`` block."""
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = allowed or before
     try:
@@ -31,7 +31,7 @@ def tfloat32(allowed: bool) -> Iterator[None]:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's advertisements and hints for other settings while it runs, and nothing else."""
+    """Silence Lightning's hints and notices inside the ``with`` block; its other warnings still show."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

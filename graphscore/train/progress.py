@@ -1,4 +1,4 @@
-"""One live line in a terminal that says how far a training is."""
+"""Progress line of a training in the terminal."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor
 
 from graphscore.runtime.settings import describe_device
 
-# Reading the loss waits for the device: every so many steps is often enough for eyes.
+# Reading the loss makes the host wait for the device, so it is not read at each step.
 _STEPS_PER_LOOK = 20
 
 
 class ProgressLine:
-    """Steps, loss, validation loss, graphs per second and time left; before it, one line that names the device.
+    """Live progress line: steps, loss, validation loss, graphs per second and time left.
 
     Args:
-        batch_size: Graphs that a step learns from.
+        batch_size: Number of graphs in a step.
     """
 
     def __init__(self, batch_size: int) -> None:
@@ -32,14 +32,14 @@ class ProgressLine:
         self.status = ""
 
     def start(self, step: int, num_steps: int, device: torch.device) -> None:
-        """Show the line from a step on."""
+        """Print the device, and show the line from a step on."""
         self.progress.console.print(f"Training on {_describe(device)}", highlight=False)
         self.progress.start()
         self.line = self.progress.add_task("", total=num_steps, completed=step, status="")
         self.last = (time.monotonic(), step)
 
     def update(self, step: int, metrics: Mapping[str, Tensor]) -> None:
-        """Show that so many steps are done; ``metrics`` holds ``loss`` and maybe ``val_loss``."""
+        """Show the number of steps done; ``metrics`` holds ``loss`` and maybe ``val_loss``."""
         if step % _STEPS_PER_LOOK == 0:
             now = (time.monotonic(), step)
             speed = (now[1] - self.last[1]) * self.batch_size / max(now[0] - self.last[0], 1e-9)
@@ -50,7 +50,7 @@ class ProgressLine:
         self.progress.update(self.line, completed=step, status=self.status)
 
     def stop(self) -> None:
-        """Leave the line as it is."""
+        """Stop updating the line; it stays in the terminal."""
         self.progress.stop()
 
 

@@ -1,4 +1,4 @@
-"""Reading what a run left to be resumed: plain values and tensors, of the same model."""
+"""Check of a checkpoint that a run is to be resumed from."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import nn
 
 
 def resumable_step(path: Path, module: nn.Module) -> int:
-    """Find out after how many steps a run was saved, and that the same module goes on with it.
+    """Read the number of steps of a checkpoint, and check that it belongs to the module.
 
     Nothing in the file is executed, and its tensors are not read.
 
     Args:
-        path: What the run left.
-        module: What was trained, and is to be trained further.
+        path: The checkpoint.
+        module: The module to train further.
 
     Returns:
         The number of steps.
@@ -30,7 +30,7 @@ def resumable_step(path: Path, module: nn.Module) -> int:
         found = {name: tuple(tensor.shape) for name, tensor in state.items()}
     except OSError:
         raise
-    except Exception as error:  # what is not a file of PyTorch fails in many ways
+    except Exception as error:  # torch.load raises various errors for other files
         text = str(error).partition("\n")[0]
         raise ValueError(f"{problem}: it is damaged, or no state of a run ({type(error).__name__}: {text})") from error
     if type(step) is not int or step < 0:

@@ -1,4 +1,4 @@
-"""What one optimisation step computes; no training engine is needed."""
+"""The loss of one optimisation step, in PyTorch alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Augment = Callable[[Batch, GraphGenerator], Batch]
 
 
 class TaskOutput(NamedTuple):
-    """What :class:`ScoreMatchingTask` returns.
+    """Loss of a training batch, and its parts for the log.
 
     Attributes:
         loss: Sum of the losses of all graphs and fields of the batch, scalar.
@@ -35,18 +35,19 @@ class TaskOutput(NamedTuple):
 
 
 class ScoreMatchingTask(nn.Module):
-    """An objective with randomness that is a function of seed, step and place in the global batch.
+    """Training loss of a score model, with reproducible times and noise.
 
-    A run that stops and resumes, or that is spread over several ranks, therefore sees the same times and noise as an
-    uninterrupted run on one device.
+    All randomness is a function of the seed, the step and the place of a graph in the global batch. A run that stops
+    and resumes, or that is spread over several ranks, therefore sees the same times and noise as an uninterrupted run
+    on one device.
 
     Args:
         model: The score model.
         density: Maps uniform numbers and the first field's SDE to training times; see :mod:`graphscore.times`.
-        objective: The loss, its weight among its options; see ``graphscore.objectives.OBJECTIVES``.
+        objective: The loss, with its weighting; see ``graphscore.objectives.OBJECTIVES``.
         reduce: ``"sum"`` or ``"mean"`` within a graph.
         seed: Seed of times, noise and directions, from 0 to 2**31 - 1.
-        augment: Called as ``augment(batch, generator)`` on each training batch; returns the batch to learn from. Not
+        augment: Data augmentation, called as ``augment(batch, generator)`` on each training batch; returns a batch. Not
             called for validation.
 
     Raises:
@@ -99,7 +100,7 @@ class ScoreMatchingTask(nn.Module):
         model = self.model if model is None else model
         local, total = batch.num_graphs, batch.num_graphs * num_ranks
         places = rank + num_ranks * torch.arange(local)
-        # Without waiting until the device has copied them.
+        # Does not wait for the copy to the device.
         t = self.draw_times(step, local, rank=rank, num_ranks=num_ranks, stream=stream).to(
             double_device(batch.batch.device), non_blocking=True
         )

@@ -1,4 +1,4 @@
-"""The training loop, on PyTorch Lightning. The only modules that import it."""
+"""The training loop, on PyTorch Lightning; no other package of the library imports Lightning."""
 
 from graphscore.train.engine.loop import RESUME_FILE, fit
 from graphscore.train.engine.module import DIVERGED_FILE

@@ -1,4 +1,4 @@
-"""Callbacks of the training loop: keep the run, leave cores to others, show how far it is."""
+"""Callbacks of the training loop: checkpoints, number of threads and progress line."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from graphscore.train.progress import ProgressLine
 
 
 class Stopped(Exception):  # noqa: N818 (not an error)
-    """Ends Lightning's loop after a signal; it takes a KeyboardInterrupt for its own affair."""
+    """Raised to leave Lightning's loop after a signal; Lightning would handle a KeyboardInterrupt itself."""
 
 
 class Keeper(Checkpoint):
-    """Keeps the run in ``last.ckpt``: every so many steps, at the end, and when a signal asks to stop."""
+    """Saves the run to ``last.ckpt`` at regular steps, at the end, and when a signal stops the training."""
 
     def __init__(self, path: Path, every: int) -> None:
         self.path = path
@@ -29,7 +29,7 @@ class Keeper(Checkpoint):
         self.watch = SignalWatch()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.watch.start()  # instead of Lightning's
+        self.watch.start()  # Lightning has just installed its own handlers
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         step = trainer.global_step
@@ -38,12 +38,12 @@ class Keeper(Checkpoint):
             self._save(trainer)
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        # Only now, so that a validation that is due after the last step is not lost.
+        # Not at the end of the last step, so that a validation that is due then is not lost.
         if self.stopping:
             raise Stopped
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.saved != trainer.global_step:  # stopped early by a callback of the user's own
+        if self.saved != trainer.global_step:  # stopped early by a user's callback
             self._save(trainer)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -56,7 +56,7 @@ class Keeper(Checkpoint):
         received = self.watch.received is not None
         if trainer.world_size == 1:
             return received
-        # All ranks stop at the same step; to ask the others at each would cost too much.
+        # All ranks must stop at the same step; synchronising them at each step would cost too much.
         return trainer.global_step % LOOK_EVERY == 0 and trainer.strategy.reduce_boolean_decision(received, all=False)
 
     def _save(self, trainer: pl.Trainer) -> None:
@@ -65,7 +65,7 @@ class Keeper(Checkpoint):
 
 
 class Threads(Callback):
-    """Leaves cores to other processes, while these need them."""
+    """Adapts the number of threads to the cores that other processes leave free."""
 
     def __init__(self) -> None:
         self.spare = SpareThreads()
@@ -75,7 +75,7 @@ class Threads(Callback):
 
 
 class Progress(Callback):
-    """Tells the progress line what happens."""
+    """Updates the progress line."""
 
     def __init__(self, line: ProgressLine) -> None:
         self.line = line

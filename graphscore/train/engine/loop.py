@@ -43,25 +43,25 @@ def fit(
     spare_cores: bool = False,
     trainer_options: dict[str, Any] | None = None,
 ) -> nn.Module:
-    """Train a task and keep it in a folder: ``last.ckpt`` to resume from, ``logs/`` as CSV and for TensorBoard.
+    """Train a model, and save checkpoints and logs in a folder.
 
-    It is computed on a CUDA GPU where there is one, else on the CPU: see
-    :func:`graphscore.runtime.settings.choose_device`. Ctrl-C and SIGTERM are answered at the end of the step, when the
-    run has been saved.
+    The folder gets ``last.ckpt`` to resume from, and ``logs/`` as CSV and for TensorBoard. Training runs on a CUDA GPU
+    where there is one, else on the CPU: see :func:`graphscore.runtime.settings.choose_device`. Ctrl-C and SIGTERM stop
+    it at the end of a step, after the run has been saved.
 
     Args:
-        task: What to optimise; its model is trained in place.
-        options: How.
+        task: Model and loss; the model is trained in place.
+        options: Options of the training loop.
         train: Graphs to train on.
-        val: Graphs to watch the loss on, under the same times and noise each time; may be empty.
+        val: Graphs for the validation loss, with the same times and noise each time; may be empty.
         out: Folder of the run.
         resume: Whether to go on from ``last.ckpt``; the result then equals that of an uninterrupted run
             on as many threads.
         progress: Whether to show the progress line.
-        spare_cores: Whether to compute on no more threads than other processes leave cores for, from step to step, see
-            :class:`graphscore.runtime.settings.SpareThreads`.
+        spare_cores: Whether to use only as many threads as other processes leave free cores, measured again and again:
+            see :class:`graphscore.runtime.settings.SpareThreads`.
         trainer_options: Further options of Lightning's ``Trainer``, such as accelerator and devices. Callbacks and
-            loggers come beside those of this library; ``logger=False`` turns all logging off.
+            loggers are added to those of this library; ``logger=False`` turns all logging off.
 
     Returns:
         The model with averaged weights.
@@ -96,7 +96,7 @@ def fit(
             }
         )  # fmt: skip
         if options.compile:
-            # In place, and only what is trained: the average is copied already.
+            # In place, after the averaged weights were copied: their model is not compiled.
             for part in task.model.modules():
                 if isinstance(part, SizedBackbone):
                     part.compile(dynamic=True)
@@ -106,7 +106,7 @@ def fit(
 
 
 def _run(trainer: pl.Trainer, module: TaskModule, keeper: Keeper, resume_from: Path | None) -> None:
-    """Let Lightning loop, and give its ways to stop a meaning."""
+    """Run Lightning's loop, and translate each of its ways to stop."""
     watch = keeper.watch
     watch.start()
     try:
@@ -115,7 +115,7 @@ def _run(trainer: pl.Trainer, module: TaskModule, keeper: Keeper, resume_from: P
     except Stopped:
         stopped = True
     except SystemExit as error:
-        # What Lightning makes of a Ctrl-C that did not wait, and of a SIGTERM before the first step.
+        # Lightning raises this after a second Ctrl-C, and after a SIGTERM before the first step.
         if isinstance(error.__context__, KeyboardInterrupt):
             raise error.__context__ from None
         stopped = watch.received is not None
@@ -134,9 +134,9 @@ def _run(trainer: pl.Trainer, module: TaskModule, keeper: Keeper, resume_from: P
 
 
 def _loggers(out: Path, start: int | None, more: Any) -> list[Logger]:
-    """The loggers of a run, and a user's own; none if these are ``False``.
+    """The loggers of a run and those of the user; none if the latter are ``False``.
 
-    Lightning's writer of CSV starts by deleting the file: on resuming, the rows of the steps that stay are put back.
+    Lightning's CSV writer starts by deleting the file: on resuming, the rows of the steps before are written back.
     """
     if more is False:
         return []

@@ -1,4 +1,4 @@
-"""A training task in Lightning's terms."""
+"""LightningModule of a training task."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from graphscore.train.options import TrainingOptions
 from graphscore.train.task import ScoreMatchingTask
 
 DIVERGED_FILE = "diverged.pt"
-# Steps between rows of the log, and looks whether the loss is finite.
+# Steps between rows of the log, and between checks that the loss is finite.
 LOOK_EVERY = 10
 
 
 class TaskModule(pl.LightningModule):
-    """A task, its averaged weights and its optimiser, in Lightning's terms."""
+    """LightningModule of a training task, with its averaged weights, optimiser and data loaders."""
 
     def __init__(
         self, task: ScoreMatchingTask, options: TrainingOptions, train: Sequence[Data], val: Sequence[Data], out: Path
@@ -44,7 +44,7 @@ class TaskModule(pl.LightningModule):
         return self._loader("train", self._batches(self.global_step))
 
     def _batches(self, start: int) -> StepBatchSampler:
-        """The batches from a step on: for each, which training graphs are this rank's share."""
+        """The batches from a step on, as indices of this rank's training graphs."""
         return StepBatchSampler(
             len(self.data["train"]), self.options.batch_size, self.options.max_steps, start, self.options.seed,
             self.global_rank, self.trainer.world_size,
@@ -52,10 +52,10 @@ class TaskModule(pl.LightningModule):
 
     @property
     def _val_share(self) -> tuple[int, int]:
-        """Rank and number of ranks among which the validation graphs are dealt out.
+        """Rank and number of ranks for dividing the validation graphs.
 
-        With fewer graphs than ranks each takes all of them: one without any would skip the validation, while the others
-        wait for its part of the mean.
+        With fewer graphs than ranks, each rank takes all graphs: a rank without graphs would skip the validation, while
+        the others wait for its part of the mean.
         """
         num_ranks = self.trainer.world_size
         return (self.global_rank, num_ranks) if len(self.data["val"]) >= num_ranks else (0, 1)
@@ -93,7 +93,7 @@ class TaskModule(pl.LightningModule):
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
-        # Here and not at the end of the batch, where the checkpoint has already been written.
+        # Not at the end of the batch: the checkpoint has been written by then.
         self.ema.update(self.task.model, self.global_step)  # this step is not counted yet
         if (self.global_step + 1) % LOOK_EVERY == 0:
             self.check_finite()
@@ -103,10 +103,14 @@ class TaskModule(pl.LightningModule):
         self.check_finite(weights=True)
 
     def check_finite(self, weights: bool = False) -> None:
-        """Stop all ranks if the loss or gradient of a step since the last check is not finite, or if weights are not.
+        """Check that losses and gradients since the last check are finite, on all ranks.
+
+        Args:
+            weights: Whether to check the weights, too.
 
         Raises:
-            FloatingPointError: That names the step and the graphs of its batch, which are kept for a report.
+            FloatingPointError: If they are not; the message names the step and the graphs of its batch, which are
+                written to a file.
         """
         bad = self.record.look()
         fine = bad is None and (not weights or are_finite([*self.parameters(), *self.buffers()]))
