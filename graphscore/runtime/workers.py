@@ -57,8 +57,7 @@ def in_workers(
         work: Function of the pieces of a task.
         tasks: Pieces of work; the next task is fetched when a worker is free.
         workers: Number of processes.
-        ahead: Largest distance in the order of tasks between the oldest unfinished task and one that is started; no limit
-            by default.
+        ahead: Number of tasks, from the oldest unfinished one on, that may have been started; no limit by default.
 
     Yields:
         Results as they come, each with the number of its task.
