@@ -39,7 +39,8 @@ def denoising_score_matching(
         batch: Clean data; neither changed nor copied, apart from the fields.
         t: One time per graph, shape ``[B]``.
         eps: White noise of each field instead of fresh noise, ``[rows, width]``.
-        align: ``"target"`` or ``"noise"`` for fields of positions; see :func:`regress_data`.
+        align: ``"target"`` or ``"noise"`` for fields of positions; see
+            :func:`~graphscore.denoiser.regression.regress_data`.
         weight: ``lambda(t)`` as a function of SDE and times; named ones are in ``WEIGHTS``.
         reduce: ``"sum"`` or ``"mean"`` over the rows and columns of a graph.
         generator: Source of the noise.

@@ -41,7 +41,8 @@ def flow_matching(
         t: One time per graph, shape ``[B]``.
         target: ``"velocity"`` or ``"data"``.
         eps: White noise of each field instead of fresh noise, ``[rows, width]``; the process gives it its covariance.
-        align: ``"target"`` or ``"noise"`` for fields of positions; see :func:`regress_data`.
+        align: ``"target"`` or ``"noise"`` for fields of positions; see
+            :func:`~graphscore.denoiser.regression.regress_data`.
         weight: A factor of this loss as a function of SDE and times; 1 by default.
         reduce: ``"sum"`` or ``"mean"`` over the rows and columns of a graph.
         generator: Source of the noise.
