@@ -1,8 +1,8 @@
 """Data: readers, writers, transforms, splits and data sets.
 
-This package imports with the core dependencies alone; what needs RDKit or scikit-learn imports it when used. Its names
-are loaded when they are used, so that checking a file's name or a SMILES string does not wait for PyTorch.
-Molecules from SMILES and RDKit are in :mod:`graphscore.molecules.graph`.
+This package imports with the core dependencies alone: RDKit and scikit-learn are imported by the functions that need
+them. Its names are loaded when they are first used, so that checking a file's name or a SMILES string does not wait for
+PyTorch. For molecules from SMILES and RDKit, see :mod:`graphscore.molecules.graph`.
 """
 
 from __future__ import annotations
@@ -48,5 +48,5 @@ __all__ = [
     "write",
 ]
 
-if not TYPE_CHECKING:  # for a checker, every name would be one of the package
+if not TYPE_CHECKING:  # a type checker would accept any name of the package
     __getattr__, __dir__ = lazy_names(__name__, _HOMES)

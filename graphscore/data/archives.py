@@ -1,4 +1,4 @@
-"""Files inside a folder or a tar archive, read one by one, without unpacking anything."""
+"""Reading of the files in a folder or a tar archive, one by one, without unpacking."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Open = Callable[[], BinaryIO]
 
 
 def members(path: str | Path) -> Iterator[tuple[str, Open]]:
-    """Go once through the files of a folder (sorted, with subfolders) or of a tar archive (in its order).
+    """Iterate over the files of a folder (sorted, with subfolders) or of a tar archive (in its order).
 
     A compressed archive is decompressed on the way, and skipping a file costs as much as reading it; in an
-    uncompressed one, skipped files cost nothing. Any other file counts as a folder of itself alone.
+    uncompressed one, skipped files cost nothing. A single file that is no archive is yielded by itself.
 
     Args:
         path: Folder, tar archive (plain, gz, bz2 or xz) or file.
@@ -45,7 +45,7 @@ def _archived(path: Path) -> Iterator[tuple[str, Open]]:
         with tarfile.open(path) as archive:
             for member in archive:
                 if member.isfile():
-                    # Regular files have content, which the type of extractfile leaves open.
+                    # extractfile may return None by its type, but not for regular files.
                     yield member.name, lambda member=member: archive.extractfile(member)  # pyright: ignore
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ValueError(f"The archive {path} is damaged or not complete: {error}") from error

@@ -1,4 +1,4 @@
-"""Checksums of published data files, so that a broken or another download is noticed before it is used."""
+"""Checksums of published data files, to detect damaged or wrong downloads."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ BLOCK = 2**20
 
 
 def verify(path: str | Path, expected: str | None = None) -> None:
-    """Compare a file with a checksum; it is read block by block.
+    """Check that a file has the expected checksum.
 
     Args:
         path: File.
-        expected: ``"sha256:..."`` or ``"md5:..."``; by default what the domains know for the file's name.
+        expected: ``"sha256:..."`` or ``"md5:..."``; by default the checksum that a domain gives for the file's name.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is another one, no checksum is known for its name, or the checksum is malformed.
+        ValueError: If the checksum differs, none is known for the file's name, or the expected one is malformed.
     """
     path = Path(path)
     if expected is None and path.name not in (known := gather("checksums")):
@@ -27,7 +27,7 @@ def verify(path: str | Path, expected: str | None = None) -> None:
     algorithm, _, digest = (known[path.name] if expected is None else expected).lower().partition(":")
     if algorithm not in ("sha256", "md5") or not digest:
         raise ValueError(f"Expected a checksum 'sha256:...' or 'md5:...', but got {expected!r}")
-    # MD5 is what some publishers give; it notices broken downloads, not forgeries.
+    # Some publishers give MD5 alone, which detects damaged downloads but not forged ones.
     state = hashlib.new(algorithm, usedforsecurity=False)
     with path.open("rb") as file:
         while block := file.read(BLOCK):

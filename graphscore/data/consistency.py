@@ -1,4 +1,4 @@
-"""Checks of graphs from files: edges name nodes that are there, and attributes have a row for each node or edge."""
+"""Consistency checks of graphs from files: edges join existing nodes, and attributes have the right number of rows."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from graphscore.domains import attributes
 
 
 def check_graph(value: Any) -> Data:
-    """Make a consistent graph of what was loaded.
+    """Check a loaded graph for consistency and complete it.
 
-    Numbers of nodes may have been stored as floating-point or short integers: they become int64 if all are whole.
+    Node numbers that are stored as floating-point or short integers become int64, if all are whole.
 
     Args:
         value: A PyG graph, or its attributes by name.
@@ -24,7 +24,7 @@ def check_graph(value: Any) -> Data:
         The graph, with ``edge_index`` and ``num_nodes``.
 
     Raises:
-        ValueError: If it is something else, or does not fit together.
+        ValueError: If it is something else, or its attributes do not fit together.
     """
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         value = Data(**value)
@@ -75,10 +75,10 @@ def _num_nodes(data: Data, node_level: Sequence[str]) -> int:
 
 
 def whole_indices(name: str, value: Tensor, num_nodes: int) -> Tensor:
-    """Check numbers of nodes, and make integers of them.
+    """Check node numbers, and convert them to int64.
 
     Args:
-        name: The attribute, for the error: ``edge_index``, or another one with any number of rows.
+        name: Name of the attribute: ``edge_index`` must have two rows, another one may have any number of rows.
         value: Shape ``[2, E]``, or ``[*, E]``.
         num_nodes: Number of nodes N.
 

@@ -1,4 +1,4 @@
-"""What every data set gives, and where to find them."""
+"""Base class and registry of data sets."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Part = Literal["train", "val", "test"]
 Transform = Callable[[Data], Data]
 
 DATASETS: dict[str, Reference] = {"files": "graphscore.data.files:FileDataset"}
-"""Data sets of any graphs by name; domains have others."""
+"""Data sets of any graphs by name; domains add others."""
 
 
 def datasets() -> dict[str, Reference]:
-    """List all data sets by name, those of domains included."""
+    """List all data sets by name, including those of domains."""
     return DATASETS | gather("datasets")
 
 
@@ -41,7 +41,7 @@ class Dataset(ABC):
         """The groups of an existing part."""
 
     def groups(self, part: Part) -> list[list[Data]]:
-        """The graphs of a part, those together that share what a model is given, such as a molecule's conformers.
+        """Return the graphs of a part in groups with the same model input, such as the conformers of a molecule.
 
         Args:
             part: ``"train"``, ``"val"`` or ``"test"``.
@@ -54,7 +54,7 @@ class Dataset(ABC):
         return [list(group) for group in self._part_groups(part)]
 
     def split(self, part: Part) -> list[Data]:
-        """All graphs of a part, group by group.
+        """Return all graphs of a part, group by group.
 
         Raises:
             ValueError: If there is no such part.
@@ -63,11 +63,11 @@ class Dataset(ABC):
 
 
 def load_dataset(name: str, **options: Any) -> Dataset:
-    """Load a data set of the registry.
+    """Load a data set by its name.
 
     Args:
         name: Key of :func:`datasets`.
-        **options: Passed to the class.
+        **options: Arguments of the class.
 
     Returns:
         The data set.
@@ -100,14 +100,14 @@ def embedded_file(folder: str, name: str) -> Path:
 
 
 def with_coordinates(graph: Data, clouds: Iterable[Tensor], transform: Transform | None) -> list[Data]:
-    """Make one graph per cloud of coordinates; they share all other tensors.
+    """Make one graph for each set of coordinates; the graphs share all other tensors.
 
-    A transform that leaves nodes out names the others as ``kept``.
+    If the transform removes nodes, the attribute ``kept`` of its result says which nodes remain.
 
     Args:
-        graph: Graph without coordinates; it stays as it is.
-        clouds: Coordinates ``[N, D]``.
-        transform: Applied once to the graph before it gets coordinates, which it therefore cannot use.
+        graph: Graph without coordinates; it is not changed.
+        clouds: Coordinates ``[N, D]`` of each graph.
+        transform: Applied once to the graph without coordinates.
 
     Returns:
         Shallow copies of the transformed graph with ``pos``.

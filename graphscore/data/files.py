@@ -1,4 +1,4 @@
-"""A user's own files as a data set."""
+"""Data set from your own files."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from graphscore.registry import resolve
 
 
 class FileDataset(Dataset):
-    """Graphs with coordinates from files of one's own, of any format that :func:`~graphscore.data.readers.read` knows.
+    """Data set of graphs with coordinates from your own files, in any format of :func:`~graphscore.data.readers.read`.
 
-    Their domain says how graphs are split: molecules by their SMILES without stereo marks, or by their scaffold. Graphs
-    of domains that do not say are split by their position in the file (and its name, if there are several). It also
-    says which graphs are a group: all conformers of a molecule (same SMILES with stereo marks) in all files; any other
-    graph is a group of its own.
+    Graphs are split as their domain says: molecules by their SMILES without stereo marks, or by their scaffold. Graphs
+    of a domain without splits are split by their position in the file (and the file's name, if there are several).
+    The domain also forms the groups: all conformers of a molecule (same SMILES with stereo marks) in all files are a
+    group; any other graph is a group of its own.
 
     Args:
-        path: File; folder, of which the files with coordinates are read, of molecules sdf, mol and xyz, in subfolders
-            too; or a pattern such as ``"runs/*.sdf"``, where ``**`` stands for any subfolders.
+        path: File; folder whose files with coordinates are read (molecules: sdf, mol and xyz), with subfolders; or a
+            pattern such as ``"runs/*.sdf"``, where ``**`` stands for any subfolders.
         seed: Seed of the split.
         fractions: Expected shares of train, val and test.
         transform: Applied once to each graph, before it gets coordinates.
-        split: What graphs are split by, one of the ``splits`` of their domain, such as ``"scaffold"``; by default the
+        split: Name of the split, one of the ``splits`` of the graphs' domain, such as ``"scaffold"``; by default the
             first.
 
     Attributes:
         name: The name of the file or folder, or the pattern's last part.
-        failures: Records, and files of several, that could not be used, and why.
+        failures: Records that could not be used, and files that could not be read if there are several.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -63,7 +63,7 @@ class FileDataset(Dataset):
             except ValueError as error:
                 self.failures.append(Failure(str(file), f"graph {number}", str(error)))
                 continue
-            # Folders are left out: a split must not change with the place of the data.
+            # Without the folder: a split must not change when the data are moved.
             key = key or (str(number) if file == Path(path) else f"{file.name}:{number}")
             group = group or f"{file}:{number}"
             dimensions.add(data["pos"].shape[1])
@@ -80,7 +80,7 @@ class FileDataset(Dataset):
             )
 
     def _graphs(self, path: Path) -> Iterator[tuple[Path, int, Data]]:
-        """Graphs, with their file and their number among those read from it."""
+        """Graphs with their file, and their number among the graphs of the file."""
         for file in find_files(path):
             try:
                 result = read(file)
@@ -97,7 +97,7 @@ class FileDataset(Dataset):
 
 
 def _keys(data: Data, split: str | None) -> tuple[str, str]:
-    """Key of the split and key of the group; empty where the domain does not say."""
+    """Key of the split and key of the group; empty where the domain defines none."""
     if data.pos is None:
         raise ValueError("it has no coordinates (pos), which training needs")
     if data.pos.dim() != 2 or not data.pos.is_floating_point() or not bool(data.pos.isfinite().all()):
@@ -111,6 +111,6 @@ def _keys(data: Data, split: str | None) -> tuple[str, str]:
 
 def _items(data: Data, transform: Transform | None) -> list[Data]:
     graph = copy.copy(data)
-    graph.num_nodes = data.num_nodes  # PyG infers it from pos, which is about to go
+    graph.num_nodes = data.num_nodes  # PyG infers it from pos, which is removed next
     del graph.pos
     return with_coordinates(graph, [data["pos"]], transform)

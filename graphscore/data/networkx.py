@@ -1,8 +1,8 @@
-"""Conversion from and to networkx, with nothing lost: node order, labels, attributes of all levels.
+"""Lossless conversion from and to networkx graphs.
 
-Attributes become tensors ``[N, ...]`` or ``[E, ...]`` under their own names, strings become lists of str, and
-what is needed to undo it (which attribute belongs to what, the node labels, whether edges have directions) is
-kept in the graph's dict attribute ``networkx``.
+Attributes become tensors ``[N, ...]`` or ``[E, ...]`` under their own names, and strings become lists of str. The dict
+attribute ``networkx`` of the graph holds what the way back needs: the level of each attribute, the node labels, and
+whether edges have directions.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _RESERVED = frozenset({"edge_index", "num_nodes", "networkx", "batch", "ptr"})
 
 
 def from_networkx(graph: nx.Graph, dtype: torch.dtype = torch.float32) -> Data:
-    """Convert a networkx graph. Undirected edges are stored in both directions, all edges sorted.
+    """Convert a networkx graph to a PyG graph.
 
-    Numbers become int64, bool or ``dtype``; arrays, lists and tuples of numbers become rows; ``pos`` is
-    always ``dtype``. If nodes have ``z`` (atomic number) or ``element`` (symbol) and edges ``bond`` (see
-    :mod:`graphscore.molecules.graph`) or ``order`` (1, 1.5, 2, 3), the result is laid out as a molecule; its
-    hydrogens must be nodes, and ``charge`` is 0 if absent.
+    Undirected edges are stored in both directions, and all edges are sorted. Numbers become int64, bool or ``dtype``;
+    arrays, lists and tuples of numbers become rows; ``pos`` is always ``dtype``. If nodes have ``z`` (atomic number) or
+    ``element`` (symbol) and edges ``bond`` (see :mod:`graphscore.molecules.graph`) or ``order`` (1, 1.5, 2, 3), the
+    result is laid out as a molecule; its hydrogens must be nodes, and ``charge`` is 0 if absent.
 
     Args:
         graph: Graph or directed graph, at most one edge between two nodes in a direction.
-        dtype: Type of real numbers. Python's own come back exactly only from ``torch.float64``.
+        dtype: Type of real numbers. Python's floats survive the way there and back exactly in ``torch.float64`` alone.
 
     Returns:
         The graph; nodes in networkx's order.
@@ -85,11 +85,11 @@ def from_networkx(graph: nx.Graph, dtype: torch.dtype = torch.float32) -> Data:
 
 
 def to_networkx(data: Data) -> nx.Graph:
-    """Convert to networkx: the inverse of :func:`from_networkx`, and usable for any other graph.
+    """Convert a PyG graph to networkx; the inverse of :func:`from_networkx`.
 
-    For graphs of other origin, the level of each attribute is told from its size, as PyG does; nodes are 0 to
-    N - 1; and the result is undirected if every edge has its reverse with the same attributes. Rows come back
-    as numpy arrays, among them ``pos``.
+    For graphs from elsewhere, the level of each attribute is inferred from its size, as PyG does; nodes are 0 to N - 1;
+    and the result is undirected if every edge has its reverse with the same attributes. Attributes with several columns
+    become numpy arrays, among them ``pos``.
 
     Args:
         data: Any graph.
@@ -130,9 +130,9 @@ def read_graphml(path: Path) -> Iterator[Record]:
 
 
 def _completed(graph: nx.Graph) -> nx.Graph:
-    """Apply GraphML's defaults, which networkx only lists, and gather coordinates.
+    """Apply GraphML's defaults, which networkx only lists, and collect coordinates.
 
-    GraphML knows no arrays: they are a string ``pos``, or one real number per axis.
+    GraphML has no arrays: coordinates are a string ``pos``, or one real number per axis.
     """
     graph = graph.copy()
     node_default, edge_default = graph.graph.pop("node_default", {}), graph.graph.pop("edge_default", {})
@@ -153,7 +153,7 @@ def _completed(graph: nx.Graph) -> nx.Graph:
 
 
 def _table(rows: Sequence[dict[Any, Any]], names: Sequence[str], dtype: torch.dtype) -> dict[str, Tensor | list[str]]:
-    """Collect attributes of all nodes or all edges into columns; ``names`` are for errors."""
+    """Collect attributes of all nodes or all edges into columns; ``names`` appear in error messages."""
     keys: dict[Any, str] = {}
     for row, name in zip(rows, names, strict=True):
         for key in row:

@@ -1,4 +1,4 @@
-"""PyTorch files of graphs, ``.pt``: plain dicts of tensors, or PyG graphs, loaded without running code."""
+"""Reading and writing of graphs as PyTorch files, ``.pt``, without running code from a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from graphscore.data.readers import Record
 
 
 def read_pt(path: Path) -> Iterator[Record]:
-    """Read a PyG graph, a dict of its attributes, or a list of them.
+    """Read a ``.pt`` file: a PyG graph, a dict of its attributes, or a list of them.
 
     Raises:
         ValueError: If the file holds anything else.
@@ -40,22 +40,22 @@ def _load(path: Path) -> Any:
 
 
 def record(item: Data) -> dict[str, Any]:
-    """Make the plain dict of a graph that a file holds.
+    """Convert a graph to a plain dict for a file.
 
     Raises:
-        ValueError: If an attribute is something else than tensors, numbers and strings.
+        ValueError: If an attribute holds anything but tensors, numbers and strings.
     """
     return {key: _plain(key, value) for key, value in item.to_dict().items()}
 
 
 def save(records: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write the records of graphs, as a list."""
+    """Write the records of graphs to a file, as a list."""
     torch.save(list(records), path)
 
 
 def _plain(key: str, value: Any) -> Any:
     if isinstance(value, Tensor):
-        return value.detach().cpu().clone()  # a view would take its whole storage along
+        return value.detach().cpu().clone()  # of a view, torch.save would write the whole storage
     if isinstance(value, dict):
         return {name: _plain(f"{key}.{name}", part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):

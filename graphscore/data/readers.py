@@ -1,4 +1,4 @@
-"""Reading files into graphs. What cannot be read is reported line by line, never dropped silently."""
+"""Reading of graphs from files; records that cannot be read are reported as failures, one by one."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, TypeVar
 from graphscore.domains import Reference, gather
 from graphscore.registry import resolve
 
-if TYPE_CHECKING:  # a wrong path is answered before PyTorch is loaded
+if TYPE_CHECKING:  # a wrong path is reported before PyTorch is loaded
     from torch_geometric.data import Data
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One record that could not be used.
+    """A record that could not be used, and the reason.
 
     Attributes:
         source: File, or "input" for strings.
-        location: Where in it, e.g. "line 3".
-        reason: What is wrong, in one sentence.
+        location: Place in the source, e.g. "line 3".
+        reason: The problem, in one sentence.
     """
 
     source: str
@@ -34,7 +34,7 @@ class Failure:
 
 @dataclass
 class ReadResult:
-    """What came out of a file: graphs in its order, and the records that failed."""
+    """Graphs read from a file, in its order, and the records that failed."""
 
     items: list[Data] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -45,11 +45,11 @@ Record = tuple[str, Callable[[], "Data"]]
 
 
 def read(path: str | Path) -> ReadResult:
-    """Read graphs from a file, by its extension.
+    """Read graphs from a file; the extension gives the format.
 
-    ``.graphml`` (see :func:`~graphscore.data.networkx.from_networkx`; coordinates as ``pos="0.1 0.2 0.3"`` or
-    real-valued ``x``, ``y`` and ``z``), ``.pt`` (what :func:`graphscore.data.writers.write` writes, a PyG graph, or a
-    list of them; see :func:`~graphscore.data.consistency.check_graph`), and the formats of domains: of molecules
+    Formats: ``.graphml`` (see :func:`~graphscore.data.networkx.from_networkx`; coordinates as ``pos="0.1 0.2 0.3"`` or
+    real-valued ``x``, ``y`` and ``z``), ``.pt`` (a file of :func:`graphscore.data.writers.write`, a PyG graph, or a
+    list of them; see :func:`~graphscore.data.consistency.check_graph`), and the formats of domains: for molecules
     ``.smi``, ``.csv``, ``.sdf``, ``.mol`` and ``.xyz``, see :mod:`graphscore.molecules.readers`.
 
     Args:
@@ -67,9 +67,9 @@ def read(path: str | Path) -> ReadResult:
 
 
 def iterate(path: str | Path) -> Iterator[Data | Failure]:
-    """Read the graphs of a file one by one, without keeping them; see :func:`read`.
+    """Iterate over the graphs of a file without keeping them in memory; see :func:`read`.
 
-    The name of the file is checked at once, what it holds when it is read.
+    The name of the file is checked at once, its content while it is read.
 
     Yields:
         Graphs in the order of the file, and the records that fail.
@@ -92,7 +92,7 @@ def _iterate(path: Path, records: Iterable[Record]) -> Iterator[Data | Failure]:
 
 
 def check_input(path: str | Path) -> Path:
-    """Check the name of a file to read, and that it is there; what it holds is not looked at.
+    """Check that an input file exists and has a known extension, without opening it.
 
     Args:
         path: File.
@@ -114,7 +114,7 @@ def check_input(path: str | Path) -> Path:
 
 
 def collect(made: Iterable[Data | Failure]) -> ReadResult:
-    """Sort what was made of records into graphs and failures."""
+    """Separate graphs from failures."""
     result = ReadResult()
     for item in made:
         if isinstance(item, Failure):
@@ -125,10 +125,10 @@ def collect(made: Iterable[Data | Failure]) -> ReadResult:
 
 
 def make_graphs(source: str, records: Iterable[tuple[str, Callable[[], T]]]) -> Iterator[T | Failure]:
-    """Make the graphs of records one by one, or say why one cannot be made.
+    """Make graphs from records one by one, with a failure for each record that raises an error.
 
     Args:
-        source: Where they come from, for failures.
+        source: Name of their source, for failures.
         records: Pairs of a place in the source and a function that makes the graph.
     """
     for location, make in records:
@@ -140,10 +140,10 @@ def make_graphs(source: str, records: Iterable[tuple[str, Callable[[], T]]]) -> 
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Read a text file in UTF-8 line by line; a line ends with a newline, whatever it was in the file.
+    r"""Read a text file in UTF-8 line by line; each line ends with ``\n``, also if the file has other line ends.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is not a text file in UTF-8, or cannot be read.
     """
     try:
         with path.open(encoding="utf-8-sig") as file:
@@ -156,9 +156,9 @@ READERS: dict[str, Reference] = {
     ".graphml": "graphscore.data.networkx:read_graphml",
     ".pt": "graphscore.data.pt:read_pt",
 }
-"""Readers of any graphs by extension; domains have others."""
+"""Readers of any graphs by extension; domains add others."""
 
 
 def readers() -> dict[str, Reference]:
-    """List all readers by extension, those of domains included."""
+    """List all readers by extension, including those of domains."""
     return READERS | gather("readers")

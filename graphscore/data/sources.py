@@ -1,4 +1,4 @@
-"""Search for input files, without PyTorch, whose import takes seconds."""
+"""Search for input files; importing this module does not load PyTorch."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from graphscore.domains import domains
 
 
 def find_files(path: Path) -> list[Path]:
-    """List the files that a path stands for; they are not opened.
+    """List the input files of a path: a file, a folder or a pattern.
 
     Args:
-        path: A file; a folder, of which all files of the ``folder_extensions`` of domains are meant, in subfolders too;
-            or a pattern such as
-            ``"runs/*.sdf"``.
+        path: A file; a folder, for all its files with the ``folder_extensions`` of domains, in subfolders too; or a
+            pattern such as ``"runs/*.sdf"``.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -1,4 +1,4 @@
-"""Splits that depend on the item alone, so that they are stable, disjoint and the same everywhere."""
+"""Splits into training, validation and test parts by a hash of each item's key, stable when data are added."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ PARTS = ("train", "val", "test")
 
 
 def part_of(key: str, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> int:
-    """Assign a key to a part by a hash of seed and key.
+    """Assign a key to a part of a split by a hash of seed and key.
 
     Args:
-        key: What makes two items "the same", e.g. the SMILES without stereo marks.
+        key: Identity of an item, e.g. the SMILES without stereo marks; equal keys come into the same part.
         fractions: Expected share of each part; they sum to 1.
         seed: Another seed gives another split.
 
@@ -36,22 +36,22 @@ def part_of(key: str, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 
 
 
 def seed_of(key: str, seed: int = 0) -> int:
-    """A seed below 2**32 for what is drawn for one item, whatever else is drawn."""
+    """Derive a random seed for an item from its key: below 2**32, independent of other items."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:4], "big")
 
 
 def split_by_key(
     keys: Sequence[str], fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0
 ) -> tuple[list[int], ...]:
-    """Split items by key: equal keys always come into the same part, and adding items moves no other.
+    """Split items by key: equal keys come into the same part, and new items do not move others.
 
     Args:
         keys: One key per item.
-        fractions: Expected share of each part (of distinct keys); the real shares fluctuate.
+        fractions: Expected share of distinct keys in each part; the actual shares fluctuate.
         seed: Another seed gives another split.
 
     Returns:
-        One sorted list of indices per fraction, disjoint, together all of ``range(len(keys))``.
+        One sorted list of indices per fraction; together they hold each index once.
     """
     parts: tuple[list[int], ...] = tuple([] for _ in fractions)
     for i, key in enumerate(keys):

@@ -1,4 +1,4 @@
-"""Graph transforms, in PyG's sense: ``Data -> Data``, shallow copies, never in place."""
+"""Graph transforms as in PyTorch Geometric, ``Data -> Data``, on shallow copies."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from graphscore.nn.edges.neighbors import complete_edges
 from graphscore.nn.edges.sets import gather_or_fill, hop_edges, match_edges
 
 MOST_COLUMNS = 1024
-"""Columns of an encoding at most: each takes memory for every node, and time."""
+"""Largest number of columns of an encoding: each takes memory for every node, and time."""
 
 
 class _HopTransform(BaseTransform):
-    """What :class:`CompleteGraph` and :class:`HopGraph` share: new edges, an edge type that is kept, and ``hops``."""
+    """Base of :class:`CompleteGraph` and :class:`HopGraph`: new edges, the old edge type, and ``hops``."""
 
     def __init__(self, edge_type: str | None, max_hops: int) -> None:
         if max_hops < 1:
@@ -34,7 +34,7 @@ class _HopTransform(BaseTransform):
         """The new edges ``[2, E]`` and their ``hops`` ``[E]``."""
 
     def forward(self, data: Data) -> Data:
-        """Return a copy with other edges; ``BaseTransform.__call__`` has made the shallow copy."""
+        """Replace the edges of ``data``, which ``BaseTransform.__call__`` has copied."""
         num_nodes, old = int(data.num_nodes or 0), _edge_index(data)
         types = self._edge_types(data, old.shape[1])
         data.edge_index, data.hops = self._edges(old, num_nodes)
@@ -43,7 +43,7 @@ class _HopTransform(BaseTransform):
         return data
 
     def _edge_types(self, data: Data, num_edges: int) -> Tensor | None:
-        # PyG cannot tell an edge attribute by its size where there are as many nodes as edges.
+        # PyG recognises edge attributes by their size, which fails where there are as many nodes as edges.
         known = attributes()
         edge_level = [
             key for key in data.to_dict() if (known[key].level == "edge" if key in known else data.is_edge_attr(key))
@@ -65,17 +65,17 @@ class _HopTransform(BaseTransform):
 
 
 class CompleteGraph(_HopTransform):
-    r"""Connect all ordered pairs of distinct nodes, and remember which were edges and how far apart.
+    r"""Connect all ordered pairs of distinct nodes, and add the graph distance of each pair.
 
     Replaces ``edge_index`` by all :math:`N (N - 1)` pairs :math:`i \neq j`, sorted by target, and adds
     ``hops`` ``[E]``: the number of edges on a shortest path along the original edges if that is at most ``max_hops``,
-    else ``max_hops + 1``, unconnected pairs included. Edges are taken as undirected for ``hops``. Other edge
-    attributes than ``edge_type`` would have no value for the new pairs: they are an error.
+    else ``max_hops + 1``, also for unconnected pairs. Edges are taken as undirected for ``hops``. Other edge
+    attributes than ``edge_type`` are an error, because new pairs would have no value.
 
     Args:
         edge_type: Integer edge attribute, e.g. ``"bond"``, that is kept: pairs that were not edges get 0.
             ``None`` if the graph has none.
-        max_hops: Distances up to here are told apart.
+        max_hops: Largest graph distance that ``hops`` distinguishes.
 
     Raises:
         ValueError: If ``max_hops`` is less than 1; on call, if the edges name no nodes, or the edge attribute is
@@ -92,18 +92,18 @@ class CompleteGraph(_HopTransform):
 
 
 class HopGraph(_HopTransform):
-    """Connect all ordered pairs of nodes that are a few edges apart: the sparse counterpart of :class:`CompleteGraph`.
+    """Connect all ordered pairs of nodes that are at most ``max_hops`` edges apart.
 
-    Replaces ``edge_index`` by all pairs at a distance of 1 to ``max_hops`` edges, taken as undirected, sorted by
-    target, and adds ``hops`` ``[E]``, that distance. In molecules and the like, the number of such pairs grows with the
-    number of nodes and not with its square. Nodes that are near in space alone can be connected at each call of the
-    network, see :mod:`graphscore.nn.edges.search`. Other edge attributes than ``edge_type`` are an
-    error.
+    The sparse counterpart of :class:`CompleteGraph`. Replaces ``edge_index`` by all pairs at a distance of 1 to
+    ``max_hops`` edges, taken as undirected, sorted by target, and adds ``hops`` ``[E]``, that distance. In molecules
+    and the like, the number of such pairs grows with the number of nodes and not with its square. Nodes that are near
+    in space alone can be connected at each call of the network, see :mod:`graphscore.nn.edges.search`. Other edge
+    attributes than ``edge_type`` are an error.
 
     Args:
         edge_type: Integer edge attribute, e.g. ``"bond"``, that is kept: pairs that were not edges get 0.
             ``None`` if the graph has none.
-        max_hops: Largest distance that is connected.
+        max_hops: Largest graph distance of connected nodes.
 
     Raises:
         ValueError: If ``max_hops`` is less than 1; on call, if the edges name no nodes, or the edge attribute is
@@ -120,9 +120,8 @@ class HopGraph(_HopTransform):
 class LaplacianEncoding(BaseTransform):
     """Add ``laplacian`` ``[N, k]``: the first eigenvectors of the graph's normalised Laplacian.
 
-    Comes before transforms that replace the edges. Signs are those that the solver gave; for training see
-    :func:`graphscore.linalg.encodings.flip_signs`, and :func:`~graphscore.linalg.encodings.laplacian_encoding`
-    for the rest.
+    Use it before transforms that replace the edges. The signs are arbitrary: for training, flip them at random by
+    :func:`graphscore.linalg.encodings.flip_signs`. See also :func:`~graphscore.linalg.encodings.laplacian_encoding`.
 
     Args:
         k: Number of eigenvectors; small graphs have fewer, followed by zeros.

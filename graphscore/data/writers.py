@@ -1,4 +1,4 @@
-"""Writing graphs into files."""
+"""Writing of graphs to files."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from graphscore.domains import gather
 from graphscore.registry import resolve
 from graphscore.runtime.atomic import replacing
 
-if TYPE_CHECKING:  # a wrong path is answered before PyTorch is loaded
+if TYPE_CHECKING:  # a wrong path is reported before PyTorch is loaded
     from torch_geometric.data import Data
 
 PT = ".pt"
-"""The extension that takes any graphs; those of domains take their own."""
+"""Extension of the format for any graphs; other formats take the graphs of their domain."""
 PT_RECORD, PT_SAVE = "graphscore.data.pt:record", "graphscore.data.pt:save"
 
 Skip = Callable[[int, str], None]
 
 
 def write(items: Sequence[Data], path: str | Path, skip: Skip | None = None) -> None:
-    """Write graphs into a file, by its extension; an existing file is replaced, and no half file ever seen.
+    """Write graphs to a file; the extension gives the format.
 
-    ``.pt``: any graphs, as a list of plain dicts of tensors, numbers and strings, which loads with
-    ``weights_only=True``. Formats of domains: ``.sdf``: molecules with coordinates, bonds and charges as given, all
-    hydrogens. ``.xyz``: atoms with coordinates, one frame each.
+    The file is written whole or not at all, and replaces an existing one. ``.pt``: any graphs, as a list of plain dicts
+    of tensors, numbers and strings, which loads with ``weights_only=True``. Formats of domains: ``.sdf``: molecules
+    with coordinates, bonds and charges as given, all hydrogens. ``.xyz``: atoms with coordinates, one frame each.
 
     Args:
         items: Graphs.
-        path: File; its folder is made if need be.
-        skip: Called with number and reason of each graph that does not fit the format, which is then left out, as long
-            as any others fit. By default one that does not is an error.
+        path: File; its folder is created if necessary.
+        skip: Called with number and reason of each graph that does not fit the format. Such graphs are left out, as
+            long as others fit; without ``skip`` they are an error.
 
     Raises:
         ValueError: If the extension is unknown, the path is a folder, or a graph does not fit the format;
@@ -59,14 +59,14 @@ def write(items: Sequence[Data], path: str | Path, skip: Skip | None = None) -> 
 
 
 def write_json(content: Any, path: Path) -> None:
-    """Write a JSON file, whole or not at all; numbers must be finite."""
+    """Write a JSON file, whole or not at all; all numbers must be finite."""
     with replacing(path) as temporary:
         text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def check_output(path: str | Path, allowed: Collection[str] | None = None) -> Path:
-    """Check the name and the folder of an output file, before the work that would fill it.
+    """Check that an output file can be written, before the work whose results it will hold.
 
     Args:
         path: File; its folder need not exist yet.
@@ -94,5 +94,5 @@ def _save_text(records: list[str], path: Path) -> None:
 
 
 def extensions() -> list[str]:
-    """List the extensions that :func:`write` knows."""
+    """List the file extensions of :func:`write`."""
     return sorted([PT, *gather("writers")])
