@@ -1,1 +1,1 @@
-"""Point clouds: handwritten digits as data, distances of clouds, pictures."""
+"""Point clouds: handwritten digits as a data set, distances between clouds, and pictures."""

@@ -1,4 +1,4 @@
-"""Handwritten digits as clouds of points in the plane; the card is ``datasets/digits/README.md``."""
+"""Data set of handwritten digits as point clouds in the plane; its data card is ``datasets/digits/README.md``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ THRESHOLD = 8  # of 16: every image keeps 13 to 30 points
 
 
 class Digits(Dataset):
-    """The 1,797 images of 8x8 pixels of scikit-learn: each pixel of at least half intensity is a point.
+    """Handwritten digits as point clouds: the 1,797 images of 8x8 pixels of scikit-learn.
+
+    Each pixel of at least half intensity is a point.
 
     A graph has ``pos`` ``[N, 2]`` float32 in pixels (x to the right, y up, from 0 to 7), ``digit`` ``[N]``
     int64, the class of the image repeated for each node, and no edges unless ``transform`` adds some.

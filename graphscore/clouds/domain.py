@@ -1,4 +1,4 @@
-"""The domain of point clouds. Importing it needs no PyTorch."""
+"""The domain of point clouds; importing it does not load PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Point clouds: distances between sets of points, and between sets of clouds."""
+"""Metrics of point clouds: Chamfer distance, and recall and precision of generated clouds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from graphscore.data.readers import Failure, read
 
 
 def chamfer_distance(first: Tensor, second: Tensor) -> float:
-    r"""Measure how far two clouds are apart: the mean distance to the nearest point of the other, averaged both ways.
+    r"""Measure the Chamfer distance of two point clouds, the mean distance to the nearest point of the other cloud.
+
+    The means over both clouds are averaged.
 
     Args:
         first: Points ``[N, D]``.
@@ -38,7 +40,7 @@ def chamfer_distance(first: Tensor, second: Tensor) -> float:
 
 
 def evaluate_clouds(groups: Sequence[Sequence[Data]], generated: Sequence[Sequence[Data]]) -> dict[str, Any]:
-    """Compare generated clouds with reference clouds, group by group; centers are removed first.
+    """Compare generated clouds with reference clouds, group by group, each cloud relative to its centroid.
 
     Args:
         groups: Reference clouds of each group, with ``pos``.
@@ -66,7 +68,7 @@ def evaluate_clouds(groups: Sequence[Sequence[Data]], generated: Sequence[Sequen
 
 
 def evaluate(generated: Path, reference: Path, *, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """Compare the clouds of two files as two sets; see :func:`evaluate_clouds`.
+    """Compare the generated clouds of a file with the reference clouds of another; see :func:`evaluate_clouds`.
 
     Args:
         generated: Generated clouds.

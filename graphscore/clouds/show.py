@@ -30,9 +30,9 @@ _COLORS = ("#50555c", "#2f5fe3")  # reference, generated
 def cloud_picture(
     generated: Sequence[Data], reference: Sequence[Data], path: str | Path, labels: Sequence[str] | None = None
 ) -> Path:
-    """Draw reference clouds above generated ones, as PNG: each centered at its mean, all in one scale.
+    """Draw reference clouds above generated ones as a PNG image, centred and on a common scale.
 
-    Points far outside of what the reference fills are cut off.
+    Points far outside the extent of the references are cut off.
 
     Args:
         generated: Graphs with ``pos`` ``[N, 2]``. One whose coordinates are not finite is shown as failed.
@@ -59,7 +59,7 @@ def cloud_picture(
     width, height = _MARGIN + columns * step, heading + sum(lines) * step + 2 * _GAP
     size = np.array([width, height])
     figure = new_figure(*size)
-    # Ink should cover about as much of a tile whether clouds have ten points or a thousand.
+    # Dots cover about the same share of a tile, whether clouds have ten points or a thousand.
     dot = 0.36 / np.sqrt(np.median([max(1, len(points)) for block in blocks for points in block]))
     drawn = blocks[-1]
     usual = blocks[0] if reference else [points for points in drawn if np.isfinite(points).all()]
@@ -80,13 +80,13 @@ def cloud_picture(
 
 
 def view(path: Path, out: Path, reference: Path | None = None, trajectories: Sequence[Path] = ()) -> View:
-    """Draw the clouds of a file, below those of a reference file if there is one; the first 48 of each.
+    """Draw the first 48 clouds of a file, and above them those of a reference file if there is one.
 
     Args:
         path: Clouds in the plane.
         out: File ``*.png``.
         reference: Reference clouds.
-        trajectories: None are drawn.
+        trajectories: Must be empty: trajectories of clouds cannot be drawn.
 
     Raises:
         ValueError: If a file cannot be read or has no clouds, or trajectories are given.
@@ -108,13 +108,13 @@ def view(path: Path, out: Path, reference: Path | None = None, trajectories: Seq
 def report(
     groups: Sequence[Sequence[Data]], samples: Mapping[str, Sequence[Sequence[Data]]], out: Path, seed: int
 ) -> Report:
-    """Measure Chamfer distances of sampled clouds to references, write the samples, and draw some.
+    """Report on sampled clouds: Chamfer distances to references, a file of the samples and a picture.
 
     Args:
         groups: Reference clouds of each group.
         samples: By method, the samples of each group.
         out: Folder.
-        seed: Seed of what is drawn; nothing is.
+        seed: Not used: nothing is random here.
     """
     scores = {name: evaluate_clouds(groups, drawn) for name, drawn in samples.items()}
     write([item for drawn in samples["model"] for item in drawn], out / "clouds.pt")
@@ -126,7 +126,7 @@ def report(
 
 
 def show_clouds(console: Console, reports: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print a table of point-cloud reports."""
+    """Print a table of reports on point clouds."""
     rows = {name: {key: number(row[key], 3) for key in ("recall", "precision")} for name, row in reports.items()}
     show_rows(console, rows, "Chamfer distance to the nearest cloud of the other set, mean over groups, data units")
 
@@ -141,19 +141,20 @@ def _points(data: Data) -> np.ndarray:
 
 
 def _columns(count: int) -> int:
-    """As many columns as fill the lines evenly."""
+    """Number of columns that fills the lines evenly."""
     lines = -(-count // _PER_LINE)
     return -(-count // lines)
 
 
 def _spread(reference: Sequence[np.ndarray], generated: Sequence[np.ndarray]) -> float:
-    """How far from the mean is seen: all of the reference, and all but strays of what was generated."""
+    """Half the width of the visible square: all of the references, and the generated clouds but for outliers."""
     if not all(np.isfinite(points).all() for points in reference):
         raise ValueError("A reference cloud has coordinates that are not finite")
     usual = max((float(np.abs(points).max(initial=0)) for points in reference), default=0.0)
     drawn = [np.abs(points).ravel() for points in generated if np.isfinite(points).all()]
     values = np.concatenate([*drawn, [0.0]])
-    # Clouds that fell apart are cut off rather than shrink all the others. All clouds may be single points.
+    # Clouds that fell apart are cut off: they must not shrink all others. If all clouds are single points, the width is
+    # 0.
     return max(usual, min(float(np.quantile(values, 0.99)), 1.5 * usual)) or 1.0
 
 
