@@ -1,4 +1,4 @@
-"""Exact answers, awkward batches and checks for tests of score models, samplers and networks."""
+"""Test tools for score models, samplers and networks: exact models, difficult batches and symmetry checks."""
 
 from graphscore.testing.batches import ragged_batch
 from graphscore.testing.convergence import observed_order

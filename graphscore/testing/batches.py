@@ -1,4 +1,4 @@
-"""Awkward batches."""
+"""Batches with graphs of unusual sizes, for tests."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def ragged_batch(
     dtype: torch.dtype = torch.float64,
     seed: int = 0,
 ) -> Batch:
-    """Make a small random batch with empty, one-node and edgeless graphs anywhere.
+    """Make a small random batch that includes empty, one-node and edgeless graphs.
 
     Args:
         sizes: Number of nodes of each graph; all graphs are complete, apart from the edgeless ones.
-        edgeless: Numbers of nodes at which graphs have no edges.
+        edgeless: Sizes of the graphs without edges.
         dim: Width D of ``pos``.
         channels: Width C of ``x``, ``edge_attr`` and ``y``.
         dtype: Floating type.
-        seed: Determines the batch.
+        seed: Seed of the random values.
 
     Returns:
         A batch with ``pos`` [N, D], ``x`` [N, C], ``z`` [N] (integers below 4), ``edge_attr`` [E, C] and ``y`` [B, C].

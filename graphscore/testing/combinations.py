@@ -1,7 +1,7 @@
-"""Combinations that work: every process with every objective and sampler, tried out on Gaussian data.
+"""Compatibility table: every process with every objective and sampler, tried out on Gaussian data.
 
-A sampler works if samples of an exact model have the standard deviation of the data, and an objective if an exact model
-is where its gradient vanishes.
+A sampler works if samples of an exact model have the standard deviation of the data. An objective works if its mean
+gradient vanishes at an exact model.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ LEGEND = (
 
 
 class Trial(NamedTuple):
-    """Outcome of one combination.
+    """Outcome of one combination of a process with an objective or a sampler.
 
     Attributes:
         kind: ``"objective"`` or ``"sampler"``.
-        method: Its name in the registry.
+        method: Name of the objective or sampler in the registry.
         process: Name of the process.
         outcome: ``"yes"``, ``"below 1"`` (all but the time 1 of pure noise) or ``"no"``.
-        reason: Why it is refused, or refused at time 1.
+        reason: Reason why it does not work, or does not work at time 1.
     """
 
     kind: str
@@ -61,9 +61,9 @@ class Trial(NamedTuple):
 
 
 def try_all() -> list[Trial]:
-    """Try every objective and every sampler of the registries with every process, once at time 1 and once below.
+    """Try every objective and every sampler of the registries with every process, at time 1 and, if that fails, below.
 
-    What a model is trained by and what it is sampled with are independent: both speak to its posterior mean.
+    Objectives and samplers both use the posterior mean of a model, so they can be combined freely.
     """
     trials = []
     for process, sde in SDES.items():
@@ -76,7 +76,7 @@ def try_all() -> list[Trial]:
 
 
 def markdown(trials: Sequence[Trial]) -> str:
-    """Format the outcomes of :func:`try_all` as a table: a row for each method, a column for each process."""
+    """Format the outcomes of :func:`try_all` as a Markdown table: a row for each method, a column for each process."""
     outcomes = {(trial.kind, trial.method, trial.process): trial.outcome for trial in trials}
     lines = []
     for kind, registry in (("objective", OBJECTIVES), ("sampler", SAMPLERS)):
@@ -89,7 +89,7 @@ def markdown(trials: Sequence[Trial]) -> str:
 
 
 class _Nothing(nn.Module):
-    """A network that adds nothing to the skip connection of a denoiser; a gain for each graph to differentiate by."""
+    """A network whose output is 0, times a gain for each graph with respect to which losses are differentiated."""
 
     def __init__(self, num_graphs: int) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class _Nothing(nn.Module):
 
 
 class _Problem:
-    """Gaussian data of unit variance, shaped as the noise is, on ragged graphs: a denoiser's skip connection is exact.
+    """Gaussian data on ragged graphs for which the skip connection of a denoiser is exact.
 
     With the covariance C of the noise, whose mean variance is m, the data have the covariance ``C / m``.
     """

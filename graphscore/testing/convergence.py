@@ -1,4 +1,4 @@
-"""Measured orders of convergence."""
+"""Measurement of orders of convergence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def observed_order(steps: Sequence[float], errors: Sequence[float]) -> float:
 
     Args:
         steps: Numbers of steps, at least two different ones.
-        errors: The error that each leaves.
+        errors: Error after each number of steps.
 
     Returns:
         The order.

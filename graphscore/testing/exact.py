@@ -1,4 +1,4 @@
-r"""Score models that are exact, because the density of their data is known.
+r"""Exact score models of Gaussian data and Gaussian mixtures.
 
 If ``x0 ~ N(m, S)`` and the noise has the covariance C, then ``xt ~ N(alpha m, V)`` with ``V = alpha^2 S + std^2 C``,
 and the posterior mean is ``E[x0 | xt] = m + alpha S V^-1 (xt - alpha m)``. In a zero-mean field everything, means
@@ -31,8 +31,8 @@ class GaussianScore(ScoreModel):
         mean: The mean m in units of the fields' scales: a number, or the name of an attribute of the batch that holds
             the mean of each row.
         std: The standard deviation c in units of the fields' scales; 0 puts all data at their mean.
-        springs: A harmonic process whose covariance S the data have, so that nodes of a graph are correlated; by
-            default rows are independent. A harmonic process of a field must then be this one.
+        springs: A harmonic process with the covariance S of the data, so that nodes of a graph are correlated; by
+            default rows are independent. If a field has a harmonic process, it must be this one.
 
     Raises:
         ValueError: If data and noise have two different covariances, neither of which is the identity.
@@ -65,7 +65,7 @@ class GaussianScore(ScoreModel):
         return self.process.to_data(replace(white, values))
 
     def log_density(self, batch: Batch) -> Tensor:
-        """Log-density of clean data in data units, all fields together: nats for each graph, shape ``[B]``, float64."""
+        """Compute the log-density of clean data in data units, all fields together: nats, shape ``[B]``, float64."""
         total = torch.zeros(batch.num_graphs, dtype=torch.float64, device=batch.batch.device)
         for field, sde in self.process:
             x = field.read(batch)
@@ -79,7 +79,7 @@ class GaussianScore(ScoreModel):
         return total
 
     def marginal_std(self, field: Field, t: Tensor) -> Tensor:
-        """Standard deviation at time ``t`` of a field with independent rows: ``sqrt(alpha^2 c^2 + std^2)``."""
+        """Return the standard deviation of independent rows at time ``t``: ``sqrt(alpha^2 c^2 + std^2)``."""
         sde = dict(self.process)[field]
         return (sde.alpha(t) ** 2 * self.std**2 + sde.std(t) ** 2).sqrt()
 
@@ -118,7 +118,7 @@ class GaussianScore(ScoreModel):
         return field.project(mean, field.index(batch), batch.num_graphs)
 
     def _modes(self, batch: Batch, field: Field, sde: SDE, function) -> tuple[Covariance, ModeFunction]:
-        """The modes that data and noise share, and a function of their variances as one of the modes'."""
+        """The common modes of data and noise, and ``function`` of both variances as a function of a mode."""
         noise = sde.covariance(batch, field)
         shape = noise if self.springs is None else self.springs.covariance(batch, field)
 
@@ -139,7 +139,7 @@ class GaussianScore(ScoreModel):
 
 
 class _Still(SDE):
-    """White noise of unit variance at all times: what samples of data are made of."""
+    """White noise of unit variance at all times, from which samples of the data are made."""
 
     def alpha(self, t: Tensor) -> Tensor:
         return torch.ones_like(t, dtype=torch.float64)
@@ -196,13 +196,13 @@ class GaussianMixtureScore(ScoreModel):
         return self.process.to_data(replace(template, {self._field.name: x}))
 
     def log_density(self, batch: Batch) -> Tensor:
-        """Log-density of clean data in data units: nats for each graph, shape ``[B]``, float64."""
+        """Compute the log-density of clean data in data units: nats for each graph, shape ``[B]``, float64."""
         index, x = self._field.index(batch), self._field.read(batch).double()
         zero = torch.zeros(batch.num_graphs, dtype=torch.float64, device=index.device)
         logits = self._logits(x, index, zero + 1, zero + self.std**2, self._means(batch).double(), batch.num_graphs)
         dimension = self._sde.covariance(batch, self._field).rank * x.shape[1]
         constant = -dimension / 2 * math.log(2 * math.pi * (self.std * self._field.scale) ** 2)
-        # Of graphs whose rows share a component, each row has the graph's number: their mean is that number.
+        # If rows share a component, each row holds the number of its graph, and so does their mean.
         reduce = ops.mean if self.per_graph else ops.sum
         return reduce(logits.logsumexp(-1), index, batch.num_graphs) + constant
 

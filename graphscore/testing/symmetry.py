@@ -1,4 +1,4 @@
-"""Checks of symmetries, and of graphs that share a batch and nothing else."""
+"""Checks of equivariance, and of the independence of graphs in a batch."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ def assert_equivariant(
     tolerance: float = 1e-10,
     seed: int = 0,
 ) -> None:
-    """Check in float64 that a function of a batch commutes with symmetries.
+    """Check in float64 that a function of a batch is equivariant to rotation, reflection, translation or permutation.
 
     Rotation, reflection and translation act on each graph by itself; permutation reorders the nodes within each graph,
     and the edges.
 
     Args:
         function: Maps a batch to tensors by name; modules are copied and computed in float64.
-        batch: What to check on.
-        inputs: Kind of each attribute that is not a scalar: ``"position"`` (turns, moves) or ``"vector"`` (turns).
+        batch: Batch to check on.
+        inputs: Kind of each attribute that is not a scalar: ``"position"`` (rotates and translates) or ``"vector"``
+            (rotates).
         outputs: Kind of each output: ``"position"``, ``"vector"`` or ``"scalar"``. Outputs have a row for each node,
             edge or graph.
-        transforms: Which symmetries to check.
+        transforms: Symmetries to check.
         tolerance: Largest absolute error.
-        seed: Determines the transforms.
+        seed: Seed of the random transforms.
 
     Raises:
         AssertionError: If an error is larger or not finite; the message has a table of all errors.
@@ -102,7 +103,7 @@ class _Symmetry:
         return turned + shift.reshape(len(shift), *[1] * (values.dim() - 2), shift.shape[-1])
 
     def batch(self, batch: Batch, inputs: Mapping[str, str]) -> Batch:
-        """Transform a batch."""
+        """Transform the attributes of a batch, or reorder its nodes and edges."""
         if self.name != "permutation":
             return replace(batch, {name: self.rows(batch[name], kind) for name, kind in inputs.items()})
         values = {
@@ -143,7 +144,7 @@ def assert_batch_independent(
     Args:
         function: Maps a batch to tensors by name, each with a row for each node, edge or graph; modules are copied and
             computed in float64. It must be deterministic.
-        batch: What to check on, from ``Batch.from_data_list``.
+        batch: Batch to check on, from ``Batch.from_data_list``.
         inputs: Floating attributes by which gradients are taken.
         tolerance: Largest absolute error of the outputs; gradients across graphs must be exactly zero.
 
@@ -182,7 +183,7 @@ def assert_batch_independent(
 
 
 def _by_graph(values: Mapping[str, Tensor], batch: Batch) -> list[dict[str, Tensor]]:
-    """Take tensors with a row for each node, edge or graph apart."""
+    """Separate tensors with a row for each node, edge or graph by graph."""
     nodes = batch.batch
     indices = {
         batch.num_graphs: torch.arange(batch.num_graphs, device=nodes.device),
