@@ -8,6 +8,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from graphscore.nn import PaiNN, PaiNNMessage, PaiNNUpdate
+from graphscore.nn.backbones.painn import painn_features
 from graphscore.nn.edges.sorted import Edges
 from graphscore.testing import ragged_batch
 
@@ -106,7 +107,8 @@ def test_outputs_are_smooth_where_an_edge_gets_longer_than_the_cutoff():
 def test_sums_are_divided_by_the_root_of_the_number_of_neighbors():
     """And one. It is in the features of the edges, of which one is the bias of filters."""
     edges = Edges.from_index(torch.tensor([[1, 2, 3, 0], [0, 0, 0, 1]]), 4)
-    features = PaiNN(8, 2, num_basis=5, cutoff=math.inf)._features(torch.rand(4, 1), edges, None)
+    network = PaiNN(8, 2, num_basis=5, cutoff=math.inf)
+    features = painn_features(torch.rand(4, 1), edges, None, network.basis, network.envelope, None)
     assert_close(features[:, 5], torch.tensor([0.5, 0.5, 0.5, 0.5**0.5]))
 
 
