@@ -94,6 +94,11 @@ def test_broadcast_gives_each_row_its_graphs_value(sizes, width):
         assert (part == values[graph : graph + 1]).all()
 
 
+def test_numbers_of_graphs_become_factors_of_rows_in_their_type():
+    factors = ops.per_row(torch.tensor([2.0, 0.5, 1 / 3]).double(), torch.zeros(4, 2), index_of([1, 0, 3]))
+    assert factors.dtype == torch.float32 and torch.equal(factors, torch.tensor([[2.0], [1 / 3], [1 / 3], [1 / 3]]))
+
+
 def test_one_node_graphs_center_to_exactly_zero():
     assert (ops.center(torch.randn(5, 3), torch.arange(5), 5) == 0).all()
 
