@@ -8,6 +8,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from graphscore.cli import library
+from graphscore.cli.progress import Counter
+from graphscore.domains import gather
+from graphscore.registry import find
+
 data_app = typer.Typer(help="List the data sets, build one, or measure one.", no_args_is_help=True)
 console = Console()
 
@@ -15,9 +20,7 @@ console = Console()
 @data_app.command("list")
 def list_data() -> None:
     """List the data sets that configurations can name."""
-    from graphscore.cli.show import show_datasets
-
-    show_datasets(console)
+    library.show_datasets(console)
 
 
 @data_app.command("build")
@@ -35,12 +38,7 @@ def build_data(
     level: Annotated[str | None, typer.Option(help="gfn2-ensembles: gfn2, or mmff94, fast, to pretrain on.")] = None,
 ) -> None:
     """Compute a data set again from its sources; an interrupted gfn2-ensembles goes on where it stopped."""
-    from graphscore.cli.show import Counter
-    from graphscore.data.dataset import datasets
-    from graphscore.domains import gather
-    from graphscore.registry import find
-
-    recipe = find(name, gather("recipes"), "data set that can be built" if name in datasets() else "data set")
+    recipe = find(name, gather("recipes"), "data set that can be built" if name in library.datasets() else "data set")
     given = {"smiles": smiles, "test": test, "exclude": exclude, "limit": limit, "part": part, "level": level}
     options = {key: value for key, value in given.items() if value}
     if options and name != "gfn2-ensembles":
@@ -62,13 +60,9 @@ def audit_data(
     workers: Annotated[int, typer.Option(help="Processes; 0 takes one for each core.")] = 0,
 ) -> None:
     """Measure how complete gfn2-ensembles are: by a search from other starts, or by GEOM's numbers of conformers."""
-    from graphscore.cli.show import Counter
-    from graphscore.molecules.recipes.audit import audit_counts, audit_second_seed
-    from graphscore.molecules.show.tables import show_audit
-
     if counts:
-        report = audit_counts(counts, path)
+        report = library.audit_counts(counts, path)
     else:
         with Counter(console, "searching") as progress:
-            report = audit_second_seed(path, molecules, source, part, workers, progress)
-    show_audit(console, report)
+            report = library.audit_second_seed(path, molecules, source, part, workers, progress)
+    library.show_audit(console, report)

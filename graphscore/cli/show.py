@@ -3,45 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from graphscore.data.dataset import datasets
+from graphscore.experiment.demo import Demo
+from graphscore.experiment.files import Evaluation
 from graphscore.registry import resolve
 from graphscore.testing.combinations import LEGEND, REFUSED, SIGNS, Trial
-
-if TYPE_CHECKING:  # commands that train nothing need not load the training engine
-    from graphscore.experiment.demo import Demo
-    from graphscore.experiment.files import Evaluation
-
-
-class Counter:
-    """A progress bar that is called with (done, all); if it ``waits``, it is first seen then."""
-
-    def __init__(self, console: Console, title: str, waits: bool = False) -> None:
-        columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=console)
-        self._line = self._progress.add_task(title, total=None)
-        self._waits = waits
-
-    def __call__(self, done: int, total: int | None) -> None:
-        """Show how many are done."""
-        self._progress.start()
-        self._progress.update(self._line, completed=done, total=total)
-
-    def __enter__(self) -> Counter:
-        if not self._waits:
-            self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
 
 def show_methods(console: Console, trials: Sequence[Trial]) -> None:

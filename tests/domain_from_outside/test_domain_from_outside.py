@@ -59,6 +59,8 @@ def test_demo_sample_evaluate_and_view_know_the_domain(run) -> None:
     import_path = os.pathsep.join(map(str, [HERE, Path(graphscore.__file__).parents[1]]))
     subprocess.run([sys.executable, "make.py"], cwd=folder, env=os.environ | {"PYTHONPATH": import_path}, check=True)
     run("sample", "--checkpoint", "demo", "--input", "references.pt", "--num", 2, "--out", "made.pt")
+    run("sample", "--checkpoint", "demo", "--input", "references.pt", "--num", 2, "--out", "made.txt")
+    assert (folder / "made.txt").read_text().count("\n\n") == 6
     table = run("evaluate", "made.pt", "references.pt", "--out", "report.json")
     report = json.loads((folder / "report.json").read_text())
     assert report["grids"] == 6 and report["alternation"] > 0.9 and "reference alternation" in table

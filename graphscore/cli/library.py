@@ -1,0 +1,90 @@
+"""Names of the library that commands use, loaded when first used.
+
+Help, and wrong options and files, are so answered before PyTorch is loaded, which takes seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphscore.runtime.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from graphscore.cli.inputs import Inputs as Inputs
+    from graphscore.cli.inputs import read_fragment as read_fragment
+    from graphscore.cli.sample import FileJob as FileJob
+    from graphscore.cli.sample import Files as Files
+    from graphscore.cli.show import show_datasets as show_datasets
+    from graphscore.cli.show import show_demo as show_demo
+    from graphscore.cli.show import show_evaluation as show_evaluation
+    from graphscore.cli.show import show_methods as show_methods
+    from graphscore.cli.show import show_sampled as show_sampled
+    from graphscore.data.dataset import datasets as datasets
+    from graphscore.experiment.demo import run_demo as run_demo
+    from graphscore.experiment.files import evaluate_files as evaluate_files
+    from graphscore.experiment.files import view_file as view_file
+    from graphscore.experiment.files import viewed_extensions as viewed_extensions
+    from graphscore.experiment.run import SKIPPED_FILE as SKIPPED_FILE
+    from graphscore.experiment.run import train_model as train_model
+    from graphscore.experiment.schema import load_config as load_config
+    from graphscore.molecules.benchmark import benchmark as benchmark
+    from graphscore.molecules.conformers import ConformerRequest as ConformerRequest
+    from graphscore.molecules.evaluate import Measures as Measures
+    from graphscore.molecules.metrics.protocols import PROTOCOLS as PROTOCOLS
+    from graphscore.molecules.recipes.audit import audit_counts as audit_counts
+    from graphscore.molecules.recipes.audit import audit_second_seed as audit_second_seed
+    from graphscore.molecules.show.tables import show_audit as show_audit
+    from graphscore.molecules.show.tables import show_benchmark as show_benchmark
+    from graphscore.runtime.settings import prepare as prepare
+    from graphscore.testing.combinations import markdown as markdown
+    from graphscore.testing.combinations import try_all as try_all
+
+_HOMES = {
+    "cli.inputs": (
+        "Inputs",
+        "read_fragment",
+    ),
+    "cli.sample": (
+        "FileJob",
+        "Files",
+    ),
+    "cli.show": (
+        "show_datasets",
+        "show_demo",
+        "show_evaluation",
+        "show_methods",
+        "show_sampled",
+    ),
+    "data.dataset": ("datasets",),
+    "experiment.demo": ("run_demo",),
+    "experiment.files": (
+        "evaluate_files",
+        "view_file",
+        "viewed_extensions",
+    ),
+    "experiment.run": (
+        "SKIPPED_FILE",
+        "train_model",
+    ),
+    "experiment.schema": ("load_config",),
+    "molecules.benchmark": ("benchmark",),
+    "molecules.conformers": ("ConformerRequest",),
+    "molecules.evaluate": ("Measures",),
+    "molecules.metrics.protocols": ("PROTOCOLS",),
+    "molecules.recipes.audit": (
+        "audit_counts",
+        "audit_second_seed",
+    ),
+    "molecules.show.tables": (
+        "show_audit",
+        "show_benchmark",
+    ),
+    "runtime.settings": ("prepare",),
+    "testing.combinations": (
+        "markdown",
+        "try_all",
+    ),
+}
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names("graphscore", _HOMES)

@@ -1,0 +1,146 @@
+"""The commands that measure and show what there is: evaluate, benchmark, view, methods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from graphscore.cli import library
+from graphscore.cli.checks import check_files
+from graphscore.cli.options import Checkpoint, Device, Trusted, Workers
+from graphscore.cli.progress import Counter, prepare_process
+from graphscore.registry import find
+
+console = Console()
+
+
+def evaluate(
+    generated: Annotated[Path, typer.Argument(help="Generated graphs, such as conformers: .sdf, .xyz or .pt.")],
+    reference: Annotated[Path, typer.Argument(help="Reference graphs, such as conformers of the same molecules.")],
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="torsional-diffusion (default) or geodiff: their numbers must not be compared."),
+    ] = None,
+    baselines: Annotated[
+        list[str] | None,
+        typer.Option("--baseline", metavar="NAME", help="Measure etkdg, etkdg-mmff or etkdg-clustered too."),
+    ] = None,
+    posebusters: Annotated[bool, typer.Option("--posebusters", help="Run the checks of PoseBusters.")] = False,
+    energies: Annotated[
+        str | None, typer.Option(help="mmff or gfn2 (by the program xtb): strain and ensemble properties.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the baselines.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the report as JSON, with confidence intervals.")] = None,
+    workers: Workers = None,
+) -> None:
+    """Compare generated graphs with references: conformers by recall, precision, stereochemistry, geometry."""
+    check_files([generated, reference], writes=[(out, [".json"])])
+
+    given = {
+        "protocol": protocol,
+        "baselines": baselines,
+        "posebusters": posebusters or None,
+        "energies": energies,
+        "seed": seed,
+        "workers": workers,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    with Counter(console, "evaluating", waits=True) as progress:
+        evaluation = library.evaluate_files(generated, reference, out, progress=progress, **options)
+    library.show_evaluation(console, evaluation)
+
+
+def benchmark(
+    source: Annotated[str, typer.Argument(help="List in gfn2-ensembles: geom-qm9, geom-drugs, qm9 or nci.")],
+    out: Annotated[Path | None, typer.Option(help="Write the report as JSON, with confidence intervals.")] = None,
+    part: Annotated[
+        str, typer.Option(help="test, or val for choices that must not be made on test molecules.")
+    ] = "test",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many molecules.")] = None,
+    checkpoint: Checkpoint = None,
+    baselines: Annotated[
+        list[str] | None,
+        typer.Option("--baseline", metavar="NAME", help="Measure etkdg, etkdg-mmff or etkdg-clustered too."),
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="torsional-diffusion or geodiff.")] = "torsional-diffusion",
+    posebusters: Annotated[bool, typer.Option("--posebusters", help="Run the checks of PoseBusters.")] = False,
+    energies: Annotated[str | None, typer.Option(help="mmff or gfn2 (by the program xtb).")] = None,
+    refine: Annotated[str, typer.Option(help="mmff relaxes all atoms in the force field MMFF94; none.")] = "none",
+    retries: Annotated[
+        int, typer.Option(help="How often a conformer of wrong stereo or with too much drift is drawn again at most.")
+    ] = 3,
+    diverse: Annotated[bool, typer.Option("--diverse", help="Let conformers of a molecule keep apart.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of model and baselines.")] = 0,
+    sampler: Annotated[str | None, typer.Option(help="Sampler; the model's own default if not given.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps; the model's own default if not given.")] = None,
+    prior_scale: Annotated[float | None, typer.Option(help="Factor of the noise that sampling starts from.")] = None,
+    max_drift: Annotated[
+        float | None,
+        typer.Option(help="Draw again what moves more in the last evaluation, relative to its size."),
+    ] = None,
+    workers: Workers = None,
+    device: Device = "auto",
+    trust: Trusted = None,
+) -> None:
+    """Measure a conformer model on molecules it has never seen, with RDKit beside it."""
+    check_files(checkpoint=checkpoint, writes=[(out, [".json"])])
+
+    measures = library.Measures(find(protocol, library.PROTOCOLS, "protocol"), posebusters, energies, workers)
+    request = library.ConformerRequest(
+        seed=seed,
+        sampler=sampler,
+        num_steps=steps,
+        refine=refine,
+        diverse=diverse,
+        retries=retries,
+        prior_scale=prior_scale,
+        max_drift=max_drift,
+        workers=workers,
+    )
+    prepare_process(console)
+    with (
+        Counter(console, "sampling", waits=True) as sampling,
+        Counter(console, "evaluating", waits=True) as evaluating,
+    ):
+        report = library.benchmark(
+            source, out, part=part, limit=limit, checkpoint=checkpoint, trust=trust or (), device=device,
+            request=request, measures=measures, baselines=baselines or (), sampling=sampling, evaluating=evaluating,
+        )  # fmt: skip
+    library.show_benchmark(console, report)
+
+
+def view(
+    file: Annotated[Path, typer.Argument(help="Graphs: conformers, .sdf .mol .xyz .pt, or clouds, .pt")],
+    out: Annotated[Path, typer.Option(help="The page, .html, or the picture of clouds, .png.")],
+    reference: Annotated[
+        Path | None, typer.Option(help="Reference conformers; each conformer is laid onto the closest one.")
+    ] = None,
+    trajectories: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--trajectory", help="Steps from noise to the conformers, .sdf or .pt; records have `sample` and `step`."
+        ),
+    ] = None,
+) -> None:
+    """Draw graphs: molecules as a page to look at in a browser, one file that needs no network; clouds as a picture."""
+    check_files([file, reference, *(trajectories or ())], writes=[(out, library.viewed_extensions())])
+    made = library.view_file(file, out, reference, trajectories or ())
+    size, how = made.path.stat().st_size / 1024, "; open it in a browser" if made.path.suffix == ".html" else ""
+    console.print(f"Wrote {made.path} ({size:,.0f} KiB): {made.content}{how}", markup=False)
+    for note in made.notes[:10]:
+        console.print(f"Not shown: {note}", markup=False)
+    if len(made.notes) > 10:
+        console.print(f"... and {len(made.notes) - 10} more")
+
+
+def methods(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, as in the README.")] = False,
+) -> None:
+    """Show which objectives and samplers work with which noise processes, by trying them all."""
+    if markdown:
+        typer.echo(library.markdown(library.try_all()), nl=False)
+    else:
+        library.show_methods(console, library.try_all())

@@ -1,0 +1,33 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(help="A model.safetensors, the folder of a run, or shipped weights by name: conformers, the default."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes that share the work; by default one for each thread if a measurement says that it pays."
+    ),
+]
+Trusted = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust",
+        metavar="MODULE",
+        help="A module of yours whose code a model's file may ask for by name.",
+    ),
+]
+Device = Annotated[
+    str, typer.Option(help="Where the network computes: cpu, cuda or cuda:N; auto takes a CUDA GPU if there is one.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the configuration.")
+]

@@ -1,0 +1,41 @@
+"""Progress bars, and the preparation of the process before the work."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from graphscore.cli import library
+
+
+class Counter:
+    """A progress bar that is called with (done, all); if it ``waits``, it is first seen then."""
+
+    def __init__(self, console: Console, title: str, waits: bool = False) -> None:
+        columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=console)
+        self._line = self._progress.add_task(title, total=None)
+        self._waits = waits
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """Show how many are done."""
+        self._progress.start()
+        self._progress.update(self._line, completed=done, total=total)
+
+    def __enter__(self) -> Counter:
+        if not self._waits:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+
+def prepare_process(console: Console) -> None:
+    """Set up the process, of which the command is master, for training and sampling."""
+    if hint := library.prepare(spare_cores=True).hint:
+        console.print(f"Hint: {hint}", soft_wrap=True)
