@@ -6,7 +6,6 @@ once in each process, before it starts to compute.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import time
 from typing import NamedTuple
@@ -14,9 +13,8 @@ from typing import NamedTuple
 import torch
 
 from graphscore.runtime.cores import SHORTEST, SINCE_START, CoreWatch
+from graphscore.runtime.memory import keep_freed_memory
 
-# Parameters of glibc's mallopt, from its malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 # Shapes of products (rows, columns), small to large: libraries choose their algorithm by size.
 _PRODUCTS = ((32, 64), (512, 128), (4096, 256))
 # Cores that others may use before it is reported.
@@ -102,31 +100,6 @@ def choose_device(name: str = "auto") -> torch.device:
 def describe_device(device: torch.device) -> str:
     """Describe a device by its name and, for a CUDA GPU, its model."""
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
-
-
-def keep_freed_memory() -> bool:
-    """Let the allocator keep freed memory for the large tensors of the next step.
-
-    By default glibc gives large freed blocks back to the kernel, which has to provide and clear them again page by page
-    in each step. This is what the environment variables ``MALLOC_MMAP_MAX_=0`` and ``MALLOC_TRIM_THRESHOLD_`` do, at
-    run time and for good; calling it again changes nothing.
-
-    The cost: the process keeps its peak memory until it ends, and other programs cannot use it.
-
-    Returns:
-        Whether the settings were changed: only where glibc's own allocator is in use, not on macOS, Windows or musl,
-        nor with another allocator (jemalloc, tcmalloc) loaded before it.
-    """
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-        # A preloaded allocator replaces glibc's malloc: then its settings would do nothing.
-        used, own = (ctypes.cast(library.malloc, ctypes.c_void_p) for library in (ctypes.CDLL(None), libc))
-        if used.value != own.value:
-            return False
-        # -1 means never. Only blocks from the heap can be kept, not those with a memory map of their own.
-        return bool(libc.mallopt(_M_MMAP_MAX, 0) and libc.mallopt(_M_TRIM_THRESHOLD, -1))
-    except (OSError, AttributeError):
-        return False
 
 
 def exact_medium_products() -> bool:

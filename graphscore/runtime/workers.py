@@ -23,6 +23,7 @@ from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
+from graphscore.runtime.memory import keep_freed_memory
 from graphscore.runtime.startup import SLOW, postponed
 
 Piece = TypeVar("Piece", contravariant=True)
@@ -245,9 +246,6 @@ def _serve(connection: Connection, packed: bytes, precision: str | None) -> None
     if precision is not None:
         with postponed(*SLOW):
             import torch
-
-            from graphscore.runtime.settings import keep_freed_memory
-
         keep_freed_memory()
         torch.set_num_threads(1)
         torch.set_float32_matmul_precision(precision)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore.denoiser import ScoreModel
-from graphscore.registry import find
+from graphscore.registry import find, resolve
 from graphscore.rng import Generator
 from graphscore.samplers.base import Grid, Sampler
 
@@ -56,12 +56,11 @@ class ResamplingSampler(Sampler):
         *,
         prior_scale: float = 1.0,
     ) -> None:
-        from graphscore.samplers import SAMPLERS  # here, because this sampler is one of them
-
         super().__init__(model, grid, denoise_last, prior_scale=prior_scale)
         if num_resamples < 1 or jump < 1:
             raise ValueError(f"num_resamples and jump must be positive, but are {num_resamples} and {jump}")
-        kind = find(method, SAMPLERS, "sampler") if isinstance(method, str) else method
+        # By the name of the registry, which holds this sampler too.
+        kind = find(method, resolve("graphscore.samplers:SAMPLERS"), "sampler") if isinstance(method, str) else method
         self.method: Sampler = kind(model, self.grid, denoise_last, **(options or {}))
         self.num_resamples = num_resamples
         self.jump = jump
