@@ -19,15 +19,13 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore import ops
+from graphscore.attributes import SELF_CONDITIONED
 from graphscore.denoiser.base import ScoreModel
 from graphscore.denoiser.description import describe_denoiser
 from graphscore.denoiser.preconditioned import Denoiser
 from graphscore.fields import check_batch, replace
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.rng import Generator
-
-MASK = "self_conditioned"
-"""Attribute of a training batch, bool ``[B]``: the graphs that get a first estimate."""
 
 
 def estimate_name(field: str) -> str:
@@ -48,7 +46,7 @@ def choose_self_conditioned(batch: Batch, generator: Generator = None) -> Batch:
     """
     graphs = torch.arange(check_batch(batch).num_graphs, device=batch.batch.device)
     normal = ops.randn(graphs, batch.num_graphs, 1, dtype=torch.float32, generator=generator)[:, 0]
-    return replace(batch, {MASK: normal > 0})
+    return replace(batch, {SELF_CONDITIONED: normal > 0})
 
 
 class SelfConditioning(ScoreModel):
@@ -80,12 +78,14 @@ class SelfConditioning(ScoreModel):
 
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
         nothing = {estimate_name(name): torch.zeros_like(batch[name]) for name in self.fields}
-        if MASK not in batch:
+        if SELF_CONDITIONED not in batch:
             return self.model(replace(batch, {name: batch.get(name, zeros) for name, zeros in nothing.items()}), t)
         with torch.no_grad():
             first = self.model(replace(batch, nothing), t)
         told = {
-            estimate_name(name): torch.where(ops.broadcast(batch[MASK], field.index(batch))[:, None], first[name], 0.0)
+            estimate_name(name): torch.where(
+                ops.broadcast(batch[SELF_CONDITIONED], field.index(batch))[:, None], first[name], 0.0
+            )
             for name, field in self.fields.items()
         }
         return self.model(replace(batch, told), t)

@@ -6,9 +6,9 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from graphscore import ops
+from graphscore.attributes import TEMPLATE
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import Field
-from graphscore.generate.jobs import TEMPLATE
 from graphscore.guidance import EnergyGuidance, Repulsion
 
 # Chosen for recall of the shipped model on validation molecules; from 1 nat on, recall falls.

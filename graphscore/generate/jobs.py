@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch_geometric.data import Batch, Data
 
+from graphscore.attributes import TEMPLATE
 from graphscore.denoiser import ScoreModel
 from graphscore.domains import row_label
 from graphscore.generate.batches import collate, split_fields
@@ -25,8 +26,6 @@ from graphscore.samplers import Sampler, SamplerResult, drift
 
 CPU_EDGES, GPU_EDGES = 10_000, 500_000
 """Edges in a batch at most, by default: on a CPU, whose caches then hold the messages, and elsewhere."""
-TEMPLATE = "template"
-"""Attribute of the batches in which samples of a template are together: the number of each graph's template."""
 
 
 def generate(
@@ -73,8 +72,9 @@ def generate(
         max_drift: Samples that drift more are drawn again, too. Samples that are not finite always are.
         retries: How often at most; then the best of the tries stays, an accepted one if there is one, with the least
             drift, but none that is not finite. Not for samples that are ``together``, which depend on each other.
-        together: Whether all samples of a template share one batch, whose attribute :data:`TEMPLATE` then tells which
-            graphs are samples of the same one, as :class:`~graphscore.guidance.particle.ParticleGuidance` asks for.
+        together: Whether all samples of a template share one batch, whose attribute
+            :data:`~graphscore.attributes.TEMPLATE` then tells which graphs are samples of the same one, as
+            :class:`~graphscore.guidance.particle.ParticleGuidance` asks for.
         max_edges: Largest number of edges that the network sees in a batch, those that it finds itself included, see
             :func:`~graphscore.generate.inputs.count_edges`; a single graph, or all samples of a template that stay
             together, may exceed it. By default :data:`CPU_EDGES` or :data:`GPU_EDGES`.

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.attributes import FIXED, FIXED_POS
 from graphscore.denoiser import ScoreModel
 from graphscore.experiment.pipeline import POS, Pipeline
 from graphscore.experiment.request import Request
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
 WEIGHTS = "weights/conformers.safetensors"
 REFINEMENTS = ("none", "mmff")
-MASK, POSITIONS = "fixed", "fixed_pos"
-"""Attributes of graphs: which nodes are known, bool ``[n]``, and where they are, ``[n, 3]``."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +195,7 @@ class ConformerModel(Pipeline):
         if _chemical(request).fragment is None:
             return model
         self.check_space()
-        return Inpainting(model, POS, MASK, POSITIONS, rigid=True)
+        return Inpainting(model, POS, FIXED, FIXED_POS, rigid=True)
 
     def see(self, item: Data, request: Request) -> Data:
         """Make what the network sees of a molecule."""
@@ -206,8 +205,8 @@ class ConformerModel(Pipeline):
         graph = super().see(item, request)
         if wanted.fragment is not None:
             rows, pos = wanted.fragment.find(item, graph)
-            graph[MASK] = torch.zeros(graph.num_nodes or 0, dtype=torch.bool).index_fill(0, rows, True)
-            graph[POSITIONS] = pos.new_zeros(graph.num_nodes or 0, 3).index_copy(0, rows, pos)
+            graph[FIXED] = torch.zeros(graph.num_nodes or 0, dtype=torch.bool).index_fill(0, rows, True)
+            graph[FIXED_POS] = pos.new_zeros(graph.num_nodes or 0, 3).index_copy(0, rows, pos)
         return graph
 
     def finisher(self, request: Request) -> Finish | None:
@@ -244,8 +243,8 @@ class _HoldAtoms:
 
     def __call__(self, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
         item = self.finish(template, graph, values)
-        rows = graph[MASK].nonzero()[:, 0]
-        off = values[POS][rows] - graph[POSITIONS][rows]
+        rows = graph[FIXED].nonzero()[:, 0]
+        off = values[POS][rows] - graph[FIXED_POS][rows]
         item.fixed_rmsd = float(off.square().sum(-1).mean().sqrt())
         self.held[id(item)] = (graph["kept"][rows] if "kept" in graph else rows).tolist()
         return item

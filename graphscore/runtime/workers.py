@@ -18,6 +18,7 @@ import threading
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import ModuleType
@@ -143,6 +144,8 @@ def _start(packed: bytes) -> tuple[Connection, BaseProcess]:
     here, there = context.Pipe()
     precision = sys.modules["torch"].get_float32_matmul_precision() if "torch" in sys.modules else None
     process = context.Process(target=_serve, args=(there, packed, precision), daemon=True)
+    if os.name == "posix":
+        resource_tracker.ensure_running()  # what starts it with the first worker lets Ctrl-C through again
     with _unseen():
         process.start()
     there.close()

@@ -12,9 +12,9 @@ from torch.testing import assert_close
 from torch_geometric.data import Batch
 
 from graphscore import times
+from graphscore.attributes import SELF_CONDITIONED
 from graphscore.denoiser import Denoiser, ScoreModel
 from graphscore.denoiser.self_conditioning import (
-    MASK,
     SelfConditioning,
     choose_self_conditioned,
     drop_estimates,
@@ -91,7 +91,7 @@ def test_the_model_is_told_what_the_batch_carries_or_zeros(model):
 def test_chosen_graphs_are_told_a_first_estimate_and_others_nothing(model):
     mask = torch.tensor([True, True, False, False, True, False, True])
     batch = ragged_batch(SIZES)
-    stale = replace(batch, {MASK: mask, "pos_estimate": torch.ones_like(batch.pos)})
+    stale = replace(batch, {SELF_CONDITIONED: mask, "pos_estimate": torch.ones_like(batch.pos)})
     output = model(stale, T)
     first, second = model.model.told
     assert (first["pos"] == 0).all() and (first["x"] == 0).all()
@@ -105,7 +105,7 @@ def test_chosen_graphs_are_told_a_first_estimate_and_others_nothing(model):
 def test_no_gradient_goes_through_the_first_estimate(model):
     batch, everywhere = ragged_batch(SIZES), torch.ones(7, dtype=torch.bool)
     weight = model.model.weight
-    (gradient,) = torch.autograd.grad(model(replace(batch, {MASK: everywhere}), T)["pos"].sum(), weight)
+    (gradient,) = torch.autograd.grad(model(replace(batch, {SELF_CONDITIONED: everywhere}), T)["pos"].sum(), weight)
     shrink = 1 / (1 + VESDE().std(T[batch.batch])[:, None] ** 2)
     assert_close(gradient, (shrink * batch.pos).sum())
 
@@ -114,7 +114,7 @@ def test_no_gradient_goes_through_the_first_estimate(model):
 def test_weights_learn_under_autocast(denoiser, dtype):
     """What the first evaluation casts, without gradients, must not be what the second one uses."""
     model = copy.deepcopy(denoiser).float()
-    batch = replace(ragged_batch(SIZES, dtype=torch.float32), {MASK: torch.ones(7, dtype=torch.bool)})
+    batch = replace(ragged_batch(SIZES, dtype=torch.float32), {SELF_CONDITIONED: torch.ones(7, dtype=torch.bool)})
     with torch.autocast("cpu", dtype, enabled=dtype is not None):
         loss = sum(value.square().sum() for value in model(batch, T.float()).values())
     loss.backward()
@@ -124,8 +124,8 @@ def test_weights_learn_under_autocast(denoiser, dtype):
 
 def test_a_random_half_of_the_graphs_is_chosen():
     batch = ragged_batch(SIZES * 300)
-    mask = choose_self_conditioned(batch, torch.Generator().manual_seed(0))[MASK]
-    assert mask.dtype == torch.bool and mask.shape == (2100,) and MASK not in batch
+    mask = choose_self_conditioned(batch, torch.Generator().manual_seed(0))[SELF_CONDITIONED]
+    assert mask.dtype == torch.bool and mask.shape == (2100,) and SELF_CONDITIONED not in batch
     assert float(mask.double().mean()) == pytest.approx(0.5, abs=4 * 0.5 / 2100**0.5)
 
 
@@ -134,7 +134,7 @@ def test_the_choice_does_not_depend_on_batch_mates():
 
     def choose(order):
         batch = Batch.from_data_list([graphs[i] for i in order])
-        return choose_self_conditioned(batch, GraphGenerator(seeds[order]))[MASK]
+        return choose_self_conditioned(batch, GraphGenerator(seeds[order]))[SELF_CONDITIONED]
 
     together = choose(torch.arange(35))
     assert torch.equal(choose(order), together[order]) and 5 < together.sum() < 30
@@ -274,12 +274,12 @@ def test_estimates_turn_with_the_graph(denoiser):
     assert_equivariant(lambda b: denoiser(b, T), batch, **kinds)
     mask = torch.tensor([True, True, False, False, True, False, True])
     kinds["inputs"] = {"pos": "position"}
-    assert_equivariant(lambda b: denoiser(replace(b, {MASK: mask}), T), batch, **kinds)
+    assert_equivariant(lambda b: denoiser(replace(b, {SELF_CONDITIONED: mask}), T), batch, **kinds)
 
 
 def test_graphs_stay_independent_in_training(denoiser):
     def function(batch):
-        return denoiser(replace(batch, {MASK: batch.y[:, 0] > 0}), batch.y[:, 1].sigmoid())
+        return denoiser(replace(batch, {SELF_CONDITIONED: batch.y[:, 0] > 0}), batch.y[:, 1].sigmoid())
 
     batch = denoiser.process.perturb(ragged_batch((4, 1, 5, 3)), T[:4]).batch
     assert_batch_independent(function, batch, inputs=("pos", "x"))

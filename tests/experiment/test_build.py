@@ -7,7 +7,8 @@ import torch
 from torch.testing import assert_close
 from torch_geometric.data import Batch
 
-from graphscore.denoiser.self_conditioning import MASK, SelfConditioning, is_self_conditioned
+from graphscore.attributes import SELF_CONDITIONED
+from graphscore.denoiser.self_conditioning import SelfConditioning, is_self_conditioned
 from graphscore.experiment.build import build_dataset, build_model, build_sampler, build_task
 from graphscore.experiment.pretrained import load_model
 from graphscore.experiment.schema import check_config, load_config
@@ -95,18 +96,18 @@ def test_wrong_inputs_vectors_and_neighbors_are_named(override, words):
         build_model(load_config("digits", ["fields.0.scale=1.0", override]))
 
 
-SELF_CONDITIONED = ["fields.0.scale=2.0", "network.self_condition=true"]
+WITH_ESTIMATES = ["fields.0.scale=2.0", "network.self_condition=true"]
 
 
 def test_a_configuration_turns_self_conditioning_on(tmp_path):
-    config = load_config("digits", SELF_CONDITIONED)
+    config = load_config("digits", WITH_ESTIMATES)
     assert check_config(config.model_dump(mode="json"), "dump") == config
     torch.manual_seed(0)
     model = build_model(config)
     assert isinstance(model, SelfConditioning)
     batch = replace(ragged_batch((4, 2, 5), dim=2, dtype=torch.float32), {"digit": torch.zeros(11, dtype=torch.long)})
     masks = []
-    model.register_forward_pre_hook(lambda module, inputs: masks.append(inputs[0].get(MASK)))
+    model.register_forward_pre_hook(lambda module, inputs: masks.append(inputs[0].get(SELF_CONDITIONED)))
     task = build_task(config, model)
     out = task(batch, 0)
     out.loss.backward()
@@ -137,13 +138,13 @@ def test_without_the_option_nothing_is_self_conditioned():
 
 
 def test_self_conditioning_refuses_objectives_with_derivatives():
-    config = load_config("digits", [*SELF_CONDITIONED, "training.objective=sliced"])
+    config = load_config("digits", [*WITH_ESTIMATES, "training.objective=sliced"])
     with pytest.raises(ValueError, match="self_condition .*regresses on clean data.*sliced_score_matching"):
         build_task(config, build_model(config))
 
 
 def test_training_chooses_graphs_by_their_own_coins_on_any_number_of_ranks():
-    config = load_config("digits", SELF_CONDITIONED)
+    config = load_config("digits", WITH_ESTIMATES)
     torch.manual_seed(0)
     model = build_model(config).double()
     with torch.no_grad():

@@ -12,13 +12,14 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from graphscore import ops
+from graphscore.attributes import TEMPLATE
 from graphscore.data import CompleteGraph
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field
 from graphscore.generate import jobs
 from graphscore.generate.inputs import categories, count_edges, graph_key
-from graphscore.generate.jobs import TEMPLATE, noise_seed
 from graphscore.generate.jobs import generate as stream
+from graphscore.generate.jobs import noise_seed
 from graphscore.generate.tries import with_values
 from graphscore.guidance import EnergyGuidance, Inpainting
 from graphscore.nn import EGNN, Category, Feature, ScoreNetwork
