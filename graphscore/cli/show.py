@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from graphscore.data.dataset import datasets
-from graphscore.experiment.demo import Demo
-from graphscore.experiment.files import Evaluation
 from graphscore.registry import resolve
 from graphscore.testing.combinations import LEGEND, REFUSED, SIGNS, Trial
+
+if TYPE_CHECKING:  # commands that train nothing need not load the training engine
+    from graphscore.experiment.demo import Demo
+    from graphscore.experiment.files import Evaluation
 
 
 def show_methods(console: Console, trials: Sequence[Trial]) -> None:
