@@ -47,8 +47,3 @@ def test_only_what_may_be_missing_is_imported_inside_of_functions(path: Path):
 def test_chemistry_lies_in_its_folder():
     outside = [path for path in FILES if not path.is_relative_to(PACKAGE / "molecules")]
     assert not [path for path in outside if "is_molecule" in path.read_text(encoding="utf-8")]
-
-
-def test_no_file_is_longer_than_a_reader_keeps_in_mind():
-    long = {path.name: lines for path in FILES if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 300}
-    assert not long
