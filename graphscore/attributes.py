@@ -1,6 +1,6 @@
-"""Attributes of graphs and batches that this library reads and writes: their level, shape and unit, in one table.
+"""Table of the graph and batch attributes that this library reads and writes: level, shape and unit.
 
-Fields and inputs of a model may have any names. Domains add attributes of their own, see
+Fields and inputs of a model may have any names. Domains add their own attributes, see
 :class:`graphscore.domains.Domain`.
 """
 
@@ -12,15 +12,15 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Attribute:
-    """An attribute of a graph.
+    """Level, shape and meaning of a graph attribute.
 
     Attributes:
-        level: What a row belongs to: ``"node"``, ``"edge"``, ``"graph"``, or ``"none"`` of these, such as a list of
-            pairs of nodes.
-        shape: With N nodes, E edges, B graphs, D dimensions of space.
-        meaning: What it holds, with its unit.
+        level: ``"node"``, ``"edge"`` or ``"graph"`` for one row each; ``"none"`` for any other number of rows, such as
+            a list of pairs of nodes.
+        shape: Shape, with N nodes, E edges, B graphs, D dimensions of space.
+        meaning: Content, with its unit.
         indices: Whether its entries are numbers of nodes.
-        beside: Another attribute without which the name may mean anything else.
+        beside: Another attribute that a graph must have for the name to have this meaning.
     """
 
     level: Literal["node", "edge", "graph", "none"]
@@ -41,11 +41,11 @@ ATTRIBUTES: dict[str, Attribute] = {
     "edge_attr": Attribute("edge", "[E, F]", "features"),
     "edge_weight": Attribute("edge", "[E]", "weights"),
     "hops": Attribute("edge", "[E]", "length of the shortest path along the edges that the data had, 0 for none"),
-    "kept": Attribute("node", "[N]", "number of the node in the graph that a transform has made smaller"),
-    FIXED: Attribute("node", "[N]", "whether guidance holds the node, bool"),
-    FIXED_POS: Attribute("node", "[N, D]", "where a node that is held is, in the unit of the data"),
-    TEMPLATE: Attribute("graph", "[B]", "number of the input that a graph is a sample of, if samples interact"),
-    SELF_CONDITIONED: Attribute("graph", "[B]", "whether a graph is given a first estimate of itself, bool"),
+    "kept": Attribute("node", "[N]", "number of the node in the original graph, if a transform removed nodes"),
+    FIXED: Attribute("node", "[N]", "whether guidance fixes the node, bool"),
+    FIXED_POS: Attribute("node", "[N, D]", "coordinates of the fixed nodes, in the unit of the data"),
+    TEMPLATE: Attribute("graph", "[B]", "number of the input of a sample, if samples interact"),
+    SELF_CONDITIONED: Attribute("graph", "[B]", "whether a graph gets a first estimate by self-conditioning, bool"),
     "<field>_estimate": Attribute("node", "[rows, width]", "last estimate of a field, in units of its scale"),
 }
-"""Attributes that mean the same in all domains, beside PyG's own ``batch`` ``[N]`` and ``ptr`` ``[B + 1]``."""
+"""Attributes with the same meaning in all domains, beside PyG's own ``batch`` ``[N]`` and ``ptr`` ``[B + 1]``."""

@@ -1,13 +1,13 @@
-"""Domains: kinds of graphs, such as molecules, with files, metrics and pictures of their own.
+"""Domains: kinds of graphs, such as molecules, with their own files, metrics and pictures.
 
 A domain is a folder and one object: :class:`Domain` names its data sets, readers, writers, metrics and pictures by
-import path; each is imported when it is first used. The library comes with those of :data:`DOMAINS`. A package of
-one's own adds another by an entry point of the group ``graphscore.domains``, in its ``pyproject.toml``::
+import path; each is imported when it is first used. The library has those of :data:`DOMAINS`. Your own package adds
+another by an entry point of the group ``graphscore.domains``, in its ``pyproject.toml``::
 
     [project.entry-points."graphscore.domains"]
     grids = "my_package.grids:GRIDS"
 
-Nothing here imports a domain, and nothing below a domain knows one: whoever reads, writes or shows graphs asks
+This module imports no domain, nor does any module that domains import: code that reads, writes or shows graphs calls
 :func:`domain_of`.
 """
 
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from graphscore.attributes import ATTRIBUTES, Attribute
 from graphscore.registry import resolve
 
-if TYPE_CHECKING:  # a wrong path is answered before PyTorch is loaded
+if TYPE_CHECKING:  # a wrong path is reported before PyTorch is loaded
     from importlib.abc import Traversable
 
     from torch_geometric.data import Data
@@ -44,47 +44,49 @@ def accept_all(sample: Data) -> bool:
 
 
 def no_group(item: Data) -> str:
-    """Put a graph into a group of its own."""
+    """Return an empty group key, which puts each graph into a group of its own."""
     return ""
 
 
 def row_label(template: Data, graph: Data, name: str, row: int) -> str:
-    """Say which row of an attribute it is."""
+    """Describe a row of an attribute by its number."""
     return f"row {row}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """A kind of graphs, with what is particular to it; :func:`~graphscore.registry.resolve` imports its references.
+    """A kind of graphs, with its data sets, file formats, metrics and pictures.
+
+    Members that are import paths are imported by :func:`~graphscore.registry.resolve` when they are used.
 
     Attributes:
-        name: Its name.
-        keys: Attributes that all its graphs have, and others lack; see :func:`domain_of`.
-        attributes: What its graphs have beside the attributes of :data:`graphscore.attributes.ATTRIBUTES`.
+        name: Name of the domain.
+        keys: Attributes by which its graphs are recognised; see :func:`domain_of`.
+        attributes: Attributes of its graphs beside those of :data:`graphscore.attributes.ATTRIBUTES`.
         package: Package whose folders ``configs/`` and ``weights/`` hold its configurations and model files.
         datasets: Classes of data sets, by name.
         transforms: Classes of transforms, by name.
         checksums: Checksums of published data files, ``sha256:...`` or ``md5:...``, by the name of the file.
-        recipes: Functions ``(out, workers, progress, **options) -> files`` that make an embedded data set, by name.
-        parse: Function ``(strings) -> iterator of graphs and failures`` that reads words of the command line.
+        recipes: Functions ``(out, workers, progress, **options) -> files`` that build an embedded data set, by name.
+        parse: Function ``(strings) -> iterator of graphs and failures`` that reads arguments of the command line.
         readers: Functions ``(path) -> iterable of (location, function that makes the graph)``, by extension.
-        folder_extensions: Extensions, among those of ``readers``, of the files that are read of a folder.
+        folder_extensions: Extensions, among those of ``readers``, of the files to read in a folder.
         writers: Functions ``(graph) -> str`` that make one record of a text file, by extension.
         viewers: Functions ``(file, out, reference, trajectories) -> sentence`` that draw the graphs of a file, by the
-            extension of what they write.
+            extension of the output file.
         splits: Functions ``(graph) -> str``, by name: graphs with equal keys come into the same part of a split. The
             first is the default.
-        group: Function ``(graph) -> str``: what a model is given of a graph; graphs of one group are samples of one
-            distribution, such as the conformers of a molecule; empty for a group of its own.
+        group: Function ``(graph) -> str`` that gives the group key; graphs with equal keys are samples of the same
+            conditional distribution, such as the conformers of a molecule. Empty for a group of its own.
         derive: Function ``(nodes, edges, edge_names) -> attributes`` that completes the columns of a networkx graph,
             such as atomic numbers from symbols; empty where there is nothing to complete.
-        label: Function ``(template, graph, name, row) -> str`` that says which node or edge a row of an attribute is.
-        accept: Function ``(sample) -> bool``: whether a sample is what was asked for; others are drawn again.
+        label: Function ``(template, graph, name, row) -> str`` that describes the node or edge of a row for messages.
+        accept: Function ``(sample) -> bool`` that checks that a sample fits its input; others are drawn again.
         pipeline: Class of a loaded model, :class:`~graphscore.experiment.pipeline.Pipeline` or a subclass.
-        evaluate: Function ``(references, generated, **options) -> report`` that compares what was read of two files.
-        report: Function ``(groups, samples, out, seed)`` that measures, writes and draws what a demo has sampled, and
-            returns a :class:`~graphscore.experiment.reports.Report`. ``groups`` are references, ``samples`` by method
-            those of each group.
+        evaluate: Function ``(references, generated, **options) -> report`` that compares the graphs of two files.
+        report: Function ``(groups, samples, out, seed)`` that measures, writes and draws the samples of a demo, and
+            returns a :class:`~graphscore.experiment.reports.Report`. ``groups`` holds the references of each group,
+            ``samples`` the samples of each group by method.
         tables: Function ``(console, scores) -> None`` that prints such scores, or the report of ``evaluate``.
     """
 
@@ -117,15 +119,15 @@ class Domain:
 
 
 GRAPHS = Domain(name="graphs", keys=())
-"""Graphs without a domain of their own."""
+"""The domain of all other graphs."""
 
 
 @cache
 def domains() -> tuple[Domain, ...]:
-    """List all domains: those of this library, and those of installed packages.
+    """List all domains of this library and of installed packages.
 
     Raises:
-        ValueError: If an installed one cannot be imported, is none, or has the name of another.
+        ValueError: If an installed domain cannot be imported, is not a :class:`Domain`, or has the name of another.
     """
     found = dict(DOMAINS)
     for point in entry_points(group=GROUP):
@@ -139,15 +141,15 @@ def domains() -> tuple[Domain, ...]:
 
 
 def domain_of(item: Data) -> Domain:
-    """Find the domain of a graph: of those that own it, the one with most keys; plain graphs have :data:`GRAPHS`."""
+    """Find the domain of a graph: the one with the most keys, all of which the graph has, or else :data:`GRAPHS`."""
     return max((domain for domain in (GRAPHS, *domains()) if domain.owns(item)), key=lambda domain: len(domain.keys))
 
 
 def gather(member: str) -> dict[str, Any]:
-    """Gather a member of all domains that maps names or extensions, such as ``datasets``.
+    """Merge a mapping of all domains, such as ``datasets`` or ``readers``.
 
     Raises:
-        ValueError: If two domains have the same name or extension there.
+        ValueError: If two domains have the same name or extension in it.
     """
     found: dict[str, Any] = {}
     for domain in domains():
@@ -160,12 +162,12 @@ def gather(member: str) -> dict[str, Any]:
 
 @cache
 def attributes() -> dict[str, Attribute]:
-    """List the attributes of graphs whose names mean something here, those of all domains included."""
+    """List the graph attributes with a fixed meaning in this library, including those of all domains."""
     return ATTRIBUTES | gather("attributes")
 
 
 def packaged(folder: str, suffix: str) -> dict[str, Traversable]:
-    """List the files in a folder of all domains' packages, by name without suffix.
+    """List the files in a folder of each domain's package, by name without suffix.
 
     Args:
         folder: ``"configs"`` or ``"weights"``.

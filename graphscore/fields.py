@@ -1,4 +1,4 @@
-"""Fields: the attributes of a batch that diffuse."""
+"""Fields: the batch attributes that the diffusion process perturbs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Level = Literal["node", "edge", "graph"]
 
 
 def replace(batch: Batch, values: Mapping[str, Tensor]) -> Batch:
-    """Copy a batch shallowly with some attributes replaced; the caller's batch stays as it is.
+    """Return a shallow copy of a batch with some attributes replaced.
 
     Args:
         batch: Any PyG batch.
@@ -35,10 +35,10 @@ def replace(batch: Batch, values: Mapping[str, Tensor]) -> Batch:
 
 
 def check_batch(batch: Batch) -> Batch:
-    """Check that an object is a PyG batch that knows its number of graphs.
+    """Check that an object is a PyG batch with a ``batch`` vector and a number of graphs.
 
     Args:
-        batch: What a PyG ``DataLoader`` or ``Batch.from_data_list`` gives.
+        batch: A batch from a PyG ``DataLoader`` or ``Batch.from_data_list``.
 
     Returns:
         The same batch.
@@ -58,17 +58,17 @@ def check_batch(batch: Batch) -> Batch:
 
 @dataclass(frozen=True)
 class Field:
-    r"""One diffusing attribute of a batch.
+    r"""An attribute of a batch that diffuses, with its level and scale.
 
-    Values are divided by ``scale`` on the way in and multiplied on the way out, so that processes and networks see data
-    of unit standard deviation.
+    Values are divided by ``scale`` when they are read and multiplied by it at the end, so that processes and networks
+    see data of unit standard deviation.
 
     Args:
         name: Attribute of the batch, e.g. ``"pos"`` or ``"x"``, of shape ``[rows, width]``.
-        level: ``"node"``, ``"edge"`` or ``"graph"``: what a row belongs to. Declared, never guessed from sizes.
-        scale: Standard deviation of the data, in its own units.
-        zero_mean: Whether each graph's rows are taken relative to their mean, as for coordinates where translation
-            means nothing. Data, noise, prior and steps then live in the subspace of zero mean.
+        level: ``"node"``, ``"edge"`` or ``"graph"``: the level of the rows. Never inferred from sizes.
+        scale: Standard deviation of the data, in data units.
+        zero_mean: Whether each graph's rows are taken relative to their mean, as for coordinates of which translations
+            are irrelevant. Data, noise, prior and steps then lie in the subspace of zero mean.
         width: Number of columns; needed only to sample for graphs that lack the attribute.
 
     Raises:
@@ -93,7 +93,7 @@ class Field:
         return f"{type(self).__name__}({', '.join([repr(self.name), *options_of(self, skip=('name',))])})"
 
     def index(self, batch: Batch) -> Tensor:
-        """Name the graph of each row: shape ``[rows]``, int64.
+        """Return the graph number of each row: shape ``[rows]``, int64.
 
         Raises:
             ValueError: If the field belongs to edges, and the batch has none.
@@ -107,11 +107,11 @@ class Field:
         return torch.arange(batch.num_graphs, device=batch.batch.device)
 
     def project(self, x: Tensor, index: Tensor, num_graphs: int) -> Tensor:
-        """Project rows ``[rows, width]`` onto the field's space: centered graphs if ``zero_mean``, else all of it."""
+        """Project rows ``[rows, width]`` onto the field's space: subtract each graph's mean if ``zero_mean``."""
         return ops.center(x, index, num_graphs) if self.zero_mean else x
 
     def read(self, batch: Batch) -> Tensor:
-        """Read the field from a batch in its own units: scaled, projected ``x0``, shape ``[rows, width]``.
+        """Read the field from a batch of clean data: scaled and projected ``x0``, shape ``[rows, width]``.
 
         Raises:
             ValueError: If the attribute is missing, not a floating matrix, or has the wrong number of rows or columns.
@@ -121,7 +121,7 @@ class Field:
         return self.project(x / self.scale, index, batch.num_graphs)
 
     def values(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Find the field in a batch, as it is: the attribute ``[rows, width]`` and the graph of each row ``[rows]``.
+        """Return the attribute unchanged, ``[rows, width]``, and the graph of each row, ``[rows]``.
 
         Raises:
             ValueError: If the attribute is missing, not a floating matrix, or has the wrong number of rows or columns.
@@ -141,7 +141,7 @@ class Field:
         return x, index
 
     def write(self, batch: Batch, x: Tensor) -> Batch:
-        """Copy a batch shallowly with the field set, such that the copy can be taken apart into graphs again.
+        """Return a shallow copy of a batch with the field set, which ``to_data_list`` can split into graphs.
 
         Args:
             batch: A batch, with or without the field.
@@ -150,7 +150,7 @@ class Field:
         out = replace(batch, {self.name: x})
         slices = getattr(batch, "_slice_dict", None)
         if slices is not None and self.name not in slices:
-            # Attributes that PyG did not collate itself, `to_data_list` leaves out without a word.
+            # `to_data_list` silently leaves out attributes that PyG did not collate itself.
             ends = ops.count(self.index(batch), batch.num_graphs).cumsum(0).cpu()
             out._slice_dict = {**slices, self.name: torch.cat([ends.new_zeros(1), ends])}
             out._inc_dict = {**batch._inc_dict, self.name: torch.zeros_like(ends)}
@@ -158,7 +158,7 @@ class Field:
 
 
 def measure_scale(items: Sequence[Data], name: str, zero_mean: bool = False) -> float:
-    """Measure the root mean square of an attribute over all rows and columns of the given graphs.
+    """Measure the scale of an attribute: its root mean square over all rows and columns of the given graphs.
 
     Args:
         items: Clean graphs.

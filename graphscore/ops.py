@@ -82,7 +82,7 @@ _active = "native"
 
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
-    """Compute all per-graph sums and maxima inside the ``with`` block by the named back end.
+    """Select the back end of all per-graph sums and maxima inside the ``with`` block.
 
     Args:
         name: ``"native"`` or ``"scatter"``.
@@ -101,7 +101,7 @@ def use_backend(name: str) -> Iterator[None]:
 
 
 def broadcast(values: Tensor, index: Tensor) -> Tensor:
-    """Give each row its graph's value.
+    """Broadcast a value per graph to the rows of the graph.
 
     Args:
         values: One entry per graph, shape ``[B, *]``.
@@ -114,11 +114,11 @@ def broadcast(values: Tensor, index: Tensor) -> Tensor:
 
 
 def per_row(values: Tensor, x: Tensor, index: Tensor) -> Tensor:
-    """Give each row its graph's number, as a factor of the row.
+    """Broadcast a number per graph to the rows of the graph, as a factor of shape ``[N, 1]``.
 
     Args:
         values: One number per graph, shape ``[B]``, mostly float64.
-        x: The rows, shape ``[N, D]``: the factors get their type and device.
+        x: Rows to multiply, shape ``[N, D]``: the factors get their type and device.
         index: Graph of each row, shape ``[N]``.
 
     Returns:
@@ -163,7 +163,7 @@ class _SegmentSum(Function):
 
 
 def segment_sum(values: Tensor, index: Tensor, ptr: Tensor) -> Tensor:
-    """Sum consecutive rows: :func:`sum` for a sorted index, with less work.
+    """Sum consecutive rows: a faster :func:`sum` for a sorted index.
 
     Args:
         values: Shape ``[E, *]``.
@@ -179,7 +179,7 @@ def segment_sum(values: Tensor, index: Tensor, ptr: Tensor) -> Tensor:
 
 
 def on_host(values: Tensor) -> bool:
-    """Check that values may be read: on a CPU, outside of a compiler. Elsewhere a read would wait for the device."""
+    """Tell whether values may be read in Python: on the CPU and outside ``torch.compile``, where a read costs nothing."""
     return values.is_cpu and not torch.compiler.is_compiling()
 
 
@@ -247,9 +247,9 @@ class _Max(Function):
 
 
 def max(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
-    """Take the largest row of each graph, column by column.
+    """Take the maximum over the rows of each graph, column by column.
 
-    Derivatives are those of the largest rows, in equal shares if there are several.
+    The derivative goes to the largest row, in equal shares if there are several.
 
     Args:
         values: Floating-point numbers, shape ``[N, *]``.
@@ -265,7 +265,7 @@ def max(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
 
 
 def min(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
-    """Take the smallest row of each graph, column by column, see :func:`max`: zero for an empty graph."""
+    """Take the minimum over the rows of each graph, column by column: zero for an empty graph; see :func:`max`."""
     return -max(-values, index, num_graphs)
 
 

@@ -19,7 +19,7 @@ Coupling = Callable[[Field, Tensor, Tensor], Tensor]
 
 
 class Perturbed(NamedTuple):
-    """A noisy batch with the clean values and the noise that it was made of: result of :meth:`ForwardProcess.perturb`.
+    """Noisy batch with its clean values and noise: result of :meth:`ForwardProcess.perturb`.
 
     Attributes:
         batch: The batch at time t: its fields hold ``xt = alpha x0 + std eps`` in units of their scale.
@@ -37,9 +37,10 @@ class Perturbed(NamedTuple):
 
 
 class ForwardProcess:
-    r"""Diffuse the fields of a batch, each by its own SDE, all at one time per graph.
+    r"""Forward diffusion process of a batch: an SDE for each field, at one time per graph.
 
-    Inside, between :meth:`perturb` or :meth:`prior` and :meth:`to_data`, a batch's fields are in units of their scale.
+    The fields of a batch from :meth:`perturb` or :meth:`prior` are in units of their scale; :meth:`to_data` converts
+    them to data units.
 
     Args:
         sdes: An SDE for each field.
@@ -64,7 +65,7 @@ class ForwardProcess:
 
     @property
     def fields(self) -> dict[str, Field]:
-        """The fields by name."""
+        """Fields by name."""
         return {field.name: field for field in self.sdes}
 
     def perturb(
@@ -75,16 +76,16 @@ class ForwardProcess:
         generator: Generator = None,
         couple: Coupling | None = None,
     ) -> Perturbed:
-        r"""Draw ``xt ~ N(alpha(t) x0, std(t)^2 C)`` for each field; the caller's batch stays as it is.
+        r"""Add noise to a clean batch: draw ``xt ~ N(alpha(t) x0, std(t)^2 C)`` for each field.
 
         Args:
             batch: Clean data.
-            t: One time per graph, shape ``[B]``, in [0, 1]; at 0, data stay as they are.
-            eps: White noise of each field, ``[rows, width]``, instead of fresh noise: zero-mean fields project it,
-                processes with a covariance of their own color it.
+            t: One time per graph, shape ``[B]``, in [0, 1]; at 0, no noise is added.
+            eps: White noise of each field, ``[rows, width]``, instead of random noise. It is projected for zero-mean
+                fields, and correlated by the covariance of the process, if it has one.
             generator: Source of the noise.
-            couple: Called as ``couple(field, x0, noise)`` with a field's clean values and noise; returns the noise to
-                take. Data and noise are independent by default.
+            couple: Coupling of data and noise, called as ``couple(field, x0, noise)`` with a field's clean values and
+                noise; returns the noise to use. Data and noise are independent by default.
 
         Returns:
             The noisy batch, the clean values and the noise.
@@ -120,13 +121,13 @@ class ForwardProcess:
         t: float = 1.0,
         scale: float = 1.0,
     ) -> Batch:
-        """Draw each field from its prior ``N(0, std(t)^2 C)``.
+        """Draw each field from the prior ``N(0, std(t)^2 C)``.
 
         Args:
-            template: The graphs to draw for; the fields themselves may be missing if they have a ``width``.
+            template: Graphs to sample for; the fields themselves may be missing if they have a ``width``.
             generator: Source of the noise.
             dtype: Floating type of the fields; PyTorch's default type if ``None``.
-            t: Time at which sampling starts; below 1, the data's own spread is missing all the more.
+            t: Time at which sampling starts; the lower it is, the more the prior lacks the spread of the data.
             scale: Factor of the standard deviation.
 
         Returns:
@@ -154,12 +155,12 @@ class ForwardProcess:
         *values: Mapping[str, Tensor],
         generator: Generator = None,
     ) -> Batch:
-        """Set each field to a linear combination of itself, other values and fresh noise: what steps are made of.
+        """Set each field to a linear combination of itself, other values and fresh noise, as in a sampling step.
 
         Args:
-            batch: A batch between :meth:`perturb` or :meth:`prior` and :meth:`to_data`.
-            coefficients: For an SDE the coefficients of the field itself, of each of ``values`` and, if there is one
-                more, of noise with the covariance of the process: each of shape ``[B]``, float64.
+            batch: A batch with fields in units of their scale.
+            coefficients: Maps an SDE to the coefficients of the field itself, of each of ``values`` and, if there is
+                one more, of noise with the covariance of the process: each of shape ``[B]``, float64.
             values: Further values of each field, ``[rows, width]``.
             generator: Source of the noise.
 
@@ -180,7 +181,7 @@ class ForwardProcess:
         return replace(batch, combined)
 
     def to_data(self, batch: Batch) -> Batch:
-        """Bring the fields of a batch from units of their scale to data units."""
+        """Convert the fields of a batch from units of their scale to data units."""
         return replace(batch, {field.name: batch[field.name] * field.scale for field in self.sdes})
 
 

@@ -1,8 +1,8 @@
-"""Components by name, from a registry; one's own by import path, and only as far as it is trusted.
+"""Look-up of components by name in a registry, and of custom components by trusted import paths.
 
-Names come from files, which anybody may have written. A name of a registry can do nothing but build a component of this
-library. An import path, ``package.module:Name``, runs the code of a module: it is followed only if whoever runs the
-program has said so.
+Names come from files, which anybody may have written. A name in a registry can only build a component of this library.
+An import path, ``package.module:Name``, runs the code of a module: it is followed only if the user of the program
+trusts it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 Trusted = Iterable[str | ModuleType | Callable[..., Any]]
-"""What a user trusts: modules and classes, by name or as they are; see :class:`Trust`."""
+"""Modules and classes that a user trusts, as names or objects; see :class:`Trust`."""
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
@@ -23,29 +23,29 @@ _SHORT.maxdict = _SHORT.maxlevel = 2
 
 
 def shown(value: object) -> str:
-    """A value as errors show it: not much of it, whatever somebody has put into a file."""
+    """Shorten a value for an error message, since a file may hold a value of any size."""
     return _SHORT.repr(value)
 
 
 def is_import_path(name: str) -> bool:
-    """Whether a name has the form ``package.module:Name``, with a plain name of something at the module's top."""
+    """Tell whether a string is an import path ``package.module:Name`` of an object at the top level of a module."""
     module, colon, attribute = name.partition(":")
     plain = attribute.isascii() and attribute.isidentifier() and not attribute.startswith("__")
     return bool(colon) and is_module(module) and plain
 
 
 def is_module(name: str) -> bool:
-    """Whether a name has the form ``package.module``, in ASCII: letters that look like others would fool who trusts."""
+    """Tell whether a string has the form ``package.module``, in ASCII, since look-alike letters could deceive users."""
     return name.isascii() and all(part.isidentifier() for part in name.split("."))
 
 
 class Trust:
-    """What import paths may be followed.
+    """Set of the modules, classes and functions whose import paths may be followed.
 
     Args:
-        items: Modules, by name or as they are: what each defines, or takes from its own submodules; a submodule is
-            another module, with a name of its own. Import paths ``package.module:Name``: that alone. Classes and
-            functions: each under its own path, without an import.
+        items: Modules, as names or objects, to trust all that they define or take from their submodules (to trust the
+            path of a submodule, name it too). Import paths ``package.module:Name``, to trust one object. Classes and
+            functions, to trust their own path, which needs no import then.
 
     Raises:
         ValueError: If an item is none of these.
@@ -92,11 +92,11 @@ class Trust:
         return type(self), (list(self),)
 
     def and_in(self, items: Trusted) -> Trust:
-        """The same trust, and trust in more."""
+        """Return this set with more items."""
         return Trust([*self, *Trust(items)])
 
     def covers(self, module: str) -> bool:
-        """Whether all that a module defines is trusted: it, or a package that it is in, is named."""
+        """Tell whether a module is trusted: it or a package around it is in the set."""
         parts = module.split(".")
         return any(".".join(parts[:count]) in self.names for count in range(1, len(parts) + 1))
 
@@ -105,13 +105,13 @@ NOTHING = Trust()
 
 
 def find(name: str, registry: Mapping[str, Any], kind: str, trust: Trust = NOTHING) -> Any:
-    """Look a component up.
+    """Look up a component by its name in a registry, or by a trusted import path.
 
     Args:
-        name: Key of the registry, or ``package.module:Name`` of something trusted.
+        name: Key of the registry, or a trusted import path ``package.module:Name``.
         registry: Components, or their import paths, by name.
-        kind: What it is, for the error.
-        trust: What import paths may be followed; none by default.
+        kind: Kind of component, for the error message.
+        trust: Import paths that may be followed; none by default.
 
     Returns:
         The component.
@@ -145,9 +145,9 @@ def find(name: str, registry: Mapping[str, Any], kind: str, trust: Trust = NOTHI
 
 
 def resolve(reference: str | Callable[..., Any]) -> Any:
-    """Import what an import path of this library, or of an installed package, stands for; an object stays as it is.
+    """Import the object of an import path in this library or an installed package; return other objects unchanged.
 
-    Paths that come from files go through :func:`find`.
+    Do not use it for paths from files, which go through :func:`find`.
 
     Args:
         reference: ``package.module:name``, or an object.
@@ -170,7 +170,7 @@ def _import(path: str, kind: str) -> Any:
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ModuleNotFoundError, AttributeError) as error:
-        # A missing dependency of an existing module is another error, with its own message.
+        # If a dependency of the module is missing, its own message is the right one.
         if isinstance(error, ModuleNotFoundError) and not f"{module}.".startswith(f"{error.name}."):
             raise
         raise ValueError(f"Cannot import the {kind} {path!r}: {error}") from error

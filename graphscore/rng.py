@@ -1,8 +1,8 @@
-r"""Random numbers that belong to a graph, not to its place in a batch.
+r"""Random numbers per graph, independent of the batch around it.
 
 :class:`GraphGenerator` is a counter-based generator: the k-th draw for row i of a graph is a pure function of
 ``(seed of the graph, k, i)``. A sample therefore does not depend on the other graphs of its batch, on their order or on
-how a job was split for memory, the same numbers come out on every device, and no loop over graphs is needed.
+the way a job was split into batches. The numbers are the same on every device, and no loop over graphs is needed.
 
 References:
     Salmon, Moraes, Dror and Shaw (2011), Parallel random numbers: as easy as 1, 2, 3 (Threefry-2x32, 20 rounds).
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from graphscore.runtime.precision import double_device
 
-# Streams of randomness that know nothing of each other: all there are, so that no two share noise by mistake.
+# Independent streams of randomness. All are listed here, so that no two share noise by mistake.
 TRAINING, VALIDATION, AUGMENTATION, SAMPLING = range(4)
 
 _MASK = 0xFFFFFFFF
@@ -29,7 +29,7 @@ _ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 
 
 def mix_seed(*parts: int) -> int:
-    """Mix non-negative integers, such as a seed and a step, into one seed below 2**63 for a ``torch.Generator``."""
+    """Combine non-negative integers, such as a seed and a step, into one seed below 2**63 for a ``torch.Generator``."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0]) >> 1
 
 
@@ -58,14 +58,14 @@ def threefry2x32(key: tuple[Tensor, Tensor], counter: tuple[Tensor, Tensor]) -> 
 
 
 class GraphGenerator:
-    """One independent random stream per graph.
+    """Counter-based random generator with an independent stream for each graph.
 
     Each call of :meth:`randn` advances all streams by one draw. To get the same sample again, make a new generator with
     the same seeds.
 
     Args:
         seeds: One non-negative integer per graph, shape ``[B]``: a tensor, or a sequence of ints below 2**63.
-        stream: Which of 2**16 independent streams of each seed to use.
+        stream: Number of the stream, of 2**16 independent ones for each seed.
 
     Raises:
         ValueError: If the seeds are not a one-dimensional list of non-negative integers.
@@ -85,7 +85,7 @@ class GraphGenerator:
         return f"{type(self).__name__}(num_graphs={len(self.seeds)}, stream={self.stream}, num_draws={self.num_draws})"
 
     def randn(self, index: Tensor, num_graphs: int, width: int, dtype: torch.dtype) -> Tensor:
-        """Draw standard normal rows, one stream per graph.
+        """Draw standard normal rows, each graph's from its own stream.
 
         Args:
             index: Graph of each row, shape ``[N]``, in any order.
@@ -97,7 +97,7 @@ class GraphGenerator:
             Shape ``[N, D]``.
 
         Raises:
-            ValueError: If there are not as many seeds as graphs, or after 2**16 draws, which is all that a stream has.
+            ValueError: If there are not as many seeds as graphs, or after 2**16 draws, the length of a stream.
         """
         if len(self.seeds) != num_graphs:
             raise ValueError(f"The generator has {len(self.seeds)} seeds, but the batch has {num_graphs} graphs")
@@ -119,7 +119,7 @@ class GraphGenerator:
 
 
 def places(index: Tensor, num_graphs: int) -> Tensor:
-    """Number each row among those of its graph, shape ``[N]``, for rows of the graphs ``index`` in any order."""
+    """Number the rows of each graph from 0: shape ``[N]``, for an ``index`` in any order."""
     order = index.argsort(stable=True)
     rising = index[order]
     starts = torch.searchsorted(rising, torch.arange(num_graphs, device=index.device))
@@ -128,17 +128,17 @@ def places(index: Tensor, num_graphs: int) -> Tensor:
 
 
 def _uniform(word: Tensor) -> Tensor:
-    """Uniform numbers in (0, 1) from 32-bit words: in float64 where there is such, else in float32."""
+    """Uniform numbers in (0, 1) from 32-bit words: in float64 where the device has it, else in float32."""
     wide = torch.float64 if double_device(word.device) == word.device else torch.float32
     return (word.to(wide) + 0.5) / 2**32
 
 
 def _log_uniform(word: Tensor) -> Tensor:
-    """The logarithm of :func:`_uniform`, with all digits of its type."""
+    """The logarithm of :func:`_uniform`, to the full precision of its type."""
     uniform = _uniform(word)
     if uniform.dtype == torch.float64:
         return uniform.log()
-    # Near 1 the complement has the digits: the word with all bits turned over stands for it.
+    # Near 1, log1p of minus the complement keeps the digits; the complement belongs to the word with all bits flipped.
     return torch.where(word > _MASK // 2, (-_uniform(word ^ _MASK)).log1p(), uniform.log())
 
 
@@ -146,7 +146,7 @@ Generator = torch.Generator | GraphGenerator | None
 
 
 def randn(index: Tensor, num_graphs: int, width: int, *, dtype: torch.dtype, generator: Generator = None) -> Tensor:
-    """Draw standard normal rows.
+    """Draw standard normal rows from a generator of any kind.
 
     Args:
         index: Graph of each row, shape ``[N]``.

@@ -1,8 +1,8 @@
-r"""Diffusion times: densities to train with and grids to sample on, both functions of a noise process.
+r"""Diffusion times: densities of training times and time grids for sampling.
 
-Time ``t`` in [0, 1] runs from data (0) to noise (1), always in float64. Training times come as one per graph, ``[B]``.
-At t = 0 there is no noise: data can be "perturbed" there, by nothing, but models and samplers, which divide by the
-noise or take its logarithm, stay above.
+Time ``t`` in [0, 1] runs from data (0) to noise (1), always in float64, with one training time per graph, ``[B]``. At
+t = 0 there is no noise. The forward process is defined there, but models and samplers divide by the noise or take its
+logarithm, and need t > 0.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ Density = Callable[[Tensor, SDE], Tensor]
 """A density of training times: a function of uniform numbers and the noise process that returns times."""
 
 LOWEST_LEVEL = 10**-2.5
-"""Noise level ``std / alpha`` at which grids end by default: 0.003 of the data's standard deviation."""
+"""Default noise level ``std / alpha`` at the end of a grid: 0.003 of the data's standard deviation."""
 
 
 def in_range(t: Tensor, *, zero: bool = False) -> Tensor:
-    """Check that times lie in (0, 1], where that does not have to wait for a device.
+    """Check that times lie in (0, 1]; on other devices than the CPU, set times outside to NaN instead.
 
-    Elsewhere those that do not become NaN, and with them all that is computed from them.
+    The check would have to wait for the device. NaN spreads to all results that are computed from such a time.
 
     Args:
         t: One time per graph, shape ``[B]``.
-        zero: Whether t = 0 is a time too.
+        zero: Whether t = 0 is allowed.
 
     Returns:
         The times.
@@ -52,14 +52,15 @@ def in_range(t: Tensor, *, zero: bool = False) -> Tensor:
 
 
 def stratified(num_graphs: int, *, generator: Generator = None, device: torch.device | str | None = None) -> Tensor:
-    r"""Draw one uniform number per graph, spread evenly over the batch: ``(i + u_i) / B``, in random order.
+    r"""Draw stratified uniform numbers, one per graph: ``(i + u_i) / B``, in random order.
 
-    Each number alone is uniform on [0, 1); together they cover the interval, which lowers the variance of the loss.
+    Each number alone is uniform on [0, 1); together they cover the interval evenly, which lowers the variance of the
+    loss.
 
     Args:
         num_graphs: Number of graphs B.
         generator: Source of randomness; ``None`` is PyTorch's global one.
-        device: Where the numbers go.
+        device: Device of the result; by default that of the generator.
 
     Returns:
         Shape ``[B]``, float64.
@@ -79,7 +80,7 @@ def uniform(u: Tensor, sde: SDE | None = None, eps: float = 1e-5) -> Tensor:
 
     Args:
         u: Uniform numbers in [0, 1), any shape.
-        sde: The noise process; the density is the same for all.
+        sde: The noise process; it has no influence.
         eps: Smallest time; above 0, so that the noise never vanishes.
 
     Returns:
@@ -119,11 +120,11 @@ def log_normal(u: Tensor, sde: SDE, mean: float = -1.2, std: float = 1.2, eps: f
 def linear_grid(
     num_steps: int, sde: SDE | None = None, *, start: float | None = None, end: float | None = None
 ) -> Tensor:
-    """Space sampling times evenly.
+    """Make a grid of evenly spaced sampling times.
 
     Args:
         num_steps: Number of steps S.
-        sde: The noise process; needed only for its own ends.
+        sde: The noise process, for the default ends.
         start: First, largest time; by default that of the largest moderate noise level of the process, or 1.
         end: Last, smallest time; by default that of the noise level :data:`LOWEST_LEVEL`, or 1e-5.
 
@@ -142,7 +143,7 @@ def linear_grid(
 def karras_grid(
     num_steps: int, sde: SDE, *, start: float | None = None, end: float | None = None, rho: float = 7.0
 ) -> Tensor:
-    r"""Space sampling times so that ``(std / alpha)^(1/rho)`` falls evenly.
+    r"""Make the sampling grid of Karras et al., on which ``(std / alpha)^(1/rho)`` falls evenly.
 
     Args:
         num_steps: Number of steps S.
@@ -164,7 +165,7 @@ def karras_grid(
 
 
 def log_snr_grid(num_steps: int, sde: SDE, *, start: float | None = None, end: float | None = None) -> Tensor:
-    r"""Space sampling times so that the log signal-to-noise ratio ``2 log(alpha / std)`` rises evenly.
+    r"""Make a sampling grid on which the log signal-to-noise ratio ``2 log(alpha / std)`` rises evenly.
 
     Args:
         num_steps: Number of steps S.
