@@ -1,1 +1,1 @@
-"""Linear algebra and calculus on ragged rows, without time or noise: superposition, covariances, divergences."""
+"""Linear algebra on ragged batches: superposition, covariances, divergences, linear systems and ODE solver."""

@@ -1,7 +1,7 @@
-"""Gradients where a caller has turned them off, and results that are kept for as long as their tensors stay the same.
+"""Gradients inside ``torch.inference_mode()``, and a memo of results computed from tensors.
 
-Inside ``torch.inference_mode()`` nothing can be differentiated, and the tensors that are made there cannot be used in
-a derivative later on. What needs derivatives leaves that mode for as long as it runs, and copies such tensors.
+Inside ``torch.inference_mode()`` nothing can be differentiated, and tensors that are made there cannot be used in a
+derivative later on. Code that needs derivatives leaves that mode while it runs, and copies such tensors.
 """
 
 from __future__ import annotations
@@ -21,19 +21,22 @@ TensorOrBatch = TypeVar("TensorOrBatch", Tensor, Batch)
 
 @contextmanager
 def outside_inference_mode() -> Iterator[None]:
-    """Leave ``torch.inference_mode()``; whether gradients are recorded stays as it is. Also a decorator."""
+    """Leave ``torch.inference_mode()`` inside the ``with`` block or decorated function.
+
+    Whether gradients are recorded stays as it was.
+    """
     recording = torch.is_grad_enabled()
     with torch.inference_mode(False), torch.set_grad_enabled(recording):
         yield
 
 
 def differentiable(value: TensorOrBatch) -> TensorOrBatch:
-    """Copy what was made inside ``torch.inference_mode()``, such that it may take part in a derivative.
+    """Copy tensors that were made inside ``torch.inference_mode()``, so that they can be used in derivatives.
 
-    To be called outside that mode. All else is given back as it is.
+    Call it outside that mode. Other tensors are returned unchanged.
 
     Args:
-        value: A tensor, or a batch, whose attributes are then replaced in a shallow copy.
+        value: A tensor, or a batch, which is copied shallowly if an attribute must be.
     """
     if isinstance(value, Tensor):
         return _copied(value)
@@ -63,10 +66,10 @@ def check_differentiable(module: nn.Module) -> None:
 
 
 class TensorMemo(Generic[Value]):
-    """Memo of results computed from tensors: the same again while they are the same objects and nobody changed them.
+    """Memo of results computed from tensors, valid while these are the same objects and unchanged.
 
-    Entries live as long as the first tensor. Tensors made inside ``torch.inference_mode()`` do not tell whether they
-    were changed: of those nothing is kept. Copies and pickles of a memo are empty.
+    Entries live as long as the first tensor. Tensors made inside ``torch.inference_mode()`` have no version counter to
+    detect changes, so their results are not kept. Copies and pickles of a memo are empty.
     """
 
     def __init__(self) -> None:
@@ -79,12 +82,12 @@ class TensorMemo(Generic[Value]):
         return type(self), ()
 
     def get(self, tensors: Sequence[Tensor], rest: Hashable, make: Callable[[], Value]) -> Value:
-        """Look up a value, or make it.
+        """Look up a value, or compute and store it.
 
         Args:
-            tensors: All tensors that the value is made of.
+            tensors: All tensors from which the value is computed.
             rest: Everything else that it depends on.
-            make: Makes it; called without gradients, and outside ``torch.inference_mode()``.
+            make: Computes the value; called without gradients, and outside ``torch.inference_mode()``.
         """
         if any(tensor.is_inference() for tensor in tensors):
             return _made(make)

@@ -1,9 +1,9 @@
-r"""The shape of noise: the covariance of a field's unit noise over one batch.
+r"""Covariances of noise: isotropic, or given by the Laplacian of each graph.
 
 A process adds ``std(t) C^(1/2) z`` with standard normal z. Mostly C is the identity, or for a zero-mean field the
 projection onto the centre-free subspace; :class:`LaplacianCovariance` follows the edges of each graph. C acts on the
-rows of a graph, alike in each column, and never mixes graphs. Every function of C goes through its modes: a graph of
-n rows has n of them, so a number per mode is stored like a number per row.
+rows of a graph, alike in each column, and never mixes graphs. Functions of C are computed in its eigenbasis, whose
+vectors are called modes: a graph of n rows has n of them, so a number per mode is stored like a number per row.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ModeFunction = Callable[[Tensor], Tensor]
 
 
 class Covariance(ABC):
-    """Covariance C of the unit noise of a field's rows.
+    """Covariance C of the unit noise of a field's rows, graph by graph.
 
     Args:
         index: Graph of each row, shape ``[rows]``.
@@ -46,38 +46,38 @@ class Covariance(ABC):
             x: Shape ``[rows, width]``.
 
         Returns:
-            ``f(C) x``, shape ``[rows, width]``; zero in the modes that carry no noise.
+            ``f(C) x``, shape ``[rows, width]``; zero in the modes without noise.
         """
 
     @abstractmethod
     def trace(self, function: ModeFunction) -> Tensor:
-        """Trace of ``f(C)`` over the modes that carry noise, for one column: shape ``[B]``, float64."""
+        """Compute the trace of ``f(C)`` over the modes with noise, for one column: shape ``[B]``, float64."""
 
     @property
     def rank(self) -> Tensor:
-        """Number of modes that carry noise, for one column: shape ``[B]``, float64."""
+        """Number of modes with noise, for one column: shape ``[B]``, float64."""
         return self.trace(torch.ones_like)
 
     @property
     def mean_variance(self) -> Tensor:
-        """Mean variance of the modes that carry noise: shape ``[B]``, float64; 1 where there are none."""
+        """Mean variance of the modes with noise: shape ``[B]``, float64; 1 where there are none."""
         rank = self.rank
         return torch.where(rank > 0, self.trace(lambda variance: variance) / rank.clamp(min=1), 1.0)
 
     def root(self, x: Tensor) -> Tensor:
-        """Color rows: ``C^(1/2) x`` with the symmetric root, shape ``[rows, width]``."""
+        """Multiply rows by the symmetric square root, ``C^(1/2) x``: shape ``[rows, width]``."""
         return self.apply(torch.sqrt, x)
 
     def multiply(self, x: Tensor) -> Tensor:
-        """Multiply rows: ``C x``, shape ``[rows, width]``."""
+        """Multiply rows by the covariance, ``C x``: shape ``[rows, width]``."""
         return self.apply(lambda variance: variance, x)
 
     def solve(self, x: Tensor) -> Tensor:
-        """Divide rows: ``C^+ x`` by the pseudo-inverse, shape ``[rows, width]``."""
+        """Multiply rows by the pseudo-inverse, ``C^+ x``: shape ``[rows, width]``."""
         return self.apply(torch.reciprocal, x)
 
     def log_density(self, x: Tensor, std: Tensor) -> Tensor:
-        r"""Compute ``log N(x; 0, std^2 C)`` in the space that carries noise.
+        r"""Compute the log-density ``log N(x; 0, std^2 C)`` in the subspace of the modes with noise.
 
         Args:
             x: Shape ``[rows, width]``.
@@ -93,7 +93,7 @@ class Covariance(ABC):
 
 
 class IsotropicCovariance(Covariance):
-    """The identity, or the projection onto the centre-free subspace if the field is zero-mean."""
+    """Isotropic covariance: the identity, or the projection onto the centre-free subspace of a zero-mean field."""
 
     def __init__(self, field: Field, index: Tensor, num_graphs: int) -> None:
         super().__init__(index, num_graphs)
@@ -120,11 +120,11 @@ class IsotropicCovariance(Covariance):
 
 
 class LaplacianCovariance(Covariance):
-    r"""The pseudo-inverse of each graph's Laplacian: masses on springs along the edges, at unit temperature.
+    r"""Covariance of masses on springs along the edges: the pseudo-inverse of each graph's Laplacian.
 
-    ``C = L^+ / stiffness + component_std^2 P0``, with P0 the projection onto the modes that no spring holds: one for
-    each connected component, its translation. Of these, a zero-mean field lacks the translation of the whole graph.
-    An isolated node is a component.
+    ``C = L^+ / stiffness + component_std^2 P0``, where P0 projects onto the translations of the connected components,
+    which no spring holds. In a zero-mean field, the translation of the whole graph is left out. An isolated node is a
+    component.
 
     Graphs of one size share a batched eigenproblem, O(n^3) in their number of nodes; nothing is ever as large as
     the square of the batch.
@@ -134,9 +134,9 @@ class LaplacianCovariance(Covariance):
         num_graphs: Number of graphs B.
         edge_index: Springs, ``[2, E]``; an edge counts once whether one or both of its directions are listed, and
             self-loops do not count.
-        zero_mean: Whether the graph as a whole stays where it is.
+        zero_mean: Whether to leave out the translation of the whole graph.
         stiffness: Inverse variance of a single spring, in units of the field's scale.
-        component_std: Standard deviation of the modes that no spring holds, in units of the field's scale: a component
+        component_std: Standard deviation of the modes without a spring, in units of the field's scale: a component
             of n nodes moves as a whole by ``component_std / sqrt(n)``.
     """
 
@@ -169,14 +169,14 @@ class LaplacianCovariance(Covariance):
             adjacency = torch.maximum(adjacency, adjacency.transpose(1, 2))
             adjacency.diagonal(dim1=1, dim2=2).zero_()
             degrees = adjacency.sum(-1)
-            # Eigenvalues are at most twice the largest degree. The translation of the whole graph is moved above, where
-            # it is the last mode; not far above, since digits are lost in proportion to the largest eigenvalue. Places
-            # without a node come after it.
+            # Eigenvalues are at most twice the largest degree. The translation of the whole graph is shifted above that
+            # bound, to be the last mode; only just, since rounding errors grow with the largest eigenvalue. Rows of the
+            # matrix without a node come after it.
             bound = 2 * degrees.amax(-1, keepdim=True)
             above = ((bound + 1) / count)[..., None] * (inside[:, :, None] & inside[:, None, :])
             diagonal = torch.where(inside, degrees, bound + 2)
             values, basis = torch.linalg.eigh(torch.diag_embed(diagonal) - adjacency + above)
-            free = values < 1e-9  # the smallest other one, of a chain, is about 10 / n^2
+            free = values < 1e-9  # the smallest nonzero eigenvalue, that of a chain, is about 10 / n^2
             variance = torch.where(free, component_std**2, 1 / (stiffness * values.masked_fill(free, 1)))
             translation = 0 if zero_mean else component_std**2
             rows.append(torch.where(inside, starts[graphs, None] + local, len(index)))
@@ -192,13 +192,13 @@ class LaplacianCovariance(Covariance):
         self._mean_variance = super().mean_variance
 
     def apply(self, function: ModeFunction, x: Tensor) -> Tensor:  # noqa: D102 (documented on Covariance)
-        # One row more, for the places without a node.
+        # One row more, for the rows of the matrices without a node.
         factors, x = F.pad(self._of_modes(function).to(x), (0, 1)), F.pad(x, (0, 0, 0, 1))
         if x.dtype not in self._vectors:
             with outside_inference_mode(), torch.no_grad():  # they outlive the call
                 self._vectors[x.dtype] = [basis.to(x) for basis in self._vectors[torch.float64]]
         parts = [x.new_zeros(0, x.shape[1])]
-        # In training in lower precision, that of a network, noise keeps its own.
+        # Autocast lowers the precision of the network alone, not of the noise.
         with unrounded(x.device):
             for rows, basis in zip(self._rows, self._vectors[x.dtype], strict=True):
                 amplitudes = factors[rows][..., None] * (basis.transpose(1, 2) @ x[rows])
@@ -218,7 +218,7 @@ class LaplacianCovariance(Covariance):
 
 
 def _by_size(counts: Tensor, rounded: bool) -> Iterator[tuple[int, Tensor]]:
-    """The sizes of eigenproblems, and the graphs that share each: rounded up, since many small ones launch slowly."""
+    """Sizes of the eigenproblems and the graphs of each; rounded up on a GPU, where each launch takes time."""
     sizes = sorted(set(counts.tolist()) - {0})
     if rounded:
         sizes = sorted({next(size for size in _ROUND_SIZES if size >= own) for own in sizes})
@@ -229,5 +229,5 @@ def _by_size(counts: Tensor, rounded: bool) -> Iterator[tuple[int, Tensor]]:
 
 
 def isotropic(batch: Batch, field: Field) -> IsotropicCovariance:
-    """The covariance of unstructured noise of a field."""
+    """Make the covariance of a field's isotropic noise."""
     return IsotropicCovariance(field, field.index(batch), batch.num_graphs)

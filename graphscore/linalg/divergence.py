@@ -1,6 +1,6 @@
 r"""Divergence of a function of a field's rows: exact, or estimated along random directions.
 
-A function maps rows ``[rows, width]`` to rows of the same shape, and no graph of the batch sees another. One backward
+A function maps rows ``[rows, width]`` to rows of the same shape, each graph independently of the others. One backward
 pass then serves all graphs at once. For a zero-mean field, pass the function composed with the field's projection and
 take directions in its subspace: the divergence is then the one within the subspace.
 """
@@ -24,11 +24,13 @@ Projection = Literal["rademacher", "gaussian"]
 def divergence(
     function: RowFunction, x: Tensor, index: Tensor, num_graphs: int, create_graph: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Trace of a function's Jacobian in each graph, exactly: one backward pass for each entry of the largest graph.
+    """Compute the exact divergence of a function in each graph, the trace of its Jacobian.
+
+    This takes one backward pass for each entry of the largest graph.
 
     Args:
         function: Maps rows to rows of the same shape.
-        x: Where, shape ``[rows, width]``.
+        x: Point of evaluation, shape ``[rows, width]``.
         index: Graph of each row, shape ``[rows]``.
         num_graphs: Number of graphs B.
         create_graph: Whether both results can be differentiated.
@@ -47,7 +49,7 @@ def divergence(
 def jacobian_diagonal(
     function: RowFunction, x: Tensor, index: Tensor, num_graphs: int, create_graph: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Diagonal of a function's Jacobian, ``[rows, width]``, after the value; all else is as in :func:`divergence`."""
+    """Compute a function's value and the diagonal of its Jacobian, both ``[rows, width]``; see :func:`divergence`."""
     value, pull_back = _linearize(function, x, create_graph)
     rows, order = ops.count(index, num_graphs), index.argsort(stable=True)
     place = torch.arange(len(index), device=index.device) - ops.broadcast(rows.cumsum(0) - rows, index[order])
@@ -71,14 +73,14 @@ def projected_divergence(
     num_graphs: int,
     create_graph: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    r"""Curvature ``v^T J v`` of each graph along given directions v, J the function's Jacobian.
+    r"""Compute ``v^T J v`` of each graph along given directions v, where J is the function's Jacobian.
 
     Its mean over directions with ``E v v^T = I`` is the divergence. It costs one evaluation of the function, and one
     backward pass for each direction.
 
     Args:
         function: Maps rows to rows of the same shape.
-        x: Where, shape ``[rows, width]``.
+        x: Point of evaluation, shape ``[rows, width]``.
         directions: One, shape ``[rows, width]``, or M, shape ``[M, rows, width]``; see :func:`random_directions`.
         index: Graph of each row, shape ``[rows]``.
         num_graphs: Number of graphs B.
@@ -114,19 +116,19 @@ def random_directions(
     projection: Projection = "rademacher",
     generator: Generator = None,
 ) -> Tensor:
-    """Draw directions v with ``E v v^T = I``, shape ``[count, rows, width]`` in the type of ``x`` [rows, width].
+    """Draw random directions v with ``E v v^T = I``: shape ``[count, rows, width]``, in the type of ``x``.
 
     Args:
-        x: Rows like those of the field.
+        x: Rows of the field, shape ``[rows, width]``, for their width and type.
         index: Graph of each row, shape ``[rows]``.
         num_graphs: Number of graphs B.
         count: Number of directions M.
-        projection: ``"rademacher"``, entries of +1 or -1, whose estimates vary least of all directions with independent
+        projection: ``"rademacher"``, entries of +1 or -1, with the lowest variance of all directions with independent
             entries; or ``"gaussian"``.
         generator: Source of the directions.
 
     Raises:
-        ValueError: If there is no such kind of direction, or less than one is asked for.
+        ValueError: If there is no such kind of direction, or ``count`` is less than 1.
     """
     if projection not in ("rademacher", "gaussian"):
         raise ValueError(f"projection must be 'rademacher' or 'gaussian', but is {projection!r}")
@@ -139,7 +141,7 @@ def random_directions(
 
 
 def _linearize(function: RowFunction, x: Tensor, create_graph: bool) -> tuple[Tensor, RowFunction]:
-    """The value at ``x`` and the product with the transposed Jacobian there."""
+    """The value at ``x``, and the product with the transposed Jacobian as a function."""
     with outside_inference_mode(), torch.enable_grad():
         x = differentiable(x)
         x = x if x.requires_grad else x.detach().requires_grad_()

@@ -1,7 +1,7 @@
-r"""Positional encodings of nodes: where a node is in its graph, from the edges alone.
+r"""Positional encodings of nodes from the edges of their graph.
 
-Edges count once and as undirected, and self-loops not at all. ``batch_index`` ``[N]`` names the graph of each node,
-in any order. Encodings are computed in float64; they belong to data, not to a training step.
+Edges are taken as undirected and counted once; self-loops are ignored. ``batch_index`` ``[N]`` names the graph of each
+node, in any order. Encodings are computed in float64, once for each graph of a data set, not in training steps.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from graphscore.nn.edges.sets import simple_edges
 def laplacian_encoding(
     edge_index: Tensor, batch_index: Tensor, num_graphs: int, k: int, dtype: torch.dtype | None = None
 ) -> Tensor:
-    r"""Eigenvectors of the symmetric normalised Laplacian ``L = D^-1/2 (D - A) D^-1/2``, of the smallest eigenvalues.
+    r"""Compute Laplacian eigenvectors: of ``L = D^-1/2 (D - A) D^-1/2``, those of the smallest eigenvalues.
 
     The trivial eigenvector, with entries ``sqrt(degree)``, is left out (a node without edges counts as of degree 1);
     all others are orthogonal to it and have unit norm. The remaining null vectors of a graph of several components come
     first. Eigenvectors are not unique:
 
-    - Each may have either sign: in training, draw signs anew at every step by :func:`flip_signs`.
-    - Where an eigenvalue is repeated, as symmetric graphs have many, so are the null vectors of components, any
-      rotation of its eigenvectors is as good. Their columns then depend on the order of the nodes, and are cut where
-      ``k`` parts them. :func:`random_walk_encoding` has neither ambiguity.
+    - The sign of each is arbitrary: in training, draw signs anew at every step by :func:`flip_signs`.
+    - If an eigenvalue is repeated, as often in symmetric graphs and for the null vectors of components, any rotation of
+      its eigenvectors is valid too. The columns then depend on the order of the nodes, also where ``k`` cuts off some
+      of them. :func:`random_walk_encoding` has neither ambiguity.
 
-    Graphs of one size are decomposed together, in time proportional to ``n^3`` each, whatever else is in the batch.
+    Graphs of equal size are decomposed together, in time proportional to ``n^3`` each.
 
     Args:
         edge_index: Edges, shape ``[2, E]``.
@@ -63,7 +63,7 @@ def laplacian_encoding(
         i, j = target[mine], source[mine]
         laplacian = torch.diag_embed((degree[nodes] > 0).to(root))
         laplacian[place[batch_index[i]], local[i], local[j]] = -1 / (root[i] * root[j])
-        # Eigenvalues lie between 0 and 2: moved to 3, the trivial one comes last.
+        # Eigenvalues lie between 0 and 2: shifted to 3, the trivial one comes last.
         trivial = torch.nn.functional.normalize(root[nodes], dim=1)
         laplacian += 3 * trivial[:, :, None] * trivial[:, None, :]
         vectors = torch.linalg.eigh(laplacian).eigenvectors[..., : min(k, size - 1)]
@@ -72,14 +72,14 @@ def laplacian_encoding(
 
 
 def flip_signs(encoding: Tensor, batch_index: Tensor, num_graphs: int, generator: ops.Generator = None) -> Tensor:
-    """Give each column of each graph a random sign, as training on Laplacian encodings needs.
+    """Multiply each column of each graph by a random sign, for training on Laplacian encodings.
 
     Args:
         encoding: From :func:`laplacian_encoding`, shape ``[N, k]``.
         batch_index: Graph of each node, shape ``[N]``.
         num_graphs: Number of graphs B.
-        generator: Source of the signs; with a :class:`~graphscore.rng.GraphGenerator` a graph's do not depend on
-            its batch mates.
+        generator: Source of the signs; with a :class:`~graphscore.rng.GraphGenerator`, those of a graph do not depend
+            on the rest of the batch.
 
     Returns:
         Shape ``[N, k]``.
@@ -92,9 +92,9 @@ def flip_signs(encoding: Tensor, batch_index: Tensor, num_graphs: int, generator
 def random_walk_encoding(
     edge_index: Tensor, batch_index: Tensor, num_graphs: int, steps: int, dtype: torch.dtype | None = None
 ) -> Tensor:
-    r"""Return probabilities of a random walk: ``diag(P^k)`` for ``k = 1 ... steps``, where ``P = D^-1 A``.
+    r"""Compute the return probabilities of a random walk: ``diag(P^k)`` for ``k = 1 ... steps``, with ``P = D^-1 A``.
 
-    Takes memory for N times the largest number of nodes of a graph, and time for E times that number in each step.
+    Memory grows as N times the largest number of nodes of a graph, and the time of a step as E times that number.
 
     Args:
         edge_index: Edges, shape ``[2, E]``.
@@ -104,7 +104,7 @@ def random_walk_encoding(
         dtype: Floating type of the result, PyTorch's default if ``None``.
 
     Returns:
-        Shape ``[N, steps]``. The first column is zero, as no edge leads back at once; a node without edges has zeros.
+        Shape ``[N, steps]``. The first column is zero, since self-loops are ignored; a node without edges has zeros.
 
     Raises:
         ValueError: If there is no step.

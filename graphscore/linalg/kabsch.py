@@ -1,4 +1,4 @@
-r"""Rigid superposition of the graphs of a batch: the best rotation and translation of each, all at once."""
+r"""Rigid superposition of all graphs of a batch by the Kabsch algorithm."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from graphscore.runtime.precision import double
 
 
 def kabsch(x: Tensor, y: Tensor, index: Tensor, num_graphs: int, weights: Tensor | None = None) -> Tensor:
-    r"""Turn each graph of x onto that of y: ``R = argmin sum_i w_i || R x_i - y_i ||^2`` about the weighted centroids.
+    r"""Compute the best rotation of each graph of x onto that of y: ``R = argmin sum_i w_i || R x_i - y_i ||^2``.
 
-    Where the rows determine no single best rotation (fewer than D rows, all rows on a line, a mirror image with equal
-    extents), one of the best is given, and the gradient is zero in the directions that are not determined: it is finite
-    everywhere. Computed in float64. Differentiable once.
+    Rows are taken relative to the weighted centroid of their graph. Where they determine no single best rotation (fewer
+    than D rows, all rows on a line, a mirror image with equal extents), one of the best is returned, and the gradient
+    is zero in the directions that are not determined: it is finite everywhere. Computed in float64. Differentiable
+    once.
 
     Args:
-        x: Rows to turn, shape ``[N, D]``, for any width D.
-        y: Rows to turn them onto, shape ``[N, D]``.
+        x: Rows to rotate, shape ``[N, D]``, for any width D.
+        y: Rows to rotate them onto, shape ``[N, D]``.
         index: Graph of each row, shape ``[N]``.
         num_graphs: Number of graphs B, empty ones included.
         weights: Weight of each row, not negative, shape ``[N]``; all equal by default.
@@ -41,7 +42,7 @@ def kabsch(x: Tensor, y: Tensor, index: Tensor, num_graphs: int, weights: Tensor
 
 
 def align(x: Tensor, y: Tensor, index: Tensor, num_graphs: int, weights: Tensor | None = None) -> Tensor:
-    """Turn each graph of x about its centroid by :func:`kabsch` and move it to the centroid of y.
+    """Superpose each graph of x on that of y by the rotation of :func:`kabsch` and the shift of the centroids.
 
     Args:
         x: Rows to superpose, shape ``[N, D]``.
@@ -83,9 +84,9 @@ def _superpose(
 
 
 class _Procrustes(torch.autograd.Function):
-    r"""The proper rotations R that maximise ``trace(R^T H)`` for matrices ``H = U S V^T``: ``R = U D V^T``.
+    r"""Proper rotations R that maximise ``trace(R^T H)`` for matrices ``H = U S V^T``: ``R = U D V^T``.
 
-    D is the identity but for the sign of its last entry, which makes ``det R = 1``. With ``a = D S``,
+    D is the identity apart from the sign of its last entry, which makes ``det R = 1``. With ``a = D S``,
     ``A = R^T H = V a V^T`` stays symmetric, so that ``dR = R Omega`` obeys ``A Omega + Omega A = R^T dH - dH^T R``. In
     the basis V the solution divides by ``a_i + a_j``; differences of singular values, by which derivatives of the
     decomposition itself divide, never occur.

@@ -1,4 +1,4 @@
-"""Conjugate residuals: the linear systems of all graphs of a batch at once."""
+"""Conjugate residuals: solution of the linear systems of all graphs of a batch at once."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def conjugate_residuals(
 ) -> Tensor:
     r"""Solve ``H u = b`` in each graph by conjugate residuals, without waiting for the device.
 
-    The variant of conjugate gradients that minimises ``|| b - H u ||``. It takes as many products, and does not go
-    astray where ``b`` lies outside the range of a singular H, as with redundant restraints of infinite strength: there
-    it finds the least squares. Steps are line searches, so that the residual never grows even if H, from a network, is
-    not quite symmetric or positive. Graphs that have converged stay as they are.
+    The variant of conjugate gradients that minimises ``|| b - H u ||``, with as many products. Where ``b`` lies outside
+    the range of a singular H, as with redundant restraints of infinite strength, it finds the least-squares solution.
+    Steps are line searches, so that the residual never grows even if H, from a network, is not quite symmetric or
+    positive. Graphs that have converged stay unchanged.
 
     Args:
         system: Multiplies with H: rows ``[M, *]`` to rows, graph by graph.
@@ -42,7 +42,7 @@ def conjugate_residuals(
     def times(factor: Tensor, a: Tensor) -> Tensor:
         return ops.broadcast(factor, index).view(-1, *[1] * (a.dim() - 1)) * a
 
-    # Below this share of the largest stretch, a product with H is rounding error.
+    # Relative to the largest stretch of a vector by H, a product below this share is rounding error.
     tiny = torch.finfo(target.dtype).eps ** 1.5
     solution, rest, direction = torch.zeros_like(target), target, target
     image = system(direction)

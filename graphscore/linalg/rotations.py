@@ -17,15 +17,15 @@ def random_rotations(
     device: torch.device | None = None,
     generator: Generator = None,
 ) -> Tensor:
-    r"""Draw orthogonal matrices from the Haar measure: all orientations are equally likely.
+    r"""Draw random rotation matrices from the Haar measure, the uniform distribution of orientations.
 
     Args:
         num_graphs: Number B of matrices.
         dim: Dimension D.
         reflections: Whether to draw from O(D), where half of the matrices are reflections, rather than from SO(D).
         device: Device of the result.
-        generator: Source of the matrices; with a :class:`~graphscore.rng.GraphGenerator` a graph's does not
-            depend on its batch mates.
+        generator: Source of randomness; with a :class:`~graphscore.rng.GraphGenerator`, the matrix of a graph does not
+            depend on the rest of the batch.
 
     Returns:
         Shape ``[B, D, D]``, float64.

@@ -1,4 +1,4 @@
-r"""An adaptive Runge-Kutta solver whose step sizes, errors and times belong to each graph alone."""
+r"""Adaptive Runge-Kutta solver with a separate step size, error and time for each graph of a batch."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _STAGES = (
 )
 _ERRORS = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
 
-# How many steps are taken between looks at whether all graphs have arrived: a look waits for the device.
+# Number of steps between checks that all graphs have arrived: a check waits for the device.
 _STEPS_PER_LOOK = {"cpu": 1}
 
 
 class Solution(NamedTuple):
-    """State at the end of an integration, with its cost: result of :func:`solve`.
+    """Final state of an integration, with its cost: result of :func:`solve`.
 
     Attributes:
         state: The state at the end.
         num_evaluations: Evaluations of the right-hand side that each graph needed, shape ``[B]``, int64.
-        step: Last accepted step size of each graph, shape ``[B]``: a good first one to go on with.
+        step: Last accepted step size of each graph, shape ``[B]``: a good first one for a continued integration.
     """
 
     state: dict[str, Tensor]
@@ -57,12 +57,12 @@ def solve(
     max_steps: int = 1000,
     progress: Callable[[float], None] | None = None,
 ) -> Solution:
-    r"""Integrate ``dy / dtau = f(tau, y)`` for all graphs of a batch at once.
+    r"""Integrate the ODE ``dy / dtau = f(tau, y)`` for all graphs of a batch at once.
 
-    By Dormand and Prince's pair of orders 5 and 4. A graph's error is the root mean square over all its entries of the
-    estimated error, divided by ``atol + rtol |y|`` with the root mean square of each row for ``|y|``, so that turned
-    graphs take the same steps. It accepts or rejects that graph's step and sets its next one; graphs that have arrived
-    stay where they are. Nothing of a graph depends on the others.
+    The method is Dormand and Prince's pair of orders 5 and 4. The error of a graph is the root mean square over all its
+    entries of the estimated error, divided by ``atol + rtol |y|``, where ``|y|`` is the root mean square of each row,
+    so that rotated graphs take the same steps. It decides whether that graph's step is accepted, and the size of the
+    next one; graphs at their last time stay there. No graph depends on the others.
 
     Args:
         function: Called with one time per graph ``[B]`` and a state; returns the time derivatives.
@@ -72,9 +72,10 @@ def solve(
         end: Last time of each graph, ``[B]``, above or below the first.
         rtol: Relative tolerance.
         atol: Absolute tolerance, in units of the state.
-        step: First step size of each graph, positive, ``[B]``; a twentieth of the way by default.
-        max_steps: Largest number of steps, rejected ones included.
-        progress: Called before the first and after each step with the share of its way that the slowest graph has gone.
+        step: First step size of each graph, positive, ``[B]``; a twentieth of the interval by default.
+        max_steps: Largest number of steps, including rejected ones.
+        progress: Called before the first and after each step with the fraction of its interval that the slowest graph
+            has covered.
 
     Returns:
         The state at the end, the number of evaluations and the last step sizes.
@@ -115,7 +116,7 @@ def solve(
         accept = moving & (error <= 1)
         evaluations = evaluations + moving * len(_NODES)
         factor = (0.9 * error.clamp(min=1e-10) ** -0.2).clamp(0.2, 5.0)
-        # A last step that was cut short says nothing against the longer one before.
+        # A last step that was cut short to end on time does not reduce the step size.
         grown = torch.where(accept & last, torch.maximum(step, h.abs() * factor), h.abs() * factor)
         step = torch.where(moving, torch.where(error.isfinite(), grown, h.abs() * 0.2), step)
         now = torch.where(accept, torch.where(last, end, now + h), now)

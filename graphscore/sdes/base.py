@@ -13,17 +13,17 @@ from graphscore.fields import Field
 from graphscore.linalg.covariance import Covariance, isotropic
 from graphscore.runtime.reprs import options_of
 
-# Processes whose data fade away entirely at time 1 keep this much of them, so that all coefficients stay finite there.
+# Smallest alpha, for processes with alpha = 0 at time 1, so that all coefficients stay finite there.
 FAINTEST = 1e-12
 
 
 class SDE(ABC):
-    r"""A linear diffusion ``dx = f(t) x dt + g(t) C^(1/2) dw`` with the kernel ``N(alpha(t) x0, std(t)^2 C)``.
+    r"""Linear diffusion process ``dx = f(t) x dt + g(t) C^(1/2) dw`` with the kernel ``N(alpha(t) x0, std(t)^2 C)``.
 
-    C is the identity (within a zero-mean field's subspace) unless a process says otherwise by :meth:`covariance`. A new
-    process gives :meth:`alpha` and :meth:`std`; everything else follows. All functions take times of any shape, with
+    C is the identity (within the subspace of a zero-mean field) unless a process overrides :meth:`covariance`. A new
+    process defines :meth:`alpha` and :meth:`std`; everything else follows. All functions take times of any shape, with
     ``0 < t <= 1``, and compute in float64 whatever the network's type, because differences such as ``std(t)^2`` at
-    small t have no digits left in float32.
+    small t lose all their digits in float32.
 
     References:
         Song et al. (2021), Score-based generative modeling through stochastic differential equations, section 3.
@@ -31,7 +31,7 @@ class SDE(ABC):
     """
 
     max_time: float = 1.0
-    """Largest time whose noise level ``std / alpha`` is moderate: where grids that are spaced by level start."""
+    """Default first time of sampling grids: below 1 if the noise level ``std / alpha`` is almost infinite at 1."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(options_of(self, defaults=True))})"

@@ -1,4 +1,4 @@
-"""Noise that follows the edges of a graph."""
+"""Harmonic process: noise that is correlated along the edges of a graph."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from graphscore.sdes.rectified import RectifiedSDE
 
 
 class HarmonicSDE(SDE):
-    r"""Any schedule with noise that neighbours share: its covariance is the pseudo-inverse of the graph's Laplacian.
+    r"""Process of any schedule with correlated noise, whose covariance is the pseudo-inverse of the graph's Laplacian.
 
-    The prior is that of masses on springs along the edges: nodes that are joined start close to each other. Separate
-    components (salts), isolated nodes and empty graphs are fine: what no spring holds has the standard deviation
+    The prior is that of masses on springs along the edges: connected nodes start close to each other. Separate
+    components (salts), isolated nodes and empty graphs are allowed: modes without a spring have the standard deviation
     ``component_std``; see :class:`~graphscore.linalg.covariance.LaplacianCovariance`. The eigenproblems of a batch are
-    solved once, when the batch is first met, and kept while its edges stay the same.
+    solved at its first use, and kept while its edges stay the same.
 
     Args:
-        schedule: Gives alpha and std; by default the straight path.
+        schedule: Process that gives alpha and std; by default :class:`RectifiedSDE`.
         stiffness: Inverse variance of a single spring, in units of the field's scale.
         component_std: Standard deviation of the mode of each component's translation, in units of the field's scale: a
             component of n nodes moves as a whole by ``component_std / sqrt(n)``.

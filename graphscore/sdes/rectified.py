@@ -1,4 +1,4 @@
-"""The straight path between data and noise."""
+"""Rectified flow: the straight path between data and noise."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from graphscore.sdes.base import FAINTEST, SDE
 
 
 class RectifiedSDE(SDE):
-    r"""The straight path of flow matching, ``xt = (1 - t) x0 + t eps``, as the process with these marginals.
+    r"""Process with the marginals of flow matching and rectified flow, ``xt = (1 - t) x0 + t eps``.
 
-    ``dx = -x / (1 - t) dt + sqrt(2 t / (1 - t)) dw``. At time 1 nothing is left of the data.
+    ``dx = -x / (1 - t) dt + sqrt(2 t / (1 - t)) dw``. At time 1, ``alpha = 0``: pure noise.
 
     References:
         Liu, Gong and Liu (2023), Flow straight and fast: learning to generate and transfer data with rectified flow.

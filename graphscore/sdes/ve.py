@@ -1,4 +1,4 @@
-"""Variance-exploding processes: the data stay, the noise grows."""
+"""Variance-exploding processes: noise is added to data of constant scale."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ class GeometricVESDE(_Exponential):
     r"""The variance-exploding process whose noise grows geometrically from ``sigma_min`` to ``sigma_max``.
 
     ``dx = sigma_min r^t sqrt(2 ln r) dw`` with ``r = sigma_max / sigma_min``, and
-    ``std(t)^2 = sigma_min^2 (r^(2t) - 1)``. The exact kernel, which vanishes at t = 0; published code leaves out the 1.
+    ``std(t)^2 = sigma_min^2 (r^(2t) - 1)``. This is the exact kernel, without noise at t = 0; published code omits the
+    1.
 
     Args:
         sigma_min: Smallest noise level, in units of the field's scale.
@@ -93,7 +94,9 @@ class GeometricVESDE(_Exponential):
 
 
 class EDMSDE(_VarianceExploding):
-    r"""The process whose noise grows evenly, ``std(t) = sigma_max t``: time is the noise level, brought to [0, 1].
+    r"""The process of Karras et al. (EDM), with linear noise ``std(t) = sigma_max t``.
+
+    Time is the noise level divided by its largest value.
 
     Args:
         sigma_max: Largest noise level, in units of the field's scale.

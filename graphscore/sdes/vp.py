@@ -1,4 +1,4 @@
-"""Processes that fade the data out while noise comes in, at a variance that stays at 1 or below."""
+"""Variance-preserving processes: the data shrink as noise is added, and the variance stays at 1 or below."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _LinearBeta(SDE):
 
 
 class VPSDE(_LinearBeta):
-    r"""The variance-preserving process ``dx = -beta(t) x / 2 dt + sqrt(beta(t)) dw`` with a beta that grows linearly.
+    r"""The variance-preserving process ``dx = -beta(t) x / 2 dt + sqrt(beta(t)) dw`` with linear ``beta(t)``.
 
     ``alpha = e^(-B / 2)`` and ``std^2 = 1 - e^(-B)``, where B is the integral of beta.
 
@@ -104,8 +104,8 @@ class SubVPSDE(_LinearBeta):
 class CosineVPSDE(SDE):
     r"""The variance-preserving process with the cosine schedule, ``alpha = cos(theta) / cos(theta_0)``.
 
-    ``theta = pi/2 (t + offset) / (1 + offset)`` and theta_0 is its value at t = 0. At time 1 nothing is left of the
-    data.
+    ``theta = pi/2 (t + offset) / (1 + offset)`` and theta_0 is its value at t = 0. At time 1, ``alpha = 0``: pure
+    noise.
 
     Args:
         offset: Keeps the noise from starting too slowly; 0 gives ``alpha = cos(pi t / 2)``.
@@ -142,5 +142,5 @@ class CosineVPSDE(SDE):
         squared = level.double() ** 2
         theta = ((math.sin(self._first) ** 2 + squared).sqrt() / math.cos(self._first)).atan()
         turned = squared * math.cos(self._first) ** 2 / ((1 + squared) * (theta + self._first).sin())
-        # At large levels the sine of the turn tells nothing of its angle; at small ones the angle has no digits.
+        # At large levels the arcsine is inaccurate; at small ones the difference of angles loses its digits.
         return torch.where(squared < 1, turned.clamp(max=1).asin(), theta - self._first) / self._speed
