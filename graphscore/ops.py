@@ -179,7 +179,7 @@ def segment_sum(values: Tensor, index: Tensor, ptr: Tensor) -> Tensor:
 
 
 def on_host(values: Tensor) -> bool:
-    """Tell whether values may be read in Python: on the CPU and outside ``torch.compile``, where a read costs nothing."""
+    """Tell whether reading values in Python is free: on the CPU, outside ``torch.compile``."""
     return values.is_cpu and not torch.compiler.is_compiling()
 
 
