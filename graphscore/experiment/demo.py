@@ -13,15 +13,13 @@ import torch
 
 from graphscore.data.writers import write_json
 from graphscore.domains import Domain, domain_of
-from graphscore.experiment.build import build_dataset, build_model, build_sampler, build_transform
+from graphscore.experiment.build import build_dataset, build_model
 from graphscore.experiment.curves import loss_curve
-from graphscore.experiment.pretrained import load_model
+from graphscore.experiment.pipeline import Pipeline
 from graphscore.experiment.reports import Report
 from graphscore.experiment.run import CONFIG_FILE, LOG_FILE, MODEL_FILE, train_model
 from graphscore.experiment.schema import Config
-from graphscore.generate.jobs import generate
 from graphscore.registry import resolve
-from graphscore.runtime.settings import choose_device
 from graphscore.train.engine import RESUME_FILE
 
 Say = Callable[[str], None]
@@ -72,27 +70,24 @@ def run_demo(
         (out / name).unlink(missing_ok=True)
     model_path, dataset = train_model(config, out, progress=progress, spare_cores=spare_cores)
     trained = time.monotonic()
-    model, loaded, info = load_model(model_path, config.trust)
-    config = config.model_copy(update={"fields": loaded.fields})  # with the scales that were measured
     seed = config.training.seed
     # Not transformed: samples are copies of these, and shall be fit to be written and read again.
     groups = build_dataset(config, transformed=False).groups("test")
     groups = random.Random(seed).sample(groups, min(num_groups, len(groups)))
+    domain = domain_of(groups[0][0])
+    pipeline: Pipeline = resolve(domain.pipeline).load(model_path, trust=config.trust)
+    config = config.model_copy(update={"fields": pipeline.config.fields})  # with the scales that were measured
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        untrained = build_model(config).eval()
+        untrained = pipeline.with_model(build_model(config).eval())
     nums = [2 * len(group) for group in groups]
     say(f"Sampling {sum(nums)} graphs of {len(groups)} groups of the test part, and as many by an untrained network")
-    templates, transform = [group[0] for group in groups], build_transform(config)
-    device, samples = choose_device(), {}
-    for name, which in (("model", model), ("untrained", untrained)):
-        sampler = build_sampler(config, which.to(device))
-        outcomes = generate(sampler, templates, num=nums, seed=seed, transform=transform)
-        samples[name] = [outcome.samples for outcome in outcomes]
+    templates, samples = [group[0] for group in groups], {}
+    for name, which in (("model", pipeline), ("untrained", untrained)):
+        samples[name] = [outcome.samples for outcome in which.sample(templates, nums=nums, seed=seed, retries=0)]
     if not any(samples["model"]):
         raise FloatingPointError("No sample of the trained model is finite: train longer, or at a lower learning rate")
     sampled = time.monotonic()
-    domain = domain_of(groups[0][0])
     report: Report = resolve(domain.report)(groups, samples, out, seed)
     files = {"loss curve": loss_curve(out / LOG_FILE, out / "loss.png"), "model": model_path}
     metrics = {
@@ -100,10 +95,10 @@ def run_demo(
         "graphs": {part: len(dataset.split(part)) for part in ("train", "val", "test")},
         "groups": len(groups),
         "seconds": {"train": trained - started, "sample": sampled - trained, "measure": time.monotonic() - sampled},
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": sum(parameter.numel() for parameter in pipeline.model.parameters()),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "config": config.model_dump(mode="json"),
-        "training": {key: value for key, value in info.items() if key != "known"},
+        "training": {key: value for key, value in pipeline.info.items() if key != "known"},
     }
     write_json(metrics, out / "metrics.json")
     return Demo(metrics, {**report.files, **files, "metrics": out / "metrics.json"}, report, domain)

@@ -54,7 +54,8 @@ class Pipeline:
     Args:
         model: The model, in evaluation mode.
         config: Its configuration: transforms, sampler, number of steps.
-        known: Values that each integer input had in training; graphs with others fail.
+        info: What is known of its training; ``known`` lists the values that each integer input had, and graphs with
+            others fail.
         checkpoint: File that it comes from.
         device: Where the network computes, see :func:`graphscore.runtime.settings.choose_device`. Samples do not depend
             on it, up to rounding.
@@ -64,12 +65,12 @@ class Pipeline:
     outcome_type: ClassVar[type[Outcome]] = Outcome
 
     def __init__(
-        self, model: ScoreModel, config: ModelConfig, known: Mapping[str, Sequence[int]], checkpoint: Path, device: str
+        self, model: ScoreModel, config: ModelConfig, info: Mapping[str, Any], checkpoint: Path, device: str = "auto"
     ) -> None:
         self.device = choose_device(device)
         self.model = model.to(self.device)
-        self.config, self.checkpoint = config, checkpoint
-        self.known = with_null_values(config, known)
+        self.config, self.info, self.checkpoint = config, info, checkpoint
+        self.known = with_null_values(config, info["known"])
         with asked_by(checkpoint):
             self.transform = build_transform(config)
         # A transform that makes another graph of an input says how its samples become samples of the input again.
@@ -94,9 +95,13 @@ class Pipeline:
         if path is None:
             raise ValueError("Expected a model file: none comes with the package for such graphs")
         model, config, info = load_model(path, trust)
-        pipeline = cls(model, config, info["known"], find_model(path), device)
+        pipeline = cls(model, config, info, find_model(path), device)
         pipeline.check(cls.request_type())  # for wrong parts of the file to be named at once
         return pipeline
+
+    def with_model(self, model: ScoreModel) -> Self:
+        """The same pipeline with another model, such as one that has not been trained."""
+        return type(self)(model, self.config, self.info, self.checkpoint, str(self.device))
 
     def sample(
         self,

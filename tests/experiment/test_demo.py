@@ -7,6 +7,7 @@ import pytest
 from graphscore.clouds.show import report as report_clouds
 from graphscore.data import load_dataset
 from graphscore.experiment import demo
+from graphscore.experiment.pipeline import Pipeline
 from graphscore.experiment.schema import load_config
 from graphscore.generate.outcome import Outcome
 from graphscore.molecules.show.report import report as report_molecules
@@ -35,10 +36,6 @@ def test_no_finite_sample_at_all_is_said(tmp_path, monkeypatch):
         "network.backbone={name: egnn, hidden_channels: 8, num_layers: 1, cond_channels: 4}",
         "training.max_steps=1",
     ]
-    monkeypatch.setattr(
-        demo,
-        "generate",
-        lambda sampler, templates, **_: [Outcome(template) for template in templates],
-    )
+    monkeypatch.setattr(Pipeline, "sample", lambda self, items, **_: [Outcome(item) for item in items])
     with pytest.raises(FloatingPointError, match="No sample"):
         demo.run_demo(load_config("digits", tiny), tmp_path, num_groups=2, progress=False, say=lambda text: None)
