@@ -144,6 +144,7 @@ _HOMES = {
 }
 # For homes that need more than the core: what they import, and the extra that brings it.
 _NEEDS = {
+    "experiment.run": ("lightning", "train"),
     "experiment.pretrained": ("pydantic", "train"),
     "experiment.pipeline": ("pydantic", "train"),
     "molecules.conformers": ("rdkit", "mol"),
