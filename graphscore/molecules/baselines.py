@@ -1,4 +1,4 @@
-"""Conformers by RDKit alone, to measure a model against."""
+"""Baseline conformers by RDKit alone: ETKDG, with MMFF94 or clustering."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_POOL = 500  # conformers to cluster, unless twice ``num`` is more: pairs gro
 
 
 def etkdg(smiles: str, num: int, seed: int) -> list[Data]:
-    """ETKDGv3, not relaxed.
+    """Generate conformers by RDKit's ETKDGv3, without relaxation.
 
     Args:
         smiles: Molecule; stereo marks are kept.
@@ -38,7 +38,7 @@ def etkdg(smiles: str, num: int, seed: int) -> list[Data]:
 
 
 def etkdg_mmff(smiles: str, num: int, seed: int) -> list[Data]:
-    """ETKDGv3, relaxed by MMFF94; see :func:`etkdg`.
+    """Generate conformers by RDKit's ETKDGv3, relaxed by MMFF94; see :func:`etkdg`.
 
     Raises:
         ValueError: If RDKit cannot embed the molecule, or MMFF94 lacks parameters for it.
@@ -47,10 +47,10 @@ def etkdg_mmff(smiles: str, num: int, seed: int) -> list[Data]:
 
 
 def etkdg_clustered(smiles: str, num: int, seed: int) -> list[Data]:
-    """ETKDGv3 oversampled, and clustered by heavy-atom RMSD into ``num`` clusters; their most central members.
+    """Generate many conformers by ETKDGv3, cluster them by heavy-atom RMSD, and return the ``num`` cluster centres.
 
-    Ten times as many are drawn, at most 500 or twice as many if that is more, and clustered by Ward's method; see
-    :func:`etkdg`.
+    Ten times ``num`` conformers are drawn, but at most 500 or twice ``num``, whichever is more, and clustered by Ward's
+    method; see :func:`etkdg`.
 
     References:
         G. Zhou et al. (2023), Do deep learning methods really perform better in molecular conformation generation?
@@ -79,12 +79,12 @@ BASELINES: dict[str, Callable[[str, int, int], list[Data]]] = {
 
 @dataclass(frozen=True)
 class Baseline:
-    """A method of ``evaluate_methods`` that makes conformers anew, as many for each reference.
+    """Baseline as a method of ``evaluate_methods``, with a fixed number of conformers per reference.
 
     Attributes:
         make: One of :data:`BASELINES`.
-        per_reference: Conformers for each reference, of the same stereoisomer.
-        seed: Seed.
+        per_reference: Number of conformers for each reference, of the same stereoisomer.
+        seed: Seed of the distance geometry.
     """
 
     make: Callable[[str, int, int], list[Data]]
@@ -92,7 +92,7 @@ class Baseline:
     seed: int
 
     def __call__(self, _: str, references: Sequence[Data]) -> list[Attempt]:
-        """Make conformers of a molecule; those that could not be made are failed attempts."""
+        """Generate conformers of a molecule; missing ones are failed attempts."""
         attempts: list[Attempt] = []
         for smiles, count in Counter(data.smiles for data in references).items():
             num = self.per_reference * count

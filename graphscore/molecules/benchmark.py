@@ -1,4 +1,4 @@
-"""A conformer model against the ensembles that are kept for testing, and RDKit beside it."""
+"""Benchmark of a conformer model, and of RDKit's baselines, on reference ensembles of test molecules."""
 
 from __future__ import annotations
 
@@ -39,25 +39,27 @@ def benchmark(
     sampling: Progress | None = None,
     evaluating: Progress | None = None,
 ) -> dict[str, Any]:
-    """Generate conformers of the molecules of a list, as many as the protocol wants, and compare with their ensembles.
+    """Benchmark a conformer model: generate conformers of a list of molecules and compare them with their ensembles.
+
+    The protocol sets the number of conformers.
 
     Args:
         source: List of the data set ``gfn2-ensembles``, such as ``"geom-qm9"``.
-        out: Where to write the report, ``*.json``.
+        out: File for the report, ``*.json``.
         part: ``"test"``, or ``"val"`` for choices that must not be made on test molecules.
-        limit: Only the first so many molecules; all by default.
+        limit: Number of molecules, the first of the list; all by default.
         checkpoint: Model file or folder of a run; by default the weights that come with the package.
-        trust: For models with components of one's own, see :func:`graphscore.experiment.pretrained.load_model`.
-        device: Where the network computes, see :func:`graphscore.runtime.settings.choose_device`.
-        request: How to sample; its ``num`` does not count.
-        measures: What is measured.
+        trust: For models with custom components, see :func:`graphscore.experiment.pretrained.load_model`.
+        device: Device of the network, see :func:`graphscore.runtime.settings.choose_device`.
+        request: Sampling options; ``num`` is ignored.
+        measures: Metrics to compute.
         baselines: Keys of :data:`~graphscore.molecules.baselines.BASELINES`, with the same seed.
-        sampling: Called with (conformers done, conformers in all).
-        evaluating: Called with (molecules done, molecules in all).
+        sampling: Called with (conformers done, total).
+        evaluating: Called with (molecules done, total).
 
     Returns:
-        ``source``, ``part``, ``sampling``: all that the conformers depend on and what they cost (``seconds``, by what
-        it was spent on, ``conformers_per_second`` by the clock without loading, ``threads``, ``workers``,
+        ``source``, ``part``, ``sampling``: everything that the conformers depend on, and their cost (``seconds`` by
+        stage, ``conformers_per_second`` of wall time without loading, ``threads``, ``workers``,
         ``evaluations_per_sample``); ``versions``; and ``methods``: by name the report of
         :func:`~graphscore.molecules.evaluate.evaluate_methods`, first that of the model.
 
@@ -102,7 +104,7 @@ def benchmark(
 
 
 def _attempts(outcomes: Sequence[Outcome], nums: Sequence[int]) -> list[list[Attempt]]:
-    """The samples of each molecule, and the reason in place of each that is missing."""
+    """The samples of each molecule, with the reason of failure in place of each missing one."""
     return [
         [*o.samples, *[o.failure or "it was not made"] * (num - len(o.samples))]
         for o, num in zip(outcomes, nums, strict=True)
@@ -110,7 +112,7 @@ def _attempts(outcomes: Sequence[Outcome], nums: Sequence[int]) -> list[list[Att
 
 
 def _costs(outcomes: Sequence[Outcome], loading: float, sampling: float) -> dict[str, Any]:
-    """What it took by the clock, divided in proportion to what was spent on each molecule."""
+    """Costs of sampling: the wall time, divided among the stages in proportion to the time of each."""
     total = sum((outcome.cost for outcome in outcomes), Cost())
     num, share = sum(len(outcome.samples) for outcome in outcomes), sampling / max(1e-9, sum(total.seconds.values()))
     return {

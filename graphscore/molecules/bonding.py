@@ -1,4 +1,4 @@
-"""Bonds for atoms that have only coordinates: those of a known molecule, or perceived from distances."""
+"""Bonds for atoms with coordinates: those of a given SMILES string, or perceived from distances."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from graphscore.molecules.smiles import mol_from_smiles, rdkit_reason
 BONDED = 1.3  # times the sum of covalent radii: no bond is longer
 NOT_BONDED = 1.15  # atoms that are closer have a bond
 MAX_MATCHES = 1000
-MAX_STEPS = 10_000  # of perception, which else can take forever on structures that are no molecules
+MAX_STEPS = 10_000  # of perception, which may not end otherwise on structures that are no molecules
 
 
 def perceive_bonds(mol: Chem.Mol) -> None:
-    """Give atoms with coordinates the bonds and charges of a neutral molecule without radicals, by their distances.
+    """Perceive the bonds and charges of a neutral molecule without radicals from the distances of its atoms.
 
     Args:
-        mol: The atoms; they get the bonds.
+        mol: Atoms with coordinates, to which the bonds are added.
 
     Raises:
         ValueError: If there are no such bonds.
@@ -37,17 +37,17 @@ def perceive_bonds(mol: Chem.Mol) -> None:
 
 
 def mol_from_coordinates(numbers: Sequence[int], pos: np.ndarray, smiles: str | None = None) -> Chem.Mol:
-    r"""Give atoms the bonds and charges of a SMILES string, or those that :func:`perceive_bonds` finds.
+    r"""Make a molecule of atoms with coordinates, with the bonds of a SMILES string or of :func:`perceive_bonds`.
 
-    A hydrogen belongs to the nearest other atom. Of all ways to lay the other atoms of the SMILES onto those given
-    so that each bond is at most 1.3 times the sum of the covalent radii, the one with the smallest
+    A hydrogen is bonded to the nearest heavy atom. Of all matchings of the heavy atoms of the SMILES string with those
+    given for which each bond is at most 1.3 times the sum of the covalent radii, the one with the smallest
     :math:`\sum_\text{bonds} \text{order} \cdot \text{length}` is taken. Atoms closer than 1.15 times the sum must
-    have a bond. Small bicyclic rings, whose atoms across are hardly farther than bonds, are read right that way.
+    have a bond. This also works for small bicyclic rings, where opposite atoms are hardly farther apart than bonds.
 
     Args:
         numbers: Atomic numbers of the N atoms, hydrogens included.
         pos: Coordinates ``[N, 3]`` in Angstrom.
-        smiles: The molecule, if it is known.
+        smiles: SMILES string of the molecule; by default bonds are perceived.
 
     Returns:
         The molecule with its atoms in the given order and one conformer.
@@ -98,12 +98,12 @@ def _perceived(numbers: Sequence[int], pos: np.ndarray) -> Chem.Mol:
 
 
 def distances(pos: np.ndarray) -> np.ndarray:
-    """Distances of all pairs of atoms, ``[N, 3]`` to ``[N, N]``."""
+    """Compute the distances of all pairs of atoms, ``[N, N]``, from coordinates ``[N, 3]``."""
     return np.linalg.norm(pos[:, None] - pos, axis=2)
 
 
 def covalent_ratios(numbers: Sequence[int], lengths: np.ndarray) -> np.ndarray:
-    """Distances of all pairs of atoms, as multiples of the sum of their covalent radii; about 1 where there is a bond.
+    """Divide the distances of all pairs of atoms by the sum of their covalent radii: about 1 for bonds.
 
     Args:
         numbers: Atomic numbers of N atoms.
@@ -114,7 +114,7 @@ def covalent_ratios(numbers: Sequence[int], lengths: np.ndarray) -> np.ndarray:
 
 
 def _contacts(numbers: Sequence[int], ratio: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of atoms that may be bonds: near ones, and each hydrogen with the nearest atom that is none."""
+    """Pairs of atoms that may be bonded: close heavy atoms, and each hydrogen with the nearest heavy atom."""
     heavy = np.array([number != 1 for number in numbers])
     near = np.triu(ratio < BONDED, k=1) & heavy & heavy[:, None]
     pairs = [(int(i), int(j)) for i, j in np.argwhere(near)]
@@ -126,7 +126,7 @@ def _contacts(numbers: Sequence[int], ratio: np.ndarray) -> list[tuple[int, int]
 
 
 class _Skeleton:
-    """The atoms that are not hydrogen, with plain bonds, each marked by its number of hydrogens."""
+    """Heavy atoms of a molecule with single bonds only, each labelled by its number of hydrogens."""
 
     def __init__(self, numbers: Sequence[int], bonds: Iterable[tuple[int, int]]) -> None:
         self.heavy = [i for i, number in enumerate(numbers) if number != 1]
@@ -143,5 +143,5 @@ class _Skeleton:
         if sum(map(len, self.hydrogens.values())) + len(self.heavy) < len(numbers):
             raise ValueError("a hydrogen is bonded to no other element")
         for i, new in place.items():
-            mol.GetAtomWithIdx(new).SetIsotope(1 + len(self.hydrogens[i]))  # which a match respects
+            mol.GetAtomWithIdx(new).SetIsotope(1 + len(self.hydrogens[i]))  # substructure matches compare isotopes
         self.mol = mol.GetMol()

@@ -1,4 +1,4 @@
-"""Conformers of molecules by a trained model, RDKit molecules in and out.
+"""Generation of conformers by a trained model, from SMILES strings or RDKit molecules.
 
 >>> from graphscore.molecules.conformers import ConformerModel
 >>> model = ConformerModel.load()  # the weights that come with the package
@@ -47,12 +47,12 @@ REFINEMENTS = ("none", "mmff")
 
 @dataclass(frozen=True)
 class ConformerRequest(Request):
-    """Conformers that a model is asked for.
+    """Options for generating conformers.
 
     Attributes:
         refine: ``"mmff"`` relaxes all atoms in the MMFF94 force field; ``"none"``.
-        energy_rank: Whether to give conformers their MMFF94 energy, and sort those of a molecule by it.
-        fragment: Atoms that are held where a template has them.
+        energy_rank: Whether to compute the MMFF94 energy of conformers, and sort those of a molecule by it.
+        fragment: Atoms to fix at the coordinates of a template.
 
     Raises:
         ValueError: If there is no such refinement, or as for :class:`~graphscore.experiment.request.Request`.
@@ -69,30 +69,31 @@ class ConformerRequest(Request):
 
     @property
     def needs_molecules(self) -> bool:
-        """Whether something is asked that only molecules have."""
+        """True if an option applies to molecules alone."""
         return self.refine != "none" or self.energy_rank or self.fragment is not None
 
 
 @dataclass(frozen=True, repr=False)
 class Conformers(Outcome):
-    """One molecule with its conformers, of which ``samples`` are the graphs.
+    """Sampled conformers of one molecule, as graphs and as an RDKit molecule.
 
-    Their attributes are ``sample``, from 1, ``seed`` and ``drift``, see :func:`~graphscore.samplers.drift`, and as far
-    as asked for ``energy``, ``relative_energy`` (kcal/mol) and ``fixed_rmsd`` (Angstrom).
+    The graphs in ``samples`` have the attributes ``sample``, from 1, ``seed`` and ``drift``, see
+    :func:`~graphscore.samplers.drift`, and if requested ``energy``, ``relative_energy`` (kcal/mol) and ``fixed_rmsd``
+    (Angstrom).
     """
 
     @property
     def name(self) -> str:
-        """What to call the molecule: its name or its SMILES."""
+        """Name of the molecule, or its SMILES if it has none."""
         if isinstance(self.input, Chem.Mol):
             return (self.input.HasProp("_Name") and self.input.GetProp("_Name")) or Chem.MolToSmiles(self.input)
         return name_of(self.input)
 
     @cached_property
     def mol(self) -> Chem.Mol | None:
-        """A copy of the molecule with all hydrogens as atoms, new ones last, and its conformers alone.
+        """RDKit molecule with the sampled conformers and explicit hydrogens, added ones last.
 
-        Attributes of the samples are properties of the conformers. ``None`` where there are no conformers.
+        Attributes of the samples are properties of the conformers. ``None`` if there are no conformers.
         """
         if not self.samples:
             return None
@@ -108,12 +109,12 @@ class Conformers(Outcome):
 
 
 class ConformerModel(Pipeline):
-    """A trained model of conformers, ready to sample, as often as you like.
+    """A trained conformer model, loaded once and used for any number of calls.
 
-    A molecule's stereochemistry is that of its stereo marks, as for RDKit's own embedding: what is not marked comes out
-    one way or the other, and conformers that are not what is marked are drawn again, three times at most, as are those
-    that drift. Conformers that it has already are ignored. Beside other work on the same machine,
-    :func:`graphscore.runtime.settings.prepare` with ``spare_cores=True``, called once before, saves much time.
+    Conformers have the stereochemistry that the input marks, as in RDKit's own embedding; unmarked centres come out
+    either way. Conformers with wrong stereochemistry or with drift are drawn again, up to three times. Conformers of
+    the input are ignored. If other programs use the machine, call :func:`graphscore.runtime.settings.prepare` with
+    ``spare_cores=True`` once before: it saves much time.
     """
 
     request_type: ClassVar[type[Request]] = ConformerRequest
@@ -121,33 +122,33 @@ class ConformerModel(Pipeline):
 
     @classmethod
     def load(cls, path: str | Path | None = None, *, device: str = "auto", trust: Trusted = ()) -> Self:
-        """Load a model file.
+        """Load a conformer model from a file, by default the one that comes with the package.
 
         Args:
             path: A ``model.safetensors``, or the folder of a run; by default the weights that come with the package.
             device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
-            trust: For models with components of one's own, see :func:`graphscore.experiment.pretrained.load_model`.
+            trust: For models with custom components, see :func:`graphscore.experiment.pretrained.load_model`.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it cannot be read, or a component is neither known nor trusted.
+            ValueError: If it cannot be read, or a component is neither registered nor trusted.
         """
         return super().load(shipped_checkpoint() if path is None else path, device=device, trust=trust)
 
     def sample(self, items: Iterable[Any], request: Request | None = None, **options: Any) -> Iterator[Conformers]:
-        """Generate conformers of molecules, many different ones together.
+        """Generate conformers of one or many molecules.
 
         Args:
             items: One or any number of molecules, read as they are needed: SMILES strings, RDKit molecules with or
                 without hydrogens, or graphs in the layout of :mod:`graphscore.molecules.graph`.
             request: A :class:`ConformerRequest`.
-            options: Its attributes, if none is given: ``num=10, seed=1, refine="mmff"``. Further arguments as for
-                :meth:`~graphscore.experiment.pipeline.Pipeline.sample`. ``fix``, a SMARTS pattern and a molecule with a
-                conformer, holds the atoms that match where it has them, as ``fragment`` does.
+            options: Attributes of a request, if none is given: ``num=10, seed=1, refine="mmff"``. Further arguments as
+                for :meth:`~graphscore.experiment.pipeline.Pipeline.sample`. ``fix``, a pair of a SMARTS pattern and a
+                molecule with a conformer, fixes the matching atoms at its coordinates, as ``fragment`` does.
 
         Yields:
-            The conformers of each molecule, in their order, soon after they are done. Conformer k of a molecule depends
-            on the molecule, the seed and k alone (if ``diverse``, on ``num`` too): one that is given twice gets the
+            The conformers of each molecule, in order, soon after they are done. Conformer k of a molecule depends on
+            the molecule, the seed and k alone (if ``diverse``, on ``num`` too): a molecule that is given twice gets the
             same conformers twice.
 
         Raises:
@@ -159,7 +160,7 @@ class ConformerModel(Pipeline):
         return cast(Iterator[Conformers], super().sample(items, request, **options))
 
     def describe(self, request: Request) -> dict[str, Any]:
-        """Everything that the conformers depend on."""
+        """Describe everything that the conformers depend on: model, options and versions."""
         found = super().describe(request)
         held = _chemical(request).fragment
         found["versions"]["rdkit"] = rdBase.rdkitVersion
@@ -170,14 +171,14 @@ class ConformerModel(Pipeline):
         }
 
     def is_item(self, items: Any) -> bool:
-        """Whether this is one molecule, and not several."""
+        """Tell whether an input is one molecule rather than several."""
         return isinstance(items, str | Chem.Mol) or super().is_item(items)
 
     def read(self, item: Any) -> Data:
-        """Make the graph of a molecule.
+        """Convert a molecule to a graph.
 
         Raises:
-            ValueError: If that cannot be made.
+            ValueError: If it cannot be converted.
         """
         if not isinstance(item, str | Chem.Mol):
             return super().read(item)
@@ -186,11 +187,11 @@ class ConformerModel(Pipeline):
         return data_from_mol(mol, name=mol.GetProp("_Name") if mol.HasProp("_Name") else "")
 
     def size(self, graph: Data) -> int:
-        """Count the atoms that the network sees."""
+        """Count the atoms that are nodes of the network's graph."""
         return int((graph["z"] != 1).sum()) if self.assembler and "z" in graph else super().size(graph)
 
     def guide(self, model: ScoreModel, request: Request) -> ScoreModel:
-        """Put the guidance that a request needs around the model."""
+        """Wrap the model in the guidance of a request."""
         model = super().guide(model, request)
         if _chemical(request).fragment is None:
             return model
@@ -198,7 +199,7 @@ class ConformerModel(Pipeline):
         return Inpainting(model, POS, FIXED, FIXED_POS, rigid=True)
 
     def see(self, item: Data, request: Request) -> Data:
-        """Make what the network sees of a molecule."""
+        """Make the network's input graph of a molecule."""
         wanted = _chemical(request)
         if wanted.needs_molecules and not MOLECULES.owns(item):
             raise ValueError("Only molecules can be refined, ranked or held, but this input is none")
@@ -210,12 +211,12 @@ class ConformerModel(Pipeline):
         return graph
 
     def finisher(self, request: Request) -> Finish | None:
-        """Make what places the atoms that the network does not see, and measures those that are held."""
+        """Make the function that adds the atoms outside the network's graph, and measures the fixed ones."""
         finish = super().finisher(request)
         return finish if _chemical(request).fragment is None else _HoldAtoms(finish or with_values)
 
     def complete(self, outcome: Outcome, request: Request, finish: Finish | None) -> Outcome:
-        """Relax and sort the conformers of a molecule, as asked."""
+        """Relax and rank the conformers of a molecule, if requested."""
         wanted, started = _chemical(request), time.perf_counter()
         samples, notes, failure, refused = outcome.samples, list(outcome.notes), outcome.failure, outcome.num_refused
         if samples and (wanted.refine == "mmff" or wanted.energy_rank):
@@ -235,7 +236,7 @@ class ConformerModel(Pipeline):
 
 
 class _HoldAtoms:
-    """Finish samples, and measure how far the atoms that are held are from where they should be."""
+    """Finish samples, and measure the deviation of fixed atoms from their coordinates."""
 
     def __init__(self, finish: Finish) -> None:
         self.finish = finish
@@ -251,7 +252,7 @@ class _HoldAtoms:
 
 
 def shipped_checkpoint() -> Path:
-    """The weights that are installed with the package.
+    """Find the weights that are installed with the package.
 
     Raises:
         FileNotFoundError: If there are none.
@@ -267,7 +268,7 @@ def shipped_checkpoint() -> Path:
 
 @rdkit_errors()
 def complete_mol(molecule: Any) -> Chem.Mol:
-    """Copy a molecule, with all hydrogens as atoms and without conformers.
+    """Copy a molecule with explicit hydrogens and without conformers.
 
     Args:
         molecule: A SMILES string, an RDKit molecule, or a graph.
@@ -285,7 +286,7 @@ def complete_mol(molecule: Any) -> Chem.Mol:
 
 
 def to_ase(mol: Chem.Mol) -> list[Atoms]:
-    """Turn the conformers of a molecule into ASE atoms.
+    """Convert the conformers of a molecule to ASE atoms.
 
     Args:
         mol: A molecule whose hydrogens are atoms.

@@ -1,4 +1,4 @@
-"""The domain of molecules: where everything chemical is found. Importing it needs neither PyTorch nor RDKit."""
+"""The domain of molecules; importing it loads neither PyTorch nor RDKit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOLECULES = Domain(
         "qm9": "graphscore.molecules.datasets.qm9:QM9",
         "rmd17": "graphscore.molecules.datasets.md17:MD17",
     },
-    checksums={  # who published each is in the cards datasets/{geom,qm9,rmd17}/README.md
+    checksums={  # for their sources, see datasets/{geom,qm9,rmd17}/README.md
         "rdkit_folder.tar.gz": "md5:e8f2168b7050652db22c976be25c450e",
         "dsgdb9nsd.xyz.tar.bz2": "sha256:3a63848ac80691bdb8d41834b575afad345b9300d7a2db0c38adb7f6eaa8360c",
         "uncharacterized.txt": "sha256:3aa5115d540b356de94791d4a74c3bf1ed91c469ecf52a4f5d7cc0506fe02e24",

@@ -1,4 +1,4 @@
-"""Chemical elements: their symbols, and names of atoms for messages."""
+"""Symbols of chemical elements, and names of atoms for messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from graphscore.molecules.smiles import Chem, rdBase
 
 
 def atomic_number(symbol: str) -> int:
-    """Look up an element's atomic number.
+    """Look up the atomic number of an element symbol.
 
     Raises:
         ValueError: If there is no such element.
@@ -21,18 +21,18 @@ def atomic_number(symbol: str) -> int:
 
 
 def atom_label(data: Data, atom: int) -> str:
-    """Name an atom of a molecule by its number, counted from 0, and its element."""
+    """Name an atom by its number, counted from 0, and its element."""
     return f"atom {atom} ({Chem.GetPeriodicTable().GetElementSymbol(int(data['z'][atom]))})"
 
 
 def row_label(template: Data, graph: Data, name: str, row: int) -> str:
-    """Name the atom, or the two of a bond, that a row of an attribute belongs to.
+    """Name the atom or the two bonded atoms of a row of an attribute.
 
     Args:
         template: The molecule.
-        graph: What a network sees of it: all atoms, or those listed in ``kept``.
-        name: The attribute of ``graph``.
-        row: The row.
+        graph: The network's graph of it: all atoms, or those listed in ``kept``.
+        name: Name of the attribute of ``graph``.
+        row: Number of the row.
     """
     kept = graph.get("kept")
     nodes = graph["edge_index"][:, row].tolist() if graph.is_edge_attr(name) else [row]

@@ -1,4 +1,4 @@
-"""Conformers by distance geometry, with RDKit."""
+"""Conformers by distance geometry with RDKit."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ MAX_STEPS = 2000  # of relaxing
 def embed(
     mol: Chem.Mol, num: int, seed: int, optimize: bool = True, knowledge: bool = True, max_iterations: int = 0
 ) -> Chem.Mol:
-    """Compute conformers by distance geometry, by default ETKDGv3 relaxed in the MMFF94 force field.
+    """Generate conformers by distance geometry, by default ETKDGv3 relaxed in the MMFF94 force field.
 
     Args:
         mol: Molecule with explicit hydrogens; its own conformers are not used.
         num: Number of conformers to try. Fewer may come back.
         seed: Seed of the distance geometry, at least 0.
-        optimize: Relax by MMFF94. Each conformer then has the properties ``energy`` (float, kcal/mol) and
+        optimize: Whether to relax by MMFF94. Each conformer then has the properties ``energy`` (float, kcal/mol) and
             ``converged`` (bool).
-        knowledge: Use what is known of torsions and rings, which is ETKDGv3; else distance bounds and chirality alone
-            decide, from random coordinates.
-        max_iterations: How often to try each conformer; 0 means ten times for each atom, which for stereoisomers that
-            cannot exist in space takes seconds.
+        knowledge: Whether to use the torsion and ring preferences of ETKDGv3; otherwise distance bounds and chirality
+            alone, from random coordinates.
+        max_iterations: Number of attempts for each conformer; 0 means ten for each atom, which takes seconds for
+            stereoisomers that cannot exist in space.
 
     Returns:
-        A copy that has the conformers.
+        A copy of the molecule with the conformers.
 
     Raises:
         ValueError: If no conformer can be made, or MMFF94 has no parameters for the molecule.
@@ -46,12 +46,12 @@ def embed(
     params = rdDistGeom.ETKDGv3() if knowledge else rdDistGeom.EmbedParameters()
     params.useRandomCoords = not knowledge
     params.maxIterations = max_iterations
-    # RDKit multiplies it by the number of the conformer: 0 would make all equal, 1 and 2 would share half.
+    # RDKit multiplies the seed by the number of the conformer: 0 would make all equal, 1 and 2 would share half.
     params.randomSeed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
     try:
         with rdBase.BlockLogs():
-            # Try one before asking for all: an impossible molecule takes minutes otherwise. Random starts are
-            # slower, and succeed for cages where the default fails.
+            # Try one first: an impossible molecule would take minutes otherwise. Random starts are slower, but succeed
+            # for cages where the default fails.
             if rdDistGeom.EmbedMolecule(mol, params) < 0:
                 params.useRandomCoords = True
                 if rdDistGeom.EmbedMolecule(mol, params) < 0:

@@ -1,4 +1,4 @@
-"""Conformers of several methods against the same references by the same rules; files of conformers and baselines."""
+"""Evaluation of generated conformers against reference conformers, from files or for several methods in Python."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from graphscore.runtime.workers import Progress
 
 Maker = Callable[[str, Sequence[Data]], Sequence[Attempt]]
 Method = Maker | Mapping[str, Sequence[Attempt]]
-"""Gives the generated conformers of a molecule, failed attempts included, from its flat SMILES and references; or has
-them by flat SMILES already. What is to be shared among workers must be possible to pickle."""
+"""Function of a molecule's flat SMILES and references that returns its generated conformers, including failed attempts;
+or a mapping of flat SMILES to them. With several worker processes, functions must be picklable."""
 
 
 def evaluate_files(
@@ -34,22 +34,23 @@ def evaluate_files(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Compare the conformers of two files, molecule by molecule.
+    """Evaluate the conformers of a file against the reference conformers of another, molecule by molecule.
 
-    Molecules are matched by their SMILES without stereo marks: a conformer of wrong stereo counts, as a bad one.
+    Molecules are matched by their SMILES without stereo marks, so that a conformer of the wrong stereoisomer counts as
+    a bad one.
 
     Args:
         generated: Generated conformers.
         reference: Reference conformers.
-        measures: What is measured.
-        baselines: Keys of :data:`~graphscore.molecules.baselines.BASELINES`; each makes as many conformers as the
-            protocol wants.
+        measures: Metrics to compute.
+        baselines: Keys of :data:`~graphscore.molecules.baselines.BASELINES`; the protocol sets their number of
+            conformers.
         seed: Seed of the baselines.
-        progress: Called with (molecules done, molecules in all).
+        progress: Called with (molecules done, total).
 
     Returns:
-        The report of :func:`evaluate_methods` for the generated conformers, with ``baselines``, the same for each of
-        them by name; ``files``; ``versions``; ``seed``; ``skipped``: each record that could not be read, has no
+        The report of :func:`evaluate_methods` for the generated conformers, with ``baselines``, the same for each
+        baseline by name; ``files``; ``versions``; ``seed``; ``skipped``: each record that could not be read, has no
         coordinates or has no reference. Reference molecules without generated ones count as failed.
 
     Raises:
@@ -93,7 +94,7 @@ def evaluate(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Compare the conformers of two files by a protocol's name; see :func:`evaluate_files` and :class:`Measures`.
+    """Evaluate the conformers of two files by the name of a protocol; see :func:`evaluate_files` and :class:`Measures`.
 
     Raises:
         ValueError: If there is no such protocol, or as for :func:`evaluate_files`.
@@ -108,13 +109,13 @@ def evaluate_methods(
     measures: Measures | None = None,
     progress: Progress | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Measure the conformers that several methods make of the same molecules.
+    """Evaluate the conformers of several methods for the same molecules.
 
     Args:
         molecules: References by flat SMILES.
-        methods: By name.
-        measures: What is measured.
-        progress: Called with (molecules done, molecules in all).
+        methods: Methods by name.
+        measures: Metrics to compute.
+        progress: Called with (molecules done, total).
 
     Returns:
         For each method, the report of :func:`~graphscore.molecules.metrics.conformers.evaluate_conformers`, with
@@ -124,7 +125,7 @@ def evaluate_methods(
         ``molecules`` too.
     """
     measures = measures or Measures()
-    # Of what is there already, a worker is sent only what it compares.
+    # Workers get the existing conformers of their own molecules alone.
     made: dict[str, Mapping[str, Sequence[Attempt]]] = {}
     makers: dict[str, Maker | None] = {}
     for name, method in methods.items():
@@ -136,7 +137,7 @@ def evaluate_methods(
         _Row(smiles, references, {name: method.get(smiles, ()) for name, method in made.items()})
         for smiles, references in molecules.items()
     ]
-    # Each conformer made is compared with each reference.
+    # The number of generated conformers grows with that of the references, and all pairs are compared.
     costs = [float(len(references) ** 2) for references in molecules.values()]
     work = _Evaluation(makers, measures)
     parts = share(work, rows, costs, measures.workers, most=32, progress=progress)
@@ -152,7 +153,7 @@ def evaluate_methods(
 
 
 class _Row(NamedTuple):
-    """A molecule: its flat SMILES, references, and the conformers that are there already by name of the method."""
+    """A molecule: its flat SMILES, references, and the existing conformers by name of the method."""
 
     smiles: str
     references: Sequence[Data]
@@ -161,7 +162,7 @@ class _Row(NamedTuple):
 
 @dataclass(frozen=True)
 class _Evaluation:
-    """Evaluation of molecules, as work for processes; methods whose conformers are there already have a name alone."""
+    """Evaluation of molecules as work for processes; methods with existing conformers have ``None``."""
 
     methods: Mapping[str, Maker | None]
     measures: Measures

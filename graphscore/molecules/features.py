@@ -1,4 +1,4 @@
-"""Features of molecules for a network: chemistry of atoms and pairs of atoms, and the handedness of centres."""
+"""Input features of molecules for a network: atoms, pairs of atoms, and the handedness of stereocentres."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ NUM_PAIR_FEATURES = 4 + 2 + (MAX_HOPS + 2) + len(RING_SIZES) + 1 + 2 + 5
 
 
 class MoleculeGraph(BaseTransform):
-    """Connect all pairs of a molecule's atoms, or those a few bonds apart, and describe atoms and pairs.
+    """Make the network's input graph of a molecule, with features of atoms and of pairs of atoms.
 
-    Of a graph laid out as :mod:`graphscore.molecules.graph` says it makes one with
+    All pairs of atoms are connected, or those at most ``max_hops`` bonds apart. The new graph has the attributes
 
     ==================  =====================  ==================================================================
     ``z``               ``[n]`` int64          atomic numbers
@@ -40,17 +40,17 @@ class MoleculeGraph(BaseTransform):
                                                two, sizes of common rings, cis or trans, kind of the bond amid
     ``chiral_index``    ``[4, T]`` int64       centre x and three neighbors a, b, c with det(a - x, b - x, c - x) > 0
                                                in the given molecule
-    ``kept``            ``[n]`` int64          which atoms of the molecule these are
+    ``kept``            ``[n]`` int64          numbers of these atoms in the molecule
     ==================  =====================  ==================================================================
 
     Args:
-        hydrogens: Whether hydrogen atoms are nodes. If not, those alone are kept that have no single heavy neighbor, as
+        hydrogens: Whether hydrogen atoms are nodes. If not, only hydrogens without exactly one heavy neighbor are, as
             in hydrogen molecules.
-        max_hops: Connect pairs that are at most so many bonds apart; all by default. Atoms that are near in space
+        max_hops: Largest number of bonds between connected atoms; all pairs by default. Atoms that are near in space
             alone can be connected at each call of the network, see :mod:`graphscore.nn.edges.search`.
 
     Raises:
-        ValueError: If ``max_hops`` is less than 1; at a call, if the graph is no molecule.
+        ValueError: If ``max_hops`` is less than 1; at a call, if the graph is not a molecule.
     """
 
     def __init__(self, hydrogens: bool = False, max_hops: int | None = None) -> None:
@@ -61,7 +61,7 @@ class MoleculeGraph(BaseTransform):
 
     @rdkit_errors()
     def forward(self, data: Data) -> Data:
-        """Return a new graph; whatever else describes the molecule as a whole, such as its SMILES, is kept."""
+        """Return a new graph, with attributes of the whole molecule that are not tensors, such as its SMILES."""
         mol = bare_mol(data)
         kept = np.array([a.GetIdx() for a in mol.GetAtoms() if self.hydrogens or _is_node(a)])
         pairs = complete_edges(torch.tensor([0, len(kept)]))
@@ -87,7 +87,7 @@ class MoleculeGraph(BaseTransform):
         return graph
 
     def assembler(self) -> AssembleMolecules:
-        """Make what puts coordinates that a network gave its atoms back into the molecules."""
+        """Make the function that rebuilds whole molecules from the coordinates of the network's nodes."""
         return AssembleMolecules()
 
     def __repr__(self) -> str:
@@ -145,7 +145,7 @@ def _pair_tables(mol: Chem.Mol, data: Data) -> NDArray[np.float32]:
 
 
 def _torsions(mol: Chem.Mol) -> Iterator[tuple[int, int, int]]:
-    """Ends of chains of four atoms, and what kind the middle bond is."""
+    """Ends of chains of four atoms, and the kind of the middle bond."""
     for bond in mol.GetBonds():
         i, j = bond.GetBeginAtom(), bond.GetEndAtom()
         if bond.GetIsAromatic():
@@ -161,12 +161,12 @@ def _torsions(mol: Chem.Mol) -> Iterator[tuple[int, int, int]]:
 
 
 def _oriented_triples(mol: Chem.Mol, data: Data, kept: NDArray[np.int64]) -> Tensor:
-    """Centres with three kept neighbors that turn the right way, ``[4, T]``, in rows of the kept atoms."""
+    """Stereocentres with three kept neighbors in positive orientation, ``[4, T]``, numbered among the kept atoms."""
     row = {int(atom): number for number, atom in enumerate(kept)}
     columns = []
     for center in data.chirality.nonzero()[:, 0].tolist():
         neighbors = sorted(atom.GetIdx() for atom in mol.GetAtomWithIdx(center).GetNeighbors())
-        # Without the last of four, the rest turn as `chirality` says; each place further in exchanges two of them.
+        # Without the last of four, the others have the orientation `chirality`; each place before swaps its sign.
         left_out = range(4) if len(neighbors) == 4 else [3]
         for place in left_out:
             a, b, c = [atom for number, atom in enumerate(neighbors) if number != place]

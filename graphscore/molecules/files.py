@@ -1,7 +1,7 @@
-"""The text of molecules in files: records of SDF and XYZ, split, read by RDKit, and written.
+"""Records of SDF and XYZ files: splitting, reading by RDKit, and writing.
 
-Files are split here and not by RDKit, so that those of gigabytes are read record by record, and what is wrong is
-located by its record or line.
+Files are split here and not by RDKit, so that files of gigabytes are read record by record, and errors name the record
+or line.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class XYZFrame(NamedTuple):
 
     Attributes:
         line: Number of its first line, from 1.
-        comment: Its second line.
-        atoms: The lines of its atoms.
+        comment: Text of its second line.
+        atoms: Lines of its atoms.
     """
 
     line: int
@@ -37,7 +37,7 @@ class XYZFrame(NamedTuple):
 
 
 def sdf_texts(lines: Iterable[str]) -> Iterator[str]:
-    """Split the lines of an SDF into the texts of its records, without the lines ``$$$$`` that end them."""
+    """Split the lines of an SDF into the texts of its records, without the separators ``$$$$``."""
     text: list[str] = []
     for line in lines:
         if line.startswith("$$$$"):
@@ -53,10 +53,10 @@ def xyz_frames(lines: Iterable[str], source: str) -> Iterator[XYZFrame]:
 
     Args:
         lines: The lines.
-        source: Name of the file, for errors.
+        source: Name of the file, for error messages.
 
     Raises:
-        ValueError: If a frame is cut off, or does not begin with a number of atoms.
+        ValueError: If a frame is incomplete, or does not begin with a number of atoms.
     """
     numbered = enumerate(lines, start=1)
     for number, line in numbered:
@@ -75,7 +75,7 @@ def xyz_frames(lines: Iterable[str], source: str) -> Iterator[XYZFrame]:
 
 
 def mol_from_molblock(block: str) -> Chem.Mol:
-    """Read one record of an SDF or MOL file; stereo marks of a flat depiction are read too.
+    """Read one record of an SDF or MOL file, including the stereo marks of a flat depiction.
 
     Args:
         block: The record, without ``$$$$``.
@@ -90,9 +90,9 @@ def mol_from_molblock(block: str) -> Chem.Mol:
         with rdBase.BlockLogs():
             supplier = Chem.SDMolSupplier()
             supplier.SetData(f"{block}\n\n$$$$\n", removeHs=False)  # an empty line ends a field that was cut off
-            # A molecule whose fields are malformed does without them.
+            # Malformed data fields are dropped.
             mol = next(supplier) or Chem.MolFromMolBlock(block, removeHs=False)
-            if mol is None:  # once more for the reason, which the step by step way raises
+            if mol is None:  # once more, step by step, for an error with the reason
                 raw = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False, strictParsing=True)
                 if raw is not None:
                     Chem.SanitizeMol(raw)
@@ -104,10 +104,10 @@ def mol_from_molblock(block: str) -> Chem.Mol:
 
 
 def mol_from_xyz(frame: XYZFrame) -> Chem.Mol:
-    """Read one XYZ frame, and perceive bonds from distances, for a neutral molecule without radicals.
+    """Read one XYZ frame, and perceive the bonds of a neutral molecule without radicals from distances.
 
     Returns:
-        The molecule, titled by the comment, with the numbers in the comment as properties.
+        The molecule, with the comment as its title and the numbers in the comment as properties.
 
     Raises:
         ValueError: If the atoms are malformed, or no such bonds exist.
@@ -124,14 +124,14 @@ def mol_from_xyz(frame: XYZFrame) -> Chem.Mol:
 
 
 def without_numbers(comment: str) -> str:
-    """The comment of an XYZ frame without words such as ``energy=-1.5``."""
+    """Remove words such as ``energy=-1.5`` from the comment of an XYZ frame."""
     return _XYZ_NUMBER.sub("", comment).strip()
 
 
 def sdf_record(data: Data) -> str:
-    """Write a molecule with coordinates as an SDF record, titled by name or SMILES.
+    """Write a molecule with coordinates as an SDF record; the title is its name or SMILES.
 
-    Data fields are ``SMILES``, and the numbers that the graph has as attributes, such as an ``energy``.
+    Data fields are ``SMILES`` and the numeric attributes of the graph, such as an ``energy``.
 
     Raises:
         ValueError: If it is not a molecule, or has no coordinates.
@@ -162,7 +162,7 @@ def mol_record(mol: Chem.Mol, data: Data) -> str:
 def xyz_record(data: Data) -> str:
     """Write atoms with coordinates as an XYZ frame.
 
-    The comment is the name or SMILES, followed by ``key=value`` for each number that the graph has as an attribute.
+    The comment is the name or SMILES, followed by ``key=value`` for each numeric attribute of the graph.
 
     Raises:
         ValueError: If there are no atomic numbers or no finite coordinates ``[N, 3]``.
@@ -180,12 +180,12 @@ def xyz_record(data: Data) -> str:
 
 
 def xyz_text(symbols: Sequence[str], pos: NDArray[np.floating], comment: str = "") -> str:
-    """Write atoms as an XYZ frame.
+    """Format atoms as an XYZ frame.
 
     Args:
         symbols: Element symbols of N atoms.
         pos: Coordinates in Angstrom, ``[N, 3]``.
-        comment: What the second line says.
+        comment: Text of the second line.
     """
     lines = [str(len(symbols)), _one_line(comment)]
     for symbol, (x, y, z) in zip(symbols, pos.tolist(), strict=True):
@@ -194,7 +194,7 @@ def xyz_text(symbols: Sequence[str], pos: NDArray[np.floating], comment: str = "
 
 
 def _numbers(data: Data) -> Iterator[tuple[str, Any]]:
-    """The attributes that are plain numbers, as text."""
+    """Numeric attributes of a graph, formatted for a file."""
     for key, value in data.to_dict().items():
         if isinstance(value, int | float) and not isinstance(value, bool) and key != "num_nodes":
             yield key, value if isinstance(value, int) else f"{value:.10g}"

@@ -1,4 +1,4 @@
-"""The force field MMFF94: energies of conformers, and relaxing them. All that the library asks of it is here."""
+"""The force field MMFF94: energies, relaxation and ranking of conformers."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from graphscore.molecules.smiles import rdkit_errors
 
 MAX_STEPS = 5000
 NO_PARAMETERS = "MMFF94 lacks parameters for it"
-# Far below what relaxing changes. It keeps rounding errors of the start, which depend on what else was sampled, from
-# growing step by step until they lead to another minimum.
+# Starting coordinates are rounded to this grid, far finer than the changes by relaxation. Otherwise rounding errors,
+# which depend on the rest of a batch, could grow from step to step and lead to another minimum.
 START_GRID = 0.02  # Angstrom
 
 _WHOLE: dict[str, Any] = {"ignoreInterfragInteractions": False}  # else components of a salt pass through each other
@@ -33,7 +33,7 @@ class Refined(NamedTuple):
     Attributes:
         samples: The samples with energies, in their order, without those that lost their stereochemistry.
         kept: Their numbers among the given samples.
-        notes: One sentence for each kind of problem, with the number of samples that have it.
+        notes: One sentence for each kind of problem, with the number of samples concerned.
     """
 
     samples: list[Data]
@@ -45,8 +45,8 @@ class ForceField:
     """The force field MMFF94 of one molecule, in kcal/mol and Angstrom.
 
     Args:
-        mol: Molecule with explicit hydrogens; it stays as it is, and its coordinates are not used.
-        or_uff: Whether the force field UFF may stand in where MMFF94 has no parameters.
+        mol: Molecule with explicit hydrogens; it is not changed, and its coordinates are not used.
+        or_uff: Whether to use the force field UFF where MMFF94 has no parameters.
 
     Raises:
         ValueError: If there are no parameters for the molecule.
@@ -71,11 +71,14 @@ class ForceField:
 
     @rdkit_errors()
     def energy(self, pos: NDArray[np.float64]) -> float:
-        """Energy of coordinates ``[N, 3]``."""
+        """Compute the energy of coordinates ``[N, 3]``."""
         return self._at(pos).CalcEnergy()
 
     def relax(self, pos: NDArray[np.float64], held: Sequence[int] = ()) -> tuple[NDArray[np.float64], float, bool]:
-        """Go to the next minimum, the same one from all starts within rounding errors; see :meth:`minimize`."""
+        """Relax coordinates to the nearest minimum, without influence of rounding errors; see :meth:`minimize`.
+
+        The start is rounded to a grid, so that starts that differ by rounding errors lead to the same minimum.
+        """
         start = START_GRID * np.round(pos / START_GRID)
         start[list(held)] = pos[list(held)]
         return self.minimize(start, held)
@@ -89,14 +92,14 @@ class ForceField:
         force_tolerance: float = 1e-4,
         energy_tolerance: float = 1e-8,
     ) -> tuple[NDArray[np.float64], float, bool]:
-        """Follow the forces from a start into a minimum.
+        """Minimize the energy from given coordinates.
 
         Args:
             pos: Coordinates ``[N, 3]``.
-            held: Atoms that stay exactly where they are.
-            max_steps: Steps at most.
-            force_tolerance: Forces that count as none, relative to the coordinates; see RDKit.
-            energy_tolerance: Relative change of the energy that counts as none.
+            held: Numbers of atoms that must not move.
+            max_steps: Largest number of steps.
+            force_tolerance: Force below which the minimum is reached, relative to the coordinates; see RDKit.
+            energy_tolerance: Relative change of the energy below which the minimum is reached.
 
         Returns:
             The minimum, its energy, and whether it was reached.
@@ -115,11 +118,11 @@ class ForceField:
 
 
 def relax_conformers(mol: Chem.Mol, max_steps: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Relax all conformers of a molecule where they are, by MMFF94.
+    """Relax all conformers of a molecule in place by MMFF94.
 
     Args:
-        mol: Molecule with explicit hydrogens and K conformers, which move.
-        max_steps: Steps at most; 0 gives the energies alone.
+        mol: Molecule with explicit hydrogens and K conformers, which are changed.
+        max_steps: Largest number of steps; 0 gives the energies alone.
 
     Returns:
         Energies in kcal/mol and whether each minimum was reached, ``[K]`` both.
@@ -136,17 +139,17 @@ def relax_conformers(mol: Chem.Mol, max_steps: int) -> tuple[NDArray[np.float64]
 
 
 def refine(samples: Sequence[Data], relax: bool, held: Sequence[int] = ()) -> Refined:
-    """Give samples of one molecule their energy in MMFF94, relaxed or as they are.
+    """Compute the MMFF94 energies of conformers of one molecule, with or without relaxation.
 
     Args:
         samples: Conformers with all hydrogens.
-        relax: Whether to relax them first. Those that then no longer have the stereochemistry of their ``smiles``,
-            though they had it before, are left out.
-        held: Atoms that do not move.
+        relax: Whether to relax them first. Conformers that lose the stereochemistry of their ``smiles`` by it are left
+            out.
+        held: Numbers of atoms that must not move.
 
     Returns:
-        Copies with ``energy`` in kcal/mol, and ``pos`` of the minimum. If MMFF94 lacks parameters, the samples
-        themselves. What fails is left out if it was to be relaxed, and else has no energy.
+        Copies with ``energy`` in kcal/mol, and if relaxed ``pos`` of the minimum. If MMFF94 lacks parameters, the
+        samples themselves. Samples that fail are left out with ``relax``, and have no energy without.
     """
     if not samples:
         return Refined([], [], [])
@@ -180,7 +183,7 @@ def refine(samples: Sequence[Data], relax: bool, held: Sequence[int] = ()) -> Re
 
 
 def _relaxed(field: ForceField, sample: Data, held: Sequence[int]) -> tuple[Data, bool]:
-    """A copy in the next minimum, and whether that was reached."""
+    """A relaxed copy, and whether the minimum was reached."""
     pos, energy, done = field.relax(sample["pos"].double().numpy(), held)
     item = copy.copy(sample)
     item.pos, item.energy = torch.from_numpy(pos).to(sample["pos"].dtype), _finite(energy)
@@ -200,6 +203,6 @@ def _finite(energy: float) -> float:
 
 
 def rank(samples: Sequence[Data]) -> list[int]:
-    """Order samples of one molecule by ``energy``, the lowest first; those without one last, in their order."""
+    """Rank samples of one molecule by ``energy``, the lowest first; those without an energy last, in their order."""
     energies = [sample.get("energy") for sample in samples]
     return sorted(range(len(samples)), key=lambda i: float("inf") if energies[i] is None else energies[i])

@@ -1,4 +1,4 @@
-"""Fragments of molecules that are known: which atoms they are, and where."""
+"""Molecular fragments with given coordinates, matched by a SMARTS pattern."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ MAX_MATCHES = 10_000
 
 
 class Fragment:
-    """Atoms that match a pattern, held where a template has them.
+    """Fragment of a molecule: the atoms that match a SMARTS pattern, fixed at the coordinates of a template.
 
-    The pattern is matched with all atoms but hydrogens, which follow the atoms that they are bound to.
+    The pattern is matched with heavy atoms alone; hydrogens follow the atoms that they are bonded to.
 
     Args:
-        smarts: The pattern.
+        smarts: SMARTS pattern.
         template: A molecule with coordinates, in the layout of :mod:`graphscore.molecules.graph`.
-        source: Where the template comes from, for reports.
+        source: Name of the template's source, for reports.
 
     Raises:
-        ValueError: If the pattern is none, the template has no coordinates, or the pattern fits to no atoms of the
-            template or to several sets of them.
+        ValueError: If the pattern is not valid, the template has no coordinates, or the pattern matches no atoms of the
+            template or several sets of them.
     """
 
     def __init__(self, smarts: str, template: Data, source: str = "") -> None:
@@ -46,7 +46,7 @@ class Fragment:
 
     @classmethod
     def read(cls, smarts: str, path: str | Path) -> Fragment:
-        """Take the template from a file that holds one molecule.
+        """Make a fragment with the template from a file of one molecule.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -60,20 +60,20 @@ class Fragment:
 
     @rdkit_errors()
     def find(self, template: Data, graph: Data) -> tuple[Tensor, Tensor]:
-        """Find out which nodes of a graph are known.
+        """Find the nodes of a graph that belong to the fragment, and their coordinates.
 
-        Where the pattern can be laid onto the molecule in several ways, as a ring can be turned, atoms go to those that
-        have the same neighbors in the template, and centres keep the handedness of the molecule.
+        If the pattern matches the same atoms in several ways, as a ring does, the match is taken in which most atoms
+        have the same neighbors in molecule and template, among those with the handedness of the molecule.
 
         Args:
             template: The molecule.
-            graph: What the network sees of it: all atoms, or those listed in ``kept``.
+            graph: The network's graph of it: all atoms, or those listed in ``kept``.
 
         Returns:
-            The known nodes, ``[n]``, and their coordinates, ``[n, 3]``.
+            The nodes of the fragment, ``[n]``, and their coordinates, ``[n, 3]``.
 
         Raises:
-            ValueError: If the pattern fits to no atoms of the molecule or to several sets of them, or only with another
+            ValueError: If the pattern matches no atoms of the molecule or several sets of them, or only with another
                 handedness.
         """
         mol, indices = _without_hydrogens(template)
@@ -91,7 +91,7 @@ class Fragment:
         return best, self.pos.float()
 
     def _matches(self, mol: Chem.Mol, indices: list[int], where: str) -> list[list[int]]:
-        """All ways to lay the pattern onto one set of atoms."""
+        """All matches of the pattern, which must be with one set of atoms."""
         found = mol.GetSubstructMatches(self.pattern, uniquify=False, maxMatches=MAX_MATCHES)
         sets = sorted({tuple(sorted(indices[atom] for atom in match)) for match in found})
         if len(sets) != 1:
@@ -101,7 +101,7 @@ class Fragment:
         return [[indices[atom] for atom in match] for match in found]
 
     def _turns_right(self, rows: Tensor, graph: Data) -> bool:
-        """Check that the coordinates have the handedness of all marked centres among them."""
+        """Tell whether the coordinates have the marked handedness of all stereocentres in the fragment."""
         place = {row: number for number, row in enumerate(rows.tolist())}
         for triple in graph["chiral_index"].t().tolist() if "chiral_index" in graph else ():
             if all(row in place for row in triple):

@@ -1,4 +1,4 @@
-"""Molecules as PyG graphs, and back to RDKit.
+"""Conversion of molecules between RDKit and PyG graphs, and the layout of these graphs.
 
 One :class:`~torch_geometric.data.Data` per molecule, hydrogens always explicit:
 
@@ -14,7 +14,7 @@ One :class:`~torch_geometric.data.Data` per molecule, hydrogens always explicit:
 ``cis_trans``  ``[P]`` int64               1 if the two are on the same side, 2 if on opposite sides
 ``pos``        ``[N, 3]`` float32          coordinates in Angstrom; absent where there are none
 ``smiles``     str                         canonical isomeric SMILES without explicit hydrogens
-``name``       str                         whatever the source called it, or empty
+``name``       str                         name in the source, or empty
 =============  ==========================  ==============================================================
 """
 
@@ -37,12 +37,12 @@ _TOPOLOGY = ("z", "charge", "edge_index", "bond")
 
 
 def is_molecule(data: Data) -> bool:
-    """Tell whether a graph is laid out as this module says, with or without coordinates."""
+    """Tell whether a graph is a molecule in the layout of this module, with or without coordinates."""
     return MOLECULES.owns(data)
 
 
 def data_from_smiles(smiles: str, name: str = "") -> Data:
-    """Read a SMILES string into a graph without coordinates.
+    """Convert a SMILES string to a graph without coordinates.
 
     Args:
         smiles: Any SMILES that RDKit reads.
@@ -63,22 +63,22 @@ def data_from_smiles(smiles: str, name: str = "") -> Data:
 
 @rdkit_errors()
 def data_from_mol(mol: Chem.Mol, conformer_id: int | None = None, name: str = "") -> Data:
-    """Convert an RDKit molecule; the molecule itself stays as it is.
+    """Convert an RDKit molecule to a graph.
 
-    Missing hydrogens are added, with coordinates where the molecule has some. A two-dimensional depiction is
-    not taken for coordinates. Where there are coordinates, the stereo marks of ``smiles`` are theirs.
+    Missing hydrogens are added, with coordinates if the molecule has some. The coordinates of a two-dimensional
+    depiction are ignored. If there are coordinates, the stereo marks of ``smiles`` are derived from them.
 
     Args:
-        mol: Molecule, with or without explicit hydrogens.
-        conformer_id: Which conformer gives ``pos``; by default the first, if there is any.
+        mol: Molecule, with or without explicit hydrogens; it is not changed.
+        conformer_id: Conformer that gives ``pos``; by default the first, if there is any.
         name: Stored as ``name``.
 
     Returns:
         The graph, in the layout given at the top of this module.
 
     Raises:
-        ValueError: If the conformer does not exist, or the molecule has something that the graph cannot hold:
-            placeholder atoms, isotope labels, other bond types, an impossible valence.
+        ValueError: If the conformer does not exist, or the molecule has placeholder atoms, isotope labels, other bond
+            types or an impossible valence, which the graph cannot hold.
     """
     mol = Chem.Mol(mol)
     _check_representable(mol)
@@ -114,10 +114,10 @@ def data_from_mol(mol: Chem.Mol, conformer_id: int | None = None, name: str = ""
 
 @rdkit_errors()
 def mol_from_data(data: Data) -> Chem.Mol:
-    """Rebuild the RDKit molecule of a graph: the same atoms in the same order, charges and bonds.
+    """Convert a graph to an RDKit molecule with the same atoms, in the same order, charges and bonds.
 
-    All hydrogens are explicit. Where the graph has coordinates they become a conformer, and stereo marks
-    are perceived from them; else there are none.
+    All hydrogens are explicit. Coordinates of the graph become a conformer, and stereo marks are perceived from them;
+    without coordinates there are no stereo marks.
 
     Args:
         data: Graph in the layout given at the top of this module. Pairs with ``bond == 0`` are not bonds.
@@ -146,12 +146,12 @@ def mol_from_data(data: Data) -> Chem.Mol:
 
 
 class _ImpossibleError(ValueError):
-    """RDKit refuses the atoms and bonds of a graph."""
+    """Raised when RDKit rejects the atoms and bonds of a graph."""
 
 
-@lru_cache(maxsize=1024)  # inputs that are sampled together; each of their samples is rebuilt several times
+@lru_cache(maxsize=1024)  # enough for the inputs sampled together; each of their samples is rebuilt several times
 def _rebuilt(z: bytes, charge: bytes, edge_index: bytes, bond: bytes) -> Chem.Mol:
-    """The molecule of int64 atoms and bonds, without coordinates; whoever changes it changes a copy."""
+    """Build the molecule of int64 atoms and bonds without coordinates; it is cached, so copy it before any change."""
     numbers, charges, edges, bonds = (np.frombuffer(part, np.int64) for part in (z, charge, edge_index, bond))
     mol = Chem.RWMol()
     for number, one in zip(numbers.tolist(), charges.tolist(), strict=True):
@@ -175,10 +175,10 @@ def _rebuilt(z: bytes, charge: bytes, edge_index: bytes, bond: bytes) -> Chem.Mo
 
 
 def bare_mol(data: Data) -> Chem.Mol:
-    """Rebuild the molecule of a graph without coordinates and stereo marks.
+    """Convert a graph to an RDKit molecule without coordinates and stereo marks.
 
     Raises:
-        ValueError: If the graph is no molecule.
+        ValueError: If the graph is not a molecule.
     """
     return mol_from_data(Data(**{key: data[key] for key in _TOPOLOGY if key in data}))
 
@@ -199,32 +199,32 @@ def add_positions(mol: Chem.Mol, pos: NDArray[np.float64]) -> Chem.Conformer:
 
 
 def set_positions(mol: Chem.Mol, pos: NDArray[np.float64]) -> None:
-    """Replace all conformers of a molecule by one, of coordinates ``[N, 3]`` in Angstrom."""
+    """Replace all conformers of a molecule by one with coordinates ``[N, 3]`` in Angstrom."""
     mol.RemoveAllConformers()
     add_positions(mol, pos)
 
 
 def remove_hydrogens(mol: Chem.Mol) -> Chem.Mol:
-    """Copy a molecule without its hydrogen atoms (those without a heavy neighbor, as in ``[H][H]``, stay)."""
+    """Copy a molecule without its hydrogen atoms, except those without a heavy neighbor, as in ``[H][H]``."""
     params = Chem.RemoveHsParameters()
-    # Else a hydrogen that carries the stereo mark of an imine stays, or not, depending on the conformer.
+    # Otherwise it would depend on the conformer whether a hydrogen that defines the stereo mark of an imine stays.
     params.removeDefiningBondStereo = True
     with rdBase.BlockLogs():
         return Chem.RemoveHs(mol, params)
 
 
 def canonical_smiles(mol: Chem.Mol) -> str:
-    """Write canonical SMILES with stereo marks and without explicit hydrogens."""
+    """Compute the canonical SMILES with stereo marks and without explicit hydrogens."""
     return Chem.MolToSmiles(remove_hydrogens(mol))
 
 
 def flat_smiles(mol: Chem.Mol) -> str:
-    """Write canonical SMILES without stereo marks and explicit hydrogens: the key by which data are split."""
+    """Compute the canonical SMILES without stereo marks and explicit hydrogens, the default key of splits."""
     return Chem.MolToSmiles(remove_hydrogens(mol), isomericSmiles=False)
 
 
 def _check_representable(mol: Chem.Mol) -> None:
-    """Refuse what the graph cannot hold, and clear atom map numbers, which would end up in ``smiles``."""
+    """Reject molecules that the graph cannot hold, and clear atom map numbers, which would appear in ``smiles``."""
     if mol.GetNumAtoms() == 0:
         raise ValueError("Expected a molecule, but it has no atoms")
     for atom in mol.GetAtoms():
@@ -242,7 +242,7 @@ def _check_representable(mol: Chem.Mol) -> None:
 
 
 def _conformer(mol: Chem.Mol, conformer_id: int | None) -> int | None:
-    """Id of the conformer to use: the wanted one, else the first three-dimensional one, else None."""
+    """Id of the conformer to use: the requested one, or else the first three-dimensional one, or else None."""
     ids = [conformer.GetId() for conformer in mol.GetConformers() if conformer.Is3D()]
     if conformer_id is None:
         return ids[0] if ids else None
@@ -278,7 +278,7 @@ def _chirality(atom: Chem.Atom) -> int:
 
 
 def _cis_trans(mol: Chem.Mol) -> tuple[Tensor, Tensor]:
-    """Substituent pairs ``[2, P]`` of the stereo double bonds, and on which sides they are, ``[P]``."""
+    """Substituent pairs ``[2, P]`` of the stereo double bonds, and their sides ``[P]``."""
     cis = (Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS)
     trans = (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS)
     pairs, sides = [], []

@@ -1,4 +1,4 @@
-"""Hydrogens for molecules whose other atoms have coordinates."""
+"""Placement of hydrogens in molecules whose heavy atoms have coordinates."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from graphscore.molecules.graph import Chem, bare_mol, rdBase, set_positions
 from graphscore.molecules.smiles import rdkit_errors
 
 MAX_STEPS = 1000
-# So near to the minimum that rounding errors of the given coordinates do not come out larger.
+# Tight enough that rounding errors of the given coordinates are not amplified.
 FORCE_TOLERANCE, ENERGY_TOLERANCE = 1e-6, 1e-10
 
 
 class HydrogenPlacer:
-    """Complete one molecule, over and over: what does not depend on coordinates is done once.
+    """Place the hydrogens of one molecule, for any number of conformers.
 
-    Hydrogens start where the geometry of their neighbor wants them, by RDKit, and relax in the MMFF94 force field (UFF
-    where that has no parameters, not at all where neither has) while all other atoms are held. The others' coordinates
-    come out as they went in.
+    RDKit places hydrogens by the geometry of their neighbor. They are then relaxed in the MMFF94 force field (in UFF if
+    MMFF94 has no parameters, not at all if neither has), while all other atoms stay exactly where they are. Everything
+    that does not depend on coordinates is computed once.
 
     Args:
         template: Graph in the layout of :mod:`graphscore.molecules.graph`; coordinates are not used.
-        kept: Atoms whose coordinates will be given, shape ``[n]``: all that are no hydrogen with one heavy neighbor.
+        kept: Atoms with given coordinates, shape ``[n]``: all but the hydrogens with exactly one heavy neighbor.
 
     Raises:
-        ValueError: If the graph is no molecule.
+        ValueError: If the graph is not a molecule.
     """
 
     def __init__(self, template: Data, kept: Tensor) -> None:
@@ -45,11 +45,11 @@ class HydrogenPlacer:
         self.order = self._match(complete)
         try:
             self.field = ForceField(self.mol, or_uff=True)
-        except ValueError:  # hydrogens stay where the geometry wants them
+        except ValueError:  # hydrogens are not relaxed
             self.field = None
 
     def _match(self, complete: Chem.Mol) -> NDArray[np.int64]:
-        """Number in the molecule of each atom of the completed skeleton."""
+        """Numbers in the molecule of the atoms of the completed skeleton."""
         order, free = list(self.kept), {}
         for atom in sorted(set(range(self.mol.GetNumAtoms())) - set(self.kept)):
             free.setdefault(self.mol.GetAtomWithIdx(atom).GetNeighbors()[0].GetIdx(), []).append(atom)
@@ -58,7 +58,7 @@ class HydrogenPlacer:
         return np.array(order)
 
     def __call__(self, pos: Tensor) -> Data:
-        """Complete a conformer.
+        """Add hydrogens to a conformer.
 
         Args:
             pos: Coordinates of the kept atoms in Angstrom, ``[n, 3]``.
@@ -84,14 +84,17 @@ class HydrogenPlacer:
 
 
 class AssembleMolecules:
-    """Make molecules of the atoms that a network placed, for :func:`graphscore.generate.jobs.generate`."""
+    """Rebuild whole molecules from the sampled coordinates of a network's nodes.
+
+    Used as ``finish`` of :func:`graphscore.generate.jobs.generate`.
+    """
 
     def __init__(self) -> None:
         self._placer: HydrogenPlacer | None = None  # of the last molecule: its samples come one after another
 
     @rdkit_errors()
     def __call__(self, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
-        """Put values into a copy of the template, where ``pos`` may be those of the ``kept`` atoms alone."""
+        """Copy the template with sampled values, where ``pos`` may be those of the ``kept`` atoms alone."""
         if self._placer is None or self._placer.template is not template:
             self._placer = HydrogenPlacer(template, graph.kept)
         item = self._placer(values["pos"])
@@ -102,7 +105,7 @@ class AssembleMolecules:
 
 
 def skeleton(mol: Chem.Mol, kept: Sequence[int]) -> Chem.Mol:
-    """Copy a molecule without the hydrogens that are not kept; their neighbors know how many they had."""
+    """Copy a molecule without the hydrogens that are not kept; their neighbors store the number removed."""
     bare = Chem.RWMol(mol)
     for atom in sorted(set(range(mol.GetNumAtoms())) - set(kept), reverse=True):
         parent = bare.GetAtomWithIdx(atom).GetNeighbors()[0]

@@ -1,4 +1,4 @@
-"""Molecules among networkx graphs: atoms by their symbols, bonds by their orders."""
+"""Molecules from networkx graphs: atoms from symbols, bonds from bond orders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BOND_OF_ORDER = {1.0: 1, 2.0: 2, 3.0: 3, 1.5: 4}
 
 
 def derive(nodes: dict[str, Any], edges: dict[str, Any], names: Sequence[str]) -> dict[str, Tensor]:
-    """Complete atoms and bonds to a molecule: ``z`` from symbols, ``bond`` from orders, ``charge`` 0."""
+    """Derive molecular attributes of a networkx graph: ``z`` from symbols, ``bond`` from orders, ``charge`` 0."""
     has_bonds = "bond" in edges or "order" in edges or not names
     if not has_bonds or not ("z" in nodes or "element" in nodes):
         return {}

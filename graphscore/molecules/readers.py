@@ -1,4 +1,4 @@
-"""Readers of molecules from files: lists of SMILES, SDF, MOL and XYZ, record by record."""
+"""Readers of molecule files, record by record: SMILES lists, CSV, SDF, MOL and XYZ."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ MolRecord = tuple[str, Callable[[], Chem.Mol]]
 
 
 def read_smiles(smiles: Iterable[str]) -> ReadResult:
-    """Read SMILES strings; those that fail are located by their number, from 1."""
+    """Convert SMILES strings to graphs; failures name the number of the string, from 1."""
     return collect(iterate_smiles(smiles))
 
 
 def iterate_smiles(smiles: Iterable[str]) -> Iterator[Data | Failure]:
-    """Read SMILES strings one by one, without keeping the molecules."""
+    """Convert SMILES strings to graphs one by one, without keeping them in memory."""
     records = ((f"SMILES {i}", partial(data_from_smiles, text)) for i, text in enumerate(smiles, start=1))
     return make_graphs("input", records)
 
 
 def read_smi(path: Path) -> Iterator[Record]:
-    """Read lines of a SMILES string and an optional name; empty ones and those that start with ``#`` are skipped."""
+    """Read a SMILES file, with a SMILES string and an optional name per line.
+
+    Empty lines and those that start with ``#`` are skipped.
+    """
     for number, line in enumerate(read_lines(path), start=1):
         if line.strip() and not line.lstrip().startswith("#"):
             smiles, _, name = line.strip().replace("\t", " ").partition(" ")
@@ -40,10 +43,10 @@ def read_smi(path: Path) -> Iterator[Record]:
 
 
 def read_csv(path: Path) -> Iterator[Record]:
-    """Read the columns ``smiles`` and, if there is one, ``name`` of a table.
+    """Read molecules from a CSV file with a column ``smiles`` and an optional column ``name``.
 
     Raises:
-        ValueError: If there is no column ``smiles``, or a row is no row of a table.
+        ValueError: If there is no column ``smiles``, or a row is not valid CSV.
     """
     rows = csv.reader(read_lines(path))
     try:
@@ -60,12 +63,12 @@ def read_csv(path: Path) -> Iterator[Record]:
 
 
 def read_sdf(path: Path) -> Iterator[Record]:
-    """Read the records of an SDF or MOL file; hydrogens are completed, and flat depictions give no coordinates."""
+    """Read the graphs of an SDF or MOL file; missing hydrogens are added, flat depictions give no coordinates."""
     return _graphs(sdf_mols(path))
 
 
 def read_xyz(path: Path) -> Iterator[Record]:
-    """Read the frames of an XYZ file; bonds are perceived for a neutral molecule.
+    """Read the graphs of an XYZ file; bonds are perceived for neutral molecules.
 
     Raises:
         ValueError: If a frame does not begin with its number of atoms, or ends too early.
@@ -74,14 +77,14 @@ def read_xyz(path: Path) -> Iterator[Record]:
 
 
 def sdf_mols(path: Path) -> Iterator[MolRecord]:
-    """Read the molecules of an SDF or MOL file, with their titles, and data fields as properties."""
+    """Read the RDKit molecules of an SDF or MOL file, with their titles, and data fields as properties."""
     for number, text in enumerate(sdf_texts(read_lines(path)), start=1):
         if text.strip():
             yield f"record {number}", partial(mol_from_molblock, text)
 
 
 def xyz_mols(path: Path) -> Iterator[MolRecord]:
-    """Read the molecules of an XYZ file, with comments as titles, and the numbers in them as properties.
+    """Read the RDKit molecules of an XYZ file, with comments as titles, and the numbers in them as properties.
 
     Raises:
         ValueError: If a frame does not begin with its number of atoms, or ends too early.
@@ -100,12 +103,12 @@ def _graphs(records: Iterable[MolRecord]) -> Iterator[Record]:
 
 
 def graph_of(mol: Chem.Mol) -> Data:
-    """The graph of a molecule that was read, named as it is titled."""
+    """Convert an RDKit molecule to a graph, with its title as the name."""
     return data_from_mol(mol, name=mol.GetProp("_Name").strip() if mol.HasProp("_Name") else "")
 
 
 def numbers_of(mol: Chem.Mol) -> dict[str, float]:
-    """The properties of a molecule that was read which are finite numbers, by name."""
+    """Collect the properties of a molecule that are finite numbers, by name."""
     numbers = {}
     for name, content in mol.GetPropsAsDict(autoConvertStrings=False).items():
         try:

@@ -1,4 +1,4 @@
-"""SMILES strings to RDKit molecules. Needs RDKit alone, so that a wrong string is answered before PyTorch is loaded."""
+"""SMILES strings to RDKit molecules, with clear errors; needs no PyTorch, whose import takes seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ except ImportError as error:  # pragma: no cover
 
 
 def mol_from_smiles(smiles: str) -> Chem.Mol:
-    """Read a SMILES string; hydrogens are added as atoms.
+    """Convert a SMILES string to an RDKit molecule with explicit hydrogens.
 
     Args:
         smiles: Any SMILES that RDKit reads. Several components are allowed.
@@ -24,7 +24,7 @@ def mol_from_smiles(smiles: str) -> Chem.Mol:
     Raises:
         ValueError: If RDKit refuses it, with RDKit's reason.
     """
-    # RDKit gives the reason for bad syntax only to its log, and only newer versions let us read it.
+    # RDKit writes the reason for bad syntax to its log alone, which only newer versions let us read.
     capture = getattr(rdBase, "CaptureErrorLog", rdBase.BlockLogs)
     with rdBase.BlockLogs(), capture() as log:
         mol = Chem.MolFromSmiles(smiles, sanitize=False)
@@ -46,7 +46,7 @@ def mol_from_smiles(smiles: str) -> Chem.Mol:
 
 
 def rdkit_reason(error: Exception) -> str:
-    """Take the informative lines of an RDKit error, whose messages may carry a C++ stack dump."""
+    """Extract the informative lines of an RDKit error, whose message may contain a C++ stack dump."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if len(lines) > 1 and re.search(r"(Violation|Error|types in)$", lines[0]):  # the kind of error alone
         return f"{lines[0]}: {lines[1]}"
@@ -55,10 +55,10 @@ def rdkit_reason(error: Exception) -> str:
 
 @contextmanager
 def rdkit_errors() -> Iterator[None]:
-    """Let whatever RDKit raises inside the ``with`` block, or the function so decorated, be a ``ValueError``.
+    """Convert RDKit's errors inside the ``with`` block or decorated function to ``ValueError``.
 
-    Beside that, RDKit raises ``RuntimeError`` (broken invariants), ``OverflowError`` (numbers that C++ does not hold)
-    and ``Boost.Python.ArgumentError`` (something that is no molecule), which would end a job of many molecules.
+    RDKit also raises ``RuntimeError`` (violated invariants), ``OverflowError`` (numbers out of C++'s range) and
+    ``Boost.Python.ArgumentError`` (an argument that is no molecule), which would end a job of many molecules.
     """
     try:
         yield

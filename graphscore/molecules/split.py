@@ -1,4 +1,4 @@
-"""Splits of molecules: by the molecule without stereo marks, or by its scaffold."""
+"""Keys for splitting molecules into parts: SMILES without stereo marks, or scaffold."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ SPLITS = ("molecule", "scaffold")
 
 
 def by_molecule(item: Data) -> str:
-    """Compute the key by which a graph is split: the SMILES without stereo marks; see :func:`split_key`."""
+    """Compute the key of a graph for a split by molecule, the SMILES without stereo marks; see :func:`split_key`."""
     return split_key(mol_from_data(item), "molecule")
 
 
 def by_scaffold(item: Data) -> str:
-    """Compute the key by which a graph is split: its scaffold; see :func:`split_key`."""
+    """Compute the key of a graph for a split by scaffold; see :func:`split_key`."""
     return split_key(mol_from_data(item), "scaffold")
 
 
 def group(item: Data) -> str:
-    """Compute the SMILES with stereo marks, which all conformers of a molecule share."""
+    """Compute the group key of a graph: the SMILES with stereo marks, equal for all conformers of a molecule."""
     return canonical_smiles(mol_from_data(item))
 
 
 def split_key(mol: Chem.Mol, by: str) -> str:
-    """Compute the key by which a molecule is split.
+    """Compute the key of a molecule for a split by molecule or by scaffold.
 
     Args:
         mol: Molecule.
         by: ``"molecule"`` for its SMILES without stereo marks; ``"scaffold"`` for its Murcko scaffold, the rings and
-            what links them, also without stereo marks, so that test molecules have rings that were not trained on.
-            A molecule without rings has no scaffold: it is split by its own SMILES.
+            the linkers between them, also without stereo marks, so that test molecules have other ring systems than
+            training molecules. A molecule without rings has no scaffold: it is split by its own SMILES.
 
     Returns:
         The key.
@@ -48,7 +48,7 @@ def split_key(mol: Chem.Mol, by: str) -> str:
 
 
 def scaffold_smiles(smiles: str) -> str:
-    """Compute the flat SMILES of the Bemis-Murcko scaffold: rings and what links them; empty where there are no rings.
+    """Compute the flat SMILES of the Bemis-Murcko scaffold: rings and their linkers; empty for molecules without rings.
 
     References:
         G. W. Bemis, M. A. Murcko (1996), The properties of known drugs. 1. Molecular frameworks.

@@ -1,4 +1,4 @@
-"""How samples came from noise, as a file of molecules."""
+"""Sampling trajectories of molecules, from noise to conformer, as SDF records."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from graphscore.sdes import SDE
 
 
 class Frame(NamedTuple):
-    """A sample after one step.
+    """Frame of a trajectory: a sample after one step.
 
     Attributes:
         step: Number of the step: 0 is noise.
-        level: Noise level, ``std / alpha``; 0 for the result, infinite where nothing is left of the data.
-        pos: Coordinates in Angstrom of the atoms that the network sees, ``[n, 3]``.
+        level: Noise level, ``std / alpha``; 0 for the result.
+        pos: Coordinates in Angstrom of the atoms in the network's graph, ``[n, 3]``.
     """
 
     step: int
@@ -31,7 +31,7 @@ class Frame(NamedTuple):
 
 
 class Trajectories:
-    """Collect the steps of samples until they are asked for: a ``trace`` for :func:`graphscore.generate.jobs.generate`.
+    """Recorder of sampling trajectories: a ``trace`` for :func:`graphscore.generate.jobs.generate`.
 
     Args:
         sde: The noise process of the coordinates ``pos``.
@@ -40,10 +40,10 @@ class Trajectories:
     def __init__(self, sde: SDE) -> None:
         self.sde = sde
         self.frames: dict[Job, list[Frame]] = {}
-        self.kept: dict[int, list[int]] = {}  # atoms that the network sees, by number of the molecule
+        self.kept: dict[int, list[int]] = {}  # atoms in the network's graph, by number of the molecule
 
     def __call__(self, jobs: Sequence[Job], step: int, t: float, batch: Batch) -> None:
-        """Add a step of a batch."""
+        """Record a step of a batch."""
         level = float(self.sde.level(torch.tensor(t, dtype=torch.float64))) if t > 0 else 0.0
         sizes = batch.ptr.diff().tolist()
         kept = batch["kept"].split(sizes) if "kept" in batch else [torch.arange(size) for size in sizes]
@@ -54,10 +54,10 @@ class Trajectories:
             self.kept[job[0]] = atoms.tolist()
 
     def records(self, number: int, item: Data) -> Iterator[str]:
-        """Give the steps of the samples of an input as SDF records, and forget them.
+        """Yield the trajectories of an input's samples as SDF records, and remove them from the recorder.
 
-        Records have the data fields ``SMILES``, ``sample`` (from 1), ``step`` and ``level``; hydrogens are left out
-        where the network does not see them. Steps that are not finite are left out.
+        Records have the data fields ``SMILES``, ``sample`` (from 1), ``step`` and ``level``. They lack the hydrogens
+        that are not in the network's graph. Steps that are not finite are left out.
 
         Args:
             number: Number of the input.

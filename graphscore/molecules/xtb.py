@@ -1,4 +1,4 @@
-"""The program ``xtb``: GFN2-xTB and GFN-FF geometries, energies and properties."""
+"""Interface to the program ``xtb``: GFN2-xTB and GFN-FF geometries, energies and properties."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FLAGS: dict[str, list[str]] = {"gfn2": ["--gfn", "2"], "gfnff": ["--gfnff"]}
 
 
 class Optimized(NamedTuple):
-    """Result of :func:`optimize`.
+    """Relaxed coordinates and their energy: result of :func:`optimize`.
 
     Attributes:
         pos: Coordinates of the minimum in Angstrom, ``[N, 3]``.
@@ -38,7 +38,7 @@ class Optimized(NamedTuple):
 
 
 class SinglePoint(NamedTuple):
-    """Result of :func:`single_point`.
+    """Energy and electronic properties of a geometry: result of :func:`single_point`.
 
     Attributes:
         energy: Total energy in kcal/mol.
@@ -52,7 +52,7 @@ class SinglePoint(NamedTuple):
 
 
 def version() -> str:
-    """The version of the program, such as ``"6.5.1"``.
+    """Return the version of the program ``xtb``, such as ``"6.5.1"``.
 
     Raises:
         RuntimeError: If there is no program ``xtb``.
@@ -63,7 +63,7 @@ def version() -> str:
 
 
 def optimize(symbols: Sequence[str], pos: NDArray[np.float64], charge: int = 0, method: Method = "gfn2") -> Optimized:
-    """Relax coordinates to a minimum in vacuum, closed shell, on one thread.
+    """Relax coordinates to an energy minimum by GFN2-xTB or GFN-FF, in vacuum, closed shell, on one thread.
 
     Args:
         symbols: Element symbols of N atoms.
@@ -96,7 +96,7 @@ def optimize(symbols: Sequence[str], pos: NDArray[np.float64], charge: int = 0, 
 
 
 def single_point(symbols: Sequence[str], pos: NDArray[np.float64], charge: int = 0) -> SinglePoint:
-    """Compute coordinates as they are by GFN2-xTB in vacuum, closed shell, on one thread.
+    """Compute energy, dipole moment and gap of a geometry by GFN2-xTB, in vacuum, closed shell, on one thread.
 
     Args:
         symbols: Element symbols of N atoms.
@@ -118,7 +118,7 @@ def single_point(symbols: Sequence[str], pos: NDArray[np.float64], charge: int =
 
 
 def _run(folder: str, symbols: Sequence[str], pos: NDArray[np.float64], options: Sequence[str]) -> str:
-    """Run the program in a folder; gives what it prints."""
+    """Run the program in a folder, and return its output."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_STACKSIZE": "1G"}
     Path(folder, "start.xyz").write_text(xyz_text(symbols, pos))
     command = [_program(), "start.xyz", *options]
