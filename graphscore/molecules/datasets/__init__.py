@@ -1,1 +1,1 @@
-"""Data sets of molecules: files that come with the package, and loaders of published ones."""
+"""Data sets of molecules: two that come with the package, and loaders of GEOM, QM9 and rMD17."""

@@ -1,4 +1,4 @@
-"""The embedded ensembles of GFN2-xTB conformers; the card is ``datasets/gfn2_ensembles/README.md``."""
+"""Embedded data set of GFN2-xTB conformer ensembles; its data card is ``datasets/gfn2_ensembles/README.md``."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from graphscore.molecules.recipes.search import Ensemble
 
 
 class GFN2Ensembles(Dataset):
-    """Small molecules with all low-energy conformers of GFN2-xTB that a search found.
+    """Small molecules with the low-energy conformers of a search with GFN2-xTB.
 
-    Each graph is laid out as :mod:`graphscore.molecules.graph` says, plus ``molecule``, the integer index of the
-    molecule, and ``energy``, a float in kcal/mol above the lowest conformer of the molecule. Conformers of one molecule
-    share all other tensors but ``pos``. Mirror images that are conformers of the same molecule are among them.
+    Graphs have the layout of :mod:`graphscore.molecules.graph`, with ``molecule``, the integer index of the molecule,
+    and ``energy``, a float in kcal/mol above the lowest conformer of the molecule. Conformers of one molecule share all
+    tensors but ``pos``. Mirror images are included where they are conformers of the same molecule.
 
     Args:
         path: Data file; by default the embedded one.
         transform: Applied once to each molecule's graph, before it gets coordinates.
-        sources: Take only molecules of these lists; all by default.
-        max_conformers: Of each training molecule at most so many, evenly spread over its conformers by energy; all by
-            default.
+        sources: Lists of molecules to use; all by default.
+        max_conformers: Largest number of conformers of a training molecule, evenly spread over all of them by energy;
+            no limit by default.
 
     Attributes:
         name: ``"gfn2-ensembles"``.
-        smiles: SMILES of all molecules in the file; its index is ``molecule``.
-        source: The list that each molecule is of.
-        part: The part that each molecule is in.
-        sources: The lists that are taken.
+        smiles: SMILES of all molecules in the file, by ``molecule``.
+        source: Name of the list of each molecule.
+        part: Part of each molecule.
+        sources: Lists of molecules in use.
 
     Raises:
         ValueError: If there is no such source.
@@ -74,7 +74,7 @@ class GFN2Ensembles(Dataset):
         self._groups: dict[str, list[list[Data]]] = {}
 
     def ensemble(self, molecule: int) -> Ensemble:
-        """The ensemble of a molecule as it is stored: mirror images are marked, not listed."""
+        """Return the ensemble of a molecule as stored: mirror images are marked, not listed."""
         stored = (self._pos[molecule].double(), self._energies[molecule].double(), self._mirrors[molecule])
         return Ensemble(self.smiles[molecule], *(values.numpy() for values in stored))
 
@@ -102,7 +102,7 @@ class GFN2Ensembles(Dataset):
 
 
 def _with_mirror_images(pos: Tensor, energies: Tensor, mirrors: Tensor) -> tuple[Tensor, Tensor]:
-    """All conformers by ascending energy."""
+    """All conformers with their mirror images, by ascending energy."""
     images = pos[mirrors] * pos.new_tensor([-1, 1, 1])
     pos, energies = torch.cat([pos, images]), torch.cat([energies, energies[mirrors]])
     order = energies.argsort(stable=True)

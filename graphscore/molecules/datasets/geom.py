@@ -1,4 +1,4 @@
-"""GEOM: conformer ensembles of QM9 and drug-like molecules; the card is ``datasets/geom/README.md``."""
+"""GEOM: conformer ensembles of QM9 and drug-like molecules; the data card is ``datasets/geom/README.md``."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Conformer = tuple[Data, float, float]  # with relative energy and weight
 class GEOM(Dataset):
     """GEOM-QM9 or GEOM-Drugs: conformers by CREST (GFN2-xTB), with energies, from ``rdkit_folder``.
 
-    Each graph is laid out as :mod:`graphscore.molecules.graph` says, with ``name``, the SMILES that GEOM gives, and
-    ``energy`` ``[1]``, in kcal/mol above the lowest conformer, and ``weight`` ``[1]``, GEOM's Boltzmann weight at
-    298.15 K, both float32. Conformers of a molecule that differ in stereo marks form groups of their own. Those
-    whose bonds are not those of the SMILES are left out, as published pipelines do, and listed in ``failures``.
+    Graphs have the layout of :mod:`graphscore.molecules.graph`, with ``name``, the SMILES in GEOM, ``energy`` ``[1]``,
+    in kcal/mol above the lowest conformer, and ``weight`` ``[1]``, GEOM's Boltzmann weight at 298.15 K, both float32.
+    Conformers of a molecule that differ in stereo marks form separate groups. Conformers with other bonds than the
+    SMILES are left out, as published pipelines do, and listed in ``failures``.
 
     A part is read on its first use. Archives need not be unpacked, but each part takes a pass through them.
 
@@ -39,18 +39,19 @@ class GEOM(Dataset):
         path: ``rdkit_folder.tar.gz``, the folder unpacked from it, or a folder ``qm9`` or ``drugs`` of pickles.
         subset: ``"qm9"`` or ``"drugs"``.
         split: ``"molecule"`` or ``"scaffold"``, shares 80/10/10 (see :func:`~graphscore.molecules.split.split_key`);
-            or a ``.npy`` file of three arrays, the places of train, val and test among all names in order, as published
+            or a ``.npy`` file of three arrays, the indices of train, val and test among all sorted names, as published
             for GeoMol and used for Torsional Diffusion.
         test_list: A ``.csv`` file with a column ``smiles`` of GEOM's names: the test part is these molecules alone.
-            Molecules that differ from them by stereo marks at most are in no other part.
-        max_conformers: Of each molecule, this many of the largest weight at most (of equal ones, the lowest).
+            Molecules that differ from them at most by stereo marks are in no other part.
+        max_conformers: Largest number of conformers per molecule, those of the largest weight (of equal ones, those of
+            the lowest energy).
         energy_window: Highest energy, in kcal/mol.
         seed: Seed of the split by molecule or scaffold.
         transform: Applied once to each molecule's graph, before it gets coordinates.
 
     Attributes:
         name: ``"geom"``.
-        failures: What could not be used of the parts read so far, and why.
+        failures: Molecules and conformers of the parts read so far that could not be used, with the reason.
 
     Raises:
         FileNotFoundError: If a file does not exist.
@@ -114,7 +115,7 @@ class GEOM(Dataset):
         return parts
 
     def _reserve(self, path: Path) -> None:
-        """Make the listed molecules the test part, and keep their like out of the others."""
+        """Make the listed molecules the test part, and remove their stereoisomers from the other parts."""
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             if "smiles" not in (rows.fieldnames or ()):
@@ -182,7 +183,7 @@ def _published(path: str | Path, names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _ensemble(record: Any) -> tuple[str, list[tuple[float, float, Chem.Mol]]]:
-    """The SMILES, and relative energies, weights and molecules by descending weight."""
+    """The SMILES of a record, and the relative energies, weights and molecules by descending weight."""
     try:
         smiles, ensemble = record["smiles"], record["conformers"]
         conformers = [(float(c["relativeenergy"]), float(c["boltzmannweight"]), c["rd_mol"]) for c in ensemble]
@@ -203,7 +204,7 @@ def _graph(mol: Chem.Mol, smiles: str, reference: str) -> Data:
 
 
 def _grouped(conformers: Iterable[Conformer], transform: Transform | None) -> list[list[Data]]:
-    """One group for each SMILES with stereo marks; in it, equal graphs share their tensors."""
+    """Group conformers by their SMILES with stereo marks; equal graphs in a group share their tensors."""
     groups: dict[str, dict[bytes, list[Conformer]]] = {}
     for conformer in conformers:
         graph = conformer[0]

@@ -1,4 +1,4 @@
-"""MD17 and rMD17: molecular dynamics with energies and forces; the card is ``datasets/rmd17/README.md``."""
+"""MD17 and rMD17: molecular dynamics with energies and forces; the data card is ``datasets/rmd17/README.md``."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ Unit = Literal["kcal/mol", "eV"]
 KCAL_PER_EV = 96.48533212331 / 4.184  # kJ/mol per eV (CODATA 2018), kJ per kcal
 NUM_SPLITS = 5
 NPZ_KEYS = (("nuclear_charges", "z"), ("coords", "R"), ("energies", "E"), ("forces", "F"))
-"""Names in rMD17 and in MD17."""
+"""Names of the arrays in rMD17 and in MD17."""
 
 
 class MD17(Dataset):
     """rMD17 (or MD17): geometries of one molecule from dynamics at 500 K, with PBE/def2-SVP energies and forces.
 
-    Each graph is laid out as :mod:`graphscore.molecules.graph` says, with ``energy`` ``[1]`` float64 in kcal/mol,
-    ``force`` ``[N, 3]`` float32 in kcal/mol/A, the negative gradient of it, and ``frame`` ``[1]``, its place in the
-    file. All geometries of a part are one group. Bonds are perceived from the first geometry, for a neutral molecule,
-    unless ``smiles`` is given; the others are not checked against them.
+    Graphs have the layout of :mod:`graphscore.molecules.graph`, with ``energy`` ``[1]`` float64 in kcal/mol, ``force``
+    ``[N, 3]`` float32 in kcal/mol/A, its negative gradient, and ``frame`` ``[1]``, the position in the file. All
+    geometries of a part are one group. Bonds are perceived from the first geometry, for a neutral molecule, unless
+    ``smiles`` is given; the other geometries are not checked.
 
     Args:
         path: ``rmd17.tar.bz2``, or the folder unpacked from it; a ``.npz`` file of rMD17 or MD17; or an extended
             ``.xyz`` or ``.xyz.gz`` file with columns ``species``, ``pos``, ``forces`` and a value ``energy``.
-        molecule: Which one of an archive or folder: ``"aspirin"``, ``"ethanol"``, ...
+        molecule: Name of the molecule in an archive or folder: ``"aspirin"``, ``"ethanol"``, ...
         split: 1 to 5 for the published pairs of 1,000 training and 1,000 test geometries, found in the archive, or in
             ``splits`` beside the folder of the file; ``None`` for all geometries, split 80/10/10 by a hash of their
-            place. Geometries near in time are alike: such test errors are too good.
-        num_val: How many of the published training geometries form the validation part; the publication has none.
+            position. Consecutive geometries are similar, so test errors of such a split are too optimistic.
+        num_val: Number of published training geometries to use for validation; the publication has no validation part.
         unit: Unit of energy in the files; eV (and eV/A) is converted.
-        smiles: The molecule.
+        smiles: SMILES of the molecule, for its bonds; by default they are perceived.
         seed: Seed of the choice of validation geometries, or of the split by hash.
         transform: Applied once to the molecule's graph, before it gets coordinates.
 
@@ -57,7 +57,7 @@ class MD17(Dataset):
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If the file or an option is not what it should be, or no bonds can be perceived.
+        ValueError: If the file or an option is wrong, or no bonds can be perceived.
 
     References:
         A. Christensen, O. A. von Lilienfeld (2020), On the role of gradients for machine learning of molecular energies
@@ -129,7 +129,7 @@ def _split_names(split: int) -> tuple[str, str]:
 
 
 def _files(path: Path, molecule: str | None, splits: Sequence[str]) -> dict[str, bytes]:
-    """The contents of the data file, by its kind ``.npz`` or ``.xyz``, and of the files of the split, by name."""
+    """Contents of the data file, under ``.npz`` or ``.xyz``, and of the files of the split, by name."""
     kind = re.search(r"\.(npz|xyz)(\.gz)?$", path.name)
     if not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}")
@@ -214,7 +214,7 @@ def _read_xyz(content: bytes, path: Path) -> _Frames:
 
 
 def _columns(properties: str) -> dict[str, slice]:
-    """Columns of each property: ``species:S:1:pos:R:3`` means one word and then three."""
+    """Columns of each property: ``species:S:1:pos:R:3`` means one column for species, then three for pos."""
     words, start, columns = properties.split(":"), 0, {}
     for name, count in zip(words[::3], words[2::3], strict=True):
         columns[name] = slice(start, start + int(count))

@@ -1,4 +1,4 @@
-"""QM9: 134 thousand small molecules with geometries and properties; the card is ``datasets/qm9/README.md``."""
+"""QM9: 134 thousand small molecules with geometries and properties; the data card is ``datasets/qm9/README.md``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PROPERTIES = ("A", "B", "C", "mu", "alpha", "homo", "lumo", "gap", "r2", "zpve",
 CSV_COLUMNS = (*PROPERTIES[:10], "u0", "u298", "h298", "g298", "cv")
 NUM_MOLECULES, NUM_UNCHARACTERIZED = 133_885, 3_054
 PUBLISHED = {"cormorant": (0, 100_000, 17_748), "dimenet": (42, 110_000, 10_000)}
-"""Seed, and sizes of train and val; the rest is test."""
+"""Published splits: seed, and sizes of train and val; the rest is test."""
 
 Record = tuple[int, Callable[[], tuple[Chem.Mol, Sequence[float]]]]
 
@@ -35,31 +35,32 @@ Record = tuple[int, Callable[[], tuple[Chem.Mol, Sequence[float]]]]
 class QM9(Dataset):
     """QM9: 133,885 molecules of up to 9 C, N, O and F, B3LYP/6-31G(2df,p) geometries and properties.
 
-    Each graph is laid out as :mod:`graphscore.molecules.graph` says, with ``name``, ``"gdb_1"`` and so on, and the
-    wanted ``properties``, each a float32 ``[1]`` in the unit of the files: A, B, C in GHz; mu in Debye; alpha in a0^3;
-    homo, lumo, gap, zpve, U0, U, H, G in Hartree (total energies lose digits beyond 3e-5); r2 in a0^2; Cv in cal/mol/K.
-    A group is a molecule with stereo marks, nearly always of one geometry.
+    Graphs have the layout of :mod:`graphscore.molecules.graph`, with ``name``, ``"gdb_1"`` and so on, and the selected
+    ``properties``, each a float32 ``[1]`` in the unit of the files: A, B, C in GHz; mu in Debye; alpha in a0^3; homo,
+    lumo, gap, zpve, U0, U, H, G in Hartree (total energies lose digits beyond 3e-5); r2 in a0^2; Cv in cal/mol/K. A
+    group is a molecule with stereo marks, nearly always of one geometry.
 
-    The original files have no bonds: they come from the first of the two SMILES in a file that fits its coordinates.
+    The original files have no bonds. They are taken from the first of the two SMILES in a file that fits its
+    coordinates.
 
     Args:
-        path: ``dsgdb9nsd.xyz.tar.bz2`` or a folder of its files; or ``gdb9.sdf``, a folder or archive with it, and with
-            ``gdb9.sdf.csv`` if properties are wanted.
+        path: ``dsgdb9nsd.xyz.tar.bz2`` or a folder of its files; or ``gdb9.sdf``, or a folder or archive with it. For
+            properties, ``gdb9.sdf.csv`` must be beside it.
         uncharacterized: ``uncharacterized.txt``: the 3,054 molecules that it lists are left out.
         split: ``"cormorant"`` (100,000 train, 17,748 val, 13,083 test, also that of EDM and others), ``"dimenet"``
             (110,000, 10,000, 10,831), which both need ``uncharacterized``; ``"molecule"`` or ``"scaffold"``, shares
             80/10/10 (see :func:`~graphscore.molecules.split.split_key`).
-        properties: Names of properties.
+        properties: Names of the properties to load.
         seed: Seed of the split by molecule or scaffold.
         transform: Applied once to each graph, before it gets coordinates.
 
     Attributes:
         name: ``"qm9"``.
-        failures: Molecules of the parts read so far that could not be used, and why.
+        failures: Molecules of the parts read so far that could not be used, with the reason.
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If an option is wrong or a file is not what it should be.
+        ValueError: If an option or a file is wrong.
 
     References:
         R. Ramakrishnan, P. Dral, M. Rupp, O. A. von Lilienfeld (2014), Quantum chemistry structures and properties of
@@ -98,7 +99,7 @@ class QM9(Dataset):
 
     def _part_groups(self, part: Part) -> Iterable[list[Data]]:
         if part not in self._groups:
-            # Without a published split, the part is known only after the work.
+            # Without a published split, the part of a molecule is known only after it was read.
             self._groups |= self._read(PARTS if self._parts is None else (part,))
         return self._groups[part]
 
@@ -145,7 +146,7 @@ class QM9(Dataset):
 
 
 def read_uncharacterized(path: str | Path) -> frozenset[int]:
-    """Read QM9's list of molecules whose geometry does not belong to their SMILES.
+    """Read QM9's list of uncharacterized molecules, whose geometry does not match their SMILES.
 
     Args:
         path: ``uncharacterized.txt``.
@@ -165,11 +166,11 @@ def read_uncharacterized(path: str | Path) -> frozenset[int]:
 
 
 def published_split(name: str, uncharacterized: frozenset[int]) -> dict[int, str]:
-    """Compute one of the splits :data:`PUBLISHED`, which permute the characterized molecules by numpy's old generator.
+    """Compute a published split of QM9, a permutation of the characterized molecules by NumPy's legacy generator.
 
     Args:
-        name: ``"cormorant"`` or ``"dimenet"``.
-        uncharacterized: Numbers of the molecules that are left out.
+        name: ``"cormorant"`` or ``"dimenet"``; see :data:`PUBLISHED`.
+        uncharacterized: Numbers of the molecules to leave out.
 
     Returns:
         The part of each molecule by its number.
@@ -206,12 +207,12 @@ def _from_xyz(open_: Open) -> tuple[Chem.Mol, Sequence[float]]:
 
 
 def _number(word: str) -> float:
-    """Read a number of Mathematica, such as ``1.2*^-6``."""
+    """Read a number in Mathematica's format, such as ``1.2*^-6``."""
     return float(word.replace("*^", "e"))
 
 
 def _numbered(file: BinaryIO) -> Iterator[tuple[int, str]]:
-    """The records of an SDF, with the numbers in their titles, without reading it as a whole."""
+    """Iterate over the records of an SDF, with the numbers in their titles."""
     for text in sdf_texts(io.TextIOWrapper(file, encoding="utf-8")):
         if text.strip():
             title = text.partition("\n")[0].strip()
@@ -221,7 +222,7 @@ def _numbered(file: BinaryIO) -> Iterator[tuple[int, str]]:
 
 
 def _table(path: Path) -> dict[int, list[float]]:
-    """The properties that come beside ``gdb9.sdf``, by number."""
+    """Properties from ``gdb9.sdf.csv``, by number of the molecule."""
     source = path.with_name("gdb9.sdf.csv") if path.name == "gdb9.sdf" else path
     for name, open_ in members(source):
         if PurePosixPath(name).name == "gdb9.sdf.csv":

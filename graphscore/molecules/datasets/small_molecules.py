@@ -1,4 +1,4 @@
-"""The embedded small molecules and their conformers; the card is ``datasets/small_molecules/README.md``."""
+"""Embedded data set of small molecules with conformers; its data card is ``datasets/small_molecules/README.md``."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ FILE = "small_molecules.npz"
 class SmallMolecules(Dataset):
     """About 2,100 molecules of 4-9 heavy atoms (C, N, O, F), up to 10 conformers each (ETKDGv3, then MMFF94).
 
-    Each graph is laid out as :mod:`graphscore.molecules.graph` says, plus ``molecule``, the integer index of
-    the molecule. Conformers of one molecule share all tensors but ``pos``.
+    Graphs have the layout of :mod:`graphscore.molecules.graph`, with ``molecule``, the integer index of the molecule.
+    Conformers of one molecule share all tensors but ``pos``.
 
     Args:
         path: Data file; by default the embedded one.
@@ -29,7 +29,7 @@ class SmallMolecules(Dataset):
 
     Attributes:
         name: ``"small-molecules"``.
-        smiles: SMILES of all molecules; its index is ``molecule``.
+        smiles: SMILES of all molecules, by ``molecule``.
     """
 
     name = "small-molecules"

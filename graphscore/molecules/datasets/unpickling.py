@@ -1,8 +1,7 @@
-"""Pickles of foreign data, read by rules of our own: a pickle may name any function to be called on loading.
+"""Safe unpickling of published data: only RDKit molecules, NumPy numbers and plain Python values are allowed.
 
-Only RDKit molecules and plain numbers of numpy can come out of :func:`load_pickle`, besides the containers,
-strings and numbers that need no function. Nothing else is imported or called, and numpy's own unpickling, which
-trusts the memory layout that a pickle states, is not used either.
+A pickle may name any function to be called when it is loaded. Here, nothing but what is allowed is imported or called.
+NumPy's own unpickling, which trusts the memory layout in a pickle, is not used either.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from graphscore.molecules.smiles import Chem
 
 
 class UnsafePickleError(ValueError):
-    """A pickle asks for something that its kind of data does not need, and that could run code."""
+    """Raised when a pickle names a class or function that is not allowed, and that could run code."""
 
 
 def load_pickle(content: bytes) -> Any:
@@ -31,14 +30,14 @@ def load_pickle(content: bytes) -> Any:
         The object; numpy scalars come as Python numbers.
 
     Raises:
-        UnsafePickleError: If it names any other class or function; none of it has been called then.
+        UnsafePickleError: If it names any other class or function, none of which is called.
         ValueError: If it is damaged.
     """
     return _load(content)
 
 
 def load_arrays(path: str | Path) -> list[np.ndarray]:
-    """Load a ``.npy`` file of several integer arrays of any lengths, as splits are often stored.
+    """Load a ``.npy`` file of several integer arrays of any lengths, a common format for splits.
 
     Args:
         path: File.
@@ -49,7 +48,7 @@ def load_arrays(path: str | Path) -> list[np.ndarray]:
     Raises:
         FileNotFoundError: If there is no such file.
         UnsafePickleError: If the pickle inside names anything but numpy arrays.
-        ValueError: If the file is no list of integer arrays, or damaged.
+        ValueError: If the file does not hold a list of integer arrays, or is damaged.
     """
     path = Path(path)
     problem = f"Expected a .npy file of integer arrays, but {path} is none"
@@ -76,7 +75,7 @@ def _load(content: bytes) -> Any:
         return _Unpickler(io.BytesIO(content)).load()
     except UnsafePickleError:
         raise
-    except Exception as error:  # a damaged pickle can do anything wrong that Python can, and RDKit too
+    except Exception as error:  # damaged pickles raise errors of any type
         raise ValueError(f"The pickle is damaged, or not of this kind: {type(error).__name__}: {error}") from error
 
 
@@ -88,7 +87,7 @@ class _Unpickler(pickle.Unpickler):
                 f"The pickle was refused: it asks for {module}.{name}, but only RDKit molecules and numbers are "
                 "allowed; do not load it by other means unless you trust its source"
             )
-        # A new function each time: attributes that a pickle sets on it are lost with it.
+        # A new function each time, so that attributes that a pickle sets on it have no effect.
         return lambda *args: make(*args)
 
 
@@ -99,14 +98,14 @@ def _molecule(*args: Any) -> Any:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """Bytes as pickles of protocol 2 hold them."""
+    """Decode bytes in the form of pickles of protocol 2."""
     if encoding != "latin1":
         raise UnsafePickleError(f"The pickle was refused: bytes as {encoding!r}, but expected 'latin1'")
     return text.encode("latin1")
 
 
 class _Dtype:
-    """Stands for ``numpy.dtype``: a name and an order of bytes."""
+    """Stand-in for ``numpy.dtype``, with a type code and a byte order."""
 
     def __init__(self, code: str, *_: Any) -> None:
         self.code = code
@@ -123,7 +122,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stands for ``numpy.ndarray``: ``values`` is an array of numbers, or a list of objects."""
+    """Stand-in for ``numpy.ndarray``, whose ``values`` are an array of numbers or a list of objects."""
 
     values: np.ndarray | list[Any]
 

@@ -1,4 +1,4 @@
-"""The conformers of one molecule, references and generated, as arrays in one order of atoms."""
+"""Reference and generated conformers of one molecule as arrays with the same order of atoms."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from torch_geometric.data import Data
 from graphscore.molecules.graph import Chem, canonical_smiles, flat_smiles, mol_from_data, set_positions
 
 Attempt = Data | str | None
-"""A generated conformer. Why there is none, None, or one that :func:`prepare` cannot use, is a failed attempt."""
+"""A generated conformer, or a failed attempt: the reason of the failure, None, or a graph that cannot be used."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """References and generated conformers of one molecule, in one order of atoms: the input of every metric.
+    """Reference and generated conformers of one molecule, with the same order of atoms: the input of every metric.
 
     Attributes:
         mol: The molecule with explicit hydrogens, without conformers and stereo marks.
-        smiles: SMILES of the references, without repetition; generated conformers should have their stereo marks.
+        smiles: Distinct SMILES of the references; generated conformers should have their stereo marks.
         references: Coordinates in Angstrom, ``[R, N, 3]``.
         generated: Coordinates of the attempts that can be compared, ``[G, N, 3]``.
-        failures: For each attempt, why it failed, or None; G are None.
+        failures: Reason of failure of each attempt, or None; G are None.
     """
 
     mol: Chem.Mol
@@ -39,16 +39,16 @@ class Comparison:
         return self.smiles[0] if self.smiles else flat_smiles(self.mol)
 
     def first(self, num: int) -> Comparison:
-        """The comparison with the first ``num`` attempts alone."""
+        """Return a comparison with the first ``num`` attempts."""
         failures = self.failures[:num]
         return replace(self, generated=self.generated[: failures.count(None)], failures=failures)
 
     def without_failures(self) -> Comparison:
-        """The comparison with the attempts alone that can be compared."""
+        """Return a comparison without the failed attempts."""
         return replace(self, failures=(None,) * len(self.generated))
 
     def with_conformer(self, pos: NDArray[np.float64]) -> Chem.Mol:
-        """The molecule with coordinates ``[N, 3]``, and the stereo marks that follow from them."""
+        """Return the molecule with coordinates ``[N, 3]`` and the stereo marks perceived from them."""
         mol = Chem.Mol(self.mol)
         set_positions(mol, pos)
         Chem.AssignStereochemistryFrom3D(mol)
@@ -56,14 +56,14 @@ class Comparison:
 
 
 def prepare(references: Sequence[Data], generated: Sequence[Attempt]) -> Comparison:
-    """Bring conformers of one molecule into the order of atoms of the first reference.
+    """Reorder the atoms of all conformers of a molecule as in the first reference.
 
     Args:
         references: Reference conformers with ``pos``.
-        generated: All attempts, failed ones included; atoms may be in another order.
+        generated: All attempts, including failed ones; atoms may be in another order.
 
     Returns:
-        The comparison. An attempt that is no graph, has no finite coordinates, or is another molecule (apart from
+        The comparison. An attempt that is not a graph, has no finite coordinates, or is another molecule (apart from
         stereo) is among its ``failures``.
 
     Raises:
@@ -92,14 +92,14 @@ def prepare(references: Sequence[Data], generated: Sequence[Attempt]) -> Compari
 
 
 class _Frame:
-    """The molecule that comes first, and how the atoms of others map onto its own."""
+    """The first molecule, and the order of its atoms in the others."""
 
     def __init__(self) -> None:
         self.mol = Chem.Mol()
         self._orders: dict[tuple[bytes, ...], NDArray[np.intp]] = {}
 
     def place(self, data: Data) -> NDArray[np.float64]:
-        """Coordinates ``[N, 3]`` in the frame's order of atoms."""
+        """Return coordinates ``[N, 3]`` in the order of the first molecule's atoms."""
         pos = data.get("pos")
         if pos is None:
             raise ValueError(f"Expected a conformer, but the graph {data.get('smiles', '')!r} has no pos")
@@ -127,7 +127,7 @@ class _Frame:
 
 
 def _topology(data: Data) -> tuple[bytes, ...]:
-    """Atoms and bonds as a key; empty if some are missing, which :func:`mol_from_data` explains."""
+    """Atoms and bonds as a key; empty if some are missing, for which :func:`mol_from_data` raises an error."""
     if not all(name in data for name in ("z", "charge", "edge_index", "bond")):
         return ()
     edges, bonds = data["edge_index"], data["bond"]

@@ -1,4 +1,4 @@
-r"""Conformer ensembles against references: RMSD, coverage, average minimum RMSD, stereochemistry.
+r"""Metrics of conformer ensembles against references: RMSD, coverage, average minimum RMSD, stereochemistry.
 
 With :math:`d(r, g)` the heavy-atom RMSD after the best superposition and the best matching of equivalent
 atoms, for each molecule with references :math:`R` and generated conformers :math:`G`:
@@ -7,8 +7,8 @@ atoms, for each molecule with references :math:`R` and generated conformers :mat
     \mathrm{AMR\text{-}R} = \frac{1}{|R|} \sum_{r \in R} \min_{g \in G} d(r, g), \qquad
     \mathrm{COV\text{-}R}(\delta) = \frac{1}{|R|} \left|\{r \in R : \min_{g \in G} d(r, g) < \delta\}\right|,
 
-and AMR-P, COV-P with the roles of :math:`R` and :math:`G` exchanged. How many conformers count, whether it is ``<`` or
-``<=``, and what becomes of failures is up to the protocol: see :mod:`graphscore.molecules.metrics.protocols`.
+and AMR-P, COV-P with the roles of :math:`R` and :math:`G` exchanged. The protocol sets the number of conformers, the
+comparison ``<`` or ``<=`` and the treatment of failures: see :mod:`graphscore.molecules.metrics.protocols`.
 
 References:
     O.-E. Ganea et al. (2021), GeoMol: torsional geometric generation of molecular 3D conformer ensembles,
@@ -31,14 +31,14 @@ from graphscore.molecules.metrics.rmsd import best_rmsd, matchings
 from graphscore.molecules.metrics.stereo import MIRRORED, RIGHT, stereo_of
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 41))
-"""0.05 to 2 Angstrom."""
+"""Thresholds of coverage: 0.05 to 2 Angstrom."""
 
 
 def rmsd_matrix(references: Sequence[Data], generated: Sequence[Data]) -> NDArray[np.float64]:
-    """Heavy-atom RMSD of all pairs, minimal over rotations, translations and matchings of equivalent atoms.
+    """Compute the heavy-atom RMSD of all pairs, minimal over rotations, translations and matchings of equivalent atoms.
 
-    Mirror images are not superposed. Terminal groups that differ only by how a charge is drawn, as in
-    carboxylates, count as equivalent. Where a molecule has more than
+    Mirror images are not superposed. Terminal atoms that differ only in the drawing of a charge, as in
+    carboxylates, count as equivalent. If a molecule has more than
     :data:`~graphscore.molecules.metrics.rmsd.MAX_MATCHES` matchings, the RMSD is an upper bound.
 
     Args:
@@ -62,12 +62,12 @@ def rmsd_matrix(references: Sequence[Data], generated: Sequence[Data]) -> NDArra
 def evaluate_molecule(
     comparison: Comparison, thresholds: Sequence[float] = THRESHOLDS, protocol: Protocol = TORSIONAL_DIFFUSION
 ) -> dict[str, Any]:
-    """Measure the conformers of one molecule, those that the protocol has selected.
+    """Compute the metrics of one molecule from its selected conformers.
 
     Args:
-        comparison: The molecule.
-        thresholds: For coverage, in Angstrom.
-        protocol: What counts as covered.
+        comparison: Conformers that the protocol has selected.
+        thresholds: Thresholds of coverage, in Angstrom.
+        protocol: Protocol, which defines coverage.
 
     Returns:
         ``smiles``, ``num_references``, ``num_generated`` (attempts) and ``num_failed``; ``amr_r`` and ``amr_p`` in
@@ -75,13 +75,13 @@ def evaluate_molecule(
         upper bound; ``stereo``, the numbers of conformers that are ``right`` and ``mirrored``, None where the SMILES
         has no stereo marks; ``reference_rmsd``, from each reference to the closest conformer; ``conformers``, one entry
         for each attempt: ``rmsd`` to the closest reference, ``stereo`` (a word) and ``failure`` (a reason), or None.
-        What has nothing to average over is None.
+        Averages over nothing are None.
     """
     orders = matchings(comparison.mol)
     rmsd = best_rmsd(comparison.references, comparison.generated, orders.atoms)
     num_references, num_attempts = len(comparison.references), len(comparison.failures)
     compared = bool(rmsd.size)
-    # What could not be compared cannot be covered either.
+    # Without pairs to compare, nothing is covered.
     recall, precision = (rmsd.min(axis=1), rmsd.min(axis=0)) if compared else (np.empty(0), np.empty(0))
     verdicts = stereo_of(comparison)
 
@@ -111,12 +111,12 @@ def summarize(
     protocol: Protocol = TORSIONAL_DIFFUSION,
     left_out: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Average results of :func:`evaluate_molecule` over molecules.
+    """Average the results of :func:`evaluate_molecule` over molecules.
 
     Args:
-        molecules: The results.
-        thresholds: Those that they have.
-        protocol: The one that they follow.
+        molecules: Results of :func:`evaluate_molecule`.
+        thresholds: Thresholds in the results.
+        protocol: Protocol of the results.
         left_out: SMILES of the molecules that the protocol leaves out.
 
     Returns:
@@ -155,22 +155,21 @@ def evaluate_conformers(
     thresholds: Sequence[float] = THRESHOLDS,
     protocol: Protocol = TORSIONAL_DIFFUSION,
 ) -> dict[str, Any]:
-    """Measure the conformers of many molecules.
+    """Compute the metrics of many molecules, and their averages.
 
     Args:
-        molecules: Pairs (references, generated) for each molecule; one for which nothing was generated has an
-            empty list.
-        thresholds: For coverage, in Angstrom.
-        protocol: How many conformers count, what covered means, and what becomes of failures.
+        molecules: Pairs (references, generated) for each molecule; ``generated`` may be an empty list.
+        thresholds: Thresholds of coverage, in Angstrom.
+        protocol: Number of conformers that count, definition of coverage, and treatment of failures.
 
     Returns:
         A dict that ``json`` can write: ``protocol`` with its ``rules``, ``thresholds``, counts
         (``num_failed_molecules`` are those without any usable conformer, ``num_short_molecules`` those with fewer
-        conformers than the protocol wants, ``num_upper_bounds`` those with too many matchings for an exact RMSD),
+        conformers than the protocol requires, ``num_upper_bounds`` those with too many matchings for an exact RMSD),
         ``left_out``; ``amr_r``, ``amr_p``, ``cov_r``, ``cov_p`` with ``mean`` and ``median`` over molecules and their
         95 % intervals (for coverages, by threshold); ``stereo``, the ``strict`` and ``enantiomer_tolerant`` share of
-        the conformers for which stereochemistry was asked, failed ones included; ``molecules``, the results of
-        :func:`evaluate_molecule`. What has nothing to average over is None.
+        the conformers of molecules with stereo marks, failed ones included; ``molecules``, the results of
+        :func:`evaluate_molecule`. Averages over nothing are None.
     """
     results, left_out = [], []
     for references, generated in molecules:
@@ -186,7 +185,7 @@ def evaluate_conformers(
 def _entries(
     comparison: Comparison, distances: NDArray[np.float64], verdicts: Sequence[str] | None
 ) -> list[dict[str, float | str | None]]:
-    """One entry for each attempt; distances and verdicts are of those that did not fail."""
+    """One entry for each attempt; distances and verdicts are those of the attempts that did not fail."""
     rmsd = iter(distances)
     words = iter(verdicts or ())
     return [

@@ -1,4 +1,4 @@
-r"""Energies of conformers: strain, the lowest one found, and Boltzmann averages of properties over the ensemble.
+r"""Energy metrics of conformers: strain, lowest energy found, and Boltzmann averages of properties.
 
 For energies :math:`E_i` of relaxed conformers, a property :math:`A_i` is averaged as
 :math:`\langle A \rangle = \sum_i A_i e^{-E_i / kT} / \sum_i e^{-E_i / kT}` at 298.15 K.
@@ -34,7 +34,7 @@ class Energies(NamedTuple):
         start: Energy as given, in kcal/mol, ``[M]``; nan where it could not be computed.
         relaxed: Energy of the local minimum below, ``[M]``.
         properties: Further properties of the minimum by name, ``[M]`` each, in the unit of ``UNITS``.
-        failures: What went wrong, one sentence for each conformer that failed.
+        failures: One sentence for each conformer that failed.
     """
 
     start: NDArray[np.float64]
@@ -44,7 +44,7 @@ class Energies(NamedTuple):
 
 
 def mmff_energies(mol: Chem.Mol, pos: NDArray[np.float64]) -> Energies:
-    """Energies in the MMFF94 force field.
+    """Compute the energies of conformers in the MMFF94 force field, as given and relaxed.
 
     Args:
         mol: Molecule with explicit hydrogens.
@@ -69,7 +69,9 @@ def mmff_energies(mol: Chem.Mol, pos: NDArray[np.float64]) -> Energies:
 
 
 def gfn2_energies(mol: Chem.Mol, pos: NDArray[np.float64]) -> Energies:
-    """Energies, dipole moments and HOMO-LUMO gaps by GFN2-xTB in vacuum, closed shell, with the program ``xtb``.
+    """Compute energies, dipole moments and HOMO-LUMO gaps of conformers by GFN2-xTB with the program ``xtb``.
+
+    Energies are computed as given and relaxed, properties relaxed, all in vacuum with closed shells.
 
     Args:
         mol: Molecule with explicit hydrogens.
@@ -103,7 +105,7 @@ def compare_energies(references: Energies, generated: Energies) -> dict[str, Any
         ``strain`` and ``reference_strain``: the energy of each conformer above the local minimum below it;
         ``above_lowest``: above the lowest relaxed reference; ``errors``, generated minus reference: ``lowest`` relaxed
         energy, and Boltzmann average of ``energy`` and of further properties; ``failures``. Units are those of
-        ``UNITS``. Conformers without energy are left out; what then has no value is None.
+        ``UNITS``. Conformers without energy are left out; errors without any value are None.
     """
     lowest = np.nanmin(references.relaxed) if np.isfinite(references.relaxed).any() else None
     known = [np.isfinite(side.relaxed) for side in (references, generated)]
@@ -123,15 +125,15 @@ def compare_energies(references: Energies, generated: Energies) -> dict[str, Any
 
 
 def summarize_energies(method: str, molecules: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Average results of :func:`compare_energies`.
+    """Average the results of :func:`compare_energies` over molecules.
 
     Args:
         method: Key of ``METHODS``.
-        molecules: The results; of a molecule without energies, only ``failures``.
+        molecules: Results of :func:`compare_energies`; a molecule without energies has only ``failures``.
 
     Returns:
         ``method``, ``units``; for ``strain``, ``reference_strain`` and ``above_lowest``, the mean and median over
-        molecules of the median over a molecule's conformers (a mean would be that of the worst clash); ``errors``: by
+        molecules of the median over a molecule's conformers (a mean would be dominated by clashes); ``errors``: by
         property, the mean and median over molecules of the absolute error; each with 95 % intervals;
         ``num_failures``.
     """

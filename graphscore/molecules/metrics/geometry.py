@@ -1,8 +1,8 @@
-r"""Bond lengths, bond angles and torsions against the references: distances between distributions, by type.
+r"""Geometry metrics: Wasserstein distances of bond lengths, bond angles and torsions from the references, by type.
 
 The 1-Wasserstein distance of two distributions with cumulative functions F and G is :math:`\int |F - G|`; on a circle,
-where there is no first angle to start from, it is :math:`\min_c \int |F - G - c|`. All values of one type are pooled;
-every molecule weighs as many values as one conformer of it has, on both sides, however many conformers there are.
+where no angle comes first, it is :math:`\min_c \int |F - G - c|`. All values of one type are pooled. The weight of a
+molecule is the number of values in one of its conformers, for references and generated conformers alike.
 
 References:
     J. Rabin, J. Delon, Y. Gousseau (2011), Transportation distances on the circle, eq. 8 and 9.
@@ -43,7 +43,7 @@ class Coordinates(NamedTuple):
 
 
 def internal_coordinates(comparison: Comparison) -> dict[str, Coordinates]:
-    """All bond lengths and bond angles, and the torsions of four heavy atoms that are not on a line.
+    """Compute all bond lengths and angles, and the torsions of heavy atoms that are not collinear.
 
     Args:
         comparison: The conformers of one molecule.
@@ -70,7 +70,7 @@ def internal_coordinates(comparison: Comparison) -> dict[str, Coordinates]:
 
 
 def compare_coordinates(molecules: Iterable[dict[str, Coordinates]]) -> dict[str, Any]:
-    """Compare distributions of internal coordinates, pooled over molecules.
+    """Compare the distributions of internal coordinates, pooled over molecules, by Wasserstein distances.
 
     Args:
         molecules: Results of :func:`internal_coordinates`; those without references or generated conformers are left
@@ -108,7 +108,7 @@ def wasserstein(
     y_weights: NDArray[np.float64] | None = None,
     period: float | None = None,
 ) -> float:
-    """1-Wasserstein distance of two weighted samples, on a line or a circle.
+    """Compute the 1-Wasserstein distance of two weighted samples, on a line or a circle.
 
     Args:
         x: Values ``[n]``.
@@ -136,10 +136,9 @@ def wasserstein(
 
 
 def bond_length_deviation(generated: Sequence[Attempt], references: Sequence[Data]) -> float | None:
-    """Mean absolute difference between bond lengths and the references' mean length of the same bond.
+    """Compute the mean absolute deviation of bond lengths from the references' mean length of the same bond.
 
-    Bonds to hydrogen count as well. Where the generated atoms are in another order, equivalent bonds may be
-    exchanged.
+    Bonds to hydrogen are included. If the generated atoms are in another order, equivalent bonds may be exchanged.
 
     Args:
         generated: All attempts for one molecule; failed ones are left out.
@@ -157,7 +156,7 @@ def _count(parts: Sequence[Coordinates]) -> int:
 
 
 def _pooled(parts: Sequence[Coordinates]) -> list[NDArray[np.float64]]:
-    """All values of the references, of the generated conformers, and the weights of both."""
+    """Values of the references and of the generated conformers, and the weights of both."""
     sides = [[part.references for part in parts], [part.generated for part in parts]]
     values = [np.concatenate([part.ravel() for part in side]) for side in sides]
     weights = [np.concatenate([np.full(part.size, 1 / len(part)) for part in side]) for side in sides]

@@ -1,4 +1,4 @@
-"""All measures of the conformers of one molecule, by several methods, and their averages over molecules."""
+"""All metrics of the conformers of a molecule, for several methods, and their averages over molecules."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from graphscore.registry import find
 from graphscore.runtime.sharing import check_workers
 
 Measured = tuple[dict[str, Any], dict[str, Coordinates]]
-"""The entry of a molecule, and its internal coordinates."""
+"""Report entry of a molecule, and its internal coordinates."""
 
 
 @dataclass(frozen=True)
 class Measures:
-    """Options of an evaluation: protocol, and measures beside RMSD, stereochemistry and internal coordinates.
+    """Options of an evaluation: protocol, and metrics beside RMSD, stereochemistry and internal coordinates.
 
     Attributes:
-        protocol: How many conformers count, what covered means, and what becomes of failures.
+        protocol: Number of conformers that count, definition of coverage, and treatment of failures.
         posebusters: Whether to run the checks of PoseBusters.
         energies: Key of :data:`~graphscore.molecules.metrics.energies.METHODS`; no energies if None.
-        workers: Processes that share the molecules; ``None`` for as many as PyTorch has threads, if a measurement on
-            the first molecules says that it pays, see :mod:`graphscore.runtime.sharing`. The measures are the same.
+        workers: Number of processes; ``None`` for as many as PyTorch has threads, if the first molecules show that this
+            is faster, see :mod:`graphscore.runtime.sharing`. Results do not depend on it.
     """
 
     protocol: Protocol = TORSIONAL_DIFFUSION
@@ -48,11 +48,11 @@ class Measures:
         check_workers(self.workers)
 
     def versions(self) -> dict[str, str]:
-        """The versions of the programs that measure.
+        """List the versions of the programs that compute the metrics.
 
         Raises:
             ValueError: If the energies are unknown, or there is no program ``xtb`` for them.
-            ImportError: If PoseBusters is wanted but not installed.
+            ImportError: If PoseBusters is needed but not installed.
         """
         versions = {
             "graphscore": __version__,
@@ -75,9 +75,10 @@ class Measures:
 def measure_molecule(
     references: Sequence[Data], attempts: Mapping[str, Sequence[Attempt]], measures: Measures
 ) -> dict[str, Measured | None]:
-    """Measure what each method made of a molecule; ``None`` where it is left out.
+    """Compute the metrics of a molecule for each method; ``None`` where it is left out.
 
-    That is by the protocol, or if the references cannot be measured. If what a method made cannot, all of it failed.
+    A molecule is left out by the protocol, or if its references cannot be measured. If the conformers of a method
+    cannot be measured, all of them count as failed.
     """
     measured: dict[str, Measured | None] = {}
     try:
@@ -101,7 +102,7 @@ def _measure(
     measures: Measures,
     reference_energies: Energies | str | None,
 ) -> Measured | None:
-    """Measure what one method made of a molecule."""
+    """Compute the metrics of a molecule for one method."""
     comparison = measures.protocol.select(prepare(references, attempts))
     if comparison is None:
         return None
@@ -109,7 +110,7 @@ def _measure(
 
 
 def _entry(comparison: Comparison, measures: Measures, reference_energies: Energies | str | None) -> dict[str, Any]:
-    """The entry of one molecule."""
+    """Report entry of one molecule."""
     entry = evaluate_molecule(comparison, protocol=measures.protocol)
     if measures.posebusters:
         entry["validity"] = check_validity(comparison)
@@ -122,7 +123,7 @@ def _entry(comparison: Comparison, measures: Measures, reference_energies: Energ
 
 
 def summarize_measures(measured: Mapping[str, Measured | None], measures: Measures) -> dict[str, Any]:
-    """The report of one method, from what was measured of each molecule."""
+    """Make the report of one method from the metrics of each molecule."""
     entries = [row[0] for row in measured.values() if row is not None]
     coordinates = [row[1] for row in measured.values() if row is not None]
     left_out = [smiles for smiles, row in measured.items() if row is None]
@@ -135,7 +136,7 @@ def summarize_measures(measured: Mapping[str, Measured | None], measures: Measur
 
 
 def _energies(comparison: Comparison, side: str, method: str | None) -> Energies | str | None:
-    """Energies of one side of a comparison, why there are none, or None if they are not wanted."""
+    """Energies of one side of a comparison, or the reason of their failure, or None if not requested."""
     if method is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The two published ways to count; numbers of one must not be compared with numbers of the other."""
+"""Evaluation protocols: the rules of Torsional Diffusion and of GeoDiff, whose numbers cannot be compared."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Protocol:
 
     Attributes:
         name: Key in ``PROTOCOLS``.
-        per_reference: Generated conformers for each reference; more are left out, the last ones first.
+        per_reference: Number of generated conformers for each reference; further ones are ignored.
         inclusive: Whether an RMSD equal to the threshold counts as covered.
         thresholds: The published thresholds in Angstrom, by data set.
         drops_failures: Whether failed attempts, molecules that then have too few conformers, and molecules of several
-            components are left out; else failed attempts and molecules without conformers count as uncovered.
+            components are left out; otherwise failed attempts and molecules without conformers count as uncovered.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Protocol:
 
     @property
     def description(self) -> dict[str, Any]:
-        """The protocol for a report, with its rules in words."""
+        """Description of the protocol for a report, with its rules in words."""
         failures = (
             "failed conformers are replaced by further ones; molecules with too few, or of several components, are "
             "left out"
@@ -49,11 +49,11 @@ class Protocol:
         return {"name": self.name, "comparison": comparison, "thresholds": dict(self.thresholds), "rules": rules}
 
     def covered(self, rmsd: NDArray[np.float64], threshold: ArrayLike) -> NDArray[np.bool_]:
-        """Flag distances that are within a threshold; both are in Angstrom and broadcast."""
+        """Tell which RMSD values are within a threshold; both are in Angstrom and broadcast."""
         return np.less_equal(rmsd, threshold) if self.inclusive else np.less(rmsd, threshold)
 
     def select(self, comparison: Comparison) -> Comparison | None:
-        """The attempts that count, or None if the molecule is left out."""
+        """Select the attempts that count; None if the molecule is left out."""
         num = self.per_reference * len(comparison.references)
         if not self.drops_failures:
             return comparison.first(num)
@@ -65,8 +65,8 @@ class Protocol:
 TORSIONAL_DIFFUSION = Protocol("torsional-diffusion", 2, False, {"GEOM-QM9": 0.5, "GEOM-DRUGS": 0.75}, False)
 """As in B. Jing, G. Corso, J. Chang, R. Barzilay, T. Jaakkola (2022), Torsional diffusion for molecular conformer
 generation, section 4, and its code, gcorso/torsional-diffusion, ``evaluate_confs.py``: ``<``; molecules without
-conformers have coverage 0 and no AMR. One detail differs: where a single conformer of a molecule cannot be compared,
-that code counts all of the molecule as failed; here that conformer alone."""
+conformers have coverage 0 and no AMR. One detail differs: if a single conformer of a molecule cannot be compared, that
+code counts the whole molecule as failed, and this library that conformer alone."""
 
 GEODIFF = Protocol("geodiff", 2, True, {"GEOM-QM9": 0.5, "GEOM-DRUGS": 1.25}, True)
 """As in M. Xu, L. Yu, Y. Song, C. Shi, S. Ermon, J. Tang (2022), GeoDiff: a geometric diffusion model for molecular

@@ -6,13 +6,13 @@ For conformers :math:`x` and :math:`y` of n heavy atoms, centred, and the matchi
     d(x, y)^2 = \frac{1}{n} \min_{\pi} \left( \|x\|^2 + \|y\|^2 - 2 (s_1 + s_2 + \mathrm{sign}(\det H) s_3) \right),
     \qquad H = x^T y_{\pi},
 
-with the singular values :math:`s_1 \ge s_2 \ge s_3` of :math:`H`; the sign leaves out reflections. All pairs and
-matchings are computed together: the singular values only of those whose upper bound says that they may be the best.
+with the singular values :math:`s_1 \ge s_2 \ge s_3` of :math:`H`; the sign excludes reflections. All pairs and
+matchings are computed together, but the singular values only where an upper bound shows that they may be the best.
 
 References:
     W. Kabsch (1976), A solution for the best rotation to relate two sets of vectors.
     D. L. Theobald (2005), Rapid calculation of RMSDs using a quaternion-based characteristic polynomial, eq. 6 to 11.
-    (the bound: Newton's method comes to the largest root from above)
+    (the bound: Newton's method converges to the largest root from above)
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from graphscore.molecules.graph import Chem, rdBase, remove_hydrogens
 
 MAX_MATCHES = 10_000
 
-_CHUNK = 1 << 14  # pairs times matchings at once: what a core's own cache holds
-_STEPS = 4  # of Newton's method; fewer leave more singular values to compute, none makes it less exact
-_ROUNDING = 1e-14  # of the polynomial
-_SLACK = 1e-7  # of its largest root, relative: what rounding can do where it is a double one, for atoms on a line
+_CHUNK = 1 << 14  # pairs times matchings at once, small enough for the cache of a core
+_STEPS = 4  # of Newton's method; with fewer, more singular values are computed, but results stay exact
+_ROUNDING = 1e-14  # error of the polynomial
+_SLACK = 1e-7  # relative error of its largest root, at worst: a double root, for atoms on a line
 _INDEX = "_index"
-# RDKit's own convention: what differs only by how a charge or double bond is drawn at two ends is equivalent.
+# RDKit's own convention: two ends that differ only in the drawing of a charge or double bond are equivalent.
 _CONJUGATED = Chem.MolFromSmarts("[O,N;D1;$([O,N;D1]-[*]=[O,N;D1]),$([O,N;D1]=[*]-[O,N;D1])]~[*]")
 _SINGLE_OR_DOUBLE = Chem.MolFromSmarts("*-,=*").GetBondWithIdx(0)
 
 
 class Matchings(NamedTuple):
-    """Ways to match a molecule's heavy atoms with themselves.
+    """Automorphisms of a molecule: equivalent orders of its heavy atoms.
 
     Attributes:
         atoms: Indices of atoms, ``[A, n]``; each row is one order of the same heavy atoms.
-        complete: Whether these are all; else an RMSD over them is an upper bound.
+        complete: Whether these are all; otherwise an RMSD over them is an upper bound.
     """
 
     atoms: NDArray[np.intp]
@@ -51,8 +51,8 @@ class Matchings(NamedTuple):
 def matchings(mol: Chem.Mol) -> Matchings:
     """Find the automorphisms of a molecule without its hydrogens, at most ``MAX_MATCHES``.
 
-    Ends that differ only by how a charge or a double bond is drawn, as in carboxylates and nitro groups, count as
-    equivalent.
+    Terminal atoms that differ only in the drawing of a charge or double bond, as in carboxylates and nitro groups,
+    count as equivalent.
 
     Args:
         mol: Molecule with explicit hydrogens.
@@ -66,19 +66,19 @@ def matchings(mol: Chem.Mol) -> Matchings:
     for end, center in heavy.GetSubstructMatches(_CONJUGATED):
         query.GetAtomWithIdx(end).SetFormalCharge(0)
         query.ReplaceBond(query.GetBondBetweenAtoms(end, center).GetIdx(), _SINGLE_OR_DOUBLE)
-    with rdBase.BlockLogs():  # RDKit warns of what `complete` says
+    with rdBase.BlockLogs():  # RDKit warns if there are more matches, which `complete` tells
         found = heavy.GetSubstructMatches(query, uniquify=False, maxMatches=MAX_MATCHES + 1)
     kept = found[:MAX_MATCHES]
     return Matchings(index[np.array(kept, dtype=np.intp).reshape(len(kept), len(index))], len(found) == len(kept))
 
 
 def best_rmsd(x: NDArray[np.float64], y: NDArray[np.float64], orders: NDArray[np.intp]) -> NDArray[np.float64]:
-    """RMSD of all pairs, minimal over proper rotations, translations and matchings.
+    """Compute the RMSD of all pairs, minimal over proper rotations, translations and matchings.
 
     Args:
         x: Conformers ``[R, N, 3]`` in Angstrom.
         y: Conformers ``[G, N, 3]`` of the same atoms.
-        orders: Atoms that count, in all their equivalent orders, ``[A, n]``.
+        orders: Atoms to compare, in all their equivalent orders, ``[A, n]``.
 
     Returns:
         RMSD in Angstrom, ``[R, G]``.
@@ -124,12 +124,12 @@ def _overlap(h: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _overlap_bound(h: NDArray[np.float64], upper: NDArray[np.float64]) -> NDArray[np.float64]:
-    """An upper bound of :func:`_overlap`, close to it, from a bound ``upper`` that is not."""
+    """A tight upper bound of :func:`_overlap`, from a loose one, ``upper``."""
     (a, b, c), (d, e, f), (g, i, j) = h
     first = e * j - f * i, f * g - d * j, d * i - e * g
     others = c * i - b * j, a * j - c * g, b * g - a * i, b * f - c * e, c * d - a * f, a * e - b * d
     square = sum(value * value for row in h for value in row)
-    # The largest root of l^4 + c2 l^2 + c1 l + c0; c0 is lowered beyond its rounding error, which raises the root.
+    # The largest root of l^4 + c2 l^2 + c1 l + c0; c0 is lowered by more than its rounding error, to raise the root.
     c2, c1 = -2 * square, -8 * (a * first[0] + b * first[1] + c * first[2])
     c0 = (1 - _ROUNDING) * square * square - 4 * sum(value * value for value in (*first, *others))
     root = start = np.minimum(upper, np.sqrt(3 * square))

@@ -1,4 +1,4 @@
-"""Stereochemistry of conformers, compared with their SMILES: R/S of tetrahedral centres, E/Z of double bonds."""
+"""Stereochemistry of conformers compared with their SMILES: R/S of tetrahedral centres, E/Z of double bonds."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ RIGHT, MIRRORED, WRONG = "right", "mirrored", "wrong"
 
 @rdkit_errors()
 def keeps_stereo(conformer: Data) -> bool:
-    """Check that coordinates have every stereo mark (R/S, E/Z) of the ``smiles``; centres without a mark are free."""
+    """Tell whether coordinates have all stereo marks (R/S, E/Z) of the ``smiles``; unmarked centres may have either."""
     return _has_stereo(mol_from_data(conformer), [Chem.MolFromSmiles(conformer.smiles)])
 
 
 def is_as_asked(conformer: Data) -> bool:
-    """Check that a conformer has the stereo marks of its ``smiles``; true where there are no marks."""
+    """Tell whether a sampled conformer has the stereo marks of its ``smiles``; true if there are no marks."""
     if not set(conformer.get("smiles") or "") & set("@/\\"):
         return True
     return bool(conformer["pos"].isfinite().all()) and keeps_stereo(conformer)
@@ -32,8 +32,8 @@ def stereo_of(comparison: Comparison) -> list[str] | None:
     """Compare generated conformers with the stereo marks of the references' SMILES.
 
     Args:
-        comparison: References with one or more SMILES, of which any will do; centres and double bonds that have no mark
-            in it are free.
+        comparison: References with one or more SMILES; a conformer must fit one of them. Unmarked centres and double
+            bonds may have either configuration.
 
     Returns:
         For each of the G generated conformers ``"right"``, ``"mirrored"`` (it is the enantiomer: every R is an S and

@@ -1,4 +1,4 @@
-"""Plausibility of single conformers by the checks of PoseBusters: bond lengths, angles, flat rings, clashes, energy.
+"""Physical validity of conformers by the checks of PoseBusters: bond lengths, angles, flat rings, clashes, energy.
 
 References:
     M. Buttenschoen, G. M. Morris, C. M. Deane (2024), PoseBusters: AI-based docking methods fail to generate
@@ -19,7 +19,7 @@ from graphscore.molecules.graph import Chem, rdBase
 from graphscore.molecules.metrics.comparison import Comparison
 
 GEOMETRY = ("bond_lengths", "bond_angles", "aromatic_ring_flatness", "internal_steric_clash")
-"""The checks of structure that need no energy."""
+"""Checks of the geometry, which need no energy."""
 ENERGY = "internal_energy"
 
 
@@ -30,9 +30,10 @@ def check_validity(comparison: Comparison) -> dict[str, Any]:
         comparison: The conformers; failed attempts pass no check.
 
     Returns:
-        ``num_generated`` (attempts), ``all`` and ``geometry``: how many pass every check, and those of ``GEOMETRY``;
-        ``passed`` and ``checked``: by check, how many pass and how many there are. What PoseBusters cannot decide
-        (the energy where its force field lacks parameters) is no failure, and is not among ``checked``.
+        ``num_generated`` (attempts); ``all`` and ``geometry``: numbers of conformers that pass all checks, and all of
+        ``GEOMETRY``; ``passed`` and ``checked``: by check, numbers of conformers that pass and that were checked. If
+        PoseBusters cannot decide (on the energy if its force field lacks parameters), a conformer is not counted as
+        checked.
 
     Raises:
         ImportError: If PoseBusters is not installed.
@@ -41,7 +42,7 @@ def check_validity(comparison: Comparison) -> dict[str, Any]:
     out: dict[str, Any] = {"num_generated": attempts, "all": 0, "geometry": 0}
     if not len(comparison.generated):
         return {**out, "passed": {}, "checked": {}}
-    # PoseBusters leaves RDKit's log on the standard error of its last call, and fails if that has been closed since.
+    # PoseBusters points RDKit's log to the standard error of its last call, and fails if that was closed since.
     rdkit.log_handler.stream = sys.stderr
     isomers: dict[str, list[Chem.Mol]] = {}
     for pos in comparison.generated:
@@ -65,7 +66,7 @@ def _check(module: Any, mols: Sequence[Chem.Mol]) -> list[dict[str, Any]]:
     busters = module.PoseBusters(config="mol")
     (first,) = busters.bust(mols[:1]).to_dict("records")
     if len(mols) > 1 and first[ENERGY] != first[ENERGY]:
-        # What it cannot embed, for other energies, it would try to embed again for each conformer, at length.
+        # If it cannot embed the molecule for reference energies, it would try again, slowly, for each conformer.
         modules = [part for part in busters.config["modules"] if part["function"] != "energy_ratio"]
         busters = module.PoseBusters(config=busters.config | {"modules": modules})
     rest = busters.bust(mols[1:]).to_dict("records") if len(mols) > 1 else []
@@ -73,21 +74,21 @@ def _check(module: Any, mols: Sequence[Chem.Mol]) -> list[dict[str, Any]]:
 
 
 def _isomer(mol: Chem.Mol) -> str:
-    """SMILES with the stereochemistry of the coordinates."""
+    """SMILES with the stereo marks perceived from the coordinates."""
     mol = Chem.Mol(mol)
     Chem.AssignStereochemistryFrom3D(mol)
     return Chem.MolToSmiles(mol)
 
 
 def summarize_validity(molecules: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Pass rates over the conformers of all molecules.
+    """Compute pass rates over the conformers of all molecules.
 
     Args:
         molecules: Results of :func:`check_validity`.
 
     Returns:
         ``all``, ``geometry`` and, by check, ``checks``: each with the ``share`` of conformers that pass, its 95 %
-        interval ``ci`` and ``total``, how many there are, failed attempts included.
+        interval ``ci`` and the number ``total``, including failed attempts.
     """
     attempts = [result["num_generated"] for result in molecules]
     names = dict.fromkeys(name for result in molecules for name in result["checked"])
@@ -101,7 +102,7 @@ def summarize_validity(molecules: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def posebusters_version() -> str:
-    """The version of PoseBusters.
+    """Return the version of PoseBusters.
 
     Raises:
         ImportError: If it is not installed.
