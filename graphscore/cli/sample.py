@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -161,12 +161,21 @@ class FileJob:
         try:
             with _stopped_by_sigterm():
                 if not self.journal.is_complete:
+                    self._compute_as_before()
                     self._sample(progress)
                 return self._finish()
         except KeyboardInterrupt as stop:
             raise Interrupted(self._stopped(), getattr(stop, "exit_code", 128 + signal.SIGINT) - 128) from stop
         finally:
             self.journal.close()
+
+    def _compute_as_before(self) -> None:
+        """Go on with as many threads and workers as before, on which the last bits of samples depend."""
+        if (last := self.journal.last) is not None:
+            if last["threads"] <= (os.cpu_count() or 1):
+                torch.set_num_threads(last["threads"])
+            if self.request.workers is None:
+                self.request = replace(self.request, workers=last["costs"]["workers"])
 
     def _stopped(self) -> str:
         if not self.journal.done:
@@ -211,7 +220,7 @@ class FileJob:
         content = [_packed(records) if self._suffix == PT else "".join(records).encode()]
         if self.trace is not None:
             content.append("".join(self.trace.records(number, outcome.input)).encode())
-        return {"entry": entry, "costs": costs}, content
+        return {"entry": entry, "costs": costs, "threads": torch.get_num_threads()}, content
 
     def _finish(self) -> dict[str, Any]:
         """Let the files take their places, and write the report."""

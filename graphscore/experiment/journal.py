@@ -28,6 +28,7 @@ class Journal:
 
     Attributes:
         done: Inputs that have a line.
+        last: The last such line of an earlier job that this one goes on with, ``None`` for none.
         is_complete: Whether all inputs have one.
 
     Raises:
@@ -40,6 +41,7 @@ class Journal:
         self.partial = [file.with_name(f"{file.stem}.partial{file.suffix}") for file in files]
         self.header = json.loads(json.dumps({"version": FORMAT_VERSION, **header}))
         self.done, self.is_complete = 0, False
+        self.last: dict[str, Any] | None = None
         end, sizes = 0, [0] * len(files)
         if self.path.exists():
             end, sizes = self._survey(resume)
@@ -105,7 +107,7 @@ class Journal:
                 elif "complete" in content:
                     self.is_complete = True
                 else:
-                    self.done, sizes = self.done + 1, content["sizes"]
+                    self.done, self.last, sizes = self.done + 1, content, content["sizes"]
                 end += len(line)
         if not resume and (self.done or self.is_complete):
             raise ValueError(

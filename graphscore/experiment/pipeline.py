@@ -27,6 +27,7 @@ from graphscore.experiment.weights import find_model
 from graphscore.generate.inputs import inputs_of, without_measurements
 from graphscore.generate.jobs import CPU_EDGES, GPU_EDGES, check_nums, generate
 from graphscore.generate.outcome import Cost, Outcome
+from graphscore.generate.progress import Tally
 from graphscore.generate.tries import Finish, Trace
 from graphscore.generate.windows import shares
 from graphscore.registry import Trusted, resolve
@@ -143,11 +144,9 @@ class Pipeline:
         wanted = check_nums(items, request.num if nums is None else nums)
         work = _Work(self, request, trace)
         pairs = zip(items, repeat(request.num)) if nums is None else zip(items, nums, strict=True)
-        return self._outcomes(work, pairs, start, _Counter(progress, None if wanted is None else sum(wanted)))
+        return self._outcomes(work, pairs, start, Tally(progress, None if wanted is None else sum(wanted)))
 
-    def _outcomes(
-        self, work: _Work, pairs: Iterable[tuple[Any, int]], start: int, counter: _Counter
-    ) -> Iterator[Outcome]:
+    def _outcomes(self, work: _Work, pairs: Iterable[tuple[Any, int]], start: int, counter: Tally) -> Iterator[Outcome]:
         request, pending = work.request, deque[tuple[int, Any, int]]()
         budget = CPU_EDGES if self.device.type == "cpu" else GPU_EDGES
         # Processes that share a GPU wait for it.
@@ -172,7 +171,7 @@ class Pipeline:
                 number, item, num = pending.popleft()
                 counter.add(num, begins=bool(outcome.samples))
                 if number >= start:
-                    spent = {name: seconds / sharing for name, seconds in outcome.cost.seconds.items()}
+                    spent = {name: seconds / (sharing or 1) for name, seconds in outcome.cost.seconds.items()}
                     cost = Cost(outcome.cost.evaluations, spent, sharing)
                     yield replace(outcome, input=item, cost=cost)
 
@@ -341,25 +340,3 @@ class _Work:
         kept = {*without_measurements(item, self.kept).keys(), *self.pipeline.model.fields}
         left = [key for key in item.keys() if key not in kept]  # noqa: SIM118 (not a dict)
         return [f"measured for other coordinates, and not passed on: {', '.join(sorted(left))}"] if left else []
-
-
-class _Counter:
-    """Progress over all windows, from the first sample on."""
-
-    def __init__(self, progress: Progress | None, total: int | None) -> None:
-        self.progress, self.total, self.done, self.told = progress, total, 0, -1
-
-    def add(self, number: int, begins: bool = False) -> None:
-        """Count samples of an input that is done."""
-        self.done += number
-        if begins or self.told >= 0:
-            self._tell(self.done)
-
-    def within(self, done: int, total: int | None) -> None:
-        """Tell how far the window is that is being worked on."""
-        self._tell(self.done + done)
-
-    def _tell(self, done: int) -> None:
-        if self.progress is not None and done > self.told:
-            self.told = done
-            self.progress(done, self.total)

@@ -17,6 +17,7 @@ from graphscore.domains import row_label
 from graphscore.generate.batches import collate, split_fields
 from graphscore.generate.inputs import Label, inputs_of
 from graphscore.generate.outcome import Outcome
+from graphscore.generate.progress import Tally
 from graphscore.generate.tries import Accept, Finish, Options, Trace, Tries, with_values
 from graphscore.generate.windows import NUM_BATCHES, NUM_INPUTS, windows
 from graphscore.guidance import Guidance, Inpainting
@@ -104,7 +105,7 @@ def generate(
         sampler, device, seed, transform, known or {}, finish or with_values, accept, label, max_drift,
         0 if together else retries, together, budget, trace, inputs_of(sampler.model),
     )  # fmt: skip
-    counter = _Counter(progress, None if nums is None else sum(nums))
+    counter = Tally(progress, None if nums is None else sum(nums))
     pairs = zip(templates, (repeat(num) if isinstance(num, int) else num), strict=not isinstance(num, int))
     return _outcomes(options, pairs, window, counter)
 
@@ -128,26 +129,8 @@ _Draw = tuple[Tries, int]
 """A template, and the number of a sample of it."""
 
 
-class _Counter:
-    """Progress, from the first batch on."""
-
-    def __init__(self, progress: Progress | None, total: int | None) -> None:
-        self.progress, self.total, self.done = progress, total, 0
-        self.has_begun = False
-
-    def begin(self) -> None:
-        if not self.has_begun:
-            self.has_begun = True
-            self.add(0)
-
-    def add(self, number: int) -> None:
-        self.done += number
-        if self.progress is not None and self.has_begun:
-            self.progress(self.done, self.total)
-
-
 def _outcomes(
-    options: Options, pairs: Iterable[tuple[Data, int]], window: int | None, counter: _Counter
+    options: Options, pairs: Iterable[tuple[Data, int]], window: int | None, counter: Tally
 ) -> Iterator[Outcome]:
     entries = (Tries(number, template, num, options) for number, (template, num) in enumerate(pairs))
     most, count = (math.inf, 2**62) if window is None else (NUM_BATCHES * options.budget, window)
@@ -160,7 +143,7 @@ def _outcomes(
         for attempt in range(1 + options.retries):
             refused: list[list[_Draw]] = []
             for chunk in _chunks(units, options.budget):
-                counter.begin()
+                counter.within(0)
                 refused += [[draw] for draw in _draw(options, chunk, attempt)]
                 counter.add(0 if attempt else len(chunk))
             units = refused

@@ -16,17 +16,17 @@ class Cost:
     Attributes:
         evaluations: Evaluations of the network for all its samples together, those drawn again included.
         seconds: Time by what it was spent on; its share of what was done for several inputs at once.
-        workers: Processes that shared the work.
+        workers: Processes that shared the work; ``None`` while it was being measured whether it pays to share it.
     """
 
     evaluations: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
-    workers: int = 1
+    workers: int | None = 1
 
     def __add__(self, other: Cost) -> Cost:
         names = {**self.seconds, **other.seconds}
         seconds = {name: self.seconds.get(name, 0.0) + other.seconds.get(name, 0.0) for name in names}
-        return Cost(self.evaluations + other.evaluations, seconds, max(self.workers, other.workers))
+        return Cost(self.evaluations + other.evaluations, seconds, max(self.workers or 1, other.workers or 1))
 
 
 @dataclass(frozen=True, repr=False)

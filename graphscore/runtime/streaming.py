@@ -31,7 +31,7 @@ def stream(
     workers: int | None,
     cost: Callable[[Sequence[Piece]], float],
     progress: Progress | None = None,
-) -> Generator[tuple[Result, int], None, None]:
+) -> Generator[tuple[Result, int | None], None, None]:
     """Do tasks one after another, or several at a time in workers.
 
     Args:
@@ -43,7 +43,8 @@ def stream(
         progress: Given to the work that is done in this process.
 
     Yields:
-        Results in the order of the tasks, each with the number of processes that shared the work at that time.
+        Results in the order of the tasks, each with the number of processes that share the work, ``None`` while that is
+        being measured.
 
     Raises:
         ValueError: If the work cannot be sent to workers.
@@ -94,7 +95,7 @@ class _Waiting(Generic[Task]):
 
 def _measure(
     work: Work[Piece, Result], waiting: _Waiting[Sequence[Piece]], threads: int, progress: Progress | None
-) -> Generator[tuple[Result, int], None, int]:
+) -> Generator[tuple[Result, int | None], None, int]:
     """Do the first tasks in this process; returns how many workers pay for the others."""
 
     def timed(task: Sequence[Piece]) -> tuple[Result, float]:
@@ -106,13 +107,13 @@ def _measure(
     for _ in range(2):  # the first also pays for what is done once in a process
         for task in waiting:
             result, rate = timed(task)
-            yield result, 1
+            yield result, None
             break
         # If even so the rest is soon done, that is that.
         if not waiting.has(FEW * START_SECONDS / max(rate, 1e-9)):
             return 1
     with one_thread():
         result, alone = timed(next(waiting))
-    yield result, 1
+    yield result, None
     saved = rate - alone / threads
     return threads if saved * MANY > rate and waiting.has(START_SECONDS / saved) else 1

@@ -23,6 +23,7 @@ from graphscore.data import read
 from graphscore.experiment.journal import Journal
 from graphscore.generate import windows
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals to a process")
 SMILES = ["CCO", "C1CC", "CBr", "C[C@H](N)O", "CC", "CCN", "CCCC", "c1ccccc1", "CCF", "C#N", "OCCO", "CC=O"]
 OPTIONS = ["--num", "3", "--refine", "mmff", "--energy-rank", "--trajectory", "t.sdf", "--workers", "1"]
 # A job in a process of its own, in windows of two inputs; it kills itself in the middle of writing.
@@ -61,10 +62,10 @@ def job(run, conformer_checkpoint, tmp_path, monkeypatch):
     (tmp_path / "in.smi").write_text("\n".join(SMILES))
     monkeypatch.setattr(windows, "NUM_INPUTS", 2)
 
-    def call(folder: str, *options: str, where: int | None = None, place: str = "", out: str = "a.sdf"):
+    def call(folder: str, *more: str, where: int | None = None, place: str = "", out: str = "a.sdf", options=OPTIONS):
         (tmp_path / folder).mkdir(exist_ok=True)
         command = ["sample", "--checkpoint", str(conformer_checkpoint), "--input", str(tmp_path / "in.smi")]
-        command += [*OPTIONS, "--out", out, *options]
+        command += [*options, "--out", out, *more]
         if where is None:
             monkeypatch.chdir(tmp_path / folder)
             return run(*command)
@@ -136,6 +137,29 @@ def test_a_pt_file_is_one_list_at_the_end(job, tmp_path, monkeypatch):
     assert not list((tmp_path / "broken").glob("*partial*"))
 
 
+def test_as_many_threads_and_workers_go_on(job, monkeypatch):
+    """Unless another number of workers is asked for: the last bits depend on them."""
+    seen, add, threads = [], Journal.add, torch.get_num_threads()
+
+    def noted(self, entry, records):
+        seen.append((entry["threads"], entry["costs"]["workers"]))
+        add(self, entry | {"threads": 2, "costs": entry["costs"] | {"workers": 2}}, records)
+        if len(seen) == 3:
+            1 / 0  # noqa: B018
+
+    monkeypatch.setattr(Journal, "add", noted)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("graphscore.experiment.pipeline.stream", lambda work, tasks, workers, *_: (
+        (work(task), workers) for task in tasks
+    ))  # fmt: skip
+    try:
+        assert "ZeroDivisionError" in job("a", options=()).err
+        assert job("a", "--resume", options=()).code == 0
+    finally:
+        torch.set_num_threads(threads)
+    assert seen == [(threads, None)] * 3 + [(2, 2)] * 9
+
+
 def test_nothing_is_to_be_resumed_where_nothing_was_begun(run, conformer_checkpoint):
     result = run("sample", "--checkpoint", conformer_checkpoint, "CC", "--out", "a.sdf", "--resume")
     assert result.code == 0 and Path("a.sdf").exists() and not list(Path().glob("*partial*"))
@@ -164,7 +188,6 @@ def test_a_journal_ends_where_its_records_do(tmp_path):
     assert open_(resume=False).done == 0  # nothing was done, and nothing is lost
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is looked up in /proc")
 def test_results_come_while_a_job_runs(conformer_checkpoint, tmp_path):
     """The file grows, and can be read, long before the end; Ctrl-C then says how many are done."""
     (tmp_path / "in.smi").write_text("\n".join(SMILES * 200))
