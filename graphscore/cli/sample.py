@@ -1,4 +1,11 @@
-"""Files in, files out: sampling with a trained model, written input by input, so that a killed job can go on."""
+"""Files in, files out: sampling with a trained model, written input by input, so that a killed job can go on.
+
+The way of an input: :class:`FileJob` reads it and asks a loaded model,
+:class:`~graphscore.experiment.pipeline.Pipeline` (for molecules the subclass
+:class:`~graphscore.molecules.conformers.ConformerModel`), which calls :func:`~graphscore.generate.jobs.generate` with a
+window of inputs; that calls the sampler with batches. The outcome comes back the same way, and is written at once.
+Options become a :class:`~graphscore.experiment.request.Request`, which the model turns into a sampler and arguments.
+"""
 
 from __future__ import annotations
 
