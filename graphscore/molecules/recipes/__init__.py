@@ -1,1 +1,1 @@
-"""Recipes that make the data sets of molecules anew: lists, conformer search, audits."""
+"""Recipes that build the embedded data sets of molecules: lists of molecules, conformer search, audits."""

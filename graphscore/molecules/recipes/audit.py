@@ -1,4 +1,4 @@
-"""Audits of the embedded ensembles: a second search from other starts, and a comparison of sizes with GEOM's."""
+"""Audits of the embedded ensembles: a second search with another seed, and a comparison of their sizes with GEOM."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from graphscore.molecules.recipes.settings import TRAINING, choose_settings
 from graphscore.molecules.smiles import mol_from_smiles
 from graphscore.runtime.workers import map_in_workers
 
-LOW = 1.0  # kcal/mol; what lies lower weighs most at room temperature
+LOW = 1.0  # kcal/mol; lower conformers dominate at room temperature
 COUNT_COLUMN = "n_conformers"
 
 
@@ -33,20 +33,20 @@ def audit_second_seed(
     num_workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Search again from other starts, just as hard, and count what the stored ensembles miss.
+    """Repeat the conformer search with another seed and equal effort, and count conformers missing from the data.
 
     Args:
         path: Data file; by default the embedded one.
-        num_molecules: How many molecules are drawn.
+        num_molecules: Number of molecules to draw.
         sources: Lists to draw from; all by default.
         part: Part to draw from.
-        num_workers: Processes; 0 takes one per CPU core.
-        progress: Called with (molecules done, molecules in all).
+        num_workers: Number of processes; 0 for one per CPU core.
+        progress: Called with (molecules done, total).
 
     Returns:
-        ``molecules`` and ``failed``, counts; ``new_lowest`` and ``new_low``, shares of molecules with a conformer that
-        was missed and lies below the lowest stored one, or at most :data:`LOW` kcal/mol above the lowest of all;
-        ``known``, the share of conformers of the second search that are stored.
+        ``molecules`` and ``failed``, counts; ``new_lowest`` and ``new_low``, shares of molecules with a missing
+        conformer below the lowest stored one, or at most :data:`LOW` kcal/mol above the lowest of all; ``known``, the
+        share of conformers of the second search that are stored.
 
     Raises:
         RuntimeError: If there is no program ``xtb``.
@@ -82,7 +82,7 @@ def audit_second_seed(
 
 
 def _search_again(job: tuple[Ensemble, bool]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Energies of a second search above the lowest stored conformer, kcal/mol, and whether each is none stored."""
+    """Energies of a second search above the lowest stored conformer, kcal/mol, and a flag for each that is missing."""
     stored, training = job
     mol = mol_from_smiles(stored.smiles)
     settings = choose_settings("gfn2", mol.GetNumHeavyAtoms(), training)
@@ -96,15 +96,16 @@ def _search_again(job: tuple[Ensemble, bool]) -> tuple[np.ndarray, np.ndarray] |
 
 
 def audit_counts(lists: Sequence[Path], path: str | Path | None = None) -> dict[str, Any]:
-    """Compare numbers of conformers with those that a list states, such as GeoMol's lists of GEOM molecules.
+    """Compare the numbers of stored conformers with published numbers, such as GeoMol's lists of GEOM molecules.
 
     Args:
         lists: Tables with columns ``smiles`` and ``n_conformers``.
         path: Data file; by default the embedded one.
 
     Returns:
-        ``molecules`` that are in both; ``impossible``, rows without a possible molecule or number; ``stored`` and
-        ``listed``, medians of numbers of conformers, mirror images included; ``rank_correlation``, Spearman's.
+        ``molecules``, the number in both; ``impossible``, the number of rows without a valid molecule or number;
+        ``stored`` and ``listed``, median numbers of conformers, mirror images included; ``rank_correlation``,
+        Spearman's.
 
     Raises:
         ValueError: If a list lacks a column, or fewer than three molecules are in both.
@@ -140,7 +141,7 @@ def audit_counts(lists: Sequence[Path], path: str | Path | None = None) -> dict[
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Places in ascending order; equal values share the mean of theirs."""
+    """Ranks in ascending order; equal values share their mean rank."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - 0.5 * (counts - 1))[place]
 

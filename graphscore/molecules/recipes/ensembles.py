@@ -1,7 +1,7 @@
-"""Recipe of the embedded GFN2-xTB ensembles; the card is ``datasets/gfn2_ensembles/README.md``.
+"""Recipe of the embedded GFN2-xTB ensembles; their data card is ``datasets/gfn2_ensembles/README.md``.
 
-Every ensemble depends on its own SMILES, its part and the seed alone, so it does not matter how many processes work, in
-what order, or where a run was interrupted.
+Every ensemble depends on its own SMILES, its part and the seed alone, not on the number of processes, the order of work
+or interruptions.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ REJECTS_FILE = "rejects.csv"
 
 
 def data_file(level: Level) -> str:
-    """Name of the file that is made."""
+    """Return the name of the data file."""
     return f"{level}_ensembles.npz"
 
 
 def work_file(level: Level) -> str:
-    """Name of the file to resume from."""
+    """Return the name of the work file, from which an interrupted run is resumed."""
     return f"{level}_ensembles.jsonl"
 
 
@@ -49,15 +49,15 @@ def build(
     progress: Callable[[int, int], None] | None = None,
     level: Level = "gfn2",
 ) -> tuple[Path, Path]:
-    """Compute ensembles, going on where an earlier run in the same folder stopped, and pack all that are there.
+    """Compute conformer ensembles and write the data file, resuming an earlier run in the same folder.
 
     Args:
-        out: Folder; it gets the data file, the report of all that was left out, and the work file to resume from.
-        sources: Lists of molecules; of a molecule in several, the first counts.
-        exclude: SMILES of molecules that are only allowed in sources with a ``part`` of their own.
-        num_workers: Processes; 0 takes one per CPU core.
-        progress: Called with (molecules done, molecules in all) after each molecule.
-        level: What conformers are minima of.
+        out: Folder for the data file, the report of rejected molecules and conformers, and the work file.
+        sources: Lists of molecules; a molecule in several lists belongs to the first.
+        exclude: SMILES of molecules that are allowed in sources with a fixed ``part`` alone.
+        num_workers: Number of processes; 0 for one per CPU core.
+        progress: Called with (molecules done, total) after each molecule.
+        level: Energy surface whose minima are the conformers.
 
     Returns:
         Paths of the data file and of the report.
@@ -103,18 +103,18 @@ def build_from_files(
     part: str | None = None,
     level: Level = "gfn2",
 ) -> tuple[Path, Path]:
-    """Compute ensembles of the molecules of files; see :func:`build`.
+    """Compute conformer ensembles of the molecules in files; see :func:`build`.
 
     Args:
         out: Folder to write to, and to resume from.
-        num_workers: Processes; 0 takes one per CPU core.
-        progress: Called with (molecules done, molecules in all) after each molecule.
+        num_workers: Number of processes; 0 for one per CPU core.
+        progress: Called with (molecules done, total) after each molecule.
         smiles: Lists of molecules, split by scaffold and molecule.
-        test: Lists of molecules that are all for testing; without either, RDKit's NCI list and its pieces are taken.
+        test: Lists of test molecules. Without ``smiles`` and ``test``, RDKit's NCI list and its fragments are used.
         exclude: Lists of molecules to leave out, also from ``smiles``.
-        limit: Most molecules of each list, drawn by a hash.
-        part: Of lists that are split, take this part alone.
-        level: What conformers are minima of.
+        limit: Largest number of molecules of each list, drawn by a hash.
+        part: Part to which molecules of split lists are restricted; all parts by default.
+        level: Energy surface whose minima are the conformers.
 
     Returns:
         Paths of the data file and of the report.
@@ -139,7 +139,7 @@ def _name(path: Path) -> str:
 
 
 def compute(job: Job, level: Level = "gfn2") -> dict[str, Any]:
-    """Compute one molecule's ensemble as a record of plain values."""
+    """Compute the ensemble of one molecule as a record of plain values."""
     size = mol_from_smiles(job.smiles).GetNumHeavyAtoms()
     try:
         result = search(job.smiles, choose_settings(level, size, job.part == "train"), SEED)
@@ -167,7 +167,7 @@ def compute(job: Job, level: Level = "gfn2") -> dict[str, Any]:
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """Read the work file; a last line that an interruption cut short does not count."""
+    """Read the work file, and remove an incomplete last line, which an interruption may leave."""
     if not path.is_file():
         return []
     text = path.read_text(encoding="utf-8")
@@ -178,14 +178,17 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 
 
 def _versions(level: Level) -> list[str]:
-    """The programs behind the ensembles: others may find other conformers."""
+    """Versions of the programs that make the ensembles, since other versions may find other conformers."""
     return [f"rdkit {rdBase.rdkitVersion}", *([f"xtb {xtb.version()}"] if level == "gfn2" else [])]
 
 
 def pack(
     records: Sequence[dict[str, Any]], path: Path, versions: Sequence[str], rejects: Sequence[tuple[str, str, str]] = ()
 ) -> tuple[Path, Path]:
-    """Write arrays without pickles: one row per molecule, per conformer, or per atom of each conformer."""
+    """Write the data file and the report from the records of all molecules.
+
+    The arrays have one row per molecule, per conformer, or per atom of each conformer, and need no pickles.
+    """
     found = sorted((r for r in records if r["ensemble"] is not None), key=lambda r: r["flat"])
     ensembles = [record["ensemble"] for record in found]
     blocks = [np.frombuffer(base64.b64decode(e["pos"]), dtype=np.int16).reshape(-1, 3) for e in ensembles]
@@ -215,7 +218,7 @@ def pack(
 
 
 def _passed_over(report: Path) -> list[tuple[str, str, str]]:
-    """Molecules that earlier runs in the same folder passed over; the work file holds the rest of their reports."""
+    """Molecules that earlier runs in the same folder skipped; other rejects are in the work file."""
     if not report.is_file():
         return []
     with report.open(newline="", encoding="utf-8") as file:

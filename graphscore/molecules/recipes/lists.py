@@ -1,4 +1,4 @@
-"""Lists of molecules for the recipes, and their split into training, validation and test."""
+"""Lists of molecules for the recipes, and their split into training, validation and test parts."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ TEST_SCAFFOLDS, VALIDATION_MOLECULES = 0.05, 0.03
 
 @dataclass(frozen=True)
 class Source:
-    """A list of molecules.
+    """A list of molecules to compute, with limits.
 
     Attributes:
-        name: Kept with each ensemble.
+        name: Name that is stored with each ensemble.
         smiles: One SMILES per molecule.
         sizes: Smallest and largest number of heavy atoms.
-        part: The part that all go to; by default it is decided by scaffold and molecule.
-        only: Take only molecules that this part was decided for.
-        limit: Most molecules that are taken, drawn by a hash.
+        part: Part of all molecules; by default the part is chosen by scaffold and molecule.
+        only: Part to which molecules are restricted; all parts by default.
+        limit: Largest number of molecules, drawn by a hash.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Reject:
-    """A molecule or conformer that was left out: at which stage, and why."""
+    """A rejected molecule or conformer, with the stage and the reason."""
 
     smiles: str
     stage: str
@@ -54,7 +54,7 @@ class Reject:
 
 @dataclass(frozen=True)
 class Job:
-    """One molecule to compute."""
+    """One molecule to compute, with its list and its part."""
 
     source: str
     smiles: str
@@ -62,7 +62,10 @@ class Job:
 
 
 def part_of_molecule(flat: str) -> str:
-    """Test molecules have scaffolds that no other part has; validation molecules are drawn from the rest."""
+    """Assign a molecule to a part: test by its scaffold, validation and training by the molecule.
+
+    Scaffolds of test molecules occur in no other part.
+    """
     scaffold = scaffold_smiles(flat) or flat
     if part_of(scaffold, (1 - TEST_SCAFFOLDS, TEST_SCAFFOLDS), SEED):
         return "test"
@@ -70,12 +73,12 @@ def part_of_molecule(flat: str) -> str:
 
 
 def choose(sources: Sequence[Source], exclude: Sequence[str], rejects: list[tuple[str, str, str]]) -> Iterator[Job]:
-    """Yield the molecules of all sources in turn, each once.
+    """Iterate over the molecules of all sources in turn, without repetitions.
 
     Args:
-        sources: Lists of molecules; of a molecule in several, the first counts.
-        exclude: SMILES of molecules that are only allowed in sources with a ``part`` of their own.
-        rejects: Gets (source, SMILES, reason) of whatever is passed over, but for repetitions.
+        sources: Lists of molecules; a molecule in several lists belongs to the first.
+        exclude: SMILES of molecules that are allowed in sources with a fixed ``part`` alone.
+        rejects: List to which (source, SMILES, reason) of each skipped molecule is added, except repetitions.
     """
     banned, seen = set(), set()
     for smiles in exclude:
@@ -101,7 +104,7 @@ def choose(sources: Sequence[Source], exclude: Sequence[str], rejects: list[tupl
             if (reason := "excluded" if excluded else _unwanted(mol, source.sizes)) is not None:
                 rejects.append((source.name, smiles, reason))
                 continue
-            # The part may depend on nothing else, or a molecule could come into two.
+            # The part depends on the molecule alone, so that none can come into two parts.
             part = source.part or part_of_molecule(flat)
             if source.only in (None, part):
                 number += 1
@@ -109,7 +112,7 @@ def choose(sources: Sequence[Source], exclude: Sequence[str], rejects: list[tupl
 
 
 def _unwanted(mol: Chem.Mol, sizes: tuple[int, int]) -> str | None:
-    """The reason to pass a molecule over; None if there is none."""
+    """The reason to skip a molecule; None if there is none."""
     if not sizes[0] <= mol.GetNumHeavyAtoms() <= sizes[1]:
         return f"{mol.GetNumHeavyAtoms()} heavy atoms, not {sizes[0]} to {sizes[1]}"
     if len(Chem.GetMolFrags(mol)) > 1:
@@ -127,12 +130,12 @@ def _order(smiles: str) -> bytes:
 
 
 def nci_file() -> Path:
-    """The first 5,000 compounds of the NCI database, a file of RDKit."""
+    """Return the path of RDKit's file with the first 5,000 compounds of the NCI database."""
     return Path(RDConfig.RDDataDir) / "NCI" / "first_5K.smi"
 
 
 def nci_smiles() -> list[str]:
-    """The molecules of RDKit's NCI list, and both sides of each of their acyclic single bonds, capped by hydrogen."""
+    """List the molecules of RDKit's NCI list, and their fragments; see :func:`pieces`."""
     found = []
     for smiles in read_smiles_file(nci_file()):
         try:
@@ -145,12 +148,11 @@ def nci_smiles() -> list[str]:
 
 
 def pieces(mol: Chem.Mol) -> Iterator[Chem.Mol]:
-    """Yield both sides of each acyclic single bond, cut one at a time and capped by hydrogen."""
+    """Iterate over the fragments of a molecule: both sides of each acyclic single bond, capped by hydrogen."""
     for bond in mol.GetBonds():
         if bond.IsInRing() or bond.GetBondType() != Chem.BondType.SINGLE:
             continue
-        # Placeholders that become hydrogens, and not FragmentOnBonds' own capping, keep [nH] of aromatic
-        # rings right.
+        # FragmentOnBonds' own capping loses [nH] in aromatic rings: placeholders are turned into hydrogens instead.
         cut = Chem.FragmentOnBonds(mol, [bond.GetIdx()], dummyLabels=[(0, 0)])
         for atom in cut.GetAtoms():
             if atom.GetAtomicNum() == 0:
@@ -161,14 +163,14 @@ def pieces(mol: Chem.Mol) -> Iterator[Chem.Mol]:
 
 
 def read_smiles_file(path: Path, every_column: bool = False) -> list[str]:
-    """Read a list of molecules.
+    """Read a list of SMILES from a text or CSV file.
 
     Args:
         path: ``*.csv`` with a column of :data:`COLUMNS`, or text whose lines begin with SMILES; also with ``.gz``.
-        every_column: Of a table that has several of the columns, take all and not the first alone.
+        every_column: Whether to read all of :data:`COLUMNS` that a table has, rather than the first alone.
 
     Raises:
-        ValueError: If it holds none.
+        ValueError: If it holds no molecules.
     """
     text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     lines = text.decode().splitlines()
@@ -186,5 +188,5 @@ def read_smiles_file(path: Path, every_column: bool = False) -> list[str]:
 
 
 def flat_key(smiles: str) -> str:
-    """The SMILES without stereo marks, which identifies a molecule here."""
+    """Compute the SMILES without stereo marks, which identifies a molecule here."""
     return flat_smiles(mol_from_smiles(smiles))

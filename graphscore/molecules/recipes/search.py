@@ -1,4 +1,4 @@
-"""The ensemble of conformers of a molecule."""
+"""Conformer search: the low-energy conformers of a molecule by distance geometry and GFN2-xTB."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ MAX_ITERATIONS = 20  # per embedding; those that can be embedded at all mostly n
 
 @dataclass
 class Ensemble:
-    """The conformers of one molecule.
+    """Conformer ensemble of one molecule.
 
     Attributes:
         smiles: SMILES with every stereo mark assigned; its atom order, hydrogens last, is that of ``pos``.
         pos: Centered conformers by ascending energy, Angstrom, ``[K, N, 3]``.
         energies: kcal/mol above the lowest, ``[K]``.
-        mirrors: Whether the mirror image of a conformer is one more conformer of the molecule, ``[K]``.
+        mirrors: Whether the mirror image of a conformer is a further conformer of the molecule, ``[K]``.
     """
 
     smiles: str
@@ -42,18 +42,18 @@ class Ensemble:
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """Boltzmann weights at 298.15 K, ``[K]``, each together with its mirror image if that is one more."""
+        """Boltzmann weights at 298.15 K, ``[K]``; a conformer's weight includes that of its mirror image."""
         factors = (1 + self.mirrors) * np.exp(-self.energies / xtb.KT)
         return factors / factors.sum()
 
 
 @dataclass
 class Search:
-    """The result of a search: the ensemble of one molecule, or the reasons why there is none.
+    """Result of a conformer search: the ensemble of one molecule, or the reasons of failure.
 
     Attributes:
         ensemble: The conformers, None if there are none.
-        rejects: Everything left out, with reasons.
+        rejects: Rejected isomers and conformers, with reasons.
         counts: Numbers of starts that were ``optimized``, ``converged`` to the right molecule, and were ``kept``.
     """
 
@@ -63,15 +63,15 @@ class Search:
 
 
 def search(smiles: str, settings: Settings = TRAINING, seed: int = SEED) -> Search:
-    """Compute the ensemble of a molecule.
+    """Search the conformer ensemble of a molecule.
 
     Args:
-        smiles: SMILES; stereo that it leaves open is drawn by the seed.
+        smiles: SMILES; unmarked stereochemistry is drawn at random.
         settings: Effort and thresholds.
-        seed: Seed of all that is drawn.
+        seed: Seed of all random choices.
 
     Returns:
-        The ensemble, or None in its place, and all that was left out.
+        The ensemble, or None, and everything that was rejected.
 
     Raises:
         RuntimeError: If there is no program ``xtb``.
@@ -103,12 +103,13 @@ def search(smiles: str, settings: Settings = TRAINING, seed: int = SEED) -> Sear
 
 
 def draw_stereoisomer(smiles: str, seed: int) -> str:
-    """Assign what a SMILES leaves open as distance geometry happens to: of cages, most isomers cannot exist in space.
+    """Draw a stereoisomer: take unmarked stereochemistry from an embedding by distance geometry.
 
-    Nitrogens with three neighbors get no marks, since they invert.
+    Enumeration would be slow for cages, most of whose isomers cannot exist in space. Nitrogens with three neighbors get
+    no marks, since they invert.
 
     Args:
-        smiles: The SMILES; assigned marks stay.
+        smiles: SMILES of the molecule; its stereo marks are kept.
         seed: Seed of the distance geometry.
 
     Returns:
@@ -130,16 +131,16 @@ def draw_stereoisomer(smiles: str, seed: int) -> str:
 def of_others(
     known: Ensemble, pos: NDArray[np.float64], energies: NDArray[np.float64], settings: Settings = TRAINING
 ) -> NDArray[np.bool_]:
-    """Find the conformers that an ensemble does not hold.
+    """Tell which conformers are missing from an ensemble.
 
     Args:
-        known: The ensemble; mirror images that it stands for are held.
+        known: The ensemble, to which the mirror images that it marks belong.
         pos: Conformers in its order of atoms, ``[K, N, 3]``.
         energies: Their energies above its lowest conformer, kcal/mol, ``[K]``.
-        settings: When two are the same.
+        settings: Thresholds for equal conformers.
 
     Returns:
-        Shape ``[K]``.
+        Shape ``[K]``, True where missing.
     """
     held = [_Conformer(*pair) for pair in zip(known.pos, known.energies.tolist(), strict=True)]
     held += [_Conformer(c.pos * [-1, 1, 1], c.energy) for c, mirror in zip(held, known.mirrors, strict=True) if mirror]
@@ -155,11 +156,11 @@ class _Conformer:
 
 
 def _starts(mol: Chem.Mol, smiles: str, settings: Settings, rng: random.Random) -> list[_Conformer]:
-    """Embed both ways, relax by MMFF94, and draw from those that differ and are not far too high."""
+    """Embed with and without ETKDGv3, relax by MMFF94, and draw from the distinct conformers of low energy."""
     starts: list[_Conformer] = []
     reason = "no start has the stereochemistry of the molecule"
     for num, knowledge in ((settings.num_knowledge, True), (settings.num_plain, False)):
-        # Of many cages no marked stereoisomer can be embedded, but without marks the right one often comes out.
+        # Marked stereoisomers of many cages cannot be embedded, but without marks the right one often results.
         for attempt in (mol, _without_stereo(mol)):
             try:
                 starts += _embed(attempt, smiles, num, rng.getrandbits(31), knowledge)
@@ -173,7 +174,7 @@ def _starts(mol: Chem.Mol, smiles: str, settings: Settings, rng: random.Random) 
 
 
 def _embed(mol: Chem.Mol, smiles: str, num: int, seed: int, knowledge: bool) -> list[_Conformer]:
-    """Embed and relax by MMFF94; those are kept that have the stereochemistry, or the opposite and are mirrored."""
+    """Embed and relax by MMFF94; keep conformers with the right stereochemistry, if necessary after reflection."""
     embedded = embed(mol, num, seed, knowledge=knowledge, max_iterations=MAX_ITERATIONS)
     kept = []
     for conformer in embedded.GetConformers():
@@ -212,7 +213,7 @@ def _relax(mol: Chem.Mol, smiles: str, starts: Sequence[_Conformer], rejects: li
 
 
 def _distinct(mol: Chem.Mol, conformers: Sequence[_Conformer], window: float, settings: Settings) -> list[_Conformer]:
-    """By ascending energy, those within the window that are no duplicates."""
+    """Conformers within the energy window, without duplicates, by ascending energy."""
     kept: list[_Conformer] = []
     compare = _Comparison(mol)
     for conformer in sorted(conformers, key=lambda c: c.energy):
@@ -224,7 +225,7 @@ def _distinct(mol: Chem.Mol, conformers: Sequence[_Conformer], window: float, se
 
 
 def _missing_mirror_images(mol: Chem.Mol, smiles: str, kept: list[_Conformer], settings: Settings) -> NDArray[np.bool_]:
-    """Flag conformers whose mirror image is one more conformer of the molecule, which was not found."""
+    """Flag conformers whose mirror image is a further conformer of the molecule, but was not found."""
     if "@" in smiles:  # the mirror image is another molecule
         return np.zeros(len(kept), dtype=bool)
     compare, missing = _Comparison(mol), []
@@ -239,7 +240,7 @@ def _same(compare: _Comparison, one: _Conformer, other: _Conformer, settings: Se
 
 
 class _Comparison:
-    """Symmetry-aware RMSD over the atoms that make conformers differ: heavy ones and hydrogens on N, O, S ..."""
+    """Symmetry-aware RMSD over heavy atoms and hydrogens that are not on carbon."""
 
     def __init__(self, mol: Chem.Mol) -> None:
         probe = Chem.RWMol(mol)
@@ -260,7 +261,7 @@ class _Comparison:
 
 
 def _check_same_molecule(mol: Chem.Mol, smiles: str, pos: NDArray[np.float64]) -> None:
-    """Refuse coordinates that are those of another molecule: bonds broken or formed, or stereo changed."""
+    """Reject coordinates of another molecule: with broken or new bonds, or other stereochemistry."""
     ratio = covalent_ratios([atom.GetAtomicNum() for atom in mol.GetAtoms()], distances(pos))
     bonded = Chem.GetAdjacencyMatrix(mol).astype(bool)
     for wrong, what in ((bonded & (ratio > 1.3), "broke"), (~bonded & (ratio < 1.1), "formed")):
@@ -273,14 +274,14 @@ def _check_same_molecule(mol: Chem.Mol, smiles: str, pos: NDArray[np.float64]) -
 
 
 def _smiles_at(mol: Chem.Mol, pos: NDArray[np.float64]) -> str:
-    """SMILES at coordinates; empty where a centre has all neighbors on one side: its mark depends on their order."""
+    """SMILES at coordinates; empty if a centre has all neighbors on one side, since its mark is then ambiguous."""
     placed = _with_positions(mol, pos)
     one, other = smiles_of(placed, 0), smiles_of(mol_from_data(data_from_mol(placed, 0)), 0)
     return one if one == other else ""
 
 
 def smiles_of(mol: Chem.Mol, conformer: int) -> str:
-    """Canonical SMILES with the stereo marks of a conformer's coordinates, none on nitrogens that invert."""
+    """Compute the canonical SMILES with the stereo marks of a conformer, but none on nitrogens, which invert."""
     mol = _without_stereo(mol)
     Chem.AssignStereochemistryFrom3D(mol, conformer)
     for atom in mol.GetAtoms():

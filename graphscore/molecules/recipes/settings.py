@@ -1,4 +1,4 @@
-"""Settings of the conformer search, by the size and the part of a molecule."""
+"""Settings of the conformer search, by size and part of a molecule."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ class Settings:
     """Effort and thresholds of a conformer search; the default is for small molecules in training.
 
     Attributes:
-        level: What conformers are minima of: ``"gfn2"``, GFN2-xTB, or ``"mmff94"``, the force field.
-        num_knowledge: Starts by ETKDGv3.
-        num_plain: Starts by distance geometry without knowledge of torsions and rings, from random coordinates, so that
-            the ensemble is not what ETKDG finds.
-        max_optimizations: Most starts that are relaxed by GFN2-xTB, drawn from those that differ in MMFF94.
-        window: Conformers up to here above the lowest found are kept, kcal/mol.
+        level: Energy surface whose minima are the conformers: ``"gfn2"``, GFN2-xTB, or ``"mmff94"``, the force field.
+        num_knowledge: Number of starts by ETKDGv3.
+        num_plain: Number of starts by distance geometry from random coordinates, without the torsion and ring
+            preferences of ETKDGv3, so that the ensemble is not biased towards them.
+        max_optimizations: Largest number of starts to relax by GFN2-xTB, drawn from distinct minima in MMFF94.
+        window: Largest energy above the lowest conformer found, kcal/mol.
         start_window: The same for starts relaxed by MMFF94.
-        min_rmsd: Conformers closer than this, in Angstrom, are the same if their energies agree: symmetry-aware, over
-            heavy atoms and hydrogens on other elements than carbon.
-        min_energy: Energies closer than this agree, kcal/mol.
+        min_rmsd: Largest RMSD in Angstrom of conformers that count as equal if their energies agree: symmetry-aware,
+            over heavy atoms and hydrogens on other elements than carbon.
+        min_energy: Largest difference of energies that agree, kcal/mol.
     """
 
     level: Level = "gfn2"
@@ -37,19 +37,19 @@ class Settings:
 
 TRAINING = Settings()
 THOROUGH = Settings(num_knowledge=40, num_plain=40, max_optimizations=60)
-LARGE = 14  # heavy atoms; beyond, optimisations by GFN2-xTB cost seconds
+LARGE = 14  # heavy atoms; for larger molecules, an optimisation by GFN2-xTB takes seconds
 LARGE_TRAINING = Settings(num_knowledge=4, num_plain=4, max_optimizations=4)
 LARGE_THOROUGH = Settings(num_knowledge=16, num_plain=16, max_optimizations=16)
 COARSE = Settings("mmff94", num_knowledge=2, num_plain=2)
 
 
 def choose_settings(level: Level, num_heavy_atoms: int, training: bool) -> Settings:
-    """Search harder for molecules that models are measured on, and little for those that they only learn from first.
+    """Choose search settings: more thorough for validation and test molecules than for training.
 
     Args:
-        level: What conformers are minima of.
+        level: Energy surface whose minima are the conformers.
         num_heavy_atoms: Size of the molecule.
-        training: Whether it is for training.
+        training: Whether it is a training molecule.
     """
     if level == "mmff94":
         return COARSE

@@ -1,7 +1,7 @@
-"""Recipe of the embedded small molecules, from a file that ships with RDKit.
+"""Recipe of the embedded data set of small molecules, from a file that comes with RDKit.
 
-Every molecule's conformers depend on its own SMILES and the seed alone, so the result does not depend on the
-number of processes or on the order of work.
+The conformers of a molecule depend on its SMILES and the seed alone, not on the number of processes or the order of
+work.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ UNIT = 1e-3  # Angstrom per stored integer
 
 @dataclass(frozen=True)
 class Entry:
-    """One molecule of the set.
+    """One molecule of the data set, with its conformers.
 
     Attributes:
         smiles: SMILES with every stereo mark assigned; its atom order, hydrogens last, is that of ``pos``.
@@ -53,15 +53,15 @@ class Entry:
 def build(
     out: str | Path, num_workers: int = 0, progress: Callable[[int, int], None] | None = None
 ) -> tuple[Path, Path]:
-    """Compute the data set and write it.
+    """Compute the data set of small molecules and write it.
 
     Args:
-        out: Folder; it gets ``small_molecules.npz`` and ``rejects.csv``.
-        num_workers: Processes; 0 takes one per CPU core.
-        progress: Called with (molecules done, molecules in all) after each molecule.
+        out: Folder for ``small_molecules.npz`` and ``rejects.csv``.
+        num_workers: Number of processes; 0 for one per CPU core.
+        progress: Called with (molecules done, total) after each molecule.
 
     Returns:
-        Paths of the data file and of the report of what was left out.
+        Paths of the data file and of the report of rejected molecules and conformers.
     """
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -85,9 +85,9 @@ def build(
 
 
 def write_entries(entries: list[Entry], path: Path) -> None:
-    """Write arrays without pickles: one row per molecule, in ``pos`` one per atom of each conformer.
+    """Write the data file: arrays with one row per molecule, in ``pos`` one per atom of each conformer.
 
-    The version of RDKit goes along: another one may number, embed and relax in another way.
+    The version of RDKit is stored, since another one may number, embed and relax differently.
     """
     rows = [entry.pos.reshape(-1, 3) for entry in entries]
     np.savez_compressed(
@@ -102,13 +102,13 @@ def write_entries(entries: list[Entry], path: Path) -> None:
 
 
 def make_entry(flat: str) -> tuple[Entry | None, list[Reject]]:
-    """Assign the stereo of one molecule, embed it, and choose conformers.
+    """Draw a stereoisomer of a molecule, embed it, and select conformers.
 
     Args:
         flat: SMILES without stereo marks.
 
     Returns:
-        The entry, or None if nothing usable came out, and what was left out.
+        The entry, or None if there are no conformers, and everything that was rejected.
     """
     seed = seed_of(flat, SEED)
     rejects: list[Reject] = []
@@ -131,7 +131,7 @@ def make_entry(flat: str) -> tuple[Entry | None, list[Reject]]:
 
 
 def _candidates(source: Path, rejects: list[Reject]) -> set[str]:
-    """Flat SMILES of all wanted molecules: those of the source, and pieces of all its molecules."""
+    """Flat SMILES of all suitable molecules of the source and fragments of its molecules."""
     seen, wanted = set(), set()
     for line in source.read_text(encoding="utf-8").splitlines():
         smiles = line.split()[0] if line.split() else ""
@@ -161,14 +161,14 @@ def _is_wanted(mol: Chem.Mol) -> bool:
 
 
 def _stereoisomers(flat: str) -> list[str]:
-    """List all stereoisomers; of small cages many cannot exist in space, which embedding finds out."""
+    """All stereoisomers, including those of small cages that cannot exist in space and fail to embed."""
     options = StereoEnumerationOptions(unique=True, onlyUnassigned=True)
     mol = Chem.RemoveHs(mol_from_smiles(flat))
     return sorted({canonical_smiles(isomer) for isomer in EnumerateStereoisomers(mol, options=options)})
 
 
 def _conformers(mol: Chem.Mol, smiles: str, rejects: list[Reject]) -> list[np.ndarray]:
-    """Choose distinct low-energy conformers with the right stereo, by energy, as integers ``[N, 3]``."""
+    """Distinct low-energy conformers with the right stereochemistry, by energy, as integers ``[N, 3]``."""
     heavy = Chem.RemoveHs(mol)
     chosen: list[int] = []
     by_energy = sorted(mol.GetConformers(), key=lambda conformer: conformer.GetDoubleProp("energy"))
@@ -182,8 +182,7 @@ def _conformers(mol: Chem.Mol, smiles: str, rejects: list[Reject]) -> list[np.nd
             rejects.append(Reject(smiles, "conformer", f"number {index}: its coordinates are those of {got}"))
             continue
         lowest = conformer.GetDoubleProp("energy") if lowest is None else lowest
-        # By energy: all that follow are outside too. Neither they nor duplicates are faults, so they are not
-        # listed.
+        # All that follow are higher still. They and duplicates are not errors, so they are not listed.
         if conformer.GetDoubleProp("energy") > lowest + ENERGY_WINDOW or len(chosen) == max(MAX_CONFORMERS.values()):
             break
         if all(rdMolAlign.GetBestRMS(heavy, heavy, index, other) >= MIN_RMSD for other in chosen):
