@@ -1,1 +1,1 @@
-"""Pages and pictures of molecules."""
+"""Interactive pages, pictures and tables of molecules."""

@@ -1,4 +1,4 @@
-"""Generated conformers beside their references: an interactive page and a still picture."""
+"""Generated conformers with their references, as an interactive page or a picture."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _LINE = 1.2 * 8 / 72  # inches of a line of text
 
 
 class PageRow(NamedTuple):
-    """One molecule to show.
+    """One molecule to show, with its reference and generated conformers.
 
     Attributes:
-        name: What people call it, or its SMILES.
+        name: Name of the molecule, or its SMILES.
         smiles: Its SMILES.
-        reference: Reference conformer, laid out as :mod:`graphscore.molecules.graph` says.
-        generated: Conformers of the same molecule. None, one whose coordinates are not finite, or another molecule is
-            a failed attempt, and shown as such.
-        note: Anything else to say about it.
+        reference: Reference conformer, in the layout of :mod:`graphscore.molecules.graph`.
+        generated: Conformers of the same molecule. None, coordinates that are not finite, or another molecule are
+            shown as failed attempts.
+        note: Further text.
     """
 
     name: str
@@ -44,7 +44,7 @@ class PageRow(NamedTuple):
 
 
 def conformer_page(rows: Sequence[PageRow], path: str | Path, title: str, summary: Mapping[str, str]) -> Path:
-    """Write one HTML file that shows each molecule's generated conformers on top of its reference, closest first.
+    """Write an HTML page that shows generated conformers superposed on their references, the closest first.
 
     See :func:`graphscore.molecules.show.viewer.viewer_page`.
 
@@ -52,22 +52,22 @@ def conformer_page(rows: Sequence[PageRow], path: str | Path, title: str, summar
         rows: Molecules to show.
         path: File ``*.html``; one that exists is replaced.
         title: Heading of the page.
-        summary: What to say above the molecules: text by label.
+        summary: Text above the molecules, by label.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: If there are no rows, or a reference is no molecule with coordinates.
+        ValueError: If there are no rows, or a reference is not a molecule with coordinates.
     """
     entries = [Entry(row.name, row.generated, [row.reference], row.smiles, row.note) for row in rows]
     return viewer_page(entries, path, title, summary, sort=RMSD)
 
 
 def conformer_picture(rows: Sequence[PageRow], path: str | Path) -> Path:
-    """Draw, for each molecule, the reference above the generated conformer that is closest to it, as PNG.
+    """Draw the reference of each molecule above the closest generated conformer, as a PNG image.
 
-    All molecules have one scale; there are six in a line.
+    All molecules have the same scale; there are six in a row.
 
     Args:
         rows: Molecules to show.
@@ -105,7 +105,7 @@ def conformer_picture(rows: Sequence[PageRow], path: str | Path) -> Path:
 
 
 class _Pair(NamedTuple):
-    """A reference and the generated conformer that is closest to it, or why there is none."""
+    """A reference and the closest generated conformer, or the reason why there is none."""
 
     reference: Shape
     closest: Shape | None
@@ -132,13 +132,13 @@ def _closest_pairs(rows: Sequence[PageRow]) -> list[_Pair]:
 
 
 def _frame(pair: _Pair) -> np.ndarray:
-    """Half width and half height ``[2]`` that hold both shapes, or half as much again as the reference."""
+    """Half width and half height ``[2]`` of both shapes, at most 1.5 times those of the reference."""
     halves = [
         (np.abs(shape.centers[:, :2]) + shape.radii[:, None]).max(axis=0)
         for shape in (pair.reference, pair.closest)
         if shape is not None
     ]
-    # A conformer that fell apart is cut off rather than shrink all the others.
+    # A conformer that fell apart is cut off: it must not shrink all others.
     return np.minimum(np.max(halves, axis=0), 1.5 * halves[0].max())
 
 
@@ -159,7 +159,7 @@ def _caption(row: PageRow, pair: _Pair) -> str:
 
 
 def _generated_label(rows: Sequence[PageRow]) -> str:
-    """Says how many the closest was chosen from: without that, the picture promises too much."""
+    """Label with the number of conformers from which the closest was chosen, so that the picture does not mislead."""
     most, least = max(len(row.generated) for row in rows), min(len(row.generated) for row in rows)
     if most <= 1:
         return "generated"

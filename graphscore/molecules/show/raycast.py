@@ -1,4 +1,4 @@
-"""Shaded pictures of balls and sticks, exact to the pixel, without OpenGL.
+"""Ray casting: shaded pictures of balls and sticks without OpenGL.
 
 Matplotlib's 3-D axes sort whole patches by depth, which is wrong wherever a stick enters a ball.
 """
@@ -18,13 +18,13 @@ def raycast(shape: Shape, half_width: float, half_height: float, width: int) -> 
     """Draw a shape by parallel rays along -z.
 
     Args:
-        shape: What to draw; what lies outside of the picture is cut off.
-        half_width: What is seen to each side of the origin, in Angstrom.
-        half_height: What is seen above and below the origin, in Angstrom.
-        width: Of the picture, in pixels.
+        shape: Shape to draw; it is cut off at the edges of the picture.
+        half_width: Visible width on each side of the origin, in Angstrom.
+        half_height: Visible height above and below the origin, in Angstrom.
+        width: Width of the picture in pixels.
 
     Returns:
-        ``[height, width, 4]`` red, green, blue and opacity, from 0 to 1; transparent where nothing is.
+        ``[height, width, 4]`` red, green, blue and opacity, from 0 to 1; the background is transparent.
     """
     image = _Image(half_width, half_height, width)
     for center, radius, number in zip(shape.centers, shape.radii, shape.elements, strict=True):
@@ -35,7 +35,7 @@ def raycast(shape: Shape, half_width: float, half_height: float, width: int) -> 
 
 
 class _Image:
-    """Depth, normal and color of what each ray meets first."""
+    """Depth, normal and color of the first surface that each ray meets."""
 
     def __init__(self, half_width: float, half_height: float, width: int) -> None:
         columns = width * _OVERSAMPLING
@@ -83,7 +83,7 @@ class _Image:
         gloss = np.maximum(normal @ _HALFWAY, 0) ** 50
         rim = 1 - 0.5 * (1 - np.clip(normal[:, 2], 0, 1)) ** 3  # darker towards the outline
         color = self._color[hit] * ((0.5 + 0.6 * diffuse) * rim)[:, None] + 0.4 * gloss[:, None]
-        haze = 0.35 * np.clip(0.5 - self._depth[hit] / (2 * extent), 0, 1)[:, None]  # what is far is paler
+        haze = 0.35 * np.clip(0.5 - self._depth[hit] / (2 * extent), 0, 1)[:, None]  # distant parts are paler
         out = np.zeros((*hit.shape, 4), dtype=np.float32)
         out[hit] = np.concatenate([np.clip(color, 0, 1) * (1 - haze) + haze, np.ones_like(haze)], axis=1)
         rows, columns = hit.shape[0] // _OVERSAMPLING, hit.shape[1] // _OVERSAMPLING
@@ -92,7 +92,7 @@ class _Image:
         return out
 
     def _window(self, points: np.ndarray, radius: float) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
-        """The pixels near some points: where they are, their x ``[1, columns]`` and their y ``[rows, 1]``."""
+        """The pixels near some points: their slices, their x ``[1, columns]`` and their y ``[rows, 1]``."""
         low, high = points.min(axis=0) - radius, points.max(axis=0) + radius
         columns = slice(*np.searchsorted(self._x, [low[0], high[0]]))
         rows = slice(*np.searchsorted(-self._y, [-high[1], -low[1]]))

@@ -1,4 +1,4 @@
-"""Conformers with their numbers, and trajectories, from files of molecules."""
+"""Reading of conformers with numeric values, and of trajectories, from files of molecules."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SAMPLE, STEP, LEVEL = "sample", "step", "level"
 
 
 class Record(NamedTuple):
-    """One conformer of a file.
+    """A conformer of a file, with its numeric values.
 
     Attributes:
         molecule: SMILES without stereo marks.
         data: The conformer.
-        values: Its numbers by name.
+        values: Numeric values by name.
     """
 
     molecule: str
@@ -35,20 +35,20 @@ class Record(NamedTuple):
 
 
 def read_records(path: str | Path) -> tuple[list[Record], list[Failure]]:
-    """Read the conformers of a file with their numbers.
+    """Read the conformers of a file with their numeric values.
 
-    These are data fields of SDF that hold one number, attributes of graphs in ``.pt`` files, and words like
+    Values are data fields of SDF that hold one number, attributes of graphs in ``.pt`` files, and words like
     ``energy=-12.3`` in the comments of XYZ.
 
     Args:
         path: File of molecules, see :func:`graphscore.data.readers.read`.
 
     Returns:
-        The conformers in their order, and what cannot be shown: records that are wrong, flat, or no molecules.
+        The conformers in their order, and the records that cannot be shown: invalid, flat, or not molecules.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file as a whole cannot be read, or nothing in it can be shown.
+        ValueError: If the file as a whole cannot be read, or no record of it can be shown.
     """
     path = check_input(path)
     records: list[Record] = []
@@ -65,18 +65,18 @@ def read_records(path: str | Path) -> tuple[list[Record], list[Failure]]:
 
 
 def read_trajectories(path: str | Path) -> tuple[dict[tuple[str, float], list[Frame]], list[Failure]]:
-    """Read how samples came from noise: a file of molecules in which each record is one step.
+    """Read sampling trajectories from a file of molecules in which each record is one step.
 
-    Each has the number ``step``, and may have ``level``, the noise level, and ``sample``, from 0: which sample of its
-    molecule it leads to (0 if it has none): data fields of SDF, attributes of graphs in ``.pt`` files. Steps may be in
-    any order. Bonds are needed, which XYZ has not: they cannot be perceived in noise.
+    A record has the number ``step``, and may have ``level``, the noise level, and ``sample``, the number of the sample
+    of its molecule (0 by default): data fields of SDF, attributes of graphs in ``.pt`` files. Steps may be in any
+    order. XYZ files are not accepted: they have no bonds, which cannot be perceived from noisy coordinates.
 
     Args:
         path: File ``*.sdf`` or ``*.pt``, as for :func:`read_records`.
 
     Returns:
-        Frames in the order of their steps, by molecule (SMILES without stereo marks) and sample; and what cannot be
-        shown.
+        Frames in the order of their steps, by molecule (SMILES without stereo marks) and sample; and the records that
+        cannot be shown.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -104,7 +104,7 @@ def read_trajectories(path: str | Path) -> tuple[dict[tuple[str, float], list[Fr
 
 
 def _records(path: Path) -> Iterator[tuple[str, Callable[[], Record]]]:
-    """Place of each record of a file, and the function that reads and checks it."""
+    """Location of each record in a file, and the function that reads and checks it."""
     suffix = path.suffix.lower()
     molecules: dict[str, str] = {}
     if suffix in MOLS:
@@ -123,7 +123,7 @@ def _record_of_mol(mol: Chem.Mol, suffix: str, molecules: dict[str, str]) -> Rec
 
 
 def _record(data: Data, values: dict[str, float], molecules: dict[str, str]) -> Record:
-    """A conformer that can be shown; ``molecules`` keeps SMILES without stereo marks by those with them."""
+    """Check that a conformer can be shown; ``molecules`` caches the SMILES without stereo marks by those with them."""
     if not is_molecule(data):
         raise ValueError("it is no molecule: it has no z, charge and bond")
     if data.get("pos") is None:
@@ -137,10 +137,10 @@ def _record(data: Data, values: dict[str, float], molecules: dict[str, str]) -> 
 
 
 def _scalars(data: Data) -> dict[str, float]:
-    """The attributes of a graph that are finite numbers, or tensors of no dimension that hold one."""
+    """Attributes of a graph that are finite numbers or scalar tensors."""
     numbers = {}
     for name, value in data.to_dict().items():
-        # Not every tensor of one element: all attributes of an atom alone are such.
+        # Tensors of shape [1] do not count: all attributes of a molecule of one atom have it.
         if isinstance(value, Tensor) and value.dim() == 0:
             value = value.item()
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):

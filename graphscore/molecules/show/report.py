@@ -1,4 +1,4 @@
-"""The report of a demo on molecules: scores beside RDKit's, a page and a picture."""
+"""Report of a demo on molecules: scores of the model and of RDKit, a page and a picture."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ NUM_SHOWN = 3
 
 
 def report(groups: Sequence[list[Data]], samples: Mapping[str, Sequence[list[Data]]], out: Path, seed: int) -> Report:
-    """Compare sampled conformers with references and RDKit's, write them, and draw a page and a picture.
+    """Report on sampled conformers: metrics of the samples and of RDKit's conformers, files, a page and a picture.
 
     Args:
         groups: Reference conformers of each molecule.
-        samples: By method, conformers of each molecule, of which there should be twice as many.
-        out: Folder.
+        samples: Conformers of each molecule by method, twice as many as references.
+        out: Folder for the files.
         seed: Seed of RDKit's conformers.
     """
     etkdg = [_etkdg(group[0], 2 * len(group), seed) for group in groups]
     scores = {}
     for name, drawn in {**samples, "etkdg": etkdg}.items():
-        # A sample that is missing is a failed attempt, and counts.
+        # Missing samples count as failed attempts.
         attempts = [[*some, *[None] * (2 * len(group) - len(some))] for some, group in zip(drawn, groups, strict=True)]
         scores[name] = evaluate_conformers(zip(groups, attempts, strict=True))
         deviations = [bond_length_deviation(*pair) for pair in zip(attempts, groups, strict=True)]
@@ -58,7 +58,7 @@ def report(groups: Sequence[list[Data]], samples: Mapping[str, Sequence[list[Dat
 
 
 def _page_row(references: Sequence[Data], drawn: Sequence[Data]) -> PageRow:
-    """Show a molecule by the pair of reference and sample that are closest; its other samples follow."""
+    """Row of a molecule with the closest pair of reference and sample, followed by its other samples."""
     distances = rmsd_matrix(references, drawn)
     closest = int(distances.min(axis=1).argmin()) if drawn else 0
     by_distance = [drawn[number] for number in distances[closest].argsort()]
@@ -67,7 +67,7 @@ def _page_row(references: Sequence[Data], drawn: Sequence[Data]) -> PageRow:
 
 
 def _etkdg(template: Data, num: int, seed: int) -> list[Data]:
-    """RDKit's own conformers of a molecule, not refined by a force field; fewer where it could not make them."""
+    """RDKit's conformers of a molecule, without relaxation; none if it cannot embed the molecule."""
     try:
         return etkdg(template.smiles, num, seed)
     except ValueError:

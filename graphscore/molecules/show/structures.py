@@ -1,4 +1,4 @@
-"""Molecules in space as balls and sticks: colors and sizes, shared by the page and the picture, and shapes."""
+"""Ball-and-stick models of molecules: shapes, colors and sizes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from graphscore.molecules.graph import BONDS, Chem
 
-# The usual colors (Corey, Pauling, Koltun), toned down where they are too pale or too loud on white.
+# The usual colors (Corey, Pauling, Koltun), changed where they are too pale or too bright on white.
 _COLORS = {
     "H": "#f2f2f2",
     "B": "#ffb5a3",
@@ -24,7 +24,7 @@ _COLORS = {
     "I": "#7a35a0",
 }
 _OTHER_COLOR = "#ff69b4"
-_BALL = 0.23  # radius of a ball, of the van der Waals radius
+_BALL = 0.23  # radius of a ball, as a share of the van der Waals radius
 _STICK = 0.1  # radius of a single bond, in Angstrom
 STRANDS: dict[int, list[tuple[float, float, bool]]] = {
     1: [(0.0, _STICK, False)],
@@ -32,21 +32,21 @@ STRANDS: dict[int, list[tuple[float, float, bool]]] = {
     3: [(-0.17, 0.05, False), (0.0, 0.05, False), (0.17, 0.05, False)],
     4: [(0.0, 0.085, False), (0.21, 0.05, True)],
 }
-"""Strands of a bond, by its number in graphs: distance from the line between the atoms, to the side on which an
-aromatic ring is, and radius, both in Angstrom; dashed or not."""
+"""Strands of a bond, by its number in graphs: distance from the line between the atoms (towards the ring in aromatic
+bonds) and radius, both in Angstrom, and whether it is dashed."""
 
 
 class Shape(NamedTuple):
     """One conformer as balls and sticks; x to the right, y up, z towards the viewer, in Angstrom.
 
     Attributes:
-        elements: ``[N]`` atomic number of each ball.
-        centers: ``[N, 3]`` of the balls.
-        radii: ``[N]`` of the balls.
-        sticks: ``[S, 2, 3]`` ends of the sticks, which have round caps. A bond has two halves, a dash is a stick too.
-        stick_radii: ``[S]``.
-        stick_elements: ``[S]`` atomic number of the atom whose color a stick has.
-        stick_bonds: ``[S, 2]`` the two atoms that a stick joins.
+        elements: Atomic number of each ball, ``[N]``.
+        centers: Centers of the balls, ``[N, 3]``.
+        radii: Radii of the balls, ``[N]``.
+        sticks: Ends of the sticks, which have round caps, ``[S, 2, 3]``. Each half of a bond and each dash is a stick.
+        stick_radii: Radii of the sticks, ``[S]``.
+        stick_elements: Atomic number of the atom that gives a stick its color, ``[S]``.
+        stick_bonds: Numbers of the two bonded atoms of a stick, ``[S, 2]``.
     """
 
     elements: np.ndarray
@@ -59,22 +59,22 @@ class Shape(NamedTuple):
 
     @property
     def extent(self) -> float:
-        """Radius around the origin within which everything lies, however it is turned."""
+        """Radius of the sphere around the origin that contains all balls."""
         return float((np.linalg.norm(self.centers, axis=1) + self.radii).max())
 
 
 def color_of(number: int) -> str:
-    """Color of an element by atomic number, as ``#rrggbb``."""
+    """Return the color of an element by atomic number, as ``#rrggbb``."""
     return _COLORS.get(Chem.GetPeriodicTable().GetElementSymbol(int(number)), _OTHER_COLOR)
 
 
 def radius_of(number: int) -> float:
-    """Radius of an element's ball in Angstrom."""
+    """Return the radius of an element's ball in Angstrom."""
     return _BALL * Chem.GetPeriodicTable().GetRvdw(int(number))
 
 
 def ball_and_stick(mol: Chem.Mol, pos: np.ndarray) -> Shape:
-    """Shape a molecule's atoms and bonds.
+    """Make the balls and sticks of a molecule.
 
     Double and triple bonds are parallel sticks, aromatic ones a stick and dashes on the side of the ring.
 
@@ -106,7 +106,7 @@ def ball_and_stick(mol: Chem.Mol, pos: np.ndarray) -> Shape:
 
 
 def _side(bond: Chem.Bond, pos: np.ndarray) -> np.ndarray:
-    """Unit vector ``[3]`` across a bond: in the plane of its neighbors, into the ring if it is aromatic."""
+    """Unit vector ``[3]`` perpendicular to a bond, in the plane of its neighbors, towards the ring if aromatic."""
     i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
     axis = pos[j] - pos[i]
     axis = axis / max(np.linalg.norm(axis), 1e-6)
@@ -118,8 +118,8 @@ def _side(bond: Chem.Bond, pos: np.ndarray) -> np.ndarray:
     ]
     across = [pos[b] - pos[a] for a, b in neighbors]
     across = [vector - (vector @ axis) * axis for vector in across]
-    # Both rings beside a bond cancel, and neighbors on its line count for nothing; what lies across the view is seen
-    # best, and any side will do where there are no neighbors. The last is for atoms that coincide.
+    # Two rings beside a bond cancel, and collinear neighbors add nothing: other directions are tried in turn, those
+    # perpendicular to the view first. The last is for atoms at the same place.
     ring = [sum(across, np.zeros(3))] if bond.GetIsAromatic() else []
     others = [np.cross(axis, [0.0, 0.0, 1.0]), np.cross(axis, [0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0])]
     choices = [*ring, *sorted(across, key=lambda vector: abs(vector[2])), *others]
@@ -128,7 +128,7 @@ def _side(bond: Chem.Bond, pos: np.ndarray) -> np.ndarray:
 
 
 def _strand(ends: np.ndarray, radii: np.ndarray, offset: float, dashed: bool) -> list[tuple[int, np.ndarray]]:
-    """Pieces ``[2, 3]`` of a line between two balls, each with the end, 0 or 1, that it belongs to."""
+    """Pieces ``[2, 3]`` of the line between two balls, each with the end, 0 or 1, that gives its color."""
     length = float(np.linalg.norm(ends[1] - ends[0]))
     inside = 0.9 * np.sqrt(np.maximum(radii**2 - offset**2, 0))  # where the line leaves each ball
     visible = length - inside.sum()

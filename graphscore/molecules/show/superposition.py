@@ -1,4 +1,4 @@
-"""Conformers of one molecule laid onto each other, to be looked at together."""
+"""Superposition of the conformers of one molecule for pictures."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from graphscore.molecules.metrics.rmsd import MAX_MATCHES, best_rmsd, matchings
 
 
 class Superposed(NamedTuple):
-    """Conformers of one molecule; x to the right, y up, z towards the viewer.
+    """Superposed conformers of one molecule; x to the right, y up, z towards the viewer.
 
     Attributes:
-        comparison: The first reference shows its broad side, other references are laid onto it, and each conformer onto
-            its closest reference; without references, onto the first conformer.
-        closest: Number of that reference, ``[G]``; 0 without references.
+        comparison: The first reference shows its broad side. Other references are superposed on it, and each conformer
+            on its closest reference; without references, on the first conformer.
+        closest: Number of the closest reference, ``[G]``; 0 without references.
         rmsd: Heavy-atom RMSD to it in Angstrom, ``[G]``; without references, to the first conformer.
     """
 
@@ -33,15 +33,17 @@ class Superposed(NamedTuple):
 
 
 def superpose(references: Sequence[Data], attempts: Sequence[Attempt]) -> Superposed:
-    """Lay conformers onto their closest references, heavy atoms, equivalent atoms matched; mirror images are not.
+    """Superpose conformers on their closest references by heavy atoms.
+
+    Equivalent atoms are matched; reflections are not allowed.
 
     Args:
-        references: Conformers of a molecule, laid out as :mod:`graphscore.molecules.graph` says, or none.
+        references: Conformers of a molecule, in the layout of :mod:`graphscore.molecules.graph`, or none.
         attempts: Generated conformers; atoms may be in another order.
 
     Raises:
-        ValueError: If a reference has no finite coordinates, references are of several molecules, or there is nothing
-            that has coordinates.
+        ValueError: If a reference has no finite coordinates, references are of several molecules, or no conformer has
+            coordinates.
     """
     comparison = prepare(references, attempts)
     targets = comparison.references if references else comparison.generated[:1]
@@ -64,16 +66,16 @@ def superpose(references: Sequence[Data], attempts: Sequence[Attempt]) -> Superp
 
 
 def lead_to(end: NDArray[np.float64], frames: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn and shift the frames of a trajectory, so that nothing but shapes changes on the way to its end.
+    """Remove rotation and translation from a trajectory that leads to a given conformer.
 
-    The last frame is laid onto the end, and each other one onto its successor: all atoms, as they are numbered.
+    The last frame is superposed on the conformer, and each other one on its successor, by all atoms in their order.
 
     Args:
-        end: ``[N, 3]``.
-        frames: ``[F, N, 3]``.
+        end: Coordinates of the conformer, ``[N, 3]``.
+        frames: Coordinates of the frames, ``[F, N, 3]``.
 
     Returns:
-        ``[F, N, 3]``.
+        Superposed frames, ``[F, N, 3]``.
     """
     out = np.empty_like(frames)
     for k in reversed(range(len(frames))):
@@ -87,7 +89,7 @@ def _laid_onto(target: NDArray[np.float64], pos: NDArray[np.float64], comparison
     heavy = [remove_hydrogens(side) for side in (mol, onto)]
     pos_heavy = heavy[1].GetConformer().GetPositions()
     if np.linalg.matrix_rank(pos_heavy - pos_heavy.mean(axis=0), tol=0.1) < 2:
-        heavy = [mol, onto]  # heavy atoms on a line leave the turn about it open, which the hydrogens decide
+        heavy = [mol, onto]  # collinear heavy atoms do not determine the rotation about their line, but hydrogens do
     return _moved(pos, rdMolAlign.GetBestAlignmentTransform(*heavy, maxMatches=MAX_MATCHES)[1])
 
 
@@ -97,11 +99,11 @@ def _moved(pos: NDArray[np.float64], transform: NDArray[np.float64]) -> NDArray[
 
 
 def _broad_side(pos: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rotation ``[3, 3]`` (for rows, from the right) to the principal axes, tilted to show the depth."""
+    """Rotation ``[3, 3]`` (for rows, from the right) to the principal axes, tilted to show the depth."""
     axes = np.linalg.eigh(pos.T @ pos)[1][:, ::-1]
     along = pos @ axes
     farthest = np.abs(along).argmax(axis=0)
-    axes = axes * np.where(along[farthest, range(3)] < 0, -1.0, 1.0)  # else the signs are up to the machine
+    axes = axes * np.where(along[farthest, range(3)] < 0, -1.0, 1.0)  # else the signs depend on the machine
     axes[:, 2] = np.cross(axes[:, 0], axes[:, 1])
     x, y = np.deg2rad(28.0), np.deg2rad(-18.0)
     about_x = np.array([[1, 0, 0], [0, np.cos(x), np.sin(x)], [0, -np.sin(x), np.cos(x)]])

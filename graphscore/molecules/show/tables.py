@@ -1,4 +1,4 @@
-"""Tables of conformer reports, benchmarks and audits in a terminal."""
+"""Terminal tables of conformer reports, benchmarks and audits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOWN_THRESHOLDS = (0.05, 0.1, 0.25)  # beside those of the protocol, in Angstro
 
 
 def show_conformers(console: Console, reports: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print tables of conformer reports, recall beside precision, and notes on the numbers."""
+    """Print tables of conformer reports, with notes on the numbers."""
     first = next(iter(reports.values()))
     shown = sorted({*SHOWN_THRESHOLDS, *first["protocol"]["thresholds"].values()} & set(first["thresholds"]))
     amr, coverage, structure, physics = ({name: {} for name in reports} for _ in range(4))
@@ -57,7 +57,7 @@ def show_conformers(console: Console, reports: Mapping[str, Mapping[str, Any]]) 
     show_rows(console, amr, "average minimum RMSD in Å, with 95 % interval; R recall, P precision")
     show_rows(console, coverage, f"coverage R/P in %: RMSD of heavy atoms {first['protocol']['comparison']} Å")
     distances = "; bonds ...: Wasserstein distance to references" if first.get("geometry") else ""
-    show_rows(console, structure, f"stereochemistry as asked{distances}")
+    show_rows(console, structure, f"stereochemistry as in the SMILES{distances}")
     show_rows(console, physics, "PoseBusters; medians of strain and absolute errors Δ, kcal/mol and debye")
     for name, report in reports.items():
         for note in _notes(report):
@@ -65,7 +65,7 @@ def show_conformers(console: Console, reports: Mapping[str, Mapping[str, Any]]) 
 
 
 def show_benchmark(console: Console, report: Mapping[str, Any]) -> None:
-    """Print the tables of a benchmark, and what the model's conformers cost."""
+    """Print the tables of a benchmark, and the cost of the model's conformers."""
     show_conformers(console, report["methods"])
     costs = report["sampling"]
     console.print(
@@ -76,7 +76,7 @@ def show_benchmark(console: Console, report: Mapping[str, Any]) -> None:
 
 
 def show_audit(console: Console, report: Mapping[str, Any]) -> None:
-    """Print what an audit of ensembles found, a line each."""
+    """Print the results of an audit of ensembles, one per line."""
     for name, value in report.items():
         console.print(f"{AUDITED[name]}: {number(value, 3) if isinstance(value, float) else value}", highlight=False)
 

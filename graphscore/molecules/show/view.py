@@ -1,4 +1,4 @@
-"""Files of molecules in, a page to look at them out."""
+"""Interactive pages from files of molecules."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from graphscore.molecules.show.viewer import Entry, Frame, viewer_page
 def view(
     path: str | Path, out: str | Path, reference: str | Path | None = None, trajectories: Sequence[str | Path] = ()
 ) -> View:
-    """Write a page that shows the conformers of a file.
+    """Write an HTML page that shows the conformers of a file.
 
     Molecules are matched by their SMILES without stereo marks.
 
     Args:
         path: Conformers of one or more molecules; see :func:`graphscore.molecules.show.records.read_records`.
         out: The page, ``*.html``.
-        reference: Reference conformers; each conformer is laid onto the closest one.
-        trajectories: How conformers came from noise; see :func:`graphscore.molecules.show.records.read_trajectories`.
-            Sample k leads to the conformer whose own number ``sample`` is k; if conformers have none, they count from
-            0 for each molecule.
+        reference: Reference conformers; each conformer is superposed on the closest one.
+        trajectories: Sampling trajectories; see :func:`graphscore.molecules.show.records.read_trajectories`. Sample k
+            belongs to the conformer whose value ``sample`` is k; conformers without it are numbered from 0 for each
+            molecule.
 
     Returns:
-        What is on the page.
+        The page and a summary of its content.
 
     Raises:
         FileNotFoundError: If a file does not exist.
@@ -71,7 +71,7 @@ def _by_molecule(records: Sequence[Record]) -> dict[str, list[Record]]:
 def _add_trajectories(
     frames: dict[str, dict[int, list[Frame]]], file: str | Path, path: str | Path, groups: dict[str, list[Record]]
 ) -> list[Failure]:
-    """Add the trajectories of a file, by molecule and position of the conformer; what is left over."""
+    """Add the trajectories of a file, by molecule and position of the conformer; return those without a conformer."""
     ways, failures = read_trajectories(file)
     before = sum(map(len, frames.values()))
     for (smiles, sample), way in ways.items():

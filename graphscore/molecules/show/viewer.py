@@ -1,4 +1,4 @@
-"""The page on which molecules are turned by hand: one HTML file that holds all it needs and loads nothing."""
+"""Interactive 3-D page of molecules: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from graphscore.molecules.show.structures import STRANDS, color_of, radius_of
 from graphscore.molecules.show.superposition import lead_to, superpose
 
 RMSD = "rmsd_angstrom"
-"""Name of the RMSD among the values of conformers that have a reference."""
+"""Name of the RMSD among the values of conformers with a reference."""
 
 _SCRIPTS = ("geometry.js", "painter.js", "stage.js", "panels.js", "viewer.js")
 _UNITS = {"kcal_mol": "kcal/mol", "kj_mol": "kJ/mol", "ev": "eV", "hartree": "Eh", "eh": "Eh", "angstrom": "Å"}
-_MIN_EXTENT = 3.0  # Angstrom; else methane would be drawn as large as a drug
+_MIN_EXTENT = 3.0  # Angstrom; otherwise methane would be drawn as large as a drug
 
 
 class Frame(NamedTuple):
-    """One step on the way from noise to a conformer.
+    """A frame of a sampling trajectory.
 
     Attributes:
-        step: Its number, as it is to be shown.
-        level: Noise level in the sampler's own unit; None if it is not known.
+        step: Number of the step to show.
+        level: Noise level in the sampler's own unit; None if unknown.
         data: The same molecule as the conformer, with ``pos``.
     """
 
@@ -45,18 +45,18 @@ class Frame(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One molecule to show.
+    """One molecule to show on a page, with conformers, values and trajectories.
 
     Attributes:
-        name: What people call it.
-        conformers: Its conformers, laid out as :mod:`graphscore.molecules.graph` says. None, or one whose coordinates
-            are not finite, is a failed attempt, and said to be one.
-        references: Reference conformers of the same molecule; none if there is nothing to compare with.
+        name: Name of the molecule.
+        conformers: Its conformers, in the layout of :mod:`graphscore.molecules.graph`. None, or coordinates that are
+            not finite, are shown as failed attempts.
+        references: Reference conformers of the same molecule, if any.
         smiles: Its SMILES.
-        note: Anything else to say about it.
-        values: Numbers by name, one mapping for each conformer, or none at all. A unit at the end of a name, as in
-            ``energy_kcal_mol``, is shown as such; energies are shown relative to the molecule's lowest.
-        trajectories: Frames in their order, by position of the conformer that they lead to.
+        note: Further text.
+        values: Numeric values by name, one mapping for each conformer, or none at all. A unit at the end of a name, as
+            in ``energy_kcal_mol``, is shown as a unit; energies are shown relative to the molecule's lowest.
+        trajectories: Frames in their order, by the position of their conformer in ``conformers``.
     """
 
     name: str
@@ -76,19 +76,19 @@ def viewer_page(
     notes: Sequence[str] = (),
     sort: str = "",
 ) -> Path:
-    """Write one HTML file that shows molecules, their conformers and how they were generated.
+    """Write an interactive HTML page of molecules, with their conformers and sampling trajectories.
 
-    Conformers are laid onto their closest reference (heavy atoms, equivalent atoms matched), or onto the first
-    conformer. Coordinates are kept as 16-bit integers: off by at most 1/65,534 of a structure's largest coordinate.
-    The page draws on 2-D canvases, which work everywhere: on machines without a GPU, browsers may refuse WebGL.
+    Conformers are superposed on their closest reference (heavy atoms, equivalent atoms matched), or on the first
+    conformer. Coordinates are stored as 16-bit integers, with errors of at most 1/65,534 of a structure's largest
+    coordinate. The page draws on 2-D canvases, since browsers may refuse WebGL on machines without a GPU.
 
     Args:
         entries: Molecules to show.
         path: File ``*.html``; one that exists is replaced.
         title: Heading of the page.
-        summary: What to say of all molecules: text by label.
-        notes: What was left out, and why.
-        sort: Name of the value by which conformers are sorted at first; in the order given if empty.
+        summary: Text about all molecules, by label.
+        notes: Notes on records that were left out.
+        sort: Name of the value by which conformers are sorted at first; if empty, they keep their order.
 
     Returns:
         The path.
@@ -144,7 +144,7 @@ def _molecule(entry: Entry) -> dict[str, Any]:
         "failures": [f"{k + 1}: {reason}" for k, reason in enumerate(found.failures) if reason is not None],
         "elements": elements,
         "bonds": [(b.GetBeginAtomIdx(), b.GetEndAtomIdx(), BONDS[b.GetBondType()]) for b in found.mol.GetBonds()],
-        # A conformer that fell apart is cut off rather than shrink all the others.
+        # A conformer that fell apart is cut off: it must not shrink all others.
         "extent": round(max(min(max(extents), 1.5 * float(np.median(extents))), _MIN_EXTENT), 2),
         "columns": _columns(values),
         "references": [_packed(pos) for pos in found.references],
@@ -164,7 +164,7 @@ def _molecule(entry: Entry) -> dict[str, Any]:
 
 
 def _frames(frames: Sequence[Frame], end: Chem.Mol) -> list[dict[str, Any]]:
-    """A trajectory in the order of atoms and the place of the conformer that it leads to."""
+    """A trajectory with the atom order of its conformer, superposed on it."""
     if not frames:
         return []
     comparison = prepare([data_from_mol(end)], [frame.data for frame in frames])
@@ -178,13 +178,13 @@ def _frames(frames: Sequence[Frame], end: Chem.Mol) -> list[dict[str, Any]]:
 
 
 def _packed(pos: NDArray[np.float64]) -> dict[str, Any]:
-    """Coordinates in base64, as int16 (little-endian) times ``unit`` Angstrom."""
+    """Coordinates as int16 (little-endian) in base64, in units of ``unit`` Angstrom."""
     unit = float(f"{np.abs(pos).max() / 32767:.7g}") or 1e-6  # seven digits: fewer could round beyond 32767
     return {"unit": unit, "xyz": base64.b64encode(np.rint(pos / unit).astype("<i2").tobytes()).decode()}
 
 
 def _columns(values: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
-    """Labels and units of a molecule's numbers, in the order in which they first occur."""
+    """Labels and units of a molecule's values, in the order of their first occurrence."""
     columns = []
     for key in dict.fromkeys(key for value in values for key in value):
         label, unit = key, ""
