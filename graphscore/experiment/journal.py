@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 FORMAT_VERSION = 1
 
@@ -32,8 +32,8 @@ class Journal:
         is_complete: Whether all inputs have one.
 
     Raises:
-        ValueError: If there are results of a job that did not end and ``resume`` is not set, or they are of another job
-            or damaged.
+        ValueError: If there are results of a job that did not end and ``resume`` is not set, they are of another job or
+            damaged, or another process is still writing them.
     """
 
     def __init__(self, path: Path, files: Sequence[Path], header: Mapping[str, Any], resume: bool) -> None:
@@ -42,16 +42,21 @@ class Journal:
         self.header = json.loads(json.dumps({"version": FORMAT_VERSION, **header}))
         self.done, self.is_complete = 0, False
         self.last: dict[str, Any] | None = None
-        end, sizes = 0, [0] * len(files)
-        if self.path.exists():
-            end, sizes = self._survey(resume)
-        self._check_sizes(sizes)
         for file in self.partial:
             file.parent.mkdir(parents=True, exist_ok=True)
-        self._lines = _opened(self.path, end)
-        self._streams = [] if self.is_complete else [_opened(*pair) for pair in zip(self.partial, sizes, strict=True)]
-        if not end:
-            self._write(self.header)
+        self._streams: list[BinaryIO] = []
+        self._lines = _locked(self.path)
+        try:
+            end, sizes = self._survey(resume)
+            self._check_sizes(sizes)
+            _cut(self._lines, end)
+            if not self.is_complete:
+                self._streams = [_cut(file.open("a+b"), size) for file, size in zip(self.partial, sizes, strict=True)]
+            if not end:
+                self._write(self.header)
+        except BaseException:
+            self.close()
+            raise
 
     def add(self, entry: Mapping[str, Any], records: Sequence[bytes]) -> None:
         """Write the records of an input, one piece for each file, and then its line."""
@@ -133,9 +138,23 @@ class Journal:
                 )
 
 
-def _opened(path: Path, size: int):
-    """Open a file to write on from a size, without what follows."""
-    stream = path.open("r+b" if path.exists() else "w+b")
+def _locked(path: Path) -> BinaryIO:
+    """Open a file to add to, for this process alone where the system can tell; it is free again when it is closed."""
+    stream = path.open("a+b")
+    try:
+        import fcntl  # not on Windows
+
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        stream.close()
+        raise ValueError(f"Another process is writing {path}: wait for it, or choose another output") from error
+    except (ImportError, OSError):  # some file systems know no locks
+        pass
+    return stream
+
+
+def _cut(stream: BinaryIO, size: int) -> BinaryIO:
+    """Cut off what follows a size; what is written then is added there."""
     stream.truncate(size)
     stream.seek(0, os.SEEK_END)
     return stream

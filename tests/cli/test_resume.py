@@ -174,6 +174,8 @@ def test_a_journal_ends_where_its_records_do(tmp_path):
     journal = open_()
     for number in range(3):
         journal.add({"entry": number}, [b"x" * (number + 1)])
+    with pytest.raises(ValueError, match="Another process is writing"):
+        open_()
     journal.close()
     assert [line["sizes"] for line in journal.entries()] == [[1], [3], [6]]
     lines = journal.path.read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -324,7 +325,11 @@ def test_outcomes_come_before_all_inputs_are_read(conformer_checkpoint: Path, mo
     outcomes = ConformerModel.load(conformer_checkpoint).sample(inputs)
     assert not read
     assert repr(next(outcomes)) == "Conformers('CC': 1 sample)" and len(read) < 12
-    assert len(list(outcomes)) == 39
+    alive: list[weakref.ref] = []
+    for outcome in outcomes:
+        alive += map(weakref.ref, outcome.samples)
+        assert sum(ref() is not None for ref in alive) <= 2 + 2 + 1  # of this window, the last, and the last outcome
+    assert len(alive) == 39
 
 
 def test_a_loaded_model_says_what_it_is(conformer_checkpoint: Path):
