@@ -17,6 +17,7 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``recipes``        rebuilding and auditing the data that come with the package
 ``features``       input features of atoms and bonds for a network
 ``conformers``     conformers by a trained model
+``outcome``        conformers of one molecule, as an RDKit molecule and as ASE atoms
 ``fragments``      atoms that are fixed at the coordinates of a template
 ``hydrogens``      hydrogens for molecules whose other atoms have coordinates
 ``forcefield``     MMFF94: energies, relaxation, ranking

@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -26,19 +25,19 @@ from graphscore.attributes import FIXED, FIXED_POS
 from graphscore.denoiser import ScoreModel
 from graphscore.experiment.pipeline import POS, Pipeline
 from graphscore.experiment.request import Request
-from graphscore.generate.outcome import Outcome, name_of
+from graphscore.generate.outcome import Outcome
 from graphscore.generate.tries import Finish, with_values
 from graphscore.guidance import Inpainting
 from graphscore.molecules.domain import MOLECULES
 from graphscore.molecules.forcefield import rank, refine
 from graphscore.molecules.fragments import Fragment
-from graphscore.molecules.graph import Chem, add_positions, data_from_mol, mol_from_data, rdBase
+from graphscore.molecules.graph import Chem, data_from_mol, rdBase
 from graphscore.molecules.metrics.stereo import is_as_asked
-from graphscore.molecules.smiles import mol_from_smiles, rdkit_errors
+from graphscore.molecules.outcome import Conformers
+from graphscore.molecules.smiles import mol_from_smiles
 from graphscore.registry import Trusted
 
 if TYPE_CHECKING:
-    from ase import Atoms
     from typing_extensions import Self
 
 WEIGHTS = "weights/conformers.safetensors"
@@ -71,41 +70,6 @@ class ConformerRequest(Request):
     def needs_molecules(self) -> bool:
         """True if an option applies to molecules alone."""
         return self.refine != "none" or self.energy_rank or self.fragment is not None
-
-
-@dataclass(frozen=True, repr=False)
-class Conformers(Outcome):
-    """Sampled conformers of one molecule, as graphs and as an RDKit molecule.
-
-    The graphs in ``samples`` have the attributes ``sample``, from 1, ``seed`` and ``drift``, see
-    :func:`~graphscore.samplers.drift`, and if requested ``energy``, ``relative_energy`` (kcal/mol) and ``fixed_rmsd``
-    (Angstrom).
-    """
-
-    @property
-    def name(self) -> str:
-        """Name of the molecule, or its SMILES if it has none."""
-        if isinstance(self.input, Chem.Mol):
-            return (self.input.HasProp("_Name") and self.input.GetProp("_Name")) or Chem.MolToSmiles(self.input)
-        return name_of(self.input)
-
-    @cached_property
-    def mol(self) -> Chem.Mol | None:
-        """RDKit molecule with the sampled conformers and explicit hydrogens, added ones last.
-
-        Attributes of the samples are properties of the conformers. ``None`` if there are no conformers.
-        """
-        if not self.samples:
-            return None
-        mol = complete_mol(self.input)
-        for sample in self.samples:
-            conformer = add_positions(mol, sample["pos"].double().numpy())
-            for key, value in sample.to_dict().items():
-                if isinstance(value, float):
-                    conformer.SetDoubleProp(key, value)
-                elif isinstance(value, int) and key != "num_nodes":
-                    conformer.SetIntProp(key, value)
-        return mol
 
 
 class ConformerModel(Pipeline):
@@ -264,49 +228,6 @@ def shipped_checkpoint() -> Path:
             "name them: --checkpoint RUN, or ConformerModel.load(RUN) in Python"
         )
     return path
-
-
-@rdkit_errors()
-def complete_mol(molecule: Any) -> Chem.Mol:
-    """Copy a molecule with explicit hydrogens and without conformers.
-
-    Args:
-        molecule: A SMILES string, an RDKit molecule, or a graph.
-
-    Raises:
-        ValueError: If it is no molecule.
-    """
-    if isinstance(molecule, Data):
-        return mol_from_data(Data(**{key: value for key, value in molecule.to_dict().items() if key != "pos"}))
-    mol = mol_from_smiles(molecule) if isinstance(molecule, str) else Chem.Mol(molecule)
-    mol.RemoveAllConformers()
-    with rdBase.BlockLogs():
-        Chem.SanitizeMol(mol)
-        return Chem.AddHs(mol)
-
-
-def to_ase(mol: Chem.Mol) -> list[Atoms]:
-    """Convert the conformers of a molecule to ASE atoms.
-
-    Args:
-        mol: A molecule whose hydrogens are atoms.
-
-    Returns:
-        One for each conformer. ``info`` holds ``smiles``, the total ``charge``, and the conformer's properties.
-
-    Raises:
-        ImportError: If ASE is missing.
-    """
-    try:
-        from ase import Atoms
-    except ImportError as error:
-        raise ImportError('ASE atoms need ASE: pip install "graphscore[ase]"', name="ase") from error
-    numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
-    info = {"smiles": Chem.MolToSmiles(Chem.RemoveHs(mol)), "charge": Chem.GetFormalCharge(mol)}
-    return [
-        Atoms(numbers, conformer.GetPositions(), info=info | conformer.GetPropsAsDict())
-        for conformer in mol.GetConformers()
-    ]
 
 
 def _ranked(samples: list[Data]) -> list[Data]:

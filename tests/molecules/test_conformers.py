@@ -14,8 +14,9 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
 from graphscore.molecules import conformers
-from graphscore.molecules.conformers import ConformerModel, Conformers, to_ase
+from graphscore.molecules.conformers import ConformerModel
 from graphscore.molecules.graph import data_from_mol
+from graphscore.molecules.outcome import Conformers, to_ase
 
 
 def generate(path: Path, molecules: object, num: int, **options: object) -> list[Conformers]:

@@ -1,0 +1,94 @@
+"""Outcomes of molecules: conformers as an RDKit molecule, and as ASE atoms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from torch_geometric.data import Data
+
+from graphscore.generate.outcome import Outcome, name_of
+from graphscore.molecules.graph import Chem, add_positions, mol_from_data, rdBase
+from graphscore.molecules.smiles import mol_from_smiles, rdkit_errors
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+@dataclass(frozen=True, repr=False)
+class Conformers(Outcome):
+    """Sampled conformers of one molecule, as graphs and as an RDKit molecule.
+
+    The graphs in ``samples`` have the attributes ``sample``, from 1, ``seed`` and ``drift``, see
+    :func:`~graphscore.samplers.drift`, and if requested ``energy``, ``relative_energy`` (kcal/mol) and ``fixed_rmsd``
+    (Angstrom).
+    """
+
+    @property
+    def name(self) -> str:
+        """Name of the molecule, or its SMILES if it has none."""
+        if isinstance(self.input, Chem.Mol):
+            return (self.input.HasProp("_Name") and self.input.GetProp("_Name")) or Chem.MolToSmiles(self.input)
+        return name_of(self.input)
+
+    @cached_property
+    def mol(self) -> Chem.Mol | None:
+        """RDKit molecule with the sampled conformers and explicit hydrogens, added ones last.
+
+        Attributes of the samples are properties of the conformers. ``None`` if there are no conformers.
+        """
+        if not self.samples:
+            return None
+        mol = complete_mol(self.input)
+        for sample in self.samples:
+            conformer = add_positions(mol, sample["pos"].double().numpy())
+            for key, value in sample.to_dict().items():
+                if isinstance(value, float):
+                    conformer.SetDoubleProp(key, value)
+                elif isinstance(value, int) and key != "num_nodes":
+                    conformer.SetIntProp(key, value)
+        return mol
+
+
+@rdkit_errors()
+def complete_mol(molecule: Any) -> Chem.Mol:
+    """Copy a molecule with explicit hydrogens and without conformers.
+
+    Args:
+        molecule: A SMILES string, an RDKit molecule, or a graph.
+
+    Raises:
+        ValueError: If it is no molecule.
+    """
+    if isinstance(molecule, Data):
+        return mol_from_data(Data(**{key: value for key, value in molecule.to_dict().items() if key != "pos"}))
+    mol = mol_from_smiles(molecule) if isinstance(molecule, str) else Chem.Mol(molecule)
+    mol.RemoveAllConformers()
+    with rdBase.BlockLogs():
+        Chem.SanitizeMol(mol)
+        return Chem.AddHs(mol)
+
+
+def to_ase(mol: Chem.Mol) -> list[Atoms]:
+    """Convert the conformers of a molecule to ASE atoms.
+
+    Args:
+        mol: A molecule whose hydrogens are atoms.
+
+    Returns:
+        One for each conformer. ``info`` holds ``smiles``, the total ``charge``, and the conformer's properties.
+
+    Raises:
+        ImportError: If ASE is missing.
+    """
+    try:
+        from ase import Atoms
+    except ImportError as error:
+        raise ImportError('ASE atoms need ASE: pip install "graphscore[ase]"', name="ase") from error
+    numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
+    info = {"smiles": Chem.MolToSmiles(Chem.RemoveHs(mol)), "charge": Chem.GetFormalCharge(mol)}
+    return [
+        Atoms(numbers, conformer.GetPositions(), info=info | conformer.GetPropsAsDict())
+        for conformer in mol.GetConformers()
+    ]
