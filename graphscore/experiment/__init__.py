@@ -1,1 +1,1 @@
-"""Experiments: configurations, runs in folders, trained models from files, demos."""
+"""Experiments: configurations, training runs, model files, sampling pipelines and demos."""

@@ -1,4 +1,4 @@
-"""From a configuration to objects."""
+"""Construction of data sets, models, training tasks and samplers from a configuration."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from graphscore.train.task import Augment, ScoreMatchingTask
 
 
 def build_dataset(config: Config, *, transformed: bool = True) -> Dataset:
-    """Load the data set of a configuration, its graphs transformed for the network or as they are."""
+    """Load the data set of a configuration, with its transforms unless ``transformed`` is False."""
     transform = build_transform(config) if transformed else None
     return create(config.data.dataset, datasets(), "data set", config.trust, transform=transform)
 
 
 def build_transform(config: ModelConfig) -> Compose:
-    """Chain the transforms of a configuration."""
+    """Build the transforms of a configuration as one chain."""
     return Compose([create(component, transforms(), "transform", config.trust) for component in config.transforms])
 
 
@@ -61,7 +61,7 @@ def build_process(config: ModelConfig) -> ForwardProcess:
     """Build the forward process; scales must be numbers (see :func:`measure_scales`).
 
     Raises:
-        ValueError: If one is not, or a process cannot be built.
+        ValueError: If a scale is not a number, or a process cannot be built.
     """
     sdes = {}
     for field in config.fields:
@@ -75,7 +75,7 @@ def build_process(config: ModelConfig) -> ForwardProcess:
 
 
 def build_sde(component: Component, trust: Trust = NOTHING) -> SDE:
-    """Build a noise process; its ``schedule``, if it has one, is a component of the same kind."""
+    """Build a noise process, and first the process that is its ``schedule``, if there is one."""
     schedule = component.options.get("schedule")
     if schedule is None:
         return create(component, SDES, "SDE", trust)
@@ -88,7 +88,7 @@ def build_sde(component: Component, trust: Trust = NOTHING) -> SDE:
 
 
 def build_model(config: ModelConfig) -> ScoreModel:
-    """Build the denoiser with fresh weights from PyTorch's global generator."""
+    """Build the denoiser with weights initialised by PyTorch's global generator."""
     backbone = create(config.network.backbone, BACKBONES, "backbone", config.trust)
     process = build_process(config)
     network = (SelfConditionedNetwork if config.network.self_condition else ScoreNetwork)(
@@ -104,11 +104,10 @@ def build_model(config: ModelConfig) -> ScoreModel:
 
 
 def build_inputs(config: ModelConfig) -> dict[str, Input]:
-    """Describe the inputs of the network: the attributes that it reads, and the fields that it reads as vectors.
+    """Build the descriptions of the network's inputs: attributes that it reads, and fields that it reads as vectors.
 
     Raises:
-        ValueError: If an attribute is described that is none, or a fill value is given for something else than an
-            input of edges.
+        ValueError: If a description belongs to no input, or a fill value does not belong to an input of edges.
     """
     network, fields = config.network, {field.name: field for field in config.fields}
     levels: dict[str, Level] = dict(network.vector_levels)
@@ -153,7 +152,7 @@ def _fill(component: Component | None) -> dict[str, float]:
 
 
 def build_neighbors(config: ModelConfig) -> Search | None:
-    """Build what finds edges at each call of the network, ``None`` if nothing does."""
+    """Build the neighbour search that finds edges at each call of the network; ``None`` if there is none."""
     component = config.network.neighbors
     if component is None:
         return None
@@ -161,10 +160,10 @@ def build_neighbors(config: ModelConfig) -> Search | None:
     options.pop("fill", None)
     component = Component.model_validate({**options, "name": component.name})
     target = find(component.name, NEIGHBORS, "neighbors", config.trust)
-    # A class is built of its options, a function of one's own is given them at each call.
+    # A class gets its options when it is built, a custom function at each call.
     search = (create if inspect.isclass(target) else bind)(component, NEIGHBORS, "neighbors", config.trust)
     try:
-        # On no graphs at all, for wrong options to be named before training.
+        # On an empty batch, to report wrong options before training.
         search(torch.empty(0, 3), torch.empty(0, dtype=torch.long), 0)
     except TypeError as error:
         raise ValueError(f"The neighbors {component.name!r} do not take these options: {error}") from error
@@ -172,7 +171,7 @@ def build_neighbors(config: ModelConfig) -> Search | None:
 
 
 def build_task(config: Config, model: ScoreModel) -> ScoreMatchingTask:
-    """Build what a training step computes."""
+    """Build the training task: loss, density of times and augmentation of a model."""
     training = config.training
     density = bind(training.times, DENSITIES, "time density", config.trust)
     objective = build_objective(config)
@@ -180,7 +179,7 @@ def build_task(config: Config, model: ScoreModel) -> ScoreMatchingTask:
 
 
 def build_augment(config: Config) -> Augment | None:
-    """Chain what is done to each training batch, ``None`` if there is nothing."""
+    """Build the chain of augmentations of a training batch; ``None`` if there are none."""
     training = config.training
     steps: list[Augment] = []
     if config.conditions:
@@ -198,17 +197,17 @@ def _chain(steps: list[Augment], batch: Batch, generator: GraphGenerator) -> Bat
 
 
 def build_conditions(config: ModelConfig) -> list[Condition]:
-    """Build what the network is told and can do without.
+    """Build the conditioning attributes of a configuration, with their unconditional values.
 
     Raises:
-        ValueError: If the network is not told a condition, or cannot take the value that stands for none.
+        ValueError: If a condition is not an input of the network, or the network cannot take its unconditional value.
     """
     _check_null_values(config)
     return [Condition(condition.name, condition.null_value, condition.level) for condition in config.conditions]
 
 
 def with_null_values(config: ModelConfig, known: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
-    """Add the values that stand for "not told" to those that integer inputs had in training: samples may have them."""
+    """Add the unconditional values of integer inputs to those seen in training, since samples may have them."""
     null = {condition.name: int(condition.null_value) for condition in config.conditions}
     return {name: sorted({*values, null[name]} if name in null else values) for name, values in known.items()}
 
@@ -231,9 +230,9 @@ def _check_null_values(config: ModelConfig) -> None:
 
 
 def build_guidance(config: ModelConfig, model: ScoreModel) -> ScoreModel:
-    """Put the guidance of a configuration around a model, the first innermost."""
+    """Wrap a model in the guidance of a configuration, the first innermost."""
     for component in config.sampling.guidance:
-        # Guidance that leaves conditions out is told those that training leaves out.
+        # Classifier-free guidance drops the conditions that training drops.
         wanted = inspect.signature(find(component.name, GUIDANCE, "guidance", config.trust)).parameters
         told = {"conditions": build_conditions(config)} if "conditions" in wanted else {}
         model = create(component, GUIDANCE, "guidance", config.trust, model, **told)
@@ -241,7 +240,7 @@ def build_guidance(config: ModelConfig, model: ScoreModel) -> ScoreModel:
 
 
 def build_objective(config: Config) -> Objective:
-    """Build the objective with its options and weight; a function of one's own takes clean data."""
+    """Build the training objective with its options and weight; a custom function is called with clean data."""
     component, weight = config.training.objective, config.training.weight
     objective = find(component.name, OBJECTIVES, "objective", config.trust)
     if not isinstance(objective, Objective):
@@ -263,13 +262,13 @@ def build_objective(config: Config) -> Objective:
 
 
 def build_sampler(config: ModelConfig, model: ScoreModel) -> Sampler:
-    """Build the sampler of a model with its guidance, and the time grid, which is that of the first field's process."""
+    """Build the sampler of a model with its guidance, on a time grid of the first field's process."""
     sampling = config.sampling
     _, sde = next(iter(model.process))
     grid = create(sampling.grid, GRIDS, "time grid", config.trust, sampling.num_steps, sde)
     component, method = sampling.sampler, sampling.sampler.options.get("method")
     if isinstance(method, str) and is_import_path(method):
         component = component.model_copy(update={"method": find(method, SAMPLERS, "sampler", config.trust)})
-    # Samplers of one's own that do not take it can do without as long as it is 1.
+    # Custom samplers need not take the argument as long as it is 1.
     prior = {} if sampling.prior_scale == 1 else {"prior_scale": sampling.prior_scale}
     return create(component, SAMPLERS, "sampler", config.trust, build_guidance(config, model), grid, **prior)

@@ -1,8 +1,8 @@
-"""Components of a configuration: their names, the checks of their options, and their construction.
+"""Components of a configuration: names, checks of their options, and construction.
 
-The types of options are checked by pydantic against the constructor of the one component that is named. A union of all
-components, which pydantic could tell apart by their names, would have all of them imported, PyTorch and RDKit too,
-before the first key of a configuration is checked, and would not know components of a user's own.
+Pydantic checks the types of options against the constructor of the named component. A pydantic union of all components
+would import all of them, with PyTorch and RDKit, before the first key of a configuration is checked, and would not know
+custom components.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, Valida
 from graphscore.registry import NOTHING, Trust, find, shown
 
 NESTED = ("schedule", "method")
-"""Options that hold a component in turn: the schedule of a harmonic process, the method that is resampled."""
+"""Options that hold another component: the schedule of a harmonic process, the method of a resampling sampler."""
 
 
 class Component(BaseModel):
-    """Something from a registry, or ``package.module:Class``, with its constructor's options."""
+    """A component by its name in a registry, or by import path ``package.module:Class``, with its options."""
 
     model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
     name: str
 
     @property
     def options(self) -> dict[str, Any]:
-        """The constructor's keyword arguments."""
+        """Keyword arguments of the constructor."""
         return dict(self.model_extra or {})
 
 
@@ -42,7 +42,7 @@ def component_names(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
     Args:
         value: Configuration, or part of one.
-        key: Where it is, such as ``"network.backbone"``.
+        key: Key of the part, such as ``"network.backbone"``.
     """
     if isinstance(value, Component):
         yield f"{key}.name", value.name
@@ -69,7 +69,7 @@ def _nested_names(options: Mapping[str, Any], key: str) -> Iterator[tuple[str, s
 def create(
     component: Component, registry: Mapping[str, Any], kind: str, trust: Trust = NOTHING, *args: Any, **kwargs: Any
 ) -> Any:
-    """Call a component's constructor with its options.
+    """Construct a component with its options.
 
     Raises:
         ValueError: If there is no such component, it is not trusted, or it does not take these options.
@@ -83,7 +83,7 @@ def create(
 
 
 def bind(component: Component, registry: Mapping[str, Any], kind: str, trust: Trust = NOTHING) -> Callable[..., Any]:
-    """Set a function's options.
+    """Bind the options of a component that is a function.
 
     Raises:
         ValueError: If there is no such function, it is not trusted, or it does not take these options.
@@ -98,22 +98,22 @@ def bind(component: Component, registry: Mapping[str, Any], kind: str, trust: Tr
 
 
 def check_options(component: Component, target: Callable[..., Any], kind: str) -> None:
-    """Check that options are of the types that a constructor or function declares.
+    """Check options against the type annotations of a constructor or function.
 
-    Options that are objects already, and parameters whose types cannot be told, are left alone.
+    Options that are objects already, and parameters without usable annotations, are not checked.
 
     Raises:
         ValueError: If one is of another type.
     """
     try:
         hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    except Exception:  # types that are there for type checkers alone, or callables without any
+    except Exception:  # annotations for type checkers alone, or none
         return
     for name, value in component.options.items():
         try:
-            # As JSON: lists stand for tuples there, and numbers in quotes are no numbers.
+            # In JSON mode, lists are accepted as tuples, and strings are not accepted as numbers.
             text, adapter = json.dumps(value), TypeAdapter(hints[name], config=_TYPES)
-        except Exception:  # an object, another option, or a type that cannot be told from values
+        except Exception:  # an object, an unknown option, or a type that cannot be checked
             continue
         try:
             adapter.validate_json(text, strict=True)
@@ -124,7 +124,7 @@ def check_options(component: Component, target: Callable[..., Any], kind: str) -
                 problem = "Input should be an object of Python, which no configuration holds"
             place = ".".join([name, *(str(part) for part in first["loc"] if isinstance(part, int))])
             raise _unfit(component, kind, f"{place}: {problem}, but got {shown(value)}") from error
-        except TypeError:  # a protocol, of which nobody can be asked whether he fits
+        except TypeError:  # a protocol that cannot be checked at run time
             continue
 
 

@@ -1,4 +1,4 @@
-"""Loss curves."""
+"""Pictures of loss curves."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _TRAINING, _VALIDATION = "#2f5fe3", "#e8731a"
 
 
 def loss_curve(metrics_csv: str | Path, path: str | Path) -> Path:
-    """Draw training and validation loss over the steps, as PNG.
+    """Draw the training and validation loss over the steps as a PNG image.
 
-    The axis is logarithmic unless a loss is zero or negative. The heavy training line is a Gaussian average over 4% of
-    the logged steps, which follows the loss without lagging behind it.
+    The loss axis is logarithmic unless a loss is zero or negative. The thick training line is a Gaussian average over
+    4% of the logged steps, which does not lag behind the loss.
 
     Args:
         metrics_csv: Log with the columns ``step``, ``loss`` and, where there was a validation, ``val_loss``; cells
@@ -61,7 +61,7 @@ def loss_curve(metrics_csv: str | Path, path: str | Path) -> Path:
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and losses ``[2, rows]`` of the training and of the validation."""
+    """Steps and losses ``[2, rows]`` of training and of validation."""
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         missing = {"step", "loss"} - set(reader.fieldnames or ())

@@ -1,4 +1,4 @@
-"""The main job on embedded real data: train, sample graphs never seen, measure, show."""
+"""Demo: train on embedded data, sample test graphs, measure the samples and show them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Say = Callable[[str], None]
 
 
 class Demo(NamedTuple):
-    """What a demo gives.
+    """Results of a demo: metrics, files and the domain's report.
 
     Attributes:
         metrics: Content of ``metrics.json``.
-        files: What was written, by what it is.
-        report: What the domain made of the samples.
+        files: Paths of the written files, by description.
+        report: Report of the domain on the samples.
         domain: The domain of the graphs.
     """
 
@@ -50,15 +50,15 @@ def run_demo(
     spare_cores: bool = False,
     say: Say = print,
 ) -> Demo:
-    """Train on a data set's training part, sample its test part, compare, and write all of it to a folder.
+    """Run a demo: train a model, sample graphs of the test part, compare them with references, and write a report.
 
     Args:
-        config: What to train.
-        out: Folder; what an earlier demo left there is replaced.
-        num_groups: How many groups of test graphs (the conformers of a molecule, say) to sample, chosen by the seed.
+        config: Configuration of the run.
+        out: Folder for the results; those of an earlier demo are replaced.
+        num_groups: Number of groups of test graphs (such as molecules) to sample, chosen by the seed.
         progress: Whether to show live progress.
         spare_cores: Whether training leaves cores to other processes.
-        say: Told what happens.
+        say: Called with messages on the progress.
 
     Returns:
         The metrics and the files written.
@@ -71,7 +71,7 @@ def run_demo(
     model_path, dataset = train_model(config, out, progress=progress, spare_cores=spare_cores)
     trained = time.monotonic()
     seed = config.training.seed
-    # Not transformed: samples are copies of these, and shall be fit to be written and read again.
+    # Not transformed: samples are copies of these, and must be fit to be written and read again.
     groups = build_dataset(config, transformed=False).groups("test")
     groups = random.Random(seed).sample(groups, min(num_groups, len(groups)))
     domain = domain_of(groups[0][0])

@@ -1,4 +1,4 @@
-"""Diversity: samples of a graph that keep away from each other."""
+"""Diverse sampling: repulsion between the samples of a graph."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from graphscore.denoiser import ScoreModel
 from graphscore.fields import Field
 from graphscore.guidance import EnergyGuidance, Repulsion
 
-# Chosen for recall of the shipped model on validation molecules; from 1 nat on, recall falls.
+# Chosen for the recall of the shipped model on validation molecules, which falls from 1 nat on.
 REPULSION, BANDWIDTH = 0.25, 1.0  # nats per node, and data units
 
 
 def diversify(model: ScoreModel, field: Field) -> ScoreModel:
-    """Guide a model so that samples of a graph that share a batch keep away from each other.
+    """Wrap a model in guidance by a repulsion between samples of the same graph in a batch.
 
     Args:
         model: The model.
-        field: Positions in space, of which rotations and shifts make no difference.
+        field: Positions in space, which are compared up to rotations and translations.
     """
     repulsion = _Repulsion(Repulsion(field, TEMPLATE, BANDWIDTH, rigid=True))
     return EnergyGuidance(model, repulsion, REPULSION, through_network=False)
 
 
 class _Repulsion:
-    """Repulsion that neither fades in large graphs nor grows with the number of samples."""
+    """Repulsion per node and averaged over samples, so that its strength depends on neither number."""
 
     def __init__(self, repulsion: Repulsion) -> None:
         self.repulsion = repulsion

@@ -1,4 +1,4 @@
-"""Files of graphs compared and shown, each by the metrics and pictures of its domain."""
+"""Evaluation and pictures of files of graphs, by the metrics and viewers of their domain."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Progress = Callable[[int, int], None]
 
 
 class Evaluation(NamedTuple):
-    """What the comparison of two files gives.
+    """Report of the comparison of two files.
 
     Attributes:
         domain: The domain of the reference graphs.
-        report: Numbers and plain values; of molecules those of :func:`graphscore.molecules.evaluate.evaluate_files`.
+        report: Numbers and plain values; for molecules, see :func:`graphscore.molecules.evaluate.evaluate_files`.
     """
 
     domain: Domain
@@ -30,19 +30,19 @@ class Evaluation(NamedTuple):
 def evaluate_files(
     generated: Path, reference: Path, out: Path | None = None, *, progress: Progress | None = None, **options: Any
 ) -> Evaluation:
-    """Compare the graphs of two files as their domain does.
+    """Evaluate the generated graphs of a file against references by the metrics of their domain.
 
     Args:
         generated: Generated graphs.
         reference: Reference graphs.
-        out: Where to write the report, ``*.json``.
-        progress: Called with (groups done, groups in all).
-        **options: What the domain takes beside, such as ``protocol`` of molecules.
+        out: File for the report, ``*.json``.
+        progress: Called with (groups done, total).
+        **options: Further options of the domain, such as ``protocol`` for molecules.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a file cannot be read, the report cannot be written, or the domain compares no graphs, or does
-            not take an option.
+        ValueError: If a file cannot be read, the report cannot be written, or the domain has no metrics or does not
+            take an option.
     """
     out = None if out is None else check_output(out, [".json"])
     domain = domain_of_file(reference)
@@ -64,8 +64,8 @@ class View(NamedTuple):
 
     Attributes:
         path: The file that was written.
-        content: What is on it, in a few words.
-        notes: What was left out, and why.
+        content: Summary of its content, in a few words.
+        notes: Notes on graphs that were left out.
     """
 
     path: Path
@@ -74,13 +74,13 @@ class View(NamedTuple):
 
 
 def view_file(path: Path, out: Path, reference: Path | None = None, trajectories: Sequence[Path] = ()) -> View:
-    """Draw the graphs of a file as their domain does: molecules as a page, ``.html``, clouds as a picture, ``.png``.
+    """Draw the graphs of a file by the viewer of their domain: a page for molecules, a picture for clouds.
 
     Args:
         path: Graphs.
-        out: File to write; its extension says which kind.
+        out: File to write, ``.html`` for a page or ``.png`` for a picture.
         reference: Reference graphs.
-        trajectories: Files of steps from noise to the graphs.
+        trajectories: Files of sampling trajectories that lead to the graphs.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -94,12 +94,12 @@ def view_file(path: Path, out: Path, reference: Path | None = None, trajectories
 
 
 def viewed_extensions() -> list[str]:
-    """List the extensions of what domains draw."""
+    """List the file extensions of the viewers of all domains."""
     return sorted({extension for domain in domains() for extension in domain.viewers})
 
 
 def domain_of_file(path: Path) -> Domain:
-    """Find the domain of the first graph of a file that can be used; :data:`~graphscore.domains.GRAPHS` if none can.
+    """Find the domain of a file by its first valid graph; :data:`~graphscore.domains.GRAPHS` if there is none.
 
     Raises:
         FileNotFoundError: If there is no such file.

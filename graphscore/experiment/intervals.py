@@ -2,7 +2,7 @@
 
 Intervals are percentile intervals of 95 % over 1,000 resamples of the molecules with a fixed seed: the same values give
 the same interval, and methods measured on the same molecules are resampled alike. They are None for fewer than two
-molecules. They say how much depends on which molecules were drawn, not how much on the seed of the generator.
+molecules. They measure the uncertainty by the choice of molecules, not that by the seed of the samples.
 
 References:
     B. Efron, R. J. Tibshirani (1993), An introduction to the bootstrap, section 13.3.
@@ -24,7 +24,7 @@ Interval = list[float] | None
 
 
 def mean_and_median(values: Sequence[float | None]) -> dict[str, Any]:
-    """Average over molecules; None stands for a molecule that has no value, and is left out.
+    """Compute mean and median over molecules with bootstrap intervals; None, for a molecule without value, is left out.
 
     Returns:
         ``mean`` and ``median``, and their intervals ``mean_ci`` and ``median_ci`` as ``[low, high]``; None where there
@@ -37,7 +37,9 @@ def mean_and_median(values: Sequence[float | None]) -> dict[str, Any]:
 
 
 def share(counts: Sequence[int], totals: Sequence[int]) -> dict[str, Any]:
-    """Share of conformers: the sum of ``counts`` over the sum of ``totals``, one of each for every molecule.
+    """Compute a share of conformers with its bootstrap interval: the sum of ``counts`` over that of ``totals``.
+
+    Both have an entry for each molecule.
 
     Returns:
         ``share`` with its interval ``ci`` as ``[low, high]``, and ``total``; None where there are no conformers.
@@ -52,10 +54,10 @@ def share(counts: Sequence[int], totals: Sequence[int]) -> dict[str, Any]:
 
 
 def interval(statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]], values: NDArray[np.float64]) -> Interval:
-    """Bootstrap interval of a statistic.
+    """Compute the bootstrap interval of a statistic.
 
     Args:
-        statistic: Of resamples ``[B, n, ...]``, along their second axis; gives ``[B]``.
+        statistic: Maps resamples ``[B, n, ...]`` to the statistic along their second axis, ``[B]``.
         values: One row for each of n molecules.
 
     Returns:

@@ -1,8 +1,8 @@
-"""Journals: results of a long job on disk as they come, so that a job that is killed goes on where it was.
+"""Journals: results of a long job are written as they come, so that a killed job can be resumed.
 
-Beside each file that is to be made, ``x.sdf``, grows ``x.partial.sdf``, which can be read like the whole. The journal,
-``x.sdf.partial.jsonl``, has a line on what is being done, then a line for each input with the sizes that the files had
-after it. A line follows its records: what a killed job wrote of an input without a line is cut off.
+The results for a file ``x.sdf`` are written to ``x.partial.sdf`` beside it, which can be read at any time. The journal,
+``x.sdf.partial.jsonl``, has a line that describes the job, then a line for each input with the sizes of the files after
+it. The line of an input is written after its records: records without a line are removed when the job is resumed.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ FORMAT_VERSION = 1
 
 
 class Journal:
-    """Files that grow input by input, and a line of JSON about each input.
+    """Partial result files of a job, and a journal with a line of JSON for each input.
 
     Args:
-        path: The first of the files that are to be made; the journal is named after it.
-        files: All of them.
-        header: What is being done: plain values, which must be the same for a job to go on.
-        resume: Whether to go on with what is there. Without anything there, a job begins.
+        path: The first of the result files; the journal is named after it.
+        files: All result files.
+        header: Description of the job in plain values, which must be equal for a job to be resumed.
+        resume: Whether to resume an earlier job; if there is none, a new one begins.
 
     Attributes:
-        done: Inputs that have a line.
-        last: The last such line of an earlier job that this one goes on with, ``None`` for none.
-        is_complete: Whether all inputs have one.
+        done: Number of finished inputs.
+        last: Last line of the earlier job that is resumed; ``None`` if there is none.
+        is_complete: Whether all inputs are finished.
 
     Raises:
-        ValueError: If there are results of a job that did not end and ``resume`` is not set, they are of another job or
-            damaged, or another process is still writing them.
+        ValueError: If there are results of an unfinished job and ``resume`` is not set, they belong to another job or
+            are damaged, or another process is still writing them.
     """
 
     def __init__(self, path: Path, files: Sequence[Path], header: Mapping[str, Any], resume: bool) -> None:
@@ -59,7 +59,7 @@ class Journal:
             raise
 
     def add(self, entry: Mapping[str, Any], records: Sequence[bytes]) -> None:
-        """Write the records of an input, one piece for each file, and then its line."""
+        """Write the records of an input, one for each file, and then its line in the journal."""
         for stream, record in zip(self._streams, records, strict=True):
             stream.write(record)
             stream.flush()
@@ -67,28 +67,28 @@ class Journal:
         self.done += 1
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """Read the lines of all inputs; what was added last has the attribute ``sizes``."""
+        """Iterate over the lines of all inputs; ``sizes`` are the sizes of the files after an input."""
         with self.path.open("rb") as file:
             for number, line in enumerate(file):
                 if number and "complete" not in (entry := json.loads(line)):
                     yield entry
 
     def complete(self) -> None:
-        """Note that all inputs are done, and close the files; what remains is to move them to their places."""
+        """Mark the job as complete and close the files, before they are moved to their final paths."""
         if not self.is_complete:
             self._write({"complete": True})
         self.is_complete = True
         self.close()
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the journal and the partial files."""
         for stream in (self._lines, *self._streams):
             stream.close()
 
     def remove(self) -> None:
-        """Remove the journal and the files, if they are still there."""
+        """Delete the journal and the partial files, if they still exist."""
         self.close()
-        for file in (*self.partial, self.path):  # the journal last: without it, the others belong to nobody
+        for file in (*self.partial, self.path):  # the journal last: without it, the others could not be resumed
             file.unlink(missing_ok=True)
 
     def _write(self, content: Mapping[str, Any]) -> None:
@@ -105,7 +105,7 @@ class Journal:
                 with suppress(ValueError):
                     content = json.loads(line) if line.endswith(b"\n") else None
                 if not isinstance(content, dict):
-                    break  # a line that was being written
+                    break  # a line that was not finished
                 if number == 0:
                     if resume:
                         self._check(content)
@@ -122,7 +122,7 @@ class Journal:
         return (end, sizes) if resume else (0, [0] * len(self.files))
 
     def _check(self, header: Mapping[str, Any]) -> None:
-        """Check that the job is the same."""
+        """Check that the journal belongs to this job."""
         for key, (before, now) in _differences(header, self.header).items():
             raise ValueError(
                 f"Cannot go on with {self.partial[0]}: {key} was {_shown(before)} and now is {_shown(now)}; repeat the "
@@ -161,7 +161,7 @@ def _cut(stream: BinaryIO, size: int) -> BinaryIO:
 
 
 def _differences(before: Any, now: Any, key: str = "") -> dict[str, tuple[Any, Any]]:
-    """Values that differ, by the key that leads to them."""
+    """Values that differ, by their keys."""
     if isinstance(before, dict) and isinstance(now, dict):
         found = {}
         for name in {**before, **now}:

@@ -1,4 +1,4 @@
-"""How every picture reaches the disk: whole, or not at all."""
+"""Figures and pages, written to files whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from graphscore.runtime.atomic import replacing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INK = "#333840"  # of all text
+INK = "#333840"  # color of all text
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Make a white figure that belongs to no window and changes no global state of Matplotlib.
+    """Make a white Matplotlib figure without a window and without global state.
 
     Args:
-        width: In inches.
-        height: In inches.
+        width: Width in inches.
+        height: Height in inches.
 
     Raises:
         ImportError: If Matplotlib is missing.
@@ -31,11 +31,11 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> Path:
-    """Write a figure as PNG.
+    """Write a figure as a PNG image.
 
     Args:
-        figure: What to write.
-        path: File ``*.png``; its folder is made if need be.
+        figure: The figure.
+        path: File ``*.png``; its folder is created if necessary.
         dpi: Pixels per inch.
 
     Returns:
@@ -54,7 +54,7 @@ def save_page(text: str, path: str | Path) -> Path:
 
     Args:
         text: The whole page.
-        path: File ``*.html``; its folder is made if need be.
+        path: File ``*.html``; its folder is created if necessary.
 
     Returns:
         The path.
@@ -68,7 +68,7 @@ def save_page(text: str, path: str | Path) -> Path:
 
 
 def check_suffix(path: str | Path, suffix: str) -> Path:
-    """Check the name of a picture or page, before the work that would fill it.
+    """Check that the path of a picture or page is valid, before the work whose results it will show.
 
     Raises:
         ValueError: If the path is a folder or has another extension.

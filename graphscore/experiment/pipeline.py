@@ -1,4 +1,4 @@
-"""A loaded model as an object: graphs in, samples out, an outcome for each input as soon as it is done."""
+"""Sampling pipeline: a loaded model that samples graphs, and yields the outcome of each input when it is done."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Piece = tuple[int, Data | str, int]
-"""Number of an input; its graph, or why there is none; and how many samples of it are wanted."""
+"""Number of an input; its graph, or the reason of its failure; and its number of samples."""
 
 POS = "pos"
 
 
 class Pipeline:
-    """A trained model, ready to sample, as often as you like.
+    """A trained model with its sampler, loaded once and used for any number of calls.
 
     >>> from graphscore.data import read
     >>> pipeline = Pipeline.load("runs/demo")  # doctest: +SKIP
@@ -55,10 +55,10 @@ class Pipeline:
     Args:
         model: The model, in evaluation mode.
         config: Its configuration: transforms, sampler, number of steps.
-        info: What is known of its training; ``known`` lists the values that each integer input had, and graphs with
-            others fail.
-        checkpoint: File that it comes from.
-        device: Where the network computes, see :func:`graphscore.runtime.settings.choose_device`. Samples do not depend
+        info: Facts about its training; ``known`` lists the values of each integer input in training, and graphs with
+            other values fail.
+        checkpoint: File of the model.
+        device: Device of the network, see :func:`graphscore.runtime.settings.choose_device`. Samples do not depend
             on it, up to rounding.
     """
 
@@ -74,34 +74,34 @@ class Pipeline:
         self.known = with_null_values(config, info["known"])
         with asked_by(checkpoint):
             self.transform = build_transform(config)
-        # A transform that makes another graph of an input says how its samples become samples of the input again.
+        # A transform that changes the nodes of a graph provides the way back from its samples to those of the input.
         self.assembler: Callable[[], Finish] | None = next(
             (step.assembler for step in reversed(self.transform.transforms) if hasattr(step, "assembler")), None
         )
 
     @classmethod
     def load(cls, path: str | Path | None, *, device: str = "auto", trust: Trusted = ()) -> Self:
-        """Load a model file.
+        """Load a pipeline from a model file.
 
         Args:
             path: A ``model.safetensors``, the folder of a run, or the name of weights that come with the library.
             device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
-            trust: For models with components of one's own, see
+            trust: For models with custom components, see
                 :func:`graphscore.experiment.pretrained.load_model`.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it cannot be read, or a component is neither known nor trusted.
+            ValueError: If it cannot be read, or a component is neither registered nor trusted.
         """
         if path is None:
             raise ValueError("Expected a model file: none comes with the package for such graphs")
         model, config, info = load_model(path, trust)
         pipeline = cls(model, config, info, find_model(path), device)
-        pipeline.check(cls.request_type())  # for wrong parts of the file to be named at once
+        pipeline.check(cls.request_type())  # reports wrong parts of the file at once
         return pipeline
 
     def with_model(self, model: ScoreModel) -> Self:
-        """The same pipeline with another model, such as one that has not been trained."""
+        """Return a copy of the pipeline with another model, such as an untrained one."""
         return type(self)(model, self.config, self.info, self.checkpoint, str(self.device))
 
     def sample(
@@ -115,26 +115,26 @@ class Pipeline:
         trace: Trace | None = None,
         **options: Any,
     ) -> Iterator[Outcome]:
-        """Sample graphs.
+        """Sample graphs, and yield the outcome of each input when it is done.
 
         Args:
-            items: Graphs, any number of them: they are read as they are needed. Among them may be a
-                :class:`~graphscore.data.readers.Failure`, whose outcome has its reason.
-            request: What is asked for.
-            nums: Samples of each graph; by default as many of each as requested.
-            start: Number of the first input of which samples are made; those before only count. Samples of the others
-                are the same as without, to the last bit.
-            progress: Called with (samples done, samples in all), those that fail included; ``None`` in all where the
-                number of inputs is not known.
-            trace: See :func:`graphscore.generate.jobs.generate`; numbers are those of the inputs. What is traced is not
-                shared among workers.
+            items: Any number of graphs, read as they are needed. A :class:`~graphscore.data.readers.Failure` among
+                them gives an outcome with its reason.
+            request: Sampling options.
+            nums: Number of samples of each graph; by default that of the request.
+            start: Number of the first input to sample; earlier ones are skipped. The samples of the others are
+                bit-identical to those of a complete run.
+            progress: Called with (samples done, total), including failed ones; the total is ``None`` if the number of
+                inputs is unknown.
+            trace: See :func:`graphscore.generate.jobs.generate`; numbers are those of the inputs. With it, all work is
+                done in this process.
             options: Attributes of the request, if none is given: ``num=5, seed=1``.
 
         Yields:
-            The outcome of each input, in their order, soon after it is done.
+            The outcome of each input, in order, soon after it is done.
 
         Raises:
-            ValueError: If an option is out of range, there is no such sampler, or the model cannot do what is asked.
+            ValueError: If an option is out of range, there is no such sampler, or the model does not support an option.
         """
         if request is None:
             request = self.request_type(**options)
@@ -149,7 +149,7 @@ class Pipeline:
     def _outcomes(self, work: _Work, pairs: Iterable[tuple[Any, int]], start: int, counter: Tally) -> Iterator[Outcome]:
         request, pending = work.request, deque[tuple[int, Any, int]]()
         budget = CPU_EDGES if self.device.type == "cpu" else GPU_EDGES
-        # Processes that share a GPU wait for it.
+        # Several processes on one GPU would only wait for it.
         workers = 1 if work.trace is not None else request.workers or (None if self.device.type == "cpu" else 1)
 
         def pieces() -> Iterator[Piece]:
@@ -182,20 +182,20 @@ class Pipeline:
             return str(error)
 
     def _cost(self, piece: Piece) -> float:
-        """About how many edges the network sees."""
+        """Estimate the number of edges of all samples of an input."""
         _, graph, num = piece
         return 0 if isinstance(graph, str) else num * self.size(graph) ** 2
 
     def check(self, request: Request) -> None:
-        """Check that the model can do what is asked.
+        """Check that the model supports a request.
 
         Raises:
-            ValueError: If it cannot, or there is no such sampler.
+            ValueError: If it does not, or there is no such sampler.
         """
         _Work(self, request, None)
 
     def describe(self, request: Request) -> dict[str, Any]:
-        """Everything that the samples depend on."""
+        """Describe everything that the samples depend on: model, options and versions."""
         sampling = self._config(request).sampling
         return {
             "seed": request.seed,
@@ -222,17 +222,17 @@ class Pipeline:
             f"{sampling.sampler.name} in {sampling.num_steps} steps, on {self.device})"
         )
 
-    # What a domain may do in its own way.
+    # The pipelines of domains override the methods below.
 
     def is_item(self, items: Any) -> bool:
-        """Whether this is one input, and not several."""
+        """Tell whether this is one input rather than several."""
         return isinstance(items, Data | Failure)
 
     def read(self, item: Any) -> Data:
-        """Make the graph of an input.
+        """Convert an input to a graph.
 
         Raises:
-            ValueError: If that cannot be made.
+            ValueError: If it cannot be converted.
         """
         if isinstance(item, Failure):
             raise ValueError(item.reason)
@@ -241,18 +241,18 @@ class Pipeline:
         return item
 
     def size(self, graph: Data) -> int:
-        """Count the nodes that the network sees."""
+        """Count the nodes of the network's graph of an input."""
         return graph.num_nodes or 0
 
     def guide(self, model: ScoreModel, request: Request) -> ScoreModel:
-        """Put the guidance that a request needs around the model."""
+        """Wrap the model in the guidance of a request."""
         if not request.diverse:
             return model
         self.check_space()
         return diversify(model, model.fields[POS])
 
     def check_space(self) -> None:
-        """Check that the model places nodes in space.
+        """Check that the model generates positions in space.
 
         Raises:
             ValueError: If it does not.
@@ -262,28 +262,28 @@ class Pipeline:
             raise ValueError(f"The model places no nodes in space: its fields are {fields}, not {POS!r}")
 
     def see(self, item: Data, request: Request) -> Data:
-        """Make what the network sees of a graph."""
+        """Make the network's input graph of an input."""
         return self.transform(item)
 
     def finisher(self, request: Request) -> Finish | None:
-        """Make the function that makes samples of fields, see :func:`graphscore.generate.jobs.generate`."""
+        """Make the function that turns sampled fields into samples, see :func:`graphscore.generate.jobs.generate`."""
         return None if self.assembler is None else self.assembler()
 
     def accept(self, sample: Data) -> bool:
-        """Whether a sample is what was asked for, by its domain."""
+        """Tell whether a sample fits its input, by the check of its domain."""
         return resolve(domain_of(sample).accept)(sample)
 
     def label(self, template: Data, graph: Data, name: str, row: int) -> str:
-        """Say which node or edge a row of an attribute is, by the domain of the input."""
+        """Describe the node or edge of a row of an attribute, by the domain of the input."""
         return resolve(domain_of(template).label)(template, graph, name, row)
 
     def complete(self, outcome: Outcome, request: Request, finish: Finish | None) -> Outcome:
-        """Do to the samples of an input what is still to be done when all are there."""
+        """Post-process all samples of an input, such as relaxing and ranking conformers."""
         return outcome
 
 
 class _Work:
-    """Sampling of some inputs, in this process or a worker, for one request."""
+    """Sampling of inputs for one request, in this process or a worker."""
 
     def __init__(self, pipeline: Pipeline, request: Request, trace: Trace | None) -> None:
         self.pipeline, self.request, self.trace = pipeline, request, trace
@@ -327,7 +327,7 @@ class _Work:
         return self.pipeline.see(item, self.request)
 
     def _renumbered(self, numbers: Sequence[int]) -> Trace:
-        """Trace samples by the numbers of their inputs among all."""
+        """Trace with the numbers of the inputs among all inputs."""
 
         def trace(jobs: Sequence[tuple[int, int]], step: int, t: float, batch: Batch) -> None:
             assert self.trace is not None
@@ -336,7 +336,7 @@ class _Work:
         return trace
 
     def _left_behind(self, item: Data) -> list[str]:
-        """A note on what an input has and its samples have not, if there is anything."""
+        """A note on attributes of an input that its samples lack, if there are any."""
         kept = {*without_measurements(item, self.kept).keys(), *self.pipeline.model.fields}
         left = [key for key in item.keys() if key not in kept]  # noqa: SIM118 (not a dict)
         return [f"measured for other coordinates, and not passed on: {', '.join(sorted(left))}"] if left else []

@@ -1,4 +1,4 @@
-"""Trained models from their files, which anybody may have written: checked before anything of their size is built."""
+"""Loading of trained models from untrusted files, which are checked before large tensors are built."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from graphscore.experiment.weights import find_model
 from graphscore.registry import Trust, Trusted, is_import_path
 from graphscore.runtime.checkpoint import Checkpoint, load_checkpoint
 
-# Numbers up to here cost nothing, whatever they count.
+# Sizes up to this number are harmless.
 _SMALL = 10_000
-# More repetitions of anything in sampling than anybody would wait for.
+# Limit on the numbers of repetitions in sampling: more would take too long for any use.
 _LONG = 100_000
 
 
 def load(source: str | Path, trust: Trusted = ()) -> ScoreModel:
-    """Load a model, trained by a configuration or saved by :meth:`~graphscore.denoiser.ScoreModel.save`.
+    """Load a trained model, or one saved by :meth:`~graphscore.denoiser.ScoreModel.save`.
 
-    Nothing in the file is executed, but what is trusted.
+    No code is run but that of trusted components.
 
     Args:
         source: A ``model.safetensors``, the folder of a run, or the name of weights that come with the library.
-        trust: For models with components of one's own, see :func:`load_model`.
+        trust: For models with custom components, see :func:`load_model`.
 
     Returns:
         The model in evaluation mode, on the CPU.
@@ -52,20 +52,22 @@ def load(source: str | Path, trust: Trusted = ()) -> ScoreModel:
 
 
 def load_model(path: str | Path, trust: Trusted = ()) -> tuple[ScoreModel, ModelConfig, dict[str, Any]]:
-    """Load a model with its configuration. Nothing in the file is executed, but what is trusted.
+    """Load a model with its configuration and facts about its training.
+
+    No code is run but that of trusted components.
 
     Args:
         path: A ``model.safetensors``, the folder of a run, or the name of weights that come with the library.
-        trust: For models with components of one's own: the modules that define them, by name or as they are, or the
-            classes and functions themselves; see :class:`~graphscore.registry.Trust`.
+        trust: For models with custom components: the modules that define them, as names or objects, or the classes and
+            functions themselves; see :class:`~graphscore.registry.Trust`.
 
     Returns:
-        The denoiser in evaluation mode, its configuration, and what is known of its training: ``known`` lists the
-        values that each integer input had.
+        The denoiser in evaluation mode, its configuration, and facts about its training: ``known`` lists the values of
+        each integer input in training.
 
     Raises:
         FileNotFoundError: If there is no checkpoint.
-        ValueError: If it cannot be read, a component is neither known nor trusted, its tensors do not fit its
+        ValueError: If it cannot be read, a component is neither registered nor trusted, its tensors do not fit its
             configuration, or they are not finite.
     """
     checkpoint = load_checkpoint(find_model(path))
@@ -86,10 +88,10 @@ def load_model(path: str | Path, trust: Trusted = ()) -> tuple[ScoreModel, Model
 
 
 def load_weights(model: ScoreModel, checkpoint: Checkpoint, problem: str) -> None:
-    """Give a model the tensors of a checkpoint.
+    """Load the tensors of a checkpoint into a model.
 
     Raises:
-        ValueError: If they do not fit or are not finite; it begins with ``problem``.
+        ValueError: If they do not fit or are not finite; the message begins with ``problem``.
     """
     _check_tensors(model.state_dict(), checkpoint.state, problem)
     model.load_state_dict(checkpoint.state)
@@ -100,18 +102,18 @@ def load_weights(model: ScoreModel, checkpoint: Checkpoint, problem: str) -> Non
 
 @contextmanager
 def asked_by(path: str | Path) -> Iterator[None]:
-    """Report whatever goes wrong where components of a file are built as a fault of the file, in one sentence."""
+    """Convert errors inside the ``with`` block, where components of a file are built, to errors about the file."""
     try:
         yield
     except (ValueError, OSError, ImportError):
         raise
-    except Exception as error:  # constructors can do anything wrong with options that nobody meant
+    except Exception as error:  # constructors raise errors of any type for wrong options
         text = str(error).partition("\n")[0]
         raise ValueError(f"{path} asks for what cannot be built: {type(error).__name__}: {text}") from error
 
 
 def _known(config: ModelConfig, info: Mapping[str, Any], path: str | Path) -> dict[str, list[int]]:
-    """The values that each integer input had in training; all that it takes, where there was none."""
+    """Values of each integer input in training; for a model that was not trained by a run, all allowed values."""
     known, sizes = info.get("known", {}), config.network.categories
     if not isinstance(config, Config) and "known" not in info:
         return {name: list(range(size)) for name, size in sizes.items()}
@@ -127,21 +129,21 @@ def _known(config: ModelConfig, info: Mapping[str, Any], path: str | Path) -> di
 
 
 def _check_sizes(config: ModelConfig, state: Mapping[str, Tensor], problem: str) -> None:
-    """Build the model without memory, and compare it with what the file holds."""
+    """Build the model on the meta device, without memory, and compare its tensors with those of the file."""
     if any(is_import_path(name) for part in (config.network, config.fields) for _, name in component_names(part)):
-        return  # code that is trusted, and may not know of building without memory
+        return  # trusted code, which may not work on the meta device
     most = max(_SMALL, sum(tensor.numel() for tensor in state.values()))
     for key, number in (*_integers(config.network, "network"), *_integers(config.fields, "fields")):
         if number > most:
             raise ValueError(f"{problem}: {key} is {number}, but all tensors together have {most} entries at most")
-    network = config.network.model_copy(update={"neighbors": None})  # they have no tensors, and are tried out at once
+    network = config.network.model_copy(update={"neighbors": None})  # a search has no tensors
     with torch.device("meta"), _NothingDrawn(), _at_most(20 * len(state) + 1000, problem):
         model = build_model(config.model_copy(update={"network": network}))
     _check_tensors(model.state_dict(), state, problem)
 
 
 class _NothingDrawn(TorchFunctionMode):
-    """Leaves parameters without memory as they are: to draw them there, PyTorch loads its compiler, for seconds."""
+    """Skips the initialisation of parameters, for which PyTorch would load its compiler on the meta device."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if getattr(func, "__module__", "") == nn.init.__name__:
@@ -164,7 +166,7 @@ def _integers(value: Any, key: str) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def _at_most(number: int, problem: str) -> Iterator[None]:
-    """Stop building a model that gets many more parts than the file has tensors."""
+    """Raise an error inside the ``with`` block if the model gets many more parts than the file has tensors."""
     count, thread = 0, threading.get_ident()
 
     def hook(module: nn.Module, name: str, part: Any) -> None:

@@ -1,4 +1,4 @@
-"""Reports of demos: what a domain measures, writes and draws of samples; here for graphs without a domain."""
+"""Reports of demos: scores, files and advice; with the report of graphs without a domain."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from graphscore.data.writers import write
 from graphscore.experiment.tables import number, show_rows
 
 METHODS = {"model": "trained model", "untrained": "untrained network"}
-"""What a demo samples by, and its name in tables."""
+"""Models that a demo samples, and their names in tables."""
 
 
 class Report(NamedTuple):
-    """What a domain makes of the samples of a demo.
+    """Report of a domain on the samples of a demo.
 
     Attributes:
-        scores: What was measured, by method.
-        files: What was written, by what it is.
-        advice: What to do next, a line each.
+        scores: Scores by method.
+        files: Paths of the written files, by description.
+        advice: Suggested next steps, one per line.
         names: Names of the methods in tables.
     """
 
@@ -35,13 +35,13 @@ class Report(NamedTuple):
 def report_graphs(
     groups: Sequence[Sequence[Data]], samples: Mapping[str, Sequence[Sequence[Data]]], out: Path, seed: int
 ) -> Report:
-    """Count samples of graphs without a domain, and write them: nothing is known of what would be a good one.
+    """Report on samples of graphs without a domain: their number, and a file; there are no metrics for them.
 
     Args:
         groups: Reference graphs of each group.
-        samples: By method, the samples of each group.
-        out: Folder.
-        seed: Seed of what is drawn; nothing is.
+        samples: Samples of each group by method.
+        out: Folder for the file.
+        seed: Not used: nothing is random here.
     """
     scores = {
         name: {"groups": len(groups), "references": sum(map(len, groups)), "samples": sum(map(len, drawn))}
@@ -52,11 +52,11 @@ def report_graphs(
 
 
 def show_scores(console: Console, scores: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print the numbers of scores, a row for each method.
+    """Print a table of numeric scores, with a row for each method.
 
     Args:
-        console: Where to.
-        scores: Numbers by name, for each method; what is no number is left out.
+        console: Console to print to.
+        scores: Scores by name, for each method; only numbers are shown.
     """
     rows = {
         name: {

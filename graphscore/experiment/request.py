@@ -1,4 +1,4 @@
-"""Requests: samples that a trained model is asked for."""
+"""Requests: options of sampling with a trained model."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ RETRIES = 3
 
 @dataclass(frozen=True)
 class Request:
-    """Samples that a model is asked for.
+    """Options of sampling with a trained model.
 
     Attributes:
-        num: Samples of each graph.
+        num: Number of samples of each graph.
         seed: Seed of the samples.
-        sampler: Name of the sampler; the model's own by default.
-        num_steps: Sampling steps; the model's own number by default.
-        diverse: Whether samples of a graph keep away from each other.
-        retries: How often a sample that is not what was asked for, or drifts too much, is drawn again at most; diverse
-            ones are not.
-        prior_scale: Factor of the noise that sampling starts from; the model's own by default.
-        max_drift: Largest drift, see :func:`~graphscore.samplers.drift`, of samples that are not drawn again; by
-            default the model's own for its own sampler and number of steps, and none for others.
-        workers: Processes that share the work; ``None`` for as many as PyTorch has threads, if a measurement on the
-            first graphs says that it pays, see :mod:`graphscore.runtime.streaming`; on a GPU that is 1. Samples do not
-            depend on it, up to rounding. Those of one graph are made by one.
+        sampler: Name of the sampler; by default that of the model's configuration.
+        num_steps: Number of sampling steps; by default that of the model's configuration.
+        diverse: Whether to guide the samples of a graph away from each other.
+        retries: Largest number of times to draw a sample again that does not fit its input or drifts too much; diverse
+            samples are not drawn again.
+        prior_scale: Factor of the noise at the start of sampling; by default that of the model's configuration.
+        max_drift: Largest drift of accepted samples, see :func:`~graphscore.samplers.drift`; by default that of the
+            model's configuration for its own sampler and number of steps, and no limit for others.
+        workers: Number of processes; ``None`` for as many as PyTorch has threads, if the first graphs show that this is
+            faster, see :mod:`graphscore.runtime.streaming`; on a GPU always 1. Samples do not depend on it, up to
+            rounding. All samples of a graph are made in the same process.
 
     Raises:
         ValueError: If a number is out of range.

@@ -1,4 +1,4 @@
-"""A training run in a folder: from a configuration to a model file."""
+"""Training runs: from a configuration to a model file in a folder."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ SKIPPED_FILE = "skipped.json"
 NUM_VALIDATION_GRAPHS = 256
 
 _UNFIT = "The weights to start from do not fit the configuration"
-# What may differ between a run and its resumption without changing what was computed so far.
+# Options that may change when a run is resumed, because they do not affect earlier steps.
 _RESUMABLE = ("max_steps", "validate_every", "checkpoint_every")
 
 
 class Run(NamedTuple):
-    """A training run that is done.
+    """Result of a training run: model file and data set.
 
     Attributes:
-        path: The model file.
-        dataset: The data set that was used.
+        path: Path of the model file.
+        dataset: The data set of the run.
     """
 
     path: Path
@@ -53,28 +53,28 @@ def train_model(
     progress: bool = True,
     spare_cores: bool = False,
 ) -> Run:
-    """Train a model in a folder, which gets ``config.yaml``, ``last.ckpt``, ``logs/`` and ``model.safetensors``.
+    """Train a model by a configuration, and write the run to a folder.
 
-    Records of the data set that could not be used are listed in ``skipped.json``.
+    The folder gets ``config.yaml``, ``last.ckpt``, ``logs/`` and ``model.safetensors``. Records of the data set that
+    could not be used are listed in ``skipped.json``.
 
     Args:
-        config: The run: a configuration, its name, or a YAML file, see
-            :func:`~graphscore.experiment.schema.load_config`.
-        out: Its folder.
+        config: A configuration, its name, or a YAML file, see :func:`~graphscore.experiment.schema.load_config`.
+        out: Folder of the run.
         changes: Changes of a configuration given by name or file, such as ``"training.max_steps=100"``.
-        resume: Whether to go on from ``last.ckpt``.
-        init: Model file, folder of a run, or name of weights that come with the library: the new run starts from its
-            weights; by default they are drawn. Scales that are ``auto`` are those of its fields.
+        resume: Whether to resume the run from ``last.ckpt``.
+        init: Model file, folder of a run, or name of weights that come with the library, for the initial weights; by
+            default they are random. Scales that are ``auto`` are taken from it, too.
         progress: Whether to show the progress line.
         spare_cores: Whether to leave cores to other processes, see :func:`graphscore.train.engine.fit`.
 
     Returns:
-        The model file, for :func:`graphscore.experiment.pretrained.load`, and the data set that was used.
+        The model file, for :func:`graphscore.experiment.pretrained.load`, and the data set.
 
     Raises:
-        ValueError: If the folder holds a run that is not to be resumed, or one of another configuration, or the weights
-            to start from do not fit the configuration.
-        FileNotFoundError: If there is nothing to resume or start from.
+        ValueError: If the folder holds a run that is not to be resumed, or one of another configuration, or the initial
+            weights do not fit the configuration.
+        FileNotFoundError: If there is nothing to resume, or no file of initial weights.
         FloatingPointError: If the training diverges, see :func:`graphscore.train.engine.fit`.
         Interrupted: If a signal stopped the training; its state has been saved.
     """
@@ -101,7 +101,7 @@ def train_model(
     out.mkdir(parents=True, exist_ok=True)
     (out / CONFIG_FILE).write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     validation = dataset.split("val")[:NUM_VALIDATION_GRAPHS]
-    if failures := getattr(dataset, "failures", []):  # some data sets only know of a part what they have read of it
+    if failures := getattr(dataset, "failures", []):  # some data sets find failures only when a part is read
         write_json([asdict(failure) for failure in failures], out / SKIPPED_FILE)
     average = fit(
         task,
@@ -120,7 +120,7 @@ def train_model(
 
 
 def _begin(config: Config, out: Path, resume: bool, init: str | Path | None) -> tuple[Config, Checkpoint | None]:
-    """Look at the folder and at the weights to start from; their scales are taken over."""
+    """Check the folder, load the initial weights, and take over their scales."""
     if resume and init is not None:
         raise ValueError(f"Either resume the run in {out}, or start a new one from the weights of {init}")
     start = None if init is None else load_checkpoint(find_model(init))
@@ -136,7 +136,7 @@ def _begin(config: Config, out: Path, resume: bool, init: str | Path | None) -> 
 
 
 def _check_buildable(config: Config, start: Checkpoint | None) -> None:
-    """Find wrong options before the data are read, and the model is trained; only scales are known no sooner."""
+    """Check all options before the data are read; only the scales, which are measured on data, are missing."""
     check_plain(config.model_dump(mode="json"), "The configuration")
     fields = tuple(field.model_copy(update={"scale": 1.0}) for field in config.fields)
     config = config.model_copy(update={"fields": fields})
@@ -149,7 +149,7 @@ def _check_buildable(config: Config, start: Checkpoint | None) -> None:
 
 
 def _take_scales(config: Config, source: ModelConfig) -> Config:
-    """Take the scales that are to be measured from the fields of the same name of another configuration."""
+    """Replace each scale ``auto`` by that of the field of the same name in another configuration."""
     known = {field.name: field.scale for field in source.fields}
     fields = tuple(
         field.model_copy(update={"scale": known[field.name]})
@@ -161,7 +161,7 @@ def _take_scales(config: Config, source: ModelConfig) -> Config:
 
 
 def _resumed(config: Config, out: Path) -> Config:
-    """Check that it is the configuration of the run in a folder, and take the scales of that."""
+    """Check that the configuration is that of the run in a folder, and take over its scales."""
     stored_path = out / CONFIG_FILE
     for path in (stored_path, out / RESUME_FILE):
         if not path.is_file():
@@ -181,7 +181,7 @@ def _resumed(config: Config, out: Path) -> Config:
 
 
 def _read_stored(path: Path) -> Config:
-    """Read the configuration that a run left in its folder; anybody may have written it, and it is not trusted."""
+    """Read the configuration in the folder of a run, which is not trusted."""
     try:
         values = yaml.load(path.read_text(), _WithoutAliases)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
@@ -190,7 +190,7 @@ def _read_stored(path: Path) -> Config:
 
 
 class _WithoutAliases(yaml.SafeLoader):
-    """A safe loader for files of programs: a few aliases of aliases would stand for more than fits into memory."""
+    """YAML loader without aliases, since a few nested aliases could expand to more than fits into memory."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):

@@ -1,4 +1,4 @@
-"""Configurations of models and of training runs: plain, checked values."""
+"""Schema of configurations: models and training runs, as checked plain values."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ AnyConfig = TypeVar("AnyConfig", bound="ModelConfig")
 
 
 class ModelConfig(Section):
-    """A model: what it diffuses, its network, what the network sees of a graph, and how samples are drawn.
+    """Configuration of a model: its fields, network, transforms, conditions and sampling.
 
-    Graphs go through the ``transforms`` in order. ``conditions`` are inputs that the network can do without. The
-    :attr:`trust` comes from whoever runs the program, never from the values: it is neither read nor written.
+    Graphs go through the ``transforms`` in order. ``conditions`` are inputs that can be replaced by an unconditional
+    value. The :attr:`trust` comes from the user of the program, never from a file: it is neither read nor written.
     """
 
     fields: tuple[FieldConfig, ...] = Field(min_length=1)
@@ -43,11 +43,11 @@ class ModelConfig(Section):
 
     @property
     def trust(self) -> Trust:
-        """Trust in import paths: those that may be followed to build its components."""
+        """Import paths that may be followed to build its components."""
         return self._trust
 
     def trusting(self: AnyConfig, items: Trusted) -> AnyConfig:
-        """The same configuration with trust in more, see :class:`~graphscore.registry.Trust`."""
+        """Return a copy with more trusted import paths, see :class:`~graphscore.registry.Trust`."""
         copy = self.model_copy()
         copy._trust = self._trust.and_in(items)
         return copy
@@ -59,9 +59,9 @@ class ModelConfig(Section):
         prior_scale: float | None = None,
         max_drift: float | None = None,
     ) -> AnyConfig:
-        """The same model sampled by another method, with its default options, in other steps, from another prior.
+        """Return a copy with another sampler (with its default options), number of steps, prior scale or drift limit.
 
-        The largest drift is then another's, and left out unless it is given.
+        The drift limit belongs to one sampler and number of steps: with others, it is dropped unless it is given.
         """
         given = {"num_steps": num_steps, "prior_scale": prior_scale, "max_drift": max_drift}
         changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
@@ -73,28 +73,28 @@ class ModelConfig(Section):
 
 
 class Config(ModelConfig):
-    """A whole run: a model, its data and its training."""
+    """Configuration of a training run: a model, its data and its training."""
 
     fields: tuple[SizedFieldConfig, ...] = Field(min_length=1)
     data: DataConfig
     training: TrainingConfig
 
     def with_file(self, path: str | Path) -> Config:
-        """The same run on the graphs of a file instead of its data set."""
+        """Return a copy with the graphs of a file as the data set."""
         dataset = Component.model_validate({"name": "files", "path": str(path)})
         return self.model_copy(update={"data": DataConfig(dataset=dataset)})
 
 
 def named_configs() -> list[str]:
-    """Names of the configurations that come with the library."""
+    """List the names of the configurations that come with the library."""
     return list(packaged("configs", ".yaml"))
 
 
 def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a configuration by name or from a YAML file.
+    """Load a configuration by name or from a YAML file.
 
-    It is taken for what whoever runs the program wants: import paths in it are trusted, and told on stderr, one a line
-    with the key that holds it, before anything is imported.
+    Since the user has named the file, import paths in it are trusted. They are printed to stderr before anything is
+    imported, one per line with the key that holds it.
 
     Args:
         source: A name from :func:`named_configs`, or the path of a ``.yaml`` file.
@@ -134,9 +134,9 @@ def check_config(values: Any, source: str, trust: Trust = NOTHING) -> Config:
     """Check plain values against the schema of a run.
 
     Args:
-        values: As read from YAML or a checkpoint.
-        source: Where they come from, for the error.
-        trust: What import paths may be followed to build its components. None are by default, since anybody may have
+        values: Values read from YAML or a checkpoint.
+        source: Name of their source, for the error message.
+        trust: Import paths that may be followed to build its components; none by default, since anybody may have
             written the values.
 
     Raises:
@@ -146,7 +146,7 @@ def check_config(values: Any, source: str, trust: Trust = NOTHING) -> Config:
 
 
 def check_model(values: Any, source: str, trust: Trust = NOTHING) -> ModelConfig:
-    """Check plain values against the schema of a model; that of a run is one, with data and training.
+    """Check plain values against the schema of a model, or of a run if they have data or training.
 
     The arguments and errors are those of :func:`check_config`.
     """

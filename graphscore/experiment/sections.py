@@ -12,9 +12,9 @@ from graphscore.train.options import Precision, TrainingOptions
 
 
 class Section(BaseModel):
-    """A part of a configuration: checked values that do not change."""
+    """Base class of the sections of a configuration: checked, immutable values."""
 
-    # Without the last, infinite numbers become null on the way to a file.
+    # Without the last option, infinite numbers would be written as null.
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
 
@@ -36,7 +36,7 @@ class FieldConfig(Section):
 
 
 class SizedFieldConfig(FieldConfig):
-    """A field of a run: one that says its number of columns, since samples are drawn where there are none yet."""
+    """A field of a run, which needs its number of columns, since sampling starts without data."""
 
     width: int = Field(gt=0, le=10_000)
 
@@ -51,18 +51,18 @@ Input = Annotated[
     Annotated[int, Field(gt=0), Tag("categories")] | Annotated[Features, Tag("features")],
     Discriminator(lambda value: "features" if isinstance(value, dict | Features) else "categories"),
 ]
-"""What the network takes: integers below a number of categories, or features."""
+"""Kind of a network input: integers below a number of categories, or floating-point features."""
 
 
 class NetworkConfig(Section):
-    """The score network: attributes of nodes, edges and graphs by name with what they hold.
+    """The score network: its backbone and its inputs.
 
-    That is a number of categories for integers, ``{width: 8}`` for floating-point columns. ``vectors`` are
-    attributes and fields that turn with the positions, attributes of nodes where ``vector_levels`` does not say
-    otherwise; ``antisymmetric`` are edge attributes and fields
-    that change their sign with the direction of the edge. ``neighbors`` finds edges at each call, with ``fill`` values
-    for edge inputs that are not 0 there. ``chirality`` names triples of neighbors that should turn the same way. With
-    ``self_condition`` it is told what it estimated before.
+    Inputs are attributes of nodes, edges and graphs by name, with a number of categories for integers, or
+    ``{width: 8}`` for floating-point columns. ``vectors`` are attributes and fields that rotate with the positions, of
+    nodes unless ``vector_levels`` says otherwise; ``antisymmetric`` are edge attributes and fields that change their
+    sign with the direction of the edge. ``neighbors`` is a search for edges at each call; its option ``fill`` gives the
+    values of edge inputs on new edges, 0 by default. ``chirality`` names an attribute of oriented triples of neighbors,
+    for the handedness of centres. With ``self_condition``, the network gets its own last estimate as an input.
     """
 
     backbone: Component
@@ -80,17 +80,17 @@ class NetworkConfig(Section):
 
     @property
     def inputs(self) -> dict[str, int | Features]:
-        """All inputs by name."""
+        """Inputs of all levels by name."""
         return self.node_inputs | self.edge_inputs | self.graph_inputs
 
     @property
     def categories(self) -> dict[str, int]:
-        """The integer inputs by name, with their number of categories."""
+        """Number of categories of each integer input, by name."""
         return {name: size for name, size in self.inputs.items() if isinstance(size, int)}
 
 
 class ConditionConfig(Section):
-    """An attribute that the network is told, and the value that stands for "not told"."""
+    """A conditioning attribute, with the value that means unconditional."""
 
     name: str
     null_value: FiniteFloat
@@ -98,19 +98,20 @@ class ConditionConfig(Section):
 
 
 class TrainingConfig(Section):
-    """How the network is trained; without a ``weight``, it is ``edm`` for denoising and 1 for other objectives.
+    """Training: objective, optimiser, precision and checkpoints.
 
-    A graph loses the conditions of the model with ``drop_probability``, all together, as classifier-free guidance
-    needs. Each training batch goes through the ``augmentations`` in order, such as ``rotation``.
+    The default ``weight`` is ``edm`` for denoising and 1 for other objectives. With probability ``drop_probability``,
+    all conditions of a graph are replaced by their unconditional values, for classifier-free guidance. Each training
+    batch goes through the ``augmentations`` in order, such as ``rotation``.
 
     With ``precision: bfloat16`` the network computes its products from inputs of 8 significant bits, in training and
     validation: faster where the machine has such products (AVX-512 with bfloat16, AMX, GPUs), slower elsewhere. With
     ``tfloat32`` inputs keep 11 bits, on CUDA alone. Weights, process and loss stay in float32 or better. Sampling is
-    always in float32, since a score is a small difference divided by a smaller variance, and what is lost there goes
+    always in float32, since a score is a small difference divided by a smaller variance, and its rounding errors go
     straight into the samples.
 
-    ``workers`` processes load batches ahead, which a GPU needs to be kept busy; ``compile`` lets PyTorch's compiler
-    make the backbone's kernels, in the first minutes of the run.
+    ``workers`` processes load batches ahead, to keep a GPU busy; ``compile`` compiles the backbone by
+    ``torch.compile``, in the first minutes of the run.
     """
 
     max_steps: int = Field(gt=0)
@@ -140,11 +141,12 @@ class TrainingConfig(Section):
 
 
 class SamplingConfig(Section):
-    """How samples are drawn unless told otherwise; each guidance goes around those before it.
+    """Default sampling options: guidance, sampler, time grid, number of steps, prior scale and drift limit.
 
-    ``prior_scale`` multiplies the standard deviation of the noise that sampling starts from: below 1, fewer samples are
-    outliers, and fewer are rare. Samples with more drift than ``max_drift``, see :func:`~graphscore.samplers.drift`,
-    are drawn again; which is much depends on the sampler, the grid and the number of steps.
+    Each guidance wraps those before it. ``prior_scale`` multiplies the standard deviation of the initial noise: below
+    1, there are fewer outliers among the samples, and fewer rare samples. Samples with more drift than ``max_drift``,
+    see :func:`~graphscore.samplers.drift`, are drawn again; a good limit depends on the sampler, the grid and the
+    number of steps.
     """
 
     guidance: tuple[Component, ...] = ()

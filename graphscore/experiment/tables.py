@@ -1,4 +1,4 @@
-"""Tables of reports in a terminal: rows without lines, numbers with as many digits as they deserve."""
+"""Terminal tables of reports, and the formatting of their numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 
 def show_rows(console: Console, rows: Mapping[str, Mapping[str, str]], caption: str) -> None:
-    """Print a table without lines, which fits in 80 columns; nothing if there are no columns."""
+    """Print a table without lines, and its caption; nothing if there are no columns."""
     headings = list(dict.fromkeys(heading for cells in rows.values() for heading in cells))
     if not headings:
         return
@@ -24,16 +24,16 @@ def show_rows(console: Console, rows: Mapping[str, Mapping[str, str]], caption: 
 
 
 def number(value: float | None, digits: int) -> str:
-    """Write a number with so many decimals; a dash for none."""
+    """Format a number with a number of decimals; a dash for None."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def percent(value: float | None, unit: str = " %") -> str:
-    """Write a share in percent; a dash for none."""
+    """Format a share in percent; a dash for None."""
     return "-" if value is None else f"{100 * value:.1f}{unit}"
 
 
 def with_interval(summary: Mapping[str, Any]) -> str:
-    """Write a mean and its interval."""
+    """Format a mean with its interval."""
     interval = summary["mean_ci"]
     return number(summary["mean"], 3) + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")

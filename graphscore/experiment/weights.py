@@ -1,4 +1,4 @@
-"""Model files by path, and weights that come with the library by name. Nothing here needs PyTorch."""
+"""Search for model files by path, or by the name of weights that come with the library; needs no PyTorch."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from graphscore.runtime.checkpoint import find_checkpoint
 
 
 def named_weights() -> list[str]:
-    """Names of the weights that come with the library."""
+    """List the names of the weights that come with the library."""
     return list(packaged("weights", ".safetensors"))
 
 
 def find_model(source: str | Path) -> Path:
-    """Find a model file; it is not opened.
+    """Find a model file by path or name, without opening it.
 
     Args:
         source: Name of weights that come with the library, path of a model file, or a folder with a
             ``model.safetensors``.
 
     Raises:
-        FileNotFoundError: If there is no such file, with the names of the weights that there are.
-        ValueError: If weights of that name come with the library, and there is such a file or folder too.
+        FileNotFoundError: If there is no such file; the message lists the names of the weights.
+        ValueError: If the source is both the name of weights in the library and the path of a model.
     """
     shipped = packaged("weights", ".safetensors")
     try:
