@@ -1,1 +1,1 @@
-"""Generation: many graphs by one sampler, in size-budgeted batches, each with its own randomness."""
+"""Generation of samples for many graphs by one sampler, in batches of limited size."""

@@ -1,4 +1,4 @@
-"""Batches of the graphs that a network sees, and their fields graph by graph."""
+"""Collation of graphs into batches, and splitting of sampled fields by graph."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from graphscore.fields import Field
 
 
 def collate(graphs: Sequence[Data]) -> Batch:
-    """Collate graphs by the tensors that all of them have."""
+    """Collate graphs into a batch with the tensors that all of them have."""
     shared = set.intersection(*(set(graph.keys()) for graph in graphs))
     tensors: list[BaseData] = [
         Data.from_dict({key: graph[key] for key in shared if isinstance(graph[key], Tensor) or key == "num_nodes"})
@@ -23,7 +23,7 @@ def collate(graphs: Sequence[Data]) -> Batch:
 
 
 def split_fields(batch: Batch, fields: Iterable[Field]) -> list[dict[str, Tensor]]:
-    """Give each graph its rows of the fields, by their names, on the CPU."""
+    """Split the fields of a batch by graph: tensors on the CPU by name, for each graph."""
     values: list[dict[str, Tensor]] = [{} for _ in range(batch.num_graphs)]
     for field in fields:
         rows = ops.count(field.index(batch), batch.num_graphs).tolist()

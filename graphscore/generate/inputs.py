@@ -1,4 +1,4 @@
-"""What a network sees of the graphs that it is to make samples of."""
+"""Input graphs of a network for sampling: checks, hashes and sizes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from graphscore.nn import ScoreNetwork
 from graphscore.nn.edges.search import most_edges
 
 Label = Callable[[Data, Data, str, int], str]
-"""Function ``(template, graph, name, row)`` that says which node or edge a row of an attribute is."""
+"""Function ``(template, graph, name, row)`` that describes the node or edge of a row of an attribute."""
 
 
 def categories(items: Sequence[Data], names: Sequence[str]) -> dict[str, list[int]]:
-    """List the values that integer attributes take in the given graphs, for ``known`` of :func:`generate`."""
+    """List the values of integer attributes in the given graphs, for the argument ``known`` of :func:`generate`."""
     return {
         name: sorted(int(value) for value in torch.cat([item[name].unique() for item in items]).unique())
         for name in names
@@ -28,16 +28,16 @@ def categories(items: Sequence[Data], names: Sequence[str]) -> dict[str, list[in
 
 
 def inputs_of(model: nn.Module) -> set[str]:
-    """Names of the attributes that the networks inside a model say they read."""
+    """Collect the names of the attributes that the networks inside a model read."""
     return {name for module in model.modules() if isinstance(module, ScoreNetwork) for name in module.reads}
 
 
 def without_measurements(template: Data, inputs: Collection[str]) -> Data:
-    """Copy a template without what may have been measured or computed for the coordinates that it came with.
+    """Copy a template without attributes that may have been measured or computed for its own coordinates.
 
-    That are all plain numbers, tensors without dimensions and arrays of floating-point numbers, such as ``energy``,
-    ``weight`` or forces. The graph itself, categories and flags (arrays of integers and booleans), and everything that
-    is no number, such as ``name`` and ``smiles``, stay, and so does all that the network reads.
+    These are plain numbers, scalar tensors and arrays of floating-point numbers, such as ``energy``, ``weight`` or
+    forces. The copy keeps the graph itself, categories and flags (arrays of integers and booleans), everything that is
+    not a number, such as ``name`` and ``smiles``, and all inputs of the network.
 
     Args:
         template: A graph.
@@ -67,8 +67,8 @@ def _is_measured(value: Any) -> bool:
 def graph_key(template: Data) -> int:
     """Hash a graph to 64 bits, the same in every process, on every machine and in every batch.
 
-    What counts is the number of nodes and all arrays of integers and booleans, such as edges, elements and bonds.
-    Floats do not, which differ by rounding, nor do names. A graph with its nodes in another order is another graph.
+    The hash covers the number of nodes and all arrays of integers and booleans, such as edges, elements and bonds, but
+    neither floats, which differ by rounding, nor names. It depends on the order of the nodes.
 
     Args:
         template: A graph.
@@ -85,15 +85,15 @@ def graph_key(template: Data) -> int:
 
 
 def count_edges(model: nn.Module, graph: Data) -> int:
-    """Count the edges of a graph that a network sees, at most.
+    """Estimate the largest number of edges on which a model works for a graph.
 
     Args:
-        model: The model; networks in it may find edges of their own, see
+        model: The model; its networks may search for further edges, see
             :mod:`graphscore.nn.edges.search`.
-        graph: What the network is given.
+        graph: Input graph of the network.
 
     Returns:
-        Edges given and found. All ordered pairs of nodes if there are neither: what happens inside is not known then.
+        Number of edges in the graph and found by searches. If there are neither, that of all ordered pairs of nodes.
     """
     num_nodes, given = graph.num_nodes or 0, graph.num_edges
     pairs = num_nodes * (num_nodes - 1)
@@ -110,10 +110,10 @@ def input_graph(
     known: Mapping[str, Sequence[int]],
     label: Label,
 ) -> Data:
-    """Make the graph that the network sees.
+    """Make the network's input graph of a template.
 
     Raises:
-        ValueError: If it cannot be sampled; with the reason.
+        ValueError: If the template cannot be sampled, with the reason.
     """
     if not template.num_nodes:
         raise ValueError("the graph has no nodes")

@@ -1,4 +1,4 @@
-"""From templates to samples: many different graphs in size-budgeted batches, each with its own randomness."""
+"""Sampling of many different graphs, in batches of limited size, with independent noise for each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from graphscore.runtime.workers import Progress
 from graphscore.samplers import Sampler, SamplerResult, drift
 
 CPU_EDGES, GPU_EDGES = 10_000, 500_000
-"""Edges in a batch at most, by default: on a CPU, whose caches then hold the messages, and elsewhere."""
+"""Default largest number of edges in a batch: on a CPU, small enough for messages to fit in cache, and elsewhere."""
 
 
 def generate(
@@ -48,50 +48,51 @@ def generate(
     progress: Progress | None = None,
     trace: Trace | None = None,
 ) -> Iterator[Outcome]:
-    """Sample each template several times.
+    """Sample each template one or more times, and yield an outcome for each.
 
     Sample k of a template depends on the template, the seed and k alone, up to rounding: not on the other templates,
-    their order, or how they are batched. The noise of different templates is independent, see :func:`noise_seed`; a
-    template that is given twice gets the same samples twice. Samples that guidance makes depend on each other need
-    ``together``; they then depend on their number too.
+    their order, or the batches. The noise of different templates is independent, see :func:`noise_seed`; a template
+    that is given twice gets the same samples twice. If guidance makes the samples of a template depend on each other,
+    use ``together``; samples then depend on their number, too.
 
     Args:
-        sampler: A sampler; its model should be in evaluation mode. If part of a field is known to it (guidance by
-            :class:`~graphscore.guidance.inpainting.Inpainting`), samples are moved to where the known part is.
-        templates: Graphs, any number of them: they are read as they are needed. The sampled fields are ignored if
-            present, and nothing is changed in place.
-        num: Samples of each template; one number for all, or one for each.
-        seed: From 0 to 2**31 - 1.
-        transform: Applied to each template for the network's eyes only.
-        known: Categories of integer node and edge attributes seen in training; templates with others fail.
-        finish: Called as ``finish(template, graph, values)`` with a copy of the template that has no measurements,
-            the same for all its samples, the graph that the network saw and the fields sampled for it; returns the
-            sample. By default a copy of the template with these fields.
-        accept: Called as ``accept(sample)``; a sample that it refuses is drawn again from other noise.
-        label: Called as ``label(template, graph, name, row)`` to name, in a failure, the row of an attribute that the
-            model was not trained on.
-        max_drift: Samples that drift more are drawn again, too. Samples that are not finite always are.
-        retries: How often at most; then the best of the tries stays, an accepted one if there is one, with the least
-            drift, but none that is not finite. Not for samples that are ``together``, which depend on each other.
+        sampler: A sampler; its model should be in evaluation mode. With guidance by
+            :class:`~graphscore.guidance.inpainting.Inpainting`, samples are moved to the place of the fixed part.
+        templates: Any number of graphs, read as they are needed. The sampled fields are ignored if present, and nothing
+            is changed in place.
+        num: Number of samples; one for all templates, or one for each.
+        seed: Seed of the samples, from 0 to 2**31 - 1.
+        transform: Applied to each template to make the network's input graph.
+        known: Values of integer node and edge attributes in training; templates with other values fail.
+        finish: Called as ``finish(template, graph, values)`` with a copy of the template without measurements, the same
+            for all its samples, the network's input graph and the sampled fields; returns the sample. By default a copy
+            of the template with these fields.
+        accept: Called as ``accept(sample)``; a rejected sample is drawn again from other noise.
+        label: Called as ``label(template, graph, name, row)`` to describe, in a failure, the row of an attribute whose
+            value was not in the training data.
+        max_drift: Largest drift; samples that drift more are drawn again, as are samples that are not finite.
+        retries: Largest number of times a sample is drawn again. Then the best try is kept: an accepted one if there is
+            one, with the least drift, but none that is not finite. Not used with ``together``, where samples depend on
+            each other.
         together: Whether all samples of a template share one batch, whose attribute
-            :data:`~graphscore.attributes.TEMPLATE` then tells which graphs are samples of the same one, as
-            :class:`~graphscore.guidance.particle.ParticleGuidance` asks for.
-        max_edges: Largest number of edges that the network sees in a batch, those that it finds itself included, see
-            :func:`~graphscore.generate.inputs.count_edges`; a single graph, or all samples of a template that stay
-            together, may exceed it. By default :data:`CPU_EDGES` or :data:`GPU_EDGES`.
-        window: Templates that are worked on together at most, those of like size in the same batches. They are fewer
-            where they fill many batches. ``None`` for all at once.
-        progress: Called with (samples done, samples in all), those that fail included; ``None`` in all where the
-            number of templates is not known.
-        trace: Called as ``trace(jobs, step, t, batch)`` with the noise, what each step made of it, and the result,
-            whose ``t`` is 0; the batch has one graph for each job, with the fields in data units. Once more from step 0
-            for a sample that was drawn again and turned out better.
+            :data:`~graphscore.attributes.TEMPLATE` is the number of the template of each graph, as
+            :class:`~graphscore.guidance.particle.ParticleGuidance` needs it.
+        max_edges: Largest number of edges in a batch, including those found by the network, see
+            :func:`~graphscore.generate.inputs.count_edges`; a single graph, or all samples of a template with
+            ``together``, may exceed it. By default :data:`CPU_EDGES` or :data:`GPU_EDGES`.
+        window: Largest number of templates that are worked on at once, with those of similar size in the same batches;
+            fewer if they fill many batches. ``None`` for no limit.
+        progress: Called with (samples done, total), including failed ones; the total is ``None`` if the number of
+            templates is unknown.
+        trace: Called as ``trace(jobs, step, t, batch)`` with the initial noise, the state after each step, and the
+            result, whose ``t`` is 0; the batch has one graph for each job, with the fields in data units. Called again
+            from step 0 for a sample that was drawn again and is better.
 
     Yields:
-        The outcome of each template, in their order: those of a window as soon as all of them are done. Samples are
-        copies of the template with the fields replaced, in data units, without what was measured for its own
-        coordinates (:func:`~graphscore.generate.inputs.without_measurements`), and with the numbers ``sample``, from
-        1, and ``drift``.
+        The outcome of each template, in order: those of a window when all of them are done. Samples are copies of the
+        template with the fields replaced, in data units, without measurements for its own coordinates
+        (:func:`~graphscore.generate.inputs.without_measurements`), and with the numbers ``sample``, from 1, and
+        ``drift``.
 
     Raises:
         ValueError: If ``num`` or ``seed`` is out of range.
@@ -111,7 +112,7 @@ def generate(
 
 
 def check_nums(templates: Iterable[Any], num: int | Iterable[int]) -> list[int] | None:
-    """List how many samples each template gets; ``None`` if that can only be known by reading a stream.
+    """List the number of samples of each template; ``None`` if it is unknown before a stream is read.
 
     Raises:
         ValueError: If there are not as many numbers as templates.
@@ -136,7 +137,7 @@ def _outcomes(
     most, count = (math.inf, 2**62) if window is None else (NUM_BATCHES * options.budget, window)
     for group in windows(entries, lambda entry: entry.size * entry.num, lambda _: most, count):
         counter.add(sum(entry.num for entry in group if not entry.is_ready))
-        # A result does not depend on their order.
+        # Results do not depend on the order.
         order = sorted((entry for entry in group if entry.is_ready), key=lambda entry: entry.size)
         units = [[(entry, k) for k in range(entry.num)] for entry in order]
         units = units if options.together else [[draw] for unit in units for draw in unit]
@@ -151,7 +152,7 @@ def _outcomes(
 
 
 def _draw(options: Options, chunk: Sequence[_Draw], attempt: int) -> list[_Draw]:
-    """Sample a batch; returns those that are to be drawn again."""
+    """Sample a batch, and return the samples to draw again."""
     started, model = time.perf_counter(), options.sampler.model
     batch = collate([entry.graph for entry, _ in chunk]).to(options.device)
     if options.together:
@@ -175,13 +176,13 @@ def _draw(options: Options, chunk: Sequence[_Draw], attempt: int) -> list[_Draw]
 
 
 def noise_seed(key: int, seed: int, k: int, attempt: int = 0) -> int:
-    """Seed of the noise of a sample, in the stream ``SAMPLING``.
+    """Compute the seed of the noise of a sample, for the stream ``SAMPLING``.
 
     Args:
         key: Hash of its template without measurements, see :func:`~graphscore.generate.inputs.graph_key`.
         seed: Seed of the job.
         k: Number of the sample among those of its template.
-        attempt: How often it has been drawn before.
+        attempt: Number of times it has been drawn before.
     """
     return mix_seed(seed, k, attempt, key)
 
@@ -201,7 +202,7 @@ def check_request(nums: Sequence[int], seed: int) -> None:
 def _sample(
     sampler: Sampler, batch: Batch, generator: GraphGenerator, steps: list[tuple[int, float, Batch]] | None
 ) -> SamplerResult:
-    """Sample a batch; number, time and state of each step, and the result, go into the list if there is one."""
+    """Sample a batch; append the number, time and state of each step and of the result to the list, if given."""
     callback = None if steps is None else lambda *step: steps.append(step)
     result = sampler(batch, generator, callback)
     result = result._replace(batch=_placed(sampler.model, result.batch))
@@ -214,7 +215,7 @@ def _show(
     trace: Trace, sampler: Sampler, steps: Sequence[tuple[int, float, Batch]], chunk: Sequence[_Draw],
     kept: Sequence[bool],
 ) -> None:  # fmt: skip
-    """Show the steps of the samples that are kept: a sample that was drawn again may not be the better one."""
+    """Call the trace with the steps of the samples that are kept: a later try may be worse than an earlier one."""
     shown = [draw for draw, is_kept in zip(chunk, kept, strict=True) if is_kept]
     jobs, mask = [(entry.number, k) for entry, k in shown], torch.tensor(kept)
     for step, t, batch in steps:
@@ -227,7 +228,7 @@ def _show(
 
 
 def _placed(model: ScoreModel, batch: Batch) -> Batch:
-    """Move samples to where their known parts are, if guidance knows some."""
+    """Move samples to the place of their fixed parts, if there is guidance by inpainting."""
     while isinstance(model, Guidance):
         if isinstance(model, Inpainting):
             batch = model.place(batch)

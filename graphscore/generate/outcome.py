@@ -1,4 +1,4 @@
-"""Outcomes: one input with its samples, the reason why some are missing, notes and costs."""
+"""Outcomes of sampling: an input with its samples, failure, notes and costs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch_geometric.data import Data
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of the samples of an input.
+    """Cost of the samples of an input: network evaluations, seconds and processes.
 
     Attributes:
-        evaluations: Evaluations of the network for all its samples together, those drawn again included.
-        seconds: Time by what it was spent on; its share of what was done for several inputs at once.
-        workers: Processes that shared the work; ``None`` while it was being measured whether it pays to share it.
+        evaluations: Evaluations of the network for all its samples together, including those drawn again.
+        seconds: Time by stage; work on several inputs at once is divided among them.
+        workers: Number of processes that shared the work; ``None`` while the best number was being measured.
     """
 
     evaluations: int = 0
@@ -31,16 +31,16 @@ class Cost:
 
 @dataclass(frozen=True, repr=False)
 class Outcome:
-    """One input with its samples.
+    """Sampling results of one input: samples, failure, notes and costs.
 
     Attributes:
-        input: What was given.
-        samples: Its samples: copies with the fields replaced, in data units. Numbers are attributes, such as ``drift``,
-            see :func:`~graphscore.samplers.drift`: the larger, the less the sample is to be trusted.
-        failure: Why samples are missing; ``None`` if none are.
-        notes: What else is to be known of the samples, a sentence each.
-        cost: What they cost.
-        num_refused: How many of them are not what was asked for, and were kept since no other try was better.
+        input: The input as given.
+        samples: Copies of the input with the fields replaced, in data units. Numbers about a sample are attributes,
+            such as ``drift``, see :func:`~graphscore.samplers.drift`: the larger, the less reliable the sample.
+        failure: Reason why samples are missing; ``None`` if none are.
+        notes: Notes on the samples, one sentence each.
+        cost: Cost of the samples.
+        num_refused: Number of samples that do not fit the input, and were kept because no other try was better.
     """
 
     input: Any
@@ -52,7 +52,7 @@ class Outcome:
 
     @property
     def name(self) -> str:
-        """What to call the input: its name, its SMILES, or what else it is."""
+        """Name of the input; see :func:`name_of`."""
         return name_of(self.input)
 
     def __repr__(self) -> str:
@@ -62,7 +62,7 @@ class Outcome:
 
 
 def name_of(item: Any) -> str:
-    """Name an input for people: by its ``name`` or ``smiles``, or as text; graphs without either by their size."""
+    """Name an input by its ``name`` or ``smiles``; graphs without either by their size, other inputs as text."""
     if not isinstance(item, Data):
         return str(item)
     return item.get("name") or item.get("smiles") or f"graph of {item.num_nodes} nodes"

@@ -1,4 +1,4 @@
-"""Progress of sampling: how many samples are done, told from the first batch on."""
+"""Progress of sampling: a count of samples, reported from the first batch on."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from graphscore.runtime.workers import Progress
 
 
 class Tally:
-    """Count samples, and tell a callback; nothing is told before anything is sampled.
+    """Counter of finished samples that reports to a callback, from the first sample on.
 
     Args:
-        progress: Called with (samples done, samples in all).
-        total: Samples in all; ``None`` if that is not known.
+        progress: Called with (samples done, total).
+        total: Total number of samples; ``None`` if unknown.
     """
 
     def __init__(self, progress: Progress | None, total: int | None) -> None:
@@ -18,13 +18,13 @@ class Tally:
         self.told = -1
 
     def add(self, number: int, begins: bool = False) -> None:
-        """Count samples, made or failed; the first ones that are made begin the telling."""
+        """Count finished or failed samples; with ``begins``, reporting starts."""
         self.done += number
         if begins or self.told >= 0:
             self.within(0)
 
     def within(self, done: int, total: int | None = None) -> None:
-        """Tell how far the work is that is not counted yet."""
+        """Report samples of the current batch that are not counted yet."""
         if self.progress is not None and self.done + done > self.told:
             self.told = self.done + done
             self.progress(self.told, self.total)

@@ -1,4 +1,4 @@
-"""Tries at the samples of a template: the best of them so far, and what they cost."""
+"""Repeated tries at the samples of a template: the best so far, and their cost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Trace = Callable[[Sequence[Job], int, float, Batch], None]
 
 @dataclass(frozen=True)
 class Options:
-    """The arguments of :func:`generate`, checked."""
+    """Checked arguments of :func:`generate`."""
 
     sampler: Sampler
     device: torch.device
@@ -43,22 +43,22 @@ class Options:
 
 
 class Tries:
-    """A template, and the best tries of its samples so far.
+    """A template, with the best tries at its samples so far.
 
     Args:
         number: Number of the template.
         template: The template.
-        num: How many samples are wanted.
-        options: How they are made.
+        num: Number of samples.
+        options: Options of sampling.
 
     Attributes:
-        graph: What the network sees.
-        is_ready: Whether it could be made.
-        failure: Why it could not, or why a sample could not be finished.
+        graph: Input graph of the network.
+        is_ready: Whether the input graph could be made.
+        failure: Reason why it could not, or why a sample could not be finished.
         key: Hash of the graph, see :func:`~graphscore.generate.inputs.graph_key`.
-        size: Edges that the network sees at most, or nodes if there are more of these.
+        size: Largest number of edges of the network's graph, or its number of nodes if that is larger.
         evaluations: Evaluations of the network so far.
-        seconds: Time by what it was spent on.
+        seconds: Time by stage.
     """
 
     def __init__(self, number: int, template: Data, num: int, options: Options) -> None:
@@ -84,13 +84,13 @@ class Tries:
         self.seconds = {"sample": time.perf_counter() - started, "finish": 0.0}
 
     def offer(self, k: int, values: Mapping[str, Tensor], drift: float, options: Options) -> tuple[bool, bool]:
-        """Take a try if it is better than those before; whether it is, and whether to draw again."""
+        """Keep a try if it is better than those before; return whether it is, and whether to draw again."""
         started = time.perf_counter()
         try:
             sample = _finished(options.finish, self.origin, self.graph, values)
             accepted = options.accept is None or (sample is not None and options.accept(sample))
         except ValueError as error:
-            if k not in self.found:  # else what was drawn before stays
+            if k not in self.found:  # otherwise an earlier try is kept
                 self.failure = str(error)
             return False, False
         finally:
@@ -104,7 +104,7 @@ class Tries:
         return better, not accepted or (options.max_drift is not None and drift > options.max_drift)
 
     def outcome(self) -> Outcome:
-        """Sort the samples, and count those that are missing: none of their tries was finite."""
+        """Make the outcome of the template from the best tries; samples without a finite try are missing."""
         samples = [self.found[k] for k in sorted(self.found)]
         failure = self.failure
         if failure is None and (missing := self.num - len(samples)):
@@ -114,7 +114,7 @@ class Tries:
 
 
 def with_values(template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
-    """Copy a template with fields replaced: how samples are finished by default."""
+    """Copy a template with its fields replaced, the default way to make a sample."""
     item = copy.copy(template)
     for name, value in values.items():
         item[name] = value
@@ -122,7 +122,7 @@ def with_values(template: Data, graph: Data, values: Mapping[str, Tensor]) -> Da
 
 
 def _finished(finish: Finish, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data | None:
-    """Make the sample; ``None`` if what was sampled, or what was made of it, is not finite."""
+    """Make the sample; ``None`` if the sampled fields, or those of the sample, are not finite."""
     if not all(bool(value.isfinite().all()) for value in values.values()):
         return None
     sample = finish(template, graph, values)

@@ -1,4 +1,4 @@
-"""Windows: consecutive inputs that are worked on together, so that memory stays bounded and results come steadily."""
+"""Windows of consecutive inputs that are worked on together, to bound memory and yield results steadily."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 NUM_BATCHES = 16
-"""Full batches in a window, at most: with more, hardly anything is saved by filling the last one."""
+"""Largest number of full batches in a window: beyond that, filling the last batch saves hardly any time."""
 NUM_INPUTS = 500
-"""Inputs in a window, at most."""
+"""Largest number of inputs in a window."""
 AHEAD = 64
-"""Full batches up to which :func:`shares` reads ahead, to find out how much there is."""
+"""Number of full batches that :func:`shares` reads ahead, to estimate the total work."""
 
 
 def windows(
     items: Iterable[Item], cost: Callable[[Item], float], most: Callable[[float], float], num_items: int = NUM_INPUTS
 ) -> Iterator[list[Item]]:
-    """Cut a stream into windows, which depend on the items alone; nothing is read ahead but one item.
+    """Cut a stream into windows of limited cost, reading only one item ahead.
 
     Args:
         items: The stream.
-        cost: What an item costs.
-        most: Called with what all windows before cost; returns what the next one may cost. A single item may exceed it.
-        num_items: Items of a window at most.
+        cost: Cost of an item.
+        most: Maps the cost of all windows before to the largest cost of the next one. A single item may exceed it.
+        num_items: Largest number of items in a window.
 
     Yields:
         Consecutive items.
@@ -44,13 +44,13 @@ def windows(
 
 
 def shares(items: Iterable[Item], cost: Callable[[Item], float], batch: float, least: int) -> Iterator[list[Item]]:
-    """Cut a stream into windows that workers can share: about a sixteenth of all that there is, or was so far.
+    """Cut a stream into windows for worker processes, each about a sixteenth of the work known so far.
 
     Args:
-        items: The stream, of which as much as fills :data:`AHEAD` batches is read ahead.
-        cost: What an item costs.
+        items: The stream; up to :data:`AHEAD` batches of it are read ahead.
+        cost: Cost of an item.
         batch: Cost of a full batch.
-        least: Full batches in a window, at least.
+        least: Smallest number of full batches in a window.
 
     Yields:
         Consecutive items.
@@ -70,7 +70,7 @@ def shares(items: Iterable[Item], cost: Callable[[Item], float], batch: float, l
 
 
 def _chain(ahead: deque[Item], items: Iterator[Item]) -> Iterator[Item]:
-    """What was read ahead and then the rest, of which nothing is kept."""
+    """Iterate over the items read ahead and then the rest, without keeping any."""
     while ahead:
         yield ahead.popleft()
     yield from items
