@@ -2,12 +2,12 @@
 
 Where to begin:
 
-- a model on graphs of your own: the example below, then ``help(graphscore.Denoiser)`` and ``graphscore.nn``;
+- a model on your own graphs: the example below, then ``help(graphscore.Denoiser)`` and ``graphscore.nn``;
 - a run from a configuration, with checkpoints: ``graphscore train --help``, or
   ``gs.train_model("digits", "runs/digits")`` and ``gs.load("runs/digits")``; and ``graphscore.experiment``;
 - conformers of molecules by the model that comes with the package: ``graphscore sample CCO --num 10``,
   ``graphscore.ConformerModel.load().sample(["CCO"], num=10)``, and ``graphscore.molecules``;
-- layers for networks of your own: ``graphscore.nn``, which knows nothing of the rest.
+- layers for your own networks: ``graphscore.nn``, which is independent of the rest.
 
 A first example, from graphs to a loss to samples:
 
@@ -27,25 +27,25 @@ The folders, in the order in which data flow:
 
 ==================  ====================================================================================================
 ``data``            graphs from files and networkx, data sets, splits, transforms
-``fields``          which attributes of a batch diffuse, of nodes, edges or graphs
+``fields``          the attributes of a batch that diffuse: of nodes, edges or graphs
 ``sdes``            noise processes: alpha(t) and std(t)
-``process``         one SDE for each field of a batch: noise in, noise out
+``process``         forward process: one SDE for each field of a batch
 ``times``           densities of training times, grids of sampling times
 ``nn``              networks: backbones, layers, edges; tensors in, tensors out
 ``denoiser``        score models: the estimate E[x0 | xt] of a network, and its loss
 ``objectives``      losses: denoising, implicit and sliced score matching, flow matching
 ``train``           the training loop
-``guidance``        score models around score models: conditions, known parts, energies, restraints
+``guidance``        conditions, inpainting, energies, restraints: score models around score models
 ``samplers``        from noise to samples, and log-densities
 ``generate``        many graphs by one sampler
 ``experiment``      configurations, runs in folders, model files
-``molecules``       the domain of molecules: everything chemical; ``clouds`` is that of point clouds
+``molecules``       molecules and their conformers; ``clouds`` is the same for point clouds
 ``cli``             the command line
-``ops``             per-graph sums, means, maxima; under everything, with ``rng``, ``linalg`` and ``runtime``
-``testing``         exact scores, symmetry and order of convergence, for tests of your own
+``ops``             per-graph sums, means, maxima; used by all others, as are ``rng``, ``linalg`` and ``runtime``
+``testing``         exact scores, symmetry and order of convergence, for your own tests
 ==================  ====================================================================================================
 
-Nothing is loaded before it is used: importing this package imports neither PyTorch nor RDKit.
+Modules are loaded when they are first used: importing this package imports neither PyTorch nor RDKit.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# The names of the library, by the module that they are loaded from. A name is never that of a folder, such as `train`:
-# importing the folder would take its place.
+# Public names of the library by their module. A name must not be that of a folder, such as `train`: importing the
+# folder would replace it.
 _HOMES = {
     "fields": ("Field",),
     "sdes": (
@@ -142,7 +142,7 @@ _HOMES = {
     "experiment.pipeline": ("Pipeline",),
     "molecules.conformers": ("ConformerModel",),
 }
-# For homes that need more than the core: what they import, and the extra that brings it.
+# Modules that need more than the core dependencies: the package that they import, and the extra that installs it.
 _NEEDS = {
     "experiment.run": ("lightning", "train"),
     "experiment.pretrained": ("pydantic", "train"),
@@ -213,5 +213,5 @@ __all__ = [
     "write",
 ]
 
-if not TYPE_CHECKING:  # for a checker, every name would be one of the package
+if not TYPE_CHECKING:  # a type checker would accept any name of the package
     __getattr__, __dir__ = lazy_names(__name__, _HOMES, _MODULES, _NEEDS)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-import graphscore.runtime.cores  # noqa: F401 (what others compute is watched from the start)
+import graphscore.runtime.cores  # noqa: F401 (measures other processes from the start)
 from graphscore.runtime.startup import let_waiting_threads_sleep
 
 USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
 
 
 class Stopped(Exception):  # noqa: N818 (not an error)
-    """A KeyboardInterrupt on its way through Typer, which would make an exit code of it without a word."""
+    """Raised in place of a KeyboardInterrupt, which Typer would turn into an exit code without a message."""
 
     def __init__(self, interrupt: KeyboardInterrupt) -> None:
         super().__init__(str(interrupt) or "stopped")
@@ -19,7 +19,10 @@ class Stopped(Exception):  # noqa: N818 (not an error)
 
 
 def main() -> None:
-    """Run the command line; errors are one sentence on stderr and exit code 2, with a traceback only on ``--debug``."""
+    """Run the command line.
+
+    Errors are printed to stderr in one sentence, with exit code 2; with ``--debug`` there is a traceback.
+    """
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     let_waiting_threads_sleep()
@@ -34,7 +37,7 @@ def main() -> None:
 
 
 def _explain(error: Exception) -> int:
-    if hasattr(error, "format_message"):  # usage errors; which class they have depends on Typer's version
+    if hasattr(error, "format_message"):  # usage errors, whose class depends on Typer's version
         text, code = error.format_message(), 2
     elif isinstance(error, ImportError) and error.name in ("typer", "rich", "pydantic", "yaml"):
         text, code = f'the command line needs more packages ({error.name} is missing): pip install "graphscore[all]"', 2

@@ -1,4 +1,4 @@
-"""The commands."""
+"""The commands ``demo``, ``train`` and ``sample``, and the application with all commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from graphscore.runtime.startup import SLOW, postponed
 
 
 class _Commands(TyperGroup):
-    """Commands that say that, and how, they were interrupted."""
+    """Group of commands that pass on the message of an interruption."""
 
     def invoke(self, ctx: typer.Context) -> Any:
         try:
@@ -51,7 +51,7 @@ def demo(
     groups: Annotated[int, typer.Option(help="Test molecules (or other groups) to sample.")] = 60,
     changes: Overrides = None,
 ) -> None:
-    """Train on embedded real data, generate for what was never seen, measure and show it: a few minutes."""
+    """Train on embedded data, sample test graphs, and measure and show the results, in a few minutes."""
     settings = library.load_config(config, changes or ())
 
     prepare_process(console)
@@ -67,13 +67,13 @@ def train(
         Path | None, typer.Option(help="Train on this file instead of the configuration's data set.")
     ] = None,
     changes: Overrides = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in the folder.")] = False,
     init: Annotated[
         Path | None,
-        typer.Option(help="Start from the weights of such a --checkpoint as `graphscore sample` takes."),
+        typer.Option(help="Initial weights: a model.safetensors, the folder of a run, or conformers, by name."),
     ] = None,
 ) -> None:
-    """Train a model."""
+    """Train a model by a configuration, in a folder."""
     settings = library.load_config(config, changes or ())
     check_files(checkpoint=init)
     if data is not None:
@@ -103,14 +103,14 @@ def sample(
         bool, typer.Option("--energy-rank", help="Sort the conformers of a molecule by their MMFF94 energy.")
     ] = False,
     diverse: Annotated[
-        bool, typer.Option("--diverse", help="Let the samples of an input keep away from each other.")
+        bool, typer.Option("--diverse", help="Guide the samples of an input away from each other.")
     ] = False,
     fix: Annotated[
-        str | None, typer.Option(metavar="SMARTS", help="Hold the atoms that match where --from has them.")
+        str | None, typer.Option(metavar="SMARTS", help="Fix the matching atoms at their coordinates in --from.")
     ] = None,
     template: Annotated[Path | None, typer.Option("--from", help="A molecule with coordinates, for --fix.")] = None,
     report: Annotated[Path | None, typer.Option(help="JSON report; by default OUT.report.json.")] = None,
-    trajectory: Annotated[Path | None, typer.Option(help="Write each step of each sample to this .sdf too.")] = None,
+    trajectory: Annotated[Path | None, typer.Option(help="Also write all sampling steps to this .sdf file.")] = None,
     sampler: Annotated[
         str | None, typer.Option(help="Sampler, see `graphscore methods`; the model's own default if not given.")
     ] = None,
@@ -119,13 +119,13 @@ def sample(
     device: Device = "auto",
     trust: Trusted = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with this job where it was stopped or killed, to the same file.")
+        bool, typer.Option("--resume", help="Resume this job, if it was stopped or killed; the result is the same.")
     ] = False,
 ) -> None:
     """Generate coordinates (or other fields) for molecules or graphs with a trained model.
 
-    Samples are written as they come, to NAME.partial.sdf (or .xyz, .pt) beside OUT, which has them all at the end. What
-    a stopped or killed job made is kept there: the same command with --resume goes on with the inputs that are left.
+    Samples are written as they come to NAME.partial.sdf (or .xyz, .pt) beside OUT, and moved to OUT at the end. If a
+    job is stopped or killed, they are kept there: the same command with --resume continues with the remaining inputs.
     """
     check_source(smiles or (), inputs)
     check_files([template], checkpoint, [(out, None), (report, [".json"]), (trajectory, [".sdf"])])

@@ -1,4 +1,4 @@
-"""Checks of the files that a command names. They need no PyTorch, so that a wrong name is answered in a moment."""
+"""Checks of the files and SMILES strings of a command, without PyTorch, so that errors are reported at once."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def check_files(
     checkpoint: Path | None = None,
     writes: Iterable[tuple[Path | None, Collection[str] | None]] = (),
 ) -> None:
-    """Check files before the work, as far as names tell; those that are ``None`` are not asked for.
+    """Check the input and output files of a command before the work; files that are ``None`` are skipped.
 
     Args:
         reads: Files of graphs.
         checkpoint: Model file, or folder of a run.
-        writes: Output files with the extensions that they may have; ``None`` stands for those of graphs.
+        writes: Output files with their allowed extensions; ``None`` for those of graphs.
 
     Raises:
-        FileNotFoundError: If a file to read is not there.
-        ValueError: If a file has an extension that it may not have, or cannot be written.
+        FileNotFoundError: If an input file does not exist.
+        ValueError: If a file has a wrong extension, or cannot be written.
     """
     for path in reads:
         if path is not None:
@@ -37,10 +37,10 @@ def check_files(
 
 
 def check_source(smiles: Sequence[str], path: Path | None) -> None:
-    """Check SMILES strings, or the name of a file, before they are read.
+    """Check the inputs of a command: SMILES strings or the name of a file.
 
     Args:
-        smiles: SMILES strings, of which one at least must be possible.
+        smiles: SMILES strings, at least one of which must be valid.
         path: File, see :func:`check_input`.
 
     Raises:

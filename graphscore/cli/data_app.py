@@ -1,4 +1,4 @@
-"""The commands that are about data sets."""
+"""The commands ``data list``, ``data build`` and ``data audit``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from graphscore.cli.progress import Counter
 from graphscore.domains import gather
 from graphscore.registry import find
 
-data_app = typer.Typer(help="List the data sets, build one, or measure one.", no_args_is_help=True)
+data_app = typer.Typer(help="List the data sets, build one, or audit one.", no_args_is_help=True)
 console = Console()
 
 
@@ -31,13 +31,15 @@ def build_data(
     smiles: Annotated[
         list[Path] | None, typer.Option(help="gfn2-ensembles: a list of molecules, .smi or .csv, also with .gz.")
     ] = None,
-    test: Annotated[list[Path] | None, typer.Option(help="gfn2-ensembles: a list, of test molecules alone.")] = None,
+    test: Annotated[list[Path] | None, typer.Option(help="gfn2-ensembles: a list of test molecules.")] = None,
     exclude: Annotated[list[Path] | None, typer.Option(help="gfn2-ensembles: a list never to train on.")] = None,
-    limit: Annotated[int | None, typer.Option(help="gfn2-ensembles: most molecules of each list.")] = None,
-    part: Annotated[str | None, typer.Option(help="gfn2-ensembles: of lists that are split, this part.")] = None,
-    level: Annotated[str | None, typer.Option(help="gfn2-ensembles: gfn2, or mmff94, fast, to pretrain on.")] = None,
+    limit: Annotated[int | None, typer.Option(help="gfn2-ensembles: largest number of molecules of each list.")] = None,
+    part: Annotated[str | None, typer.Option(help="gfn2-ensembles: only this part of lists that are split.")] = None,
+    level: Annotated[
+        str | None, typer.Option(help="gfn2-ensembles: gfn2, or the faster mmff94, to pretrain on.")
+    ] = None,
 ) -> None:
-    """Compute a data set again from its sources; an interrupted gfn2-ensembles goes on where it stopped."""
+    """Build a data set from its sources; gfn2-ensembles resumes an interrupted build."""
     recipe = find(name, gather("recipes"), "data set that can be built" if name in library.datasets() else "data set")
     given = {"smiles": smiles, "test": test, "exclude": exclude, "limit": limit, "part": part, "level": level}
     options = {key: value for key, value in given.items() if value}
@@ -51,7 +53,7 @@ def build_data(
 @data_app.command("audit")
 def audit_data(
     path: Annotated[Path | None, typer.Argument(help="Data file; by default the embedded gfn2-ensembles.")] = None,
-    molecules: Annotated[int, typer.Option(min=1, help="How many molecules to search again.")] = 100,
+    molecules: Annotated[int, typer.Option(min=1, help="Number of molecules to search again.")] = 100,
     source: Annotated[list[str] | None, typer.Option(help="Draw from this list of molecules.")] = None,
     part: Annotated[str, typer.Option(help="Draw from this part.")] = "train",
     counts: Annotated[
@@ -59,7 +61,7 @@ def audit_data(
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes; 0 takes one for each core.")] = 0,
 ) -> None:
-    """Measure how complete gfn2-ensembles are: by a search from other starts, or by GEOM's numbers of conformers."""
+    """Audit the completeness of gfn2-ensembles by a second search, or by GEOM's numbers of conformers."""
     if counts:
         report = library.audit_counts(counts, path)
     else:

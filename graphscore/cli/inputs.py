@@ -1,4 +1,4 @@
-"""Inputs of a sampling job: SMILES strings or a file, read one by one."""
+"""Inputs of a sampling job, read one by one from SMILES strings or a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # only molecules need RDKit
 
 
 class Inputs:
-    """Inputs of a job, from SMILES strings or a file, which is read anew each time.
+    """Inputs of a job from SMILES strings or a file, which is read again in each iteration.
 
     Args:
         smiles: SMILES strings.
@@ -49,7 +49,7 @@ class Inputs:
         return resolve(MOLECULES.parse)(self.smiles)
 
     def first(self) -> Data:
-        """Read the first graph.
+        """Read the first valid graph.
 
         Raises:
             ValueError: If there is none.
@@ -62,7 +62,7 @@ class Inputs:
         raise ValueError(str(problem))
 
     def digest(self) -> str:
-        """Hash the content."""
+        """Compute a hash of the content."""
         digest = hashlib.sha256("\n".join(self.smiles).encode())
         if self.path is not None:
             with self.path.open("rb") as file:
@@ -72,11 +72,11 @@ class Inputs:
 
 
 class Fitting:
-    """Inputs, and a failure in place of each that the output cannot hold.
+    """Inputs with a failure in place of each that does not fit the output format.
 
     Args:
         inputs: The inputs.
-        unfit: Says what the output takes if it cannot hold an input; else it is empty.
+        unfit: Returns the reason if the output cannot hold an input, and otherwise an empty string.
     """
 
     def __init__(self, inputs: Inputs, unfit: Callable[[Data | Failure], str]) -> None:
@@ -92,10 +92,10 @@ class Fitting:
 
 
 def read_fragment(smarts: str | None, template: Path | None) -> Fragment | None:
-    """Read which atoms are to be held where, if any.
+    """Read the fragment of the options ``--fix`` and ``--from``; ``None`` without them.
 
     Raises:
-        ValueError: If one is given without the other, or as for :meth:`graphscore.molecules.fragments.Fragment.read`.
+        ValueError: If only one is given, or as for :meth:`graphscore.molecules.fragments.Fragment.read`.
         FileNotFoundError: If there is no such file.
     """
     if smarts is None and template is None:
@@ -108,7 +108,7 @@ def read_fragment(smarts: str | None, template: Path | None) -> Fragment | None:
 
 
 def label(item: Data | Failure, number: int) -> str:
-    """Name an input for a report: by its name, its SMILES, or its number, from 0."""
+    """Name an input in a report by its name, its SMILES, or its number."""
     if isinstance(item, Failure):
         return f"{item.source}, {item.location}"
     return getattr(item, "name", "") or getattr(item, "smiles", "") or f"graph {number + 1}"

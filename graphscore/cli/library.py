@@ -1,6 +1,6 @@
-"""Names of the library that commands use, loaded when first used.
+"""Names of the library for commands, loaded when first used.
 
-Help, and wrong options and files, are so answered before PyTorch is loaded, which takes seconds.
+Help and errors about options and files are thus shown before PyTorch is loaded, which takes seconds.
 """
 
 from __future__ import annotations

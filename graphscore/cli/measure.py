@@ -1,4 +1,4 @@
-"""The commands that measure and show what there is: evaluate, benchmark, view, methods."""
+"""The commands ``evaluate``, ``benchmark``, ``view`` and ``methods``."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def benchmark(
     part: Annotated[
         str, typer.Option(help="test, or val for choices that must not be made on test molecules.")
     ] = "test",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many molecules.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Number of molecules, the first of the list.")] = None,
     checkpoint: Checkpoint = None,
     baselines: Annotated[
         list[str] | None,
@@ -70,22 +70,22 @@ def benchmark(
     energies: Annotated[str | None, typer.Option(help="mmff or gfn2 (by the program xtb).")] = None,
     refine: Annotated[str, typer.Option(help="mmff relaxes all atoms in the force field MMFF94; none.")] = "none",
     retries: Annotated[
-        int, typer.Option(help="How often a conformer of wrong stereo or with too much drift is drawn again at most.")
+        int, typer.Option(help="Most times to draw a conformer of wrong stereo or too much drift again.")
     ] = 3,
-    diverse: Annotated[bool, typer.Option("--diverse", help="Let conformers of a molecule keep apart.")] = False,
+    diverse: Annotated[bool, typer.Option("--diverse", help="Guide conformers of a molecule apart.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of model and baselines.")] = 0,
     sampler: Annotated[str | None, typer.Option(help="Sampler; the model's own default if not given.")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; the model's own default if not given.")] = None,
-    prior_scale: Annotated[float | None, typer.Option(help="Factor of the noise that sampling starts from.")] = None,
+    prior_scale: Annotated[float | None, typer.Option(help="Factor of the noise at the start of sampling.")] = None,
     max_drift: Annotated[
         float | None,
-        typer.Option(help="Draw again what moves more in the last evaluation, relative to its size."),
+        typer.Option(help="Largest change by the last evaluation, relative to its size; beyond, draw again."),
     ] = None,
     workers: Workers = None,
     device: Device = "auto",
     trust: Trusted = None,
 ) -> None:
-    """Measure a conformer model on molecules it has never seen, with RDKit beside it."""
+    """Benchmark a conformer model on test molecules, with RDKit's baselines if requested."""
     check_files(checkpoint=checkpoint, writes=[(out, [".json"])])
 
     measures = library.Measures(find(protocol, library.PROTOCOLS, "protocol"), posebusters, energies, workers)
@@ -116,7 +116,7 @@ def view(
     file: Annotated[Path, typer.Argument(help="Graphs: conformers, .sdf .mol .xyz .pt, or clouds, .pt")],
     out: Annotated[Path, typer.Option(help="The page, .html, or the picture of clouds, .png.")],
     reference: Annotated[
-        Path | None, typer.Option(help="Reference conformers; each conformer is laid onto the closest one.")
+        Path | None, typer.Option(help="Reference conformers; each conformer is superposed on the closest one.")
     ] = None,
     trajectories: Annotated[
         list[Path] | None,
@@ -125,7 +125,7 @@ def view(
         ),
     ] = None,
 ) -> None:
-    """Draw graphs: molecules as a page to look at in a browser, one file that needs no network; clouds as a picture."""
+    """Draw the graphs of a file: molecules as a self-contained page for the browser, clouds as a picture."""
     check_files([file, reference, *(trajectories or ())], writes=[(out, library.viewed_extensions())])
     made = library.view_file(file, out, reference, trajectories or ())
     size, how = made.path.stat().st_size / 1024, "; open it in a browser" if made.path.suffix == ".html" else ""
@@ -139,7 +139,7 @@ def view(
 def methods(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, as in the README.")] = False,
 ) -> None:
-    """Show which objectives and samplers work with which noise processes, by trying them all."""
+    """Show the objectives and samplers that work with each noise process, by trying them all."""
     if markdown:
         typer.echo(library.markdown(library.try_all()), nl=False)
     else:

@@ -14,7 +14,7 @@ Checkpoint = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(
-        help="Processes that share the work; by default one for each thread if a measurement says that it pays."
+        help="Number of processes; by default one for each thread, if a measurement shows that this is faster."
     ),
 ]
 Trusted = Annotated[
@@ -22,11 +22,11 @@ Trusted = Annotated[
     typer.Option(
         "--trust",
         metavar="MODULE",
-        help="A module of yours whose code a model's file may ask for by name.",
+        help="Your own module whose components a model file may use.",
     ),
 ]
 Device = Annotated[
-    str, typer.Option(help="Where the network computes: cpu, cuda or cuda:N; auto takes a CUDA GPU if there is one.")
+    str, typer.Option(help="Device of the network: cpu, cuda or cuda:N; auto takes a CUDA GPU if there is one.")
 ]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the configuration.")

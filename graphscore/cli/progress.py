@@ -1,4 +1,4 @@
-"""Progress bars, and the preparation of the process before the work."""
+"""Progress bars of commands, and the settings of the process before the work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphscore.cli import library
 
 
 class Counter:
-    """A progress bar that is called with (done, all); if it ``waits``, it is first seen then."""
+    """A progress bar, called with (done, total); with ``waits``, it appears at the first call."""
 
     def __init__(self, console: Console, title: str, waits: bool = False) -> None:
         columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -20,7 +20,7 @@ class Counter:
         self._waits = waits
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Show how many are done."""
+        """Update the bar."""
         self._progress.start()
         self._progress.update(self._line, completed=done, total=total)
 
@@ -36,6 +36,6 @@ class Counter:
 
 
 def prepare_process(console: Console) -> None:
-    """Set up the process, of which the command is master, for training and sampling."""
+    """Set up the process for training and sampling, and print a hint if other processes are busy."""
     if hint := library.prepare(spare_cores=True).hint:
         console.print(f"Hint: {hint}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The report of a sampling job: sums over its inputs, and an entry for each, written without keeping them in memory."""
+"""Report of a sampling job: a summary, and an entry for each input, written without keeping them in memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphscore.generate.outcome import Cost
 from graphscore.runtime.atomic import replacing
 
 NUM_SHOWN = 3
-"""Failures and notes of inputs in the summary of a job; its report has all."""
+"""Number of failures and of notes in the summary of a job; its report has all."""
 
 
 class Summary:
@@ -25,7 +25,7 @@ class Summary:
         self.first = ""
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """Add an input."""
+        """Add the journal's line of an input."""
         entry, costs = line["entry"], line["costs"]
         failed = [] if entry["failure"] is None else [(entry["input"], entry["failure"])]
         noted = [(entry["input"], note) for note in entry["notes"]]
@@ -41,7 +41,7 @@ class Summary:
         self.first = self.first or next((f"{name}: {reason}" for name, reason in [*failed, *noted]), "")
 
     def report(self, seconds: Mapping[str, float]) -> dict[str, Any]:
-        """Say what was done and what it cost."""
+        """Return the counts and costs for the report."""
         return {
             "num_written": self.num_written,
             "num_sampled": self.num_sampled,
@@ -54,7 +54,7 @@ class Summary:
 
 
 def write_report(report: Mapping[str, Any], entries: Iterable[Mapping[str, Any]], path: Path) -> None:
-    """Write a JSON file, whole or not at all, without keeping the entries in memory."""
+    """Write the report as a JSON file, whole or not at all, without keeping the entries in memory."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(f'{_json(report)[:-2]},\n "inputs": [')
         for number, entry in enumerate(entries):

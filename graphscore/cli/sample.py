@@ -1,6 +1,6 @@
-"""Files in, files out: sampling with a trained model, written input by input, so that a killed job can go on.
+"""Sampling jobs from file to file, written input by input, so that a killed job can be resumed.
 
-The way of an input: :class:`FileJob` reads it and asks a loaded model,
+The path of an input: :class:`FileJob` reads it and passes it to a loaded model,
 :class:`~graphscore.experiment.pipeline.Pipeline` (for molecules the subclass
 :class:`~graphscore.molecules.conformers.ConformerModel`), which calls :func:`~graphscore.generate.jobs.generate` with a
 window of inputs; that calls the sampler with batches. The outcome comes back the same way, and is written at once.
@@ -42,11 +42,11 @@ if TYPE_CHECKING:  # only molecules need RDKit
 
 
 class Files(NamedTuple):
-    """Files that a job writes.
+    """Output files of a sampling job.
 
     Attributes:
-        out: Samples.
-        report: The report, ``*.json``; by default beside the samples, ``<out>.report.json``.
+        out: File of the samples.
+        report: File of the report, ``*.json``; by default beside the samples, ``<out>.report.json``.
         trajectory: File ``*.sdf`` for the steps of all samples, see
             :class:`~graphscore.molecules.trajectory.Trajectories`.
     """
@@ -57,20 +57,20 @@ class Files(NamedTuple):
 
 
 class FileJob:
-    """Sample inputs with a trained model; write the samples, and a report with an entry for each input.
+    """Sampling job: sample inputs with a trained model, and write the samples and a report.
 
-    Both are written input by input, into files that can be looked at while the job runs and are kept if it is stopped
-    or killed, see :mod:`graphscore.experiment.journal`; at the end these take their places. Everything is checked when
-    the job is made, before the work begins.
+    Results are written input by input to partial files, which can be read while the job runs and are kept if it is
+    stopped or killed, see :mod:`graphscore.experiment.journal`; at the end they are moved to their final paths.
+    Everything is checked when the job is made, before the work begins.
 
     Args:
-        inputs: What is to be sampled.
-        files: Where to.
+        inputs: Inputs to sample.
+        files: Output files.
         options: Attributes of the request, see :class:`~graphscore.experiment.request.Request`.
         checkpoint: Model file or folder of a run; by default the weights that come with the package.
-        device: Where the network computes.
-        trust: For models with components of one's own, see :func:`graphscore.experiment.pretrained.load_model`.
-        resume: Whether to go on with a job that did not end; if there is none, one begins.
+        device: Device of the network.
+        trust: For models with custom components, see :func:`graphscore.experiment.pretrained.load_model`.
+        resume: Whether to resume an unfinished job; if there is none, a new one begins.
 
     Raises:
         ValueError: If a file cannot be written or does not fit, an option is out of range, the model cannot do what is
@@ -120,7 +120,7 @@ class FileJob:
         return self.out.suffix.lower()
 
     def _unfit(self, item: Data | Failure) -> str:
-        """Say what the files take if it is not this."""
+        """Reason why an input does not fit the output files; empty if it does."""
         if isinstance(item, Data):
             for file in filter(None, (self.trajectory, self.out)):
                 suffix = file.suffix.lower()
@@ -141,7 +141,7 @@ class FileJob:
         return pipeline, request
 
     def _identity(self) -> dict[str, Any]:
-        """What must be the same for a job to go on: all that samples depend on, but for rounding."""
+        """Everything that must be equal to resume a job: all that samples depend on, up to rounding."""
         described = {key: value for key, value in self.described.items() if key not in ("device", "checkpoint")}
         fragment: Fragment | None = getattr(self.request, "fragment", None)
         return {
@@ -152,18 +152,18 @@ class FileJob:
         }
 
     def run(self, progress: Progress | None = None) -> dict[str, Any]:
-        """Do the work.
+        """Run the job.
 
         Args:
-            progress: Called with (samples done, samples in all).
+            progress: Called with (samples done, total).
 
         Returns:
-            The report without the entries of the inputs, and beside it ``failures`` and ``notes``: the first few pairs
-            of an input and what is to be known of it. The file has an entry for each input, in their order.
+            The report without the entries of the inputs, with ``failures`` and ``notes``: the first few pairs of an
+            input and a sentence. The report file has an entry for each input, in order.
 
         Raises:
             ValueError: If nothing could be sampled, or no sample fits the format of the output.
-            KeyboardInterrupt: If it was stopped; it says what is kept, and how to go on.
+            KeyboardInterrupt: If it was stopped; the message says how to resume.
         """
         try:
             with _stopped_by_sigterm():
@@ -177,7 +177,7 @@ class FileJob:
             self.journal.close()
 
     def _compute_as_before(self) -> None:
-        """Go on with as many threads and workers as before, on which the last bits of samples depend."""
+        """Use as many threads and workers as the earlier job, since the last bits of samples depend on them."""
         if (last := self.journal.last) is not None:
             if last["threads"] <= (os.cpu_count() or 1):
                 torch.set_num_threads(last["threads"])
@@ -203,7 +203,7 @@ class FileJob:
         self.journal.complete()
 
     def _written(self, number: int, outcome: Outcome) -> tuple[dict[str, Any], list[bytes]]:
-        """Make the entry of an input and the records of its samples."""
+        """The entry of an input, and the records of its samples."""
         records, reasons = [], []
         for sample in outcome.samples:
             try:
@@ -230,7 +230,7 @@ class FileJob:
         return {"entry": entry, "costs": costs, "threads": torch.get_num_threads()}, content
 
     def _finish(self) -> dict[str, Any]:
-        """Let the files take their places, and write the report."""
+        """Move the files to their final paths, and write the report."""
         summary = Summary()
         for line in self.journal.entries():
             summary.add(line)
@@ -257,7 +257,7 @@ class FileJob:
         return report | {"failures": summary.failures, "notes": summary.notes, "num_notes": summary.num_notes}
 
     def _gather(self, partial: Path, file: Path) -> None:
-        """Make one list of what was written input by input."""
+        """Merge the records that were written input by input into one list."""
         records, before = [], 0
         with partial.open("rb") as stream:
             for line in self.journal.entries():
@@ -286,7 +286,7 @@ def _stopped_by_sigterm() -> Iterator[None]:
 
 
 def _packed(records: Sequence[Any]) -> bytes:
-    """Records of a ``.pt`` file as bytes; none for none."""
+    """Records of a ``.pt`` file as bytes; empty if there are none."""
     buffer = io.BytesIO()
     if records:
         torch.save(list(records), buffer)

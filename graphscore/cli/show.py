@@ -1,4 +1,4 @@
-"""What the command line prints."""
+"""Terminal output of the commands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # commands that train nothing need not load the training engi
 
 
 def show_methods(console: Console, trials: Sequence[Trial]) -> None:
-    """Print a table of objectives and one of samplers, with a column for each process, and why some are refused."""
+    """Print tables of objectives and samplers, with a column for each process, and the reasons of refusals."""
     processes = list(dict.fromkeys(trial.process for trial in trials))
     for kind in ("objective", "sampler"):
         table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
@@ -38,14 +38,14 @@ def show_methods(console: Console, trials: Sequence[Trial]) -> None:
 
 
 def show_sampled(console: Console, report: Mapping[str, Any]) -> None:
-    """Print what was sampled, and warn of what was not."""
+    """Print a summary of a sampling job, with warnings about failures."""
     console.print(
         f"Wrote {report['num_written']} samples of {report['num_sampled']} input(s) to {report['output']}",
         highlight=False,
     )
     if report["num_wrong_stereo"]:
         console.print(
-            f"[yellow]Warning:[/] {report['num_wrong_stereo']} of them have another stereochemistry than asked for; "
+            f"[yellow]Warning:[/] {report['num_wrong_stereo']} of them have another stereochemistry than their input; "
             f"{report['path']} counts them for each input",
             highlight=False,
         )
@@ -58,7 +58,7 @@ def show_sampled(console: Console, report: Mapping[str, Any]) -> None:
 
 
 def show_evaluation(console: Console, evaluation: Evaluation) -> None:
-    """Print the comparison of two files, of baselines too, and what was left out."""
+    """Print the evaluation of a file and of baselines, and the number of skipped records."""
     report = evaluation.report
     resolve(evaluation.domain.tables)(console, {"generated": report, **report.get("baselines", {})})
     if skipped := report.get("skipped"):
@@ -66,7 +66,7 @@ def show_evaluation(console: Console, evaluation: Evaluation) -> None:
 
 
 def show_demo(console: Console, demo: Demo) -> None:
-    """Print what a demo measured and made, and what to do next."""
+    """Print the scores and files of a demo, and suggested next steps."""
     scores = {demo.report.names.get(name, name): score for name, score in demo.report.scores.items()}
     resolve(demo.domain.tables)(console, scores)
     seconds = ", ".join(f"{what} {number:.0f} s" for what, number in demo.metrics["seconds"].items())
@@ -78,7 +78,7 @@ def show_demo(console: Console, demo: Demo) -> None:
 
 
 def show_datasets(console: Console) -> None:
-    """Print the registry of data sets."""
+    """Print a table of all data sets."""
     table = Table("name", "what it is", title="Data sets")
     for name, reference in datasets().items():
         table.add_row(name, (resolve(reference).__doc__ or "").partition("\n")[0])

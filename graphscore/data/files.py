@@ -17,7 +17,7 @@ from graphscore.registry import resolve
 
 
 class FileDataset(Dataset):
-    """Data set of graphs with coordinates from your own files, in any format of :func:`~graphscore.data.readers.read`.
+    """Data set of graphs with coordinates from your own files, in any format that the library reads.
 
     Graphs are split as their domain says: molecules by their SMILES without stereo marks, or by their scaffold. Graphs
     of a domain without splits are split by their position in the file (and the file's name, if there are several).
