@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -168,21 +168,12 @@ class FileJob:
         try:
             with _stopped_by_sigterm():
                 if not self.journal.is_complete:
-                    self._compute_as_before()
                     self._sample(progress)
                 return self._finish()
         except KeyboardInterrupt as stop:
             raise Interrupted(self._stopped(), getattr(stop, "exit_code", 128 + signal.SIGINT) - 128) from stop
         finally:
             self.journal.close()
-
-    def _compute_as_before(self) -> None:
-        """Use as many threads and workers as the earlier job, since the last bits of samples depend on them."""
-        if (last := self.journal.last) is not None:
-            if last["threads"] <= (os.cpu_count() or 1):
-                torch.set_num_threads(last["threads"])
-            if self.request.workers is None:
-                self.request = replace(self.request, workers=last["costs"]["workers"])
 
     def _stopped(self) -> str:
         if not self.journal.done:
@@ -192,9 +183,17 @@ class FileJob:
         return f"stopped; {of}. The same command with --resume goes on"
 
     def _sample(self, progress: Progress | None) -> None:
-        start = self.journal.done
+        start, decided = self.journal.done, None
+        if (last := self.journal.last) is not None:  # the last bits of samples depend on threads and workers
+            decided = last["costs"]["workers"]
+            torch.set_num_threads(min(last["threads"], os.cpu_count() or 1))
         outcomes = self.pipeline.sample(
-            Fitting(self.inputs, self._unfit), self.request, start=start, progress=progress, trace=self.trace
+            Fitting(self.inputs, self._unfit),
+            self.request,
+            start=start,
+            decided=decided,
+            progress=progress,
+            trace=self.trace,
         )
         for number, outcome in enumerate(outcomes, start=start):
             started = time.perf_counter()

@@ -111,6 +111,7 @@ class Pipeline:
         *,
         nums: Iterable[int] | None = None,
         start: int = 0,
+        decided: int | None = None,
         progress: Progress | None = None,
         trace: Trace | None = None,
         **options: Any,
@@ -124,6 +125,7 @@ class Pipeline:
             nums: Number of samples of each graph; by default that of the request.
             start: Number of the first input to sample; earlier ones are skipped. The samples of the others are
                 bit-identical to those of a complete run.
+            decided: Number of workers that an earlier job had decided on, which this one continues at ``start``.
             progress: Called with (samples done, total), including failed ones; the total is ``None`` if the number of
                 inputs is unknown.
             trace: See :func:`graphscore.generate.jobs.generate`; numbers are those of the inputs. With it, all work is
@@ -144,31 +146,42 @@ class Pipeline:
         wanted = check_nums(items, request.num if nums is None else nums)
         work = _Work(self, request, trace)
         pairs = zip(items, repeat(request.num)) if nums is None else zip(items, nums, strict=True)
-        return self._outcomes(work, pairs, start, Tally(progress, None if wanted is None else sum(wanted)))
-
-    def _outcomes(self, work: _Work, pairs: Iterable[tuple[Any, int]], start: int, counter: Tally) -> Iterator[Outcome]:
-        request, pending = work.request, deque[tuple[int, Any, int]]()
-        budget = CPU_EDGES if self.device.type == "cpu" else GPU_EDGES
         # Several processes on one GPU would only wait for it.
-        workers = 1 if work.trace is not None else request.workers or (None if self.device.type == "cpu" else 1)
+        workers = 1 if trace is not None else request.workers or (None if self.device.type == "cpu" else 1)
+        counter = Tally(progress, None if wanted is None else sum(wanted))
+        # Windows are cut as if nothing had been decided: those of a job that goes on are the same.
+        windows = self._windows(pairs, least=1 if workers != 1 else 4)
+        return self._outcomes(work, windows, start, workers or decided, counter)
 
-        def pieces() -> Iterator[Piece]:
-            for number, (item, num) in enumerate(pairs):
-                pending.append((number, item, num))
-                yield number, self._graph(item), num
+    def _windows(self, pairs: Iterable[tuple[Any, int]], least: int) -> Iterator[list[tuple[Any, Piece]]]:
+        """Read inputs in windows, each with what is to be done for it."""
+        budget = CPU_EDGES if self.device.type == "cpu" else GPU_EDGES
+        pieces = ((item, (number, self._graph(item), num)) for number, (item, num) in enumerate(pairs))
+        return shares(pieces, lambda pair: self._cost(pair[1]), budget, least)
+
+    def _outcomes(
+        self,
+        work: _Work,
+        windows: Iterable[list[tuple[Any, Piece]]],
+        start: int,
+        workers: int | None,
+        counter: Tally,
+    ) -> Iterator[Outcome]:
+        pending = deque[tuple[Any, Piece]]()
 
         def tasks() -> Iterator[Sequence[Piece]]:
-            for window in shares(pieces(), self._cost, budget, 1 if workers != 1 else 4):
-                if window[-1][0] >= start:
-                    yield window
-                else:
-                    counter.add(sum(pending.popleft()[2] for _ in window))
+            for window in windows:
+                if window[-1][1][0] < start:
+                    counter.add(sum(num for _, (_, _, num) in window))
+                    continue
+                pending.extend(window)
+                yield [piece for _, piece in window]
 
         for outcomes, sharing in stream(
             work, tasks(), workers, lambda task: sum(map(self._cost, task)), counter.within
         ):
             for outcome in outcomes:
-                number, item, num = pending.popleft()
+                item, (number, _, num) = pending.popleft()
                 counter.add(num, begins=bool(outcome.samples))
                 if number >= start:
                     spent = {name: seconds / (sharing or 1) for name, seconds in outcome.cost.seconds.items()}

@@ -318,6 +318,23 @@ def test_what_starts_in_the_middle_goes_on_to_the_last_bit(conformer_checkpoint,
             assert all(torch.equal(a.pos, b.pos) for a, b in zip(one.samples, other.samples, strict=True))
 
 
+def test_what_goes_on_is_cut_into_the_same_windows(conformer_checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+    """Also where it has been decided meanwhile how many workers share the work."""
+    monkeypatch.setattr(pipeline, "CPU_EDGES", 100)
+    model, cut = ConformerModel.load(conformer_checkpoint), []
+
+    def stream(work, tasks, workers, *_):
+        cut.append((workers, [[number for number, _, _ in task] for task in tasks]))
+        return iter(())
+
+    monkeypatch.setattr(pipeline, "stream", stream)
+    for options in ({}, {"start": 9, "decided": 1}, {"start": 9, "decided": 2}):
+        list(model.sample(OTHERS, num=3, workers=None, **options))
+    (_, whole), (one, rest), (two, other) = cut
+    assert (one, two) == (1, 2) and rest == other == whole[-len(rest) :]
+    assert len(whole) > 4 and 9 in rest[0] and rest[0][0] > 0
+
+
 def test_outcomes_come_before_all_inputs_are_read(conformer_checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(windows, "NUM_INPUTS", 2)
     read: list[str] = []
