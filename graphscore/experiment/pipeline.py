@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 
 from graphscore import __version__
 from graphscore.data.readers import Failure
 from graphscore.denoiser import ScoreModel
 from graphscore.domains import domain_of
-from graphscore.experiment.build import build_sampler, build_transform, with_null_values
+from graphscore.experiment.build import build_transform, with_null_values
 from graphscore.experiment.diversity import diversify
 from graphscore.experiment.pretrained import asked_by, load_model
 from graphscore.experiment.request import Request
 from graphscore.experiment.schema import ModelConfig
 from graphscore.experiment.weights import find_model
-from graphscore.generate.inputs import inputs_of, without_measurements
-from graphscore.generate.jobs import CPU_EDGES, GPU_EDGES, check_nums, generate
+from graphscore.experiment.window import Piece, WindowSampler
+from graphscore.generate.jobs import CPU_EDGES, GPU_EDGES, check_nums
 from graphscore.generate.outcome import Cost, Outcome
 from graphscore.generate.progress import Tally
 from graphscore.generate.tries import Finish, Trace
@@ -37,9 +37,6 @@ from graphscore.runtime.workers import Progress
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-Piece = tuple[int, Data | str, int]
-"""Number of an input; its graph, or the reason of its failure; and its number of samples."""
 
 POS = "pos"
 
@@ -144,7 +141,7 @@ class Pipeline:
             raise ValueError(f"Expected a request or options, but got both: {', '.join(options)}")
         items = [items] if self.is_item(items) else items
         wanted = check_nums(items, request.num if nums is None else nums)
-        work = _Work(self, request, trace)
+        work = WindowSampler(self, request, trace)
         pairs = zip(items, repeat(request.num)) if nums is None else zip(items, nums, strict=True)
         # Several processes on one GPU would only wait for it.
         workers = 1 if trace is not None else request.workers or (None if self.device.type == "cpu" else 1)
@@ -161,7 +158,7 @@ class Pipeline:
 
     def _outcomes(
         self,
-        work: _Work,
+        work: WindowSampler,
         windows: Iterable[list[tuple[Any, Piece]]],
         start: int,
         workers: int | None,
@@ -205,11 +202,11 @@ class Pipeline:
         Raises:
             ValueError: If it does not, or there is no such sampler.
         """
-        _Work(self, request, None)
+        WindowSampler(self, request, None)
 
     def describe(self, request: Request) -> dict[str, Any]:
         """Describe everything that the samples depend on: model, options and versions."""
-        sampling = self._config(request).sampling
+        sampling = self.configure(request).sampling
         return {
             "seed": request.seed,
             "num": request.num,
@@ -225,7 +222,8 @@ class Pipeline:
             "versions": {"graphscore": __version__, "python": platform.python_version(), "torch": torch.__version__},
         }
 
-    def _config(self, request: Request) -> ModelConfig:
+    def configure(self, request: Request) -> ModelConfig:
+        """The configuration of the model with the sampling options of a request."""
         return self.config.with_sampling(request.sampler, request.num_steps, request.prior_scale, request.max_drift)
 
     def __repr__(self) -> str:
@@ -293,63 +291,3 @@ class Pipeline:
     def complete(self, outcome: Outcome, request: Request, finish: Finish | None) -> Outcome:
         """Post-process all samples of an input, such as relaxing and ranking conformers."""
         return outcome
-
-
-class _Work:
-    """Sampling of inputs for one request, in this process or a worker."""
-
-    def __init__(self, pipeline: Pipeline, request: Request, trace: Trace | None) -> None:
-        self.pipeline, self.request, self.trace = pipeline, request, trace
-        config = pipeline._config(request)
-        self.max_drift = config.sampling.max_drift
-        with asked_by(pipeline.checkpoint):
-            self.sampler = build_sampler(config, pipeline.guide(pipeline.model, request))
-        self.kept = inputs_of(pipeline.model)
-
-    def __call__(self, pieces: Sequence[Piece], progress: Progress | None = None) -> list[Outcome]:
-        pipeline, request, type_ = self.pipeline, self.request, self.pipeline.outcome_type
-        outcomes = {number: type_(None, failure=graph) for number, graph, _ in pieces if isinstance(graph, str)}
-        readable = [(number, graph, num) for number, graph, num in pieces if not isinstance(graph, str)]
-        finish = pipeline.finisher(request)
-        result = generate(
-            self.sampler,
-            [graph for _, graph, _ in readable],
-            num=[num for _, _, num in readable],
-            seed=request.seed,
-            transform=self._see,
-            known=pipeline.known,
-            finish=finish,
-            accept=pipeline.accept,
-            label=pipeline.label,
-            max_drift=self.max_drift,
-            retries=request.retries,
-            together=request.diverse,
-            window=None,
-            progress=progress,
-            trace=None if self.trace is None else self._renumbered([number for number, _, _ in readable]),
-        )
-        for (number, graph, _), outcome in zip(readable, result, strict=True):
-            for sample in outcome.samples:
-                sample.seed = request.seed
-            outcome = pipeline.complete(outcome, request, finish)
-            notes = [*self._left_behind(graph), *outcome.notes]
-            outcomes[number] = type_(None, outcome.samples, outcome.failure, notes, outcome.cost, outcome.num_refused)
-        return [outcomes[number] for number, _, _ in pieces]
-
-    def _see(self, item: Data) -> Data:
-        return self.pipeline.see(item, self.request)
-
-    def _renumbered(self, numbers: Sequence[int]) -> Trace:
-        """Trace with the numbers of the inputs among all inputs."""
-
-        def trace(jobs: Sequence[tuple[int, int]], step: int, t: float, batch: Batch) -> None:
-            assert self.trace is not None
-            self.trace([(numbers[place], k) for place, k in jobs], step, t, batch)
-
-        return trace
-
-    def _left_behind(self, item: Data) -> list[str]:
-        """A note on attributes of an input that its samples lack, if there are any."""
-        kept = {*without_measurements(item, self.kept).keys(), *self.pipeline.model.fields}
-        left = [key for key in item.keys() if key not in kept]  # noqa: SIM118 (not a dict)
-        return [f"measured for other coordinates, and not passed on: {', '.join(sorted(left))}"] if left else []
