@@ -1,4 +1,4 @@
-"""Objectives: one loss per graph and field."""
+"""Training objectives: denoising, explicit, implicit and sliced score matching, and flow matching."""
 
 from graphscore.denoiser.reduction import Reduce
 from graphscore.objectives.base import Objective

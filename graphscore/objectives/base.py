@@ -1,4 +1,4 @@
-"""Objectives as training sees them: functions of clean data, all of one form."""
+"""Common form of all objectives: a loss of clean data per graph and field."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _GIVEN = ("model", "batch", "t", "reduce", "generator")
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """A loss per graph and field, with some of its options set.
+    """Training objective: a loss function with its options.
 
     Args:
         function: Called as ``function(model, batch, t, reduce=..., **options)``, and with ``generator`` if it has that
             argument; returns ``{field: [B]}``.
-        options: Options that are set.
-        takes_samples: Whether the function takes samples of ``p_t`` (as implicit score matching does) rather than clean
-            data, which it makes noisy itself.
+        options: Options of the function.
+        takes_samples: Whether the function takes noisy samples of ``p_t`` (as implicit score matching does) rather than
+            clean data, to which it adds noise itself.
 
     Raises:
-        ValueError: If the function is none, or does not take one of the options.
+        ValueError: If ``function`` is not callable, or does not take one of the options.
     """
 
     function: Callable[..., dict[str, Tensor]]
@@ -54,7 +54,7 @@ class Objective:
         return getattr(self.function, "__name__", repr(self.function))
 
     def bind(self, **options: Any) -> Objective:
-        """The same objective with further options set.
+        """Return a copy with further options.
 
         Raises:
             ValueError: If the function does not take one of them.
@@ -62,10 +62,11 @@ class Objective:
         return replace(self, options={**self.options, **options})
 
     def check(self, model: Score) -> None:
-        """Check that the objective makes sense for a model.
+        """Check that the objective can be used with a model.
 
         Raises:
-            ValueError: If an option that it needs is not set, or it needs a forward process, which the model lacks.
+            ValueError: If a required option is not set, or the objective needs a forward process, which the model
+                lacks.
         """
         needed = [
             name
@@ -97,15 +98,15 @@ class Objective:
     ) -> dict[str, Tensor]:
         """Compute the losses of clean data.
 
-        Objectives that take samples of ``p_t`` get the data made noisy by the model's process, or as they are, in units
-        of the fields' scales, if it has none.
+        For objectives that take samples of ``p_t``, noise is added by the model's process; if it has none, they get the
+        data unchanged, in units of the fields' scales.
 
         Args:
             model: The score, or score model.
             batch: Clean data; neither changed nor copied, apart from the fields.
             t: One time per graph, shape ``[B]``.
             reduce: ``"sum"`` or ``"mean"`` over the rows and columns of a graph.
-            generator: Source of all randomness.
+            generator: Source of noise and random directions.
             **options: Further options for this call.
 
         Returns:

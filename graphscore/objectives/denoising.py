@@ -24,24 +24,24 @@ def denoising_score_matching(
     reduce: Reduce,
     generator: Generator = None,
 ) -> dict[str, Tensor]:
-    r"""Regress the score on that of the perturbation kernel: ``lambda(t) || score(xt, t) + eps / std(t) ||^2``.
+    r"""Compute the denoising score matching loss ``lambda(t) || score(xt, t) + eps / std(t) ||^2``.
 
-    It is computed as ``lambda alpha^2 / std^4 || x0_hat - x0 ||^2``: the same, and finite where nothing is left of the
-    data. With ``reduce="sum"`` and the default weight it is, per graph, the sum over rows and columns of
+    It is computed as ``lambda alpha^2 / std^4 || x0_hat - x0 ||^2``, which is the same, but finite also where
+    ``alpha = 0``. With ``reduce="sum"`` and the default weight it is, per graph, the sum over rows and columns of
     ``(std score + eps)^2``.
 
-    Where noise has a covariance C of its own, the error of the score is multiplied by C: the loss with the default
-    weight is ``|| std C score + C^(1/2) z ||^2``. Modes then count by the square of the variance of their noise; the
+    If the noise has a covariance C, the error of the score is multiplied by C: the loss with the default weight is
+    ``|| std C score + C^(1/2) z ||^2``. Modes are then weighted by the square of the variance of their noise; the
     minimum is the same.
 
     Args:
         model: The score model.
         batch: Clean data; neither changed nor copied, apart from the fields.
         t: One time per graph, shape ``[B]``.
-        eps: White noise of each field instead of fresh noise, ``[rows, width]``.
+        eps: White noise of each field instead of random noise, ``[rows, width]``.
         align: ``"target"`` or ``"noise"`` for fields of positions; see
             :func:`~graphscore.denoiser.regression.regress_data`.
-        weight: ``lambda(t)`` as a function of SDE and times; named ones are in ``WEIGHTS``.
+        weight: ``lambda(t)`` as a function of SDE and times, see ``WEIGHTS``.
         reduce: ``"sum"`` or ``"mean"`` over the rows and columns of a graph.
         generator: Source of the noise.
 

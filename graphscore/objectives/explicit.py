@@ -1,4 +1,4 @@
-"""Explicit score matching: where the true score is known, as in tests and teaching."""
+"""Explicit score matching, for data with a known score."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def explicit_score_matching(
     weight: Weight | None = None,
     reduce: Reduce,
 ) -> dict[str, Tensor]:
-    r"""Regress the score on the true one: ``lambda(t) / 2 || score(xt, t) - grad log p_t(xt) ||^2``.
+    r"""Compute the explicit score matching loss ``lambda(t) / 2 || score(xt, t) - grad log p_t(xt) ||^2``.
 
     Args:
         model: The score.
-        batch: Samples of ``p_t``, as :meth:`ForwardProcess.perturb` gives them, in units of the fields' scales.
+        batch: Samples of ``p_t``, as from :meth:`ForwardProcess.perturb`, in units of the fields' scales.
         t: One time per graph, shape ``[B]``.
-        target: True score of each field, ``[rows, width]``, or an exact model, which is asked for it.
+        target: True score of each field, ``[rows, width]``, or an exact model that computes it.
         weight: ``lambda(t)`` as a function of SDE and times; 1 by default.
         reduce: ``"sum"`` or ``"mean"`` over the rows and columns of a graph.
 

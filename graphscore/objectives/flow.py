@@ -29,7 +29,7 @@ def flow_matching(
     reduce: Reduce,
     generator: Generator = None,
 ) -> dict[str, Tensor]:
-    r"""Regress the velocity of the flow on that of single paths: ``|| velocity(xt, t) - (alpha' x0 + std' eps) ||^2``.
+    r"""Compute the flow matching loss ``|| velocity(xt, t) - (alpha' x0 + std' eps) ||^2``.
 
     Time runs from data to noise. With ``target="data"`` it is ``|| x0_hat - x0 ||^2``, the regression on the clean end
     of the path. As ``velocity = (std' / std) xt + (alpha' - alpha std' / std) x0_hat``, either is denoising score
@@ -40,10 +40,10 @@ def flow_matching(
         batch: Clean data; neither changed nor copied, apart from the fields.
         t: One time per graph, shape ``[B]``.
         target: ``"velocity"`` or ``"data"``.
-        eps: White noise of each field instead of fresh noise, ``[rows, width]``; the process gives it its covariance.
+        eps: White noise of each field instead of random noise, ``[rows, width]``; the process applies its covariance.
         align: ``"target"`` or ``"noise"`` for fields of positions; see
             :func:`~graphscore.denoiser.regression.regress_data`.
-        weight: A factor of this loss as a function of SDE and times; 1 by default.
+        weight: Factor of this loss as a function of SDE and times; 1 by default.
         reduce: ``"sum"`` or ``"mean"`` over the rows and columns of a graph.
         generator: Source of the noise.
 

@@ -1,4 +1,4 @@
-"""Implicit score matching: no target and no noise kernel are needed, only samples."""
+"""Implicit score matching, which needs only samples, without a target or a noise kernel."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from graphscore.process import check_times
 def implicit_score_matching(
     model: Score, batch: Batch, t: Tensor, *, weight: Weight | None = None, reduce: Reduce
 ) -> dict[str, Tensor]:
-    r"""Match scores by parts: ``lambda(t) (1/2 || score ||^2 + trace(d score / d x))``.
+    r"""Compute the implicit score matching loss ``lambda(t) (1/2 || score ||^2 + trace(d score / d x))``.
 
-    Its mean over samples equals that of the explicit loss up to a constant. The trace is exact: it costs one backward
-    pass for each row and column of the largest graph (all graphs of the batch at once), so this is for small graphs;
-    :func:`sliced_score_matching` costs one. Gradients flow through it to the model's parameters.
+    By integration by parts, its mean over samples equals that of the explicit loss up to a constant. The trace is
+    exact: it costs one backward pass for each row and column of the largest graph (all graphs of the batch at once), so
+    this is for small graphs; :func:`sliced_score_matching` costs one. The loss can be differentiated by the model's
+    parameters.
 
     Args:
         model: The score.
         batch: Samples of ``p_t`` in units of the fields' scales: noisy batches of any origin, or clean ones.
-        t: One time per graph, shape ``[B]``, told to the model.
+        t: One time per graph, shape ``[B]``, an input of the model.
         weight: ``lambda(t)`` as a function of SDE and times; 1 by default.
         reduce: ``"sum"`` or ``"mean"`` over the rows and columns of a graph.
 
@@ -49,16 +50,16 @@ def implicit_score_matching(
 
 
 def score_divergence(model: Score, batch: Batch, t: Tensor, field: Field) -> tuple[Tensor, Tensor]:
-    r"""Differentiate a field's score by the field: the score and the diagonal of its Jacobian.
+    r"""Compute a field's score and the diagonal of its Jacobian with respect to the field.
 
-    In a zero-mean field the derivative is taken within the centre-free subspace, so that the diagonal sums to the trace
-    there.
+    In a zero-mean field the derivative is taken within the centre-free subspace: the sum of the diagonal is the trace
+    in it.
 
     Args:
         model: The score; graphs of a batch must not influence each other.
         batch: A batch at time ``t``.
         t: One time per graph, shape ``[B]``.
-        field: Which field.
+        field: The field.
 
     Returns:
         The score and the diagonal, both ``[rows, width]``; differentiable where gradients are enabled.
@@ -73,7 +74,7 @@ def score_divergence(model: Score, batch: Batch, t: Tensor, field: Field) -> tup
 
 
 def score_function(model: Score, batch: Batch, t: Tensor, field: Field) -> RowFunction:
-    """The score of a field as a function of its rows ``[rows, width]``, projected onto the field's space first."""
+    """Make the score of a field as a function of its rows ``[rows, width]``, projected onto the field's space."""
     check_differentiable(model)
     with outside_inference_mode():
         batch, t = differentiable(batch), differentiable(t)

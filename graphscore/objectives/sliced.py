@@ -1,4 +1,4 @@
-"""Sliced score matching: the trace of implicit score matching along random directions."""
+"""Sliced score matching: implicit score matching with the trace estimated along random directions."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def sliced_score_matching(
     reduce: Reduce,
     generator: Generator = None,
 ) -> dict[str, Tensor]:
-    r"""Match scores along random directions v: ``lambda(t) (1/2 (v^T score)^2 + v^T (d score / d x) v)``.
+    r"""Compute the sliced score matching loss ``lambda(t) (1/2 (v^T score)^2 + v^T (d score / d x) v)``.
 
-    Its mean over directions is the implicit loss. A direction spans all rows of a graph, and lies in the subspace of a
-    zero-mean field. One evaluation of the model for each field, and one backward pass for each direction (all graphs of
-    the batch at once); gradients need a second backward pass through them.
+    Its mean over random directions v is the implicit loss. A direction has an entry for each row and column of a graph,
+    and lies in the subspace of a zero-mean field. The loss costs one evaluation of the model for each field, and one
+    backward pass for each direction (all graphs of the batch at once); its gradient needs a second backward pass.
 
     Args:
         model: The score; graphs of a batch must not influence each other.
         batch: Samples of ``p_t`` in units of the fields' scales: noisy batches of any origin, or clean ones.
-        t: One time per graph, shape ``[B]``, told to the model.
-        num_projections: Number of directions whose mean is taken.
+        t: One time per graph, shape ``[B]``, an input of the model.
+        num_projections: Number of directions to average over.
         projection: ``"rademacher"`` or ``"gaussian"``.
-        variance_reduction: Whether to take ``|| score ||^2``, which is the mean of ``(v^T score)^2``.
+        variance_reduction: Whether to use ``|| score ||^2``, the mean of ``(v^T score)^2``.
         weight: ``lambda(t)`` as a function of SDE and times; 1 by default.
         reduce: ``"sum"`` or ``"mean"`` over the rows and columns of a graph.
         generator: Source of the directions.
@@ -83,21 +83,22 @@ def finite_difference_sliced_score_matching(
     reduce: Reduce,
     generator: Generator = None,
 ) -> dict[str, Tensor]:
-    r"""Match scores along random directions v by differences: :func:`sliced_score_matching` without second derivatives.
+    r"""Compute the sliced score matching loss by finite differences, without second derivatives.
 
     ``lambda(t) (1/2 (v^T s)^2 + v^T (s+ - s-) / (2 h))`` with ``s+- = score(x +- h v)`` and ``s = (s+ + s-) / 2``: two
-    evaluations of the model for each direction and field, and an error of order h^2. Scores at time t vary over the
-    length std(t), so that ``h = step std(t)``; models without a process have ``h = step``, in units of the scales.
-    The model is evaluated in its full precision, within autocast too.
+    evaluations of the model for each random direction v and field, and an error of order h^2; see
+    :func:`sliced_score_matching`. Scores at time t vary over the length std(t), so that ``h = step std(t)``; models
+    without a process have ``h = step``, in units of the scales. The model is evaluated in full precision, also within
+    autocast.
 
     Args:
         model: The score; graphs of a batch must not influence each other.
         batch: Samples of ``p_t`` in units of the fields' scales: noisy batches of any origin, or clean ones.
-        t: One time per graph, shape ``[B]``, told to the model.
-        step: Relative step. Truncation grows with its square; rounding, with its inverse.
-        num_projections: Number of directions whose mean is taken.
+        t: One time per graph, shape ``[B]``, an input of the model.
+        step: Relative step. The truncation error grows with its square, the rounding error with its inverse.
+        num_projections: Number of directions to average over.
         projection: ``"rademacher"`` or ``"gaussian"``.
-        variance_reduction: Whether to take ``|| s ||^2``, which is the mean of ``(v^T s)^2``.
+        variance_reduction: Whether to use ``|| s ||^2``, the mean of ``(v^T s)^2``.
         weight: ``lambda(t)`` as a function of SDE and times; 1 by default.
         reduce: ``"sum"`` or ``"mean"`` over the rows and columns of a graph.
         generator: Source of the directions.
@@ -123,7 +124,7 @@ def finite_difference_sliced_score_matching(
         h = step * (sdes[name].std(t) if sdes else torch.ones_like(t, dtype=torch.float64))
         directions = _directions(field, batch, num_projections, projection, generator)
         moves = ops.per_row(h, x, index) * directions
-        # Rounding is divided by the step: training in lower precision would see little else.
+        # Rounding errors are divided by the step, and would dominate in lower precision.
         with unrounded(x.device):
             ahead, behind = (torch.stack([function(x + move) for move in side]) for side in (moves, -moves))
         score = (ahead + behind) / 2

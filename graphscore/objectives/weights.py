@@ -1,4 +1,4 @@
-r"""Weights: how much each time counts, as the factor ``lambda(t)`` of the squared error of the score."""
+r"""Loss weights as functions of time: the factor ``lambda(t)`` of the squared error of the score."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from graphscore.sdes import SDE
 
 
 def likelihood_weight(sde: SDE, t: Tensor) -> Tensor:
-    r"""``lambda(t) = g(t)^2``: the loss bounds the negative log-likelihood (Song, Durkan, Murray and Ermon 2021).
+    r"""Likelihood weighting ``lambda(t) = g(t)^2``, with which the loss bounds the negative log-likelihood.
 
-    The bound is that of unstructured noise: where noise has a covariance C of its own, modes count in another way.
+    The bound (Song, Durkan, Murray and Ermon 2021) holds for isotropic noise, not for noise with a covariance C.
     """
     return sde.diffusion(t) ** 2
 
 
 def edm_weight(sde: SDE, t: Tensor) -> Tensor:
-    r"""``lambda(t) = std^2 (alpha^2 + std^2) / alpha^2``: the network's own error counts alike at all levels.
+    r"""EDM weighting ``lambda(t) = std^2 (alpha^2 + std^2) / alpha^2``.
 
-    For data of unit variance and unstructured noise this is ``|| x0_hat - x0 ||^2 / c_out^2`` (Karras et al. 2022,
-    table 1).
+    The error of the network has the same weight at all noise levels. For data of unit variance and isotropic noise the
+    loss is ``|| x0_hat - x0 ||^2 / c_out^2`` (Karras et al. 2022, table 1).
     """
     alpha, std = sde.alpha(t), sde.std(t)
     return std**2 * (alpha**2 + std**2) / alpha**2
 
 
 def min_snr_weight(sde: SDE, t: Tensor, gamma: float = 5.0) -> Tensor:
-    r"""``lambda(t) = std^2 min(1, gamma / SNR)``: the loss becomes ``min(SNR, gamma) || x0_hat - x0 ||^2``.
+    r"""Min-SNR weighting ``lambda(t) = std^2 min(1, gamma / SNR)``.
 
-    The signal-to-noise ratio is ``SNR = alpha^2 / std^2``; low levels, where it is large, count less than by
-    :func:`variance_weight`.
+    The loss becomes ``min(SNR, gamma) || x0_hat - x0 ||^2``, with the signal-to-noise ratio ``SNR = alpha^2 / std^2``.
+    Low noise levels, where it is large, have less weight than by :func:`variance_weight`.
 
     References:
         Hang et al. (2023), Efficient diffusion training via min-SNR weighting strategy.
@@ -51,10 +51,10 @@ WEIGHTS: dict[str, Weight] = {
 
 
 def weigh(losses: Mapping[str, Tensor], model: Score, t: Tensor, weight: Weight | None) -> dict[str, Tensor]:
-    """Multiply the losses of each field, ``[B]``, by their weight; none is 1.
+    """Multiply the losses of each field, ``[B]``, by their weight; ``None`` is 1.
 
     Raises:
-        ValueError: If there is a weight, but the model has no process of which it could be a function.
+        ValueError: If there is a weight, but the model has no process.
     """
     if weight is None:
         return dict(losses)
