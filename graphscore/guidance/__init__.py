@@ -1,4 +1,4 @@
-"""Guidance: score models around score models, which bend samples towards what is wanted or known."""
+"""Guidance: score models around score models, for conditions, inpainting, energies and restraints."""
 
 from graphscore.guidance.base import Guidance, Posterior
 from graphscore.guidance.classifier_free import ClassifierFreeGuidance, Condition, drop_conditions

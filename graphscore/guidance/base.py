@@ -17,7 +17,9 @@ from graphscore.sdes import SDE
 
 
 class Guidance(ScoreModel):
-    """A score model that bends the posterior mean of another one; guidance can be put around guidance, in any order.
+    """Base class of guidance: a score model that changes the posterior mean of another one.
+
+    Guidance can wrap other guidance, in any order.
 
     Args:
         model: The score model to guide, itself guided or not.
@@ -29,7 +31,7 @@ class Guidance(ScoreModel):
         self.needs_signal = model.needs_signal
 
     def extra_repr(self) -> str:
-        """Its options; what it guides, which the whole representation shows below, knows the process."""
+        """Options of the guidance; the guided model is shown below with the process."""
         return ", ".join(options_of(self, skip=("model",)))
 
     @property
@@ -37,7 +39,7 @@ class Guidance(ScoreModel):
         return self.model.evaluations_per_call
 
     def _field(self, name: str, *attributes: str) -> Field:
-        """Find a field by name, and check that what is known of it is stored under other names."""
+        """Find a field by name, and check that attributes with given values have other names than fields."""
         if name not in self.fields:
             raise ValueError(f"{type(self).__name__}: the process has no field {name!r}; it has {sorted(self.fields)}")
         for attribute in attributes:
@@ -51,7 +53,7 @@ class Guidance(ScoreModel):
     def _moved(
         self, batch: Batch, x0_hat: Mapping[str, Tensor], step: Mapping[str, Tensor], max_step: float | None
     ) -> dict[str, Tensor]:
-        """Add steps to the fields that have one, each graph's shortened such that no row goes further than max_step."""
+        """Add shifts to fields; a graph's shift is scaled down so that no row moves further than ``max_step``."""
         moved = dict(x0_hat)
         for name, shift in step.items():
             if max_step is not None:
@@ -67,23 +69,24 @@ class Guidance(ScoreModel):
 class Posterior:
     r"""Mean and covariance of ``p(x0 | xt)`` for the fields of a batch.
 
-    The covariance is the derivative of the mean, ``V = std^2 / alpha C J^T`` with ``J = d x0_hat / d xt`` and C the
-    covariance of the noise. A product with it costs one backward pass through the model; it couples all rows and fields
-    of a graph. Or, without a pass, it is that of data of unit variance and no correlation, whatever the model,
-    ``V = std^2 C (alpha^2 + std^2 C)^-1``: ``std^2 / (alpha^2 + std^2)`` where the noise is unstructured.
+    With ``through_network``, the covariance is the derivative of the mean, ``V = std^2 / alpha C J^T`` with
+    ``J = d x0_hat / d xt`` and C the covariance of the noise. A product with it costs one backward pass through the
+    model; it couples all rows and fields of a graph. Otherwise it is that of uncorrelated data of unit variance,
+    ``V = std^2 C (alpha^2 + std^2 C)^-1``, which is ``std^2 / (alpha^2 + std^2)`` for isotropic noise: independent of
+    the model, and without a backward pass.
 
     Args:
         model: The score model.
         batch: A batch at time ``t``.
         t: One time per graph, shape ``[B]``.
-        through_network: Which of the two covariances.
+        through_network: Whether to use the derivative of the model.
 
-    Inside ``torch.inference_mode()`` it is to be made, and used, within
+    Inside ``torch.inference_mode()``, make and use it within
     :func:`~graphscore.linalg.autograd.outside_inference_mode`.
 
     Raises:
-        ValueError: If the model's output cannot be differentiated by its input, though it must; a model that was made
-            inside ``torch.inference_mode()`` cannot.
+        ValueError: If the derivative is needed, but the model's output cannot be differentiated by its input, such as
+            that of a model made inside ``torch.inference_mode()``.
 
     References:
         Efron (2011), Tweedie's formula and selection bias, equation 2.8 (mean and variance).
@@ -92,7 +95,7 @@ class Posterior:
 
     def __init__(self, model: ScoreModel, batch: Batch, t: Tensor, through_network: bool) -> None:
         self._process, self._batch, self._t, self._through_network = model.process, batch, t, through_network
-        # Where gradients are recorded, guidance must be differentiable in turn: another one may be around it.
+        # If gradients are recorded, guidance must be differentiable itself: other guidance may be around it.
         self._differentiable = torch.is_grad_enabled()
         if not through_network:
             self._mean = self.mean = model(batch, t)
@@ -110,7 +113,7 @@ class Posterior:
         self.mean = {name: x if self._differentiable else x.detach() for name, x in self._mean.items()}
 
     def multiply(self, gradient: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Multiply the covariance with a gradient of some fields, ``[rows, width]``: a step of each field it moves."""
+        """Multiply the covariance with a gradient of some fields, ``[rows, width]``: a shift for each coupled field."""
         if not self._through_network:
             return {
                 field.name: self._uncorrelated(field, sde, gradient[field.name])
@@ -141,19 +144,19 @@ class Posterior:
 
 
 def read_known(batch: Batch, field: str, mask: str, values: str) -> tuple[Tensor, Tensor]:
-    """Read which rows of a field are known, and where they are.
+    """Read the given rows of a field and their values.
 
     Args:
         batch: A batch with the field and both attributes.
         field: Name of the field.
-        mask: Name of the attribute that marks the known rows: bool, shape ``[rows]``.
-        values: Name of the attribute of the values, in data units, ``[rows, width]``; those of other rows do not count.
+        mask: Name of the attribute that marks the given rows: bool, shape ``[rows]``.
+        values: Name of the attribute of the values, in data units, ``[rows, width]``; other rows are ignored.
 
     Returns:
-        The mask as a column, ``[rows, 1]``, and the values in data units, ``[rows, width]``, zero where not known.
+        The mask as a column, ``[rows, 1]``, and the values in data units, ``[rows, width]``, zero in other rows.
 
     Raises:
-        ValueError: If one is missing or has another shape or type.
+        ValueError: If an attribute is missing or has another shape or type.
     """
     x = batch[field]
     known, given = read(batch, mask, [len(x)]), read(batch, values, list(x.shape))
@@ -163,7 +166,7 @@ def read_known(batch: Batch, field: str, mask: str, values: str) -> tuple[Tensor
 
 
 def read(batch: Batch, name: str, shape: list[int]) -> Tensor:
-    """Read an attribute of a batch.
+    """Read an attribute of a batch, and check its shape.
 
     Raises:
         ValueError: If it is missing or has another shape.
@@ -177,7 +180,7 @@ def read(batch: Batch, name: str, shape: list[int]) -> Tensor:
 
 
 def known_mean(x: Tensor, known: Tensor, index: Tensor, num_graphs: int) -> Tensor:
-    """Mean of the known rows of each graph, zero where there are none, given to all of its rows: ``[rows, width]``."""
+    """Compute the mean of the given rows of each graph, broadcast to all its rows: ``[rows, width]``; zero if none."""
     total = ops.sum(torch.where(known, x, 0.0), index, num_graphs)
     number = ops.sum(known.to(x.dtype), index, num_graphs).clamp(min=1)
     return ops.broadcast(total / number, index)

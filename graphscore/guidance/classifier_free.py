@@ -1,4 +1,4 @@
-"""Classifier-free guidance: more of a condition than the data have."""
+"""Classifier-free guidance: sampling with conditions that were dropped at random in training."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from graphscore.rng import Generator
 
 @dataclass(frozen=True)
 class Condition:
-    """An attribute that a network is told, and the value that stands for "not told".
+    """A conditioning attribute, with the value that means unconditional.
 
     Args:
         name: Attribute of the batch, of shape ``[rows, *]``.
-        null_value: The value of all its entries where the condition is dropped.
-        level: What a row belongs to: ``"graph"``, ``"node"`` or ``"edge"``. Declared, never guessed from sizes.
+        null_value: Unconditional value: the value of all entries where the condition is dropped.
+        level: Level of the rows: ``"graph"``, ``"node"`` or ``"edge"``. Never inferred from sizes.
 
     Raises:
         ValueError: If there is no such level.
@@ -37,11 +37,11 @@ class Condition:
         Field(self.name, self.level)
 
     def drop(self, batch: Batch, dropped: Tensor) -> Tensor:
-        """Set the condition to null in some graphs.
+        """Replace the condition by its unconditional value in some graphs.
 
         Args:
             batch: A batch that has the attribute.
-            dropped: Which graphs, bool, shape ``[B]``.
+            dropped: Mask of these graphs, bool, shape ``[B]``.
 
         Returns:
             A new tensor of the shape and type of the attribute.
@@ -68,16 +68,16 @@ class Condition:
 def drop_conditions(
     batch: Batch, conditions: Sequence[Condition], probability: float, generator: Generator = None
 ) -> Batch:
-    """Drop the conditions of a random part of the graphs, as training for classifier-free guidance needs.
+    """Drop the conditions of randomly chosen graphs, for training with classifier-free guidance.
 
-    Each graph throws a coin of its own, for all its conditions and all their rows together.
+    All conditions of a graph are dropped together.
 
     Args:
         batch: A training batch.
         conditions: The conditions.
-        probability: Share of the graphs that lose their conditions; 0.1 to 0.2 are usual.
-        generator: Source of the coins; with a :class:`~graphscore.rng.GraphGenerator` a graph's does not depend
-            on its batch mates.
+        probability: Probability that the conditions of a graph are dropped; 0.1 to 0.2 are usual.
+        generator: Source of the choice; with a :class:`~graphscore.rng.GraphGenerator`, that of a graph does not depend
+            on the rest of the batch.
 
     Returns:
         A shallow copy with the conditions replaced.
@@ -97,18 +97,19 @@ def drop_conditions(
 
 
 class ClassifierFreeGuidance(Guidance):
-    r"""Go on from the model without conditions past the model with them: ``x0 = x0_u + strength (x0_c - x0_u)``.
+    r"""Classifier-free guidance: extrapolate from the unconditional to the conditional posterior mean.
 
-    The score then is that of ``p_u(xt)^(1 - k) p_c(xt)^k`` at each noise level, k the strength: 0 ignores the
-    conditions, 1 obeys them, and more sharpens them at the cost of variety. For other strengths these densities are not
-    those of one diffusion process, so that samples do not follow the product of the data's densities.
+    ``x0 = x0_u + strength (x0_c - x0_u)``. The score then is that of ``p_u(xt)^(1 - k) p_c(xt)^k`` at each noise level,
+    where k is the strength: 0 ignores the conditions, 1 samples the conditional distribution, and more strengthens the
+    conditions at the cost of variety. For strengths other than 0 and 1 these densities do not belong to one diffusion
+    process, so that samples do not follow the product of the data's densities.
 
     The model must have been trained with :func:`drop_conditions`. A step costs two evaluations.
 
     Args:
         model: The score model.
-        conditions: What to set to null for the second evaluation.
-        strength: How far to go. Some papers count it from 0, as ``strength - 1``, and call it the scale.
+        conditions: Conditions to drop in the second evaluation.
+        strength: Strength of the guidance. Some papers use ``strength - 1`` and call it the scale.
 
     Raises:
         ValueError: If there are no conditions, or one of them is a field of the process.

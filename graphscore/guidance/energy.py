@@ -1,4 +1,4 @@
-"""Energy guidance: a differentiable preference."""
+"""Energy guidance: sampling from the data's density times ``exp(-energy)``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Energy = Callable[[Batch], Tensor]
 
 
 class EnergyGuidance(Guidance):
-    r"""Tilt the density of the data by ``exp(-strength E(x0))``.
+    r"""Guidance by a differentiable energy: tilts the density of the data by ``exp(-strength E(x0))``.
 
     ``x0 = x0_hat - strength V grad E(x0_hat)``, with V the covariance of ``p(x0 | xt)``, see
     :class:`~graphscore.guidance.base.Posterior`. Through the network this is
@@ -28,14 +28,14 @@ class EnergyGuidance(Guidance):
 
     Args:
         model: The score model.
-        energy: Maps a batch of clean fields, in data units, to one number per graph, ``[B]``, in nats. Graphs must not
-            influence each other, unless they are meant to. A module of its own is registered.
-        strength: Factor on the energy; 0 for none.
-        max_step: Largest shift of a row of ``x0_hat``, in the data units of its field; none by default. Where a row
-            would go further, the whole graph's shift is shortened, so that its direction and zero mean stay.
+        energy: Maps a batch of clean fields, in data units, to one number per graph, ``[B]``, in nats. If the energy of
+            a graph depends on others, so do samples. If it is a module, it is registered.
+        strength: Factor of the energy; 0 for none.
+        max_step: Largest shift of a row of ``x0_hat``, in the data units of its field; no limit by default. If a row
+            would move further, the shift of the whole graph is scaled down, which keeps its direction and zero mean.
         through_network: Whether V is the derivative of the model, or that of data of unit variance. The derivative is
-            multiplied by ``std^2 / alpha``, and with it the error of a network: ``max_step`` bounds it at high noise
-            levels, and there must be something left of the data (``needs_signal``).
+            multiplied by ``std^2 / alpha``, and so is the error of a network: ``max_step`` bounds it at high noise
+            levels, and alpha must not vanish (``needs_signal``).
 
     Raises:
         ValueError: If ``strength`` or ``max_step`` is out of range; at a call, if the energy is not one number

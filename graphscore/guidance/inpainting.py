@@ -1,4 +1,4 @@
-"""Inpainting: part of a field is known."""
+"""Inpainting: sampling with given values of some rows of a field."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from graphscore.linalg.kabsch import align
 
 
 class Inpainting(Guidance):
-    r"""Replace the known rows of the posterior mean by their values.
+    r"""Inpainting guidance: replace the given rows of the posterior mean by their values.
 
-    A sampler brings these rows from noise to the known values as if the model had predicted them, so that at time t
-    they are ``alpha x0 + std eps``: what the network is told of their noise is true, whether steps draw noise or not.
+    A sampler moves these rows from noise to the given values as if the model had predicted them, so that at time t they
+    are ``alpha x0 + std eps``: the noise level that the network gets as an input is right for them, too, whether steps
+    draw noise or not.
 
-    In a zero-mean field positions mean nothing but relative to one another. The known fragment is moved to where the
-    model predicts it, centroid on centroid, so that the whole graph keeps its mean; ``rigid`` turns it too, by
-    Kabsch's rotation. :meth:`place` brings samples back to the fragment's own place.
+    In a zero-mean field only relative positions matter. The given fragment is moved so that its centroid is that of the
+    prediction, and the whole graph keeps its mean; with ``rigid`` it is also rotated, by Kabsch's rotation.
+    :meth:`place` moves samples back to the fragment's own place.
 
-    Unknown rows learn of the known values only through the noisy ones, which do not condition them exactly wherever
-    rows are correlated. :class:`~graphscore.samplers.resampling.ResamplingSampler` repeats steps to mend most of that.
-    :class:`~graphscore.guidance.restraints.HarmonicRestraint` of infinite strength fixes the same rows by the posterior
-    covariance: exact for Gaussian data without repeated steps, but with several backward passes a step.
+    The other rows are influenced by the given values only through the noisy ones, which does not condition them exactly
+    if rows are correlated. :class:`~graphscore.samplers.resampling.ResamplingSampler` corrects most of that by repeated
+    steps. :class:`~graphscore.guidance.restraints.HarmonicRestraint` of infinite strength fixes the same rows by the
+    posterior covariance: exact for Gaussian data without repeated steps, but with several backward passes a step.
 
     Args:
         model: The score model.
         field: Name of the field.
-        mask: Name of the attribute that marks the known rows: bool, shape ``[rows]``.
-        values: Name of the attribute of the known values, in data units, ``[rows, width]``; other rows do not count.
-        rigid: Whether the fragment is known up to a rotation and translation only.
+        mask: Name of the attribute that marks the given rows: bool, shape ``[rows]``.
+        values: Name of the attribute of the given values, in data units, ``[rows, width]``; other rows are ignored.
+        rigid: Whether the fragment is given only up to a rotation and translation.
 
     Raises:
         ValueError: If there is no such field, or the values are stored under the name of one.
@@ -57,13 +58,13 @@ class Inpainting(Guidance):
         return {**x0_hat, name: torch.where(known, placed, x0_hat[name])}
 
     def place(self, sample: Batch) -> Batch:
-        """Move each sampled graph, if need be turn it, such that its known rows lie on the known values.
+        """Move each sampled graph, and with ``rigid`` rotate it, so that its given rows match their values.
 
         Args:
-            sample: What a sampler returned, in data units, with the mask and the values.
+            sample: Sample in data units, with the mask and the values.
 
         Returns:
-            A shallow copy with the field replaced. Graphs without known rows stay where they are.
+            A shallow copy with the field replaced. Graphs without given rows are not moved.
         """
         known, values = read_known(sample, self.field.name, self.mask, self.values)
         index, x = self.field.index(sample), sample[self.field.name]
@@ -72,7 +73,7 @@ class Inpainting(Guidance):
         return replace(sample, {self.field.name: torch.where(anchored, moved, x)})
 
     def _superpose(self, x: Tensor, onto: Tensor, known: Tensor, index: Tensor, num_graphs: int) -> Tensor:
-        """Move all rows of each graph such that the known ones come closest to those of ``onto``."""
+        """Move all rows of each graph so that the given ones come closest to those of ``onto``."""
         if self.rigid:
             return align(x, onto, index, num_graphs, known[:, 0].to(x.dtype))
         if not self.field.zero_mean:

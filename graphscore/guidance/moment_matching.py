@@ -1,4 +1,4 @@
-"""Restraints by moment matching: what a measurement says, weighed against what the model knows."""
+"""Restraints by moment matching: a measurement combined with the Gaussian posterior of the model."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from graphscore.linalg.residuals import conjugate_residuals
 
 
 class Restraint(Guidance):
-    r"""Tilt the density of the data by ``exp(-k/2 || r(x0) ||^2)``, with residuals r of one field and the strength k.
+    r"""Base class of restraints: tilts the density of the data by ``exp(-k/2 || r(x0) ||^2)``.
 
+    Here r are residuals of one field and k is the strength.
     ``x0 = x0_hat - V A^T (1/k + A V A^T)^-1 r(x0_hat)``, with A the Jacobian of r at ``x0_hat`` and V the covariance of
     ``p(x0 | xt)``, see :class:`~graphscore.guidance.base.Posterior`: the mean of the Gaussian of these moments, given
     ``r = 0`` as a measurement with the variance ``1/k``. Exact for Gaussian data and linear residuals, at any strength.
     The strength may be infinite, which makes the linearised residuals vanish.
 
     The system is solved by a fixed number of iterations of :func:`~graphscore.linalg.residuals.conjugate_residuals`.
-    Through the network each costs a backward pass; as many as there are residuals in a graph are exact, but a few are
-    mostly enough. Several fields are moved together, as far as the network correlates them.
+    With ``through_network``, each costs a backward pass; as many as there are residuals in a graph are exact, but a few
+    are mostly enough. Other fields are moved, too, as far as the network correlates them.
 
-    A restraint implements :meth:`residuals` and :meth:`residual_index`.
+    Subclasses implement :meth:`residuals` and :meth:`residual_index`.
 
     Args:
         model: The score model.
@@ -72,11 +73,11 @@ class Restraint(Guidance):
 
     @abstractmethod
     def residuals(self, batch: Batch, x: Tensor) -> Tensor:
-        """Residuals of the field's values ``x`` [rows, width], in data units: one or several columns, ``[M, *]``."""
+        """Compute the residuals of the field's values ``x`` [rows, width], in data units: ``[M, *]``."""
 
     @abstractmethod
     def residual_index(self, batch: Batch) -> Tensor:
-        """Graph of each residual, shape ``[M]``."""
+        """Return the graph of each residual, shape ``[M]``."""
 
     @outside_inference_mode()
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
@@ -97,7 +98,7 @@ class Restraint(Guidance):
             (pulled,) = torch.autograd.grad(value, x, u, retain_graph=True, create_graph=recording)
             return posterior.multiply({name: pulled})
 
-        # In units of 1/k, or of the covariance where k is infinite: both ends of the range are exact.
+        # In units of 1/k, or of the covariance if k is infinite, so that k = 0 and infinity are exact.
         own, stiffness = (0.0, 1.0) if math.isinf(self.strength) else (1.0, self.strength)
 
         def system(u: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Particle guidance: samples of one graph that keep away from each other."""
+"""Particle guidance: repulsion between the samples of a graph."""
 
 from __future__ import annotations
 
@@ -24,21 +24,23 @@ KERNELS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class ParticleGuidance(EnergyGuidance):
-    r"""Sample the graphs of a group together, from ``prod_i p(x_i) exp(-strength sum_{i<j} k(x_i, x_j))``.
+    r"""Particle guidance: sample the graphs of a group jointly, with a repulsion between them.
 
-    For data of unit variance this holds to first order in the strength. It costs no backward pass; for the covariance
-    that the network knows, give :class:`Repulsion` to an :class:`~graphscore.guidance.energy.EnergyGuidance`.
+    The density is ``prod_i p(x_i) exp(-strength sum_{i<j} k(x_i, x_j))``, for data of unit variance and to first order
+    in the strength. It costs no backward pass; for the covariance of the network, give :class:`Repulsion` to an
+    :class:`~graphscore.guidance.energy.EnergyGuidance`.
 
     Args:
         model: The score model.
-        field: Name of the field that is compared.
-        group: Name of the attribute that says which graphs are samples of one graph: an integer for each, ``[B]``. They
-            must have the same number of nodes in the same order.
+        field: Name of the field to compare.
+        group: Name of the attribute with the group of each graph, an integer, ``[B]``. The graphs of a group are
+            samples of one graph: they must have the same number of nodes in the same order.
         strength: Height of the repulsion of a pair, in nats; 0 for none.
         bandwidth: Root mean square deviation h at which the repulsion fades, in data units.
         kernel: ``"rbf"``, ``k = exp(-d^2 / (2 h^2))`` with d the root mean square deviation of a pair; or
-            ``"quadratic"``, ``k = -d^2 / (2 h^2)``, which has no end: a weak one widens the spread of a group.
-        rigid: Whether to superpose pairs before comparing, so that they are not driven to turn away from each other.
+            ``"quadratic"``, ``k = -d^2 / (2 h^2)``, which does not fade: at low strength, it widens the spread of a
+            group.
+        rigid: Whether to superpose pairs before comparing, so that they are not driven to different orientations.
         max_step: Largest shift of a row, in data units.
 
     Raises:
@@ -76,12 +78,12 @@ class _Pairs(NamedTuple):
 
 
 class Repulsion:
-    """Energy of each graph of a batch in the neighbourhood of the others of its group: half the sum of its kernels.
+    """Repulsive energy between the graphs of a group: for each graph, half the sum of its kernels with the others.
 
     Memory grows with the number of pairs times their rows. The pairs are formed once for a batch, not at each step.
 
     Args:
-        field: The field that is compared.
+        field: The field to compare.
         group: Name of the attribute of the groups.
         bandwidth: Root mean square deviation at which the repulsion fades, in data units.
         kernel: ``"rbf"`` or ``"quadratic"``.
@@ -115,7 +117,7 @@ class Repulsion:
         return (ops.sum(kernels, pairs.first, batch.num_graphs) + ops.sum(kernels, pairs.second, batch.num_graphs)) / 2
 
     def _pairs(self, batch: Batch) -> _Pairs:
-        # All steps of a sampler share these tensors: their batches are shallow copies of one another.
+        # All steps of a sampler share these tensors, since their batches are shallow copies of each other.
         group = read(batch, self.group, [batch.num_graphs])
         owners = [batch.batch, batch.edge_index] if self.field.level == "edge" else [batch.batch]
 
@@ -127,11 +129,11 @@ class Repulsion:
 
 
 def _find_pairs(group: Tensor, rows: Tensor, name: str) -> _Pairs:
-    """List all pairs of graphs of one group, and their rows; a graph's rows lie together."""
+    """List all pairs of graphs in a group, and their rows; the rows of a graph are consecutive."""
     if group.is_floating_point() or group.dtype == torch.bool:
         raise ValueError(f"The attribute {name!r} must hold an integer for each graph, but is of type {group.dtype}")
     order = group.argsort(stable=True)
-    begin = torch.searchsorted(group[order], group[order])  # first place of each one's group in this order
+    begin = torch.searchsorted(group[order], group[order])  # first position of the group in this order
     later, before = _ranges(torch.arange(len(order), device=order.device) - begin)
     first, second = order[begin[later] + before], order[later]
     unequal = rows[first] != rows[second]
@@ -147,7 +149,7 @@ def _find_pairs(group: Tensor, rows: Tensor, name: str) -> _Pairs:
 
 
 def _ranges(lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Count from zero in each of several ranges, one after another: the range and the place in it of each entry."""
+    """Enumerate several ranges one after another: the range of each entry, and its position in the range."""
     which = torch.repeat_interleave(lengths)
     start = lengths.cumsum(0) - lengths
     return which, torch.arange(len(which), device=lengths.device) - start[which]

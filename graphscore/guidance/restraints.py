@@ -1,4 +1,4 @@
-"""Restraints on positions and distances."""
+"""Harmonic restraints on positions, and flat-bottomed restraints on distances."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from graphscore.guidance.moment_matching import Restraint
 
 
 class HarmonicRestraint(Restraint):
-    r"""Pull the marked rows of a field to target values by springs, ``E = k/2 sum_i || x_i - target_i ||^2``.
+    r"""Harmonic restraint of marked rows of a field to target values, ``E = k/2 sum_i || x_i - target_i ||^2``.
 
-    In a zero-mean field, where positions mean nothing but relative to one another, the marked rows of a graph are
-    compared with their targets up to a translation. For the method see
-    :class:`~graphscore.guidance.moment_matching.Restraint`.
+    In a zero-mean field, where only relative positions matter, the marked rows of a graph are compared with their
+    targets up to a translation. For the method see :class:`~graphscore.guidance.moment_matching.Restraint`.
 
     Args:
         model: The score model.
         field: Name of the field.
         mask: Name of the attribute that marks the restrained rows: bool, shape ``[rows]``.
-        target: Name of the attribute of the targets, in data units, ``[rows, width]``; its other rows do not count.
-        strength: Strength k in 1 / unit^2, the inverse variance of the targets; infinite fixes the rows.
+        target: Name of the attribute of the targets, in data units, ``[rows, width]``; other rows are ignored.
+        strength: Strength k in 1 / unit^2, the inverse variance of the targets; if infinite, the rows are fixed.
         num_iterations: Number of iterations.
         through_network: Whether the covariance is the derivative of the model, which moves the other rows too.
         max_step: Largest shift of a row, in data units.
@@ -61,26 +60,26 @@ class HarmonicRestraint(Restraint):
 
 
 class DistanceRestraint(Restraint):
-    r"""Keep distances of nodes within bounds, ``E = k/2 sum_p (max(d_p - upper_p, 0) - max(lower_p - d_p, 0))^2``.
+    r"""Flat-bottomed distance restraint, ``E = k/2 sum_p (max(d_p - upper_p, 0) - max(lower_p - d_p, 0))^2``.
 
-    Within its bounds a pair is not restrained at all. Where two nodes meet, their distance has no direction and its
-    gradient is taken as zero. See :class:`~graphscore.guidance.moment_matching.Restraint` for the method.
+    Within its bounds a pair is not restrained. If two nodes coincide, the gradient of their distance is taken as zero.
+    For the method see :class:`~graphscore.guidance.moment_matching.Restraint`.
 
     Args:
         model: The score model.
         field: Name of a node-level field: the positions.
-        pairs: Name of the attribute of the pairs of nodes, int64, ``[2, P]``, both of one graph. It must contain
-            ``"index"``, or else PyG does not count the nodes on from graph to graph when it batches.
+        pairs: Name of the attribute of the pairs of nodes, int64, ``[2, P]``, both in one graph. The name must contain
+            ``"index"``, so that PyG increments the node numbers when it makes batches.
         bounds: Names of the attributes of the lower and the upper bounds, each ``[P]``, in data units: 0 and infinity
-            for none, twice the same name for a distance that is known.
-        strength: Strength k in 1 / unit^2; infinite makes the linearised distances keep their bounds.
+            for no bound, the same name twice for a fixed distance.
+        strength: Strength k in 1 / unit^2; if infinite, the linearised distances keep their bounds.
         num_iterations: Number of iterations.
         through_network: Whether to take the covariance from the derivative of the model.
         max_step: Largest shift of a row, in data units.
 
     Raises:
-        ValueError: If there is no such field, its rows are not nodes, an attribute is named wrongly, or a number is out
-            of range.
+        ValueError: If there is no such field, its rows are not nodes, the name of an attribute is not allowed, or a
+            number is out of range.
 
     References:
         Havel and Wüthrich (1985), An evaluation of the combined use of nuclear magnetic resonance and distance geometry
