@@ -1,8 +1,8 @@
-r"""Denoisers: the one canonical output ``E[x0 | xt]``, from which everything else follows.
+r"""Score models: denoisers and adapters, all with the posterior mean ``E[x0 | xt]`` as their output.
 
-Samplers speak to any :class:`ScoreModel`; :class:`Denoiser` makes one from a network, and :class:`ScoreAdapter`,
-:class:`NoiseAdapter`, :class:`DataAdapter` and :class:`VelocityAdapter` from a function or module of one's own that
-outputs one of the four usual quantities. :class:`PlainScore` is a score without a process.
+Samplers work with any :class:`ScoreModel`. :class:`Denoiser` makes one from a network, and :class:`ScoreAdapter`,
+:class:`NoiseAdapter`, :class:`DataAdapter` and :class:`VelocityAdapter` from your own function or module that outputs
+the score, the noise, the clean data or the velocity. :class:`PlainScore` is a score without a process.
 """
 
 from graphscore.denoiser.adapters import ADAPTERS, DataAdapter, NoiseAdapter, ScoreAdapter, VelocityAdapter

@@ -17,7 +17,7 @@ from graphscore.times import in_range
 
 
 class _Adapter(ScoreModel):
-    """Base of the adapters: a function of a noisy batch and times, whose output is brought to ``x0_hat``."""
+    """Base of the adapters: a function of a noisy batch and times, whose output is converted to ``x0_hat``."""
 
     def __init__(self, function: BatchFunction, process: ForwardProcess) -> None:
         super().__init__(process)
@@ -38,12 +38,11 @@ class _Adapter(ScoreModel):
 
 
 class ScoreAdapter(_Adapter):
-    r"""A score function of the user's own, such as a network that outputs the score itself.
+    r"""Score model from a function or network that outputs the score.
 
     Args:
         function: Called as ``function(batch, t)`` with a batch at time ``t`` [B]; returns the score ``[rows, width]``,
-            or ``{field: score}`` if there are several fields. Modules are registered, so that their parameters are
-            found.
+            or ``{field: score}`` if there are several fields. A module is registered, with its parameters.
         process: The forward process.
 
     Raises:
@@ -68,11 +67,11 @@ class ScoreAdapter(_Adapter):
 
 
 class NoiseAdapter(_Adapter):
-    r"""A network that outputs the noise: ``x0_hat = (xt - std eps_hat) / alpha``.
+    r"""Score model from a function or network that outputs the noise: ``x0_hat = (xt - std eps_hat) / alpha``.
 
     Args:
-        function: Called as ``function(batch, t)``; returns the noise that was added, divided by ``std``,
-            ``[rows, width]``, or ``{field: noise}``.
+        function: Called as ``function(batch, t)``; returns the noise divided by ``std``, ``[rows, width]``, or
+            ``{field: noise}``.
         process: The forward process.
 
     References:
@@ -87,7 +86,7 @@ class NoiseAdapter(_Adapter):
 
 
 class DataAdapter(_Adapter):
-    r"""A network that outputs the clean data: ``x0_hat`` itself, with no preconditioning.
+    r"""Score model from a function or network that outputs the clean data ``x0_hat``, without preconditioning.
 
     Args:
         function: Called as ``function(batch, t)``; returns the clean field in units of its scale, ``[rows, width]``, or
@@ -101,10 +100,10 @@ class DataAdapter(_Adapter):
 
 
 class VelocityAdapter(_Adapter):
-    r"""A network that outputs the velocity ``v = alpha' x0 + std' eps`` of the process's time, as in flow matching.
+    r"""Score model from a function or network that outputs the velocity ``v = alpha' x0 + std' eps`` of flow matching.
 
     ``x0_hat = (std' xt - std v) / (std' alpha - std alpha')``. On the straight path v is ``eps - x0``: time runs from
-    data to noise, so its sign is opposite to that of papers which run from noise to data.
+    data to noise, so its sign is opposite to that in papers where time runs from noise to data.
 
     Args:
         function: Called as ``function(batch, t)``; returns the velocity ``[rows, width]``, or ``{field: velocity}``.

@@ -1,7 +1,7 @@
-r"""Denoisers: the one canonical output ``E[x0 | xt]``, from which everything else follows.
+r"""Base classes of score models, whose output is the posterior mean ``E[x0 | xt]``.
 
-A score follows by Tweedie's formula, ``score = C^-1 (alpha x0_hat - xt) / std^2``, with C the covariance of the noise
-(mostly the identity). Samplers speak to any :class:`ScoreModel`. :class:`PlainScore` is a score without a process.
+The score follows by Tweedie's formula, ``score = C^-1 (alpha x0_hat - xt) / std^2``, with C the covariance of the noise
+(mostly the identity). Samplers work with any :class:`ScoreModel`. :class:`PlainScore` is a score without a process.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from graphscore.times import Density, in_range, stratified, uniform
 
 
 class ObjectiveLike(Protocol):
-    """An objective, as :class:`graphscore.objectives.Objective` is one: a loss per graph and field of clean data."""
+    """Protocol of objectives, such as :class:`graphscore.objectives.Objective`: a loss per graph and field."""
 
     def check(self, model: Score) -> None:
-        """Check that the objective makes sense for a model."""
+        """Check that the objective can be used with a model."""
         ...
 
     def bind(self, **options: Any) -> ObjectiveLike:
-        """The same objective with further options set, such as ``weight``."""
+        """Return a copy with further options, such as ``weight``."""
         ...
 
     def __call__(
@@ -48,7 +48,7 @@ class ObjectiveLike(Protocol):
 
 
 class Score(nn.Module, ABC):
-    """A module that knows the score of some fields: all that implicit and sliced score matching ask for.
+    """A module that estimates the score of some fields, which is enough for implicit and sliced score matching.
 
     Args:
         fields: The fields by name.
@@ -69,30 +69,30 @@ class Score(nn.Module, ABC):
 
 
 class ScoreModel(Score):
-    """A module that knows the posterior mean and the score of noisy batches of one process.
+    """A module that estimates the posterior mean, and with it the score, of noisy batches of a forward process.
 
     Args:
-        process: The forward process; its batches at time t are what the model takes.
+        process: The forward process of the noisy batches.
     """
 
     needs_signal: bool = False
-    """True if ``x0_hat`` is undefined where nothing is left of the data, ``alpha = 0``."""
+    """True if ``x0_hat`` is undefined at pure noise, ``alpha = 0``."""
 
     def __init__(self, process: ForwardProcess) -> None:
         super().__init__(process.fields)
         self.process = process
 
     def extra_repr(self) -> str:
-        """The process; modules inside are shown below it."""
+        """Representation of the process; submodules are shown below it."""
         return repr(self.process)
 
     @property
     def evaluations_per_call(self) -> int:
-        """Number of network evaluations in one call: 1, unless a model around another says otherwise."""
+        """Number of network evaluations in one call: 1, except for some guidance."""
         return 1
 
     def __call__(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
-        """Estimate as :meth:`forward` does, after a look at the times.
+        """Check the times, and estimate ``E[x0 | xt]`` as :meth:`forward` does.
 
         Args:
             batch: A batch at time ``t``.
@@ -123,11 +123,11 @@ class ScoreModel(Score):
         return scores
 
     def describe(self) -> dict[str, Any]:
-        """Describe the model by plain values, as a configuration does: all but its weights.
+        """Describe the model without its weights by plain values, as in a configuration.
 
         Raises:
-            ValueError: If it cannot be described, with what to do instead: functions and modules of one's own cannot,
-                classes of backbones and noise processes that can be imported can.
+            ValueError: If it cannot be described, with advice: custom functions and modules cannot be described, but
+                importable classes of backbones and noise processes can.
         """
         raise ValueError(
             f"A {type(self).__qualname__} cannot be described by plain values, as a Denoiser of a ScoreNetwork can; "
@@ -135,10 +135,10 @@ class ScoreModel(Score):
         )
 
     def save(self, path: str | Path) -> None:
-        """Save the model in a file that :func:`graphscore.load` reads: its weights and its description.
+        """Save the weights and the description of the model in a file for :func:`graphscore.load`.
 
-        Nothing in the file is code. Components of one's own are named by the import paths of their classes, which have
-        to be trusted to be loaded. The options of sampling of a trained model that was loaded are not in the file.
+        The file contains no code. Custom components are stored as the import paths of their classes, which must be
+        trusted when they are loaded. The sampling options of a model that was loaded from a run are not saved.
 
         Args:
             path: File to write, by convention ``*.safetensors``; it is written whole or not at all.
@@ -173,13 +173,14 @@ class ScoreModel(Score):
         reduce: Reduce = "mean",
         generator: Generator = None,
     ) -> Tensor:
-        """Compute the training loss of clean data: the sum over fields of :meth:`losses`, the mean over graphs.
+        """Compute the training loss of a clean batch: the sum over fields and mean over graphs of :meth:`losses`.
 
         ``loss = model.loss(batch)`` is denoising score matching at stratified times, uniform over (0, 1].
 
         Args:
             batch: Clean data; neither changed nor copied, apart from the fields.
-            t: As for :meth:`losses`, and so are all others.
+            t: One time per graph, shape ``[B]``; by default random. For this and the other arguments, see
+                :meth:`losses`.
             times: Density of the times.
             objective: The loss of each graph.
             weight: ``lambda(t)`` as a function of SDE and times.
@@ -187,7 +188,7 @@ class ScoreModel(Score):
             generator: Source of times and noise.
 
         Returns:
-            A scalar.
+            The loss, a scalar.
 
         Raises:
             ValueError: As for :meth:`losses`.
@@ -215,19 +216,19 @@ class ScoreModel(Score):
             t: One time per graph, shape ``[B]``; by default drawn from ``times``.
             times: Density of the times, a function of uniform numbers ``[B]`` and the first field's SDE, see
                 :mod:`graphscore.times`; uniform by default. The uniform numbers are stratified over the batch.
-            objective: A value of ``graphscore.objectives.OBJECTIVES``, or another such
+            objective: A value of ``graphscore.objectives.OBJECTIVES``, or another
                 :class:`~graphscore.objectives.Objective`; denoising score matching by default.
             weight: ``lambda(t)`` as a function of SDE and times, see ``graphscore.objectives.WEIGHTS``; by default that
-                of the objective, for denoising ``std^2``.
+                of the objective, ``std^2`` for denoising.
             reduce: ``"sum"`` or ``"mean"`` over the rows and columns of a graph.
-            generator: Source of times and noise, of PyTorch's own kind if times are to be drawn.
+            generator: Source of times and noise; must be a ``torch.Generator`` if times are drawn.
 
         Returns:
             One loss per graph for each field, shape ``[B]``.
 
         Raises:
             ValueError: If both ``t`` and ``times`` are given, the times or a field have another shape than expected, or
-                the objective is none or makes no sense for the model.
+                the objective is not an objective or cannot be used with the model.
         """
         if t is not None and times is not None:
             raise ValueError("Give the times t, or the density `times` that they are drawn from, but not both")
@@ -254,11 +255,11 @@ class ScoreModel(Score):
 
 
 class PlainScore(Score):
-    """A score function without a forward process: for implicit and sliced score matching on samples of any origin.
+    """A score without a forward process, for implicit and sliced score matching on samples of any origin.
 
     Args:
         function: Called as ``function(batch, t)``; returns the score ``[rows, width]``, or ``{field: score}``.
-        fields: The fields whose score it is.
+        fields: The fields of the score.
     """
 
     def __init__(self, function: BatchFunction, fields: Sequence[Field]) -> None:
@@ -270,6 +271,6 @@ class PlainScore(Score):
 
 
 def velocity_coefficients(sde: SDE, t: Tensor) -> tuple[Tensor, Tensor]:
-    """Coefficients of ``xt`` and ``x0``, each ``[B]``, in the velocity ``alpha' x0 + std' eps``."""
+    """Compute the coefficients of ``xt`` and ``x0``, each ``[B]``, in the velocity ``alpha' x0 + std' eps``."""
     rate = sde.std_rate(t) / sde.std(t)
     return rate, sde.alpha_rate(t) - rate * sde.alpha(t)

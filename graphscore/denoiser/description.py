@@ -1,7 +1,7 @@
 """Descriptions of models: plain values, as in a configuration, from which a model of the same structure is built.
 
-A component is described by its name and options: the name is that of a registry, or the import path of a class of
-one's own; the options are the arguments of its constructor, each of which is an attribute of the same name.
+A component is described by its name and options. The name is that in a registry, or the import path of a custom class;
+the options are the arguments of its constructor, each of which must be an attribute of the same name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ INSTEAD = (
     "keep the weights by torch.save(model.state_dict(), path), and load them into a model that is built in Python as "
     "this one was"
 )
-"""Advice where a model cannot be described."""
+"""Advice in error messages if a model cannot be described."""
 
 _NETWORKS = (ScoreNetwork, SelfConditionedNetwork)
 _PLAIN = (bool, int, float, str, type(None))
@@ -35,16 +35,16 @@ def describe_component(item: Any, registry: Mapping[str, Any], kind: str) -> dic
     """Describe an object by the name of its class and the arguments of its constructor.
 
     Args:
-        item: The object; or a function at the top of a module, without or with options that ``functools.partial`` sets.
+        item: The object; or a function at the top level of a module, possibly with options by ``functools.partial``.
         registry: Classes by name.
-        kind: What it is, for the error.
+        kind: Kind of component, for the error message.
 
     Returns:
-        The name, and all options, defaults included.
+        The name, and all options, including defaults.
 
     Raises:
-        ValueError: If its class cannot be imported by name, an argument is no attribute or no plain value, or the
-            attributes are not what builds the same object again.
+        ValueError: If its class cannot be imported by name, an argument is not an attribute or not a plain value, or
+            the attributes do not build the same object again.
     """
     if inspect.isroutine(item) or isinstance(item, partial):
         function, options = (item.func, item.keywords) if isinstance(item, partial) else (item, {})
@@ -65,7 +65,7 @@ def describe_component(item: Any, registry: Mapping[str, Any], kind: str) -> dic
 
 
 def _describe_object(item: Any, registry: Mapping[str, Any], kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The description of an object, and the arguments of its constructor as they are."""
+    """The description of an object, and the arguments of its constructor unchanged."""
     target = type(item)
     name = next((key for key, value in registry.items() if value is target), None) or _path(target, kind)
     options = {}
@@ -80,14 +80,14 @@ def _describe_object(item: Any, registry: Mapping[str, Any], kind: str) -> tuple
 
 
 def describe_denoiser(network: nn.Module, process: ForwardProcess) -> dict[str, Any]:
-    """Describe a network with the process that it denoises.
+    """Describe the network and the process of a denoiser.
 
     Args:
         network: A :class:`~graphscore.nn.ScoreNetwork`, self-conditioned or not.
         process: The process.
 
     Returns:
-        ``fields`` and ``network``, as a configuration has them.
+        ``fields`` and ``network``, as in a configuration.
 
     Raises:
         ValueError: If the network or the process is of another class; the backbone, an input, the search for neighbors
@@ -108,7 +108,7 @@ def describe_denoiser(network: nn.Module, process: ForwardProcess) -> dict[str, 
 
 
 def _check_unchanged(network: ScoreNetwork | SelfConditionedNetwork, process: ForwardProcess) -> None:
-    """Check that the same arguments build the same network: that no part was exchanged since."""
+    """Check that the same arguments build the same network, that is, no part was exchanged since."""
     backbone: Any = network.backbone
     _, options = _describe_object(backbone, BACKBONES, "backbone")
     with torch.random.fork_rng(devices=[]):
@@ -161,7 +161,7 @@ def _describe_input(name: str, given: Input, diffuses: bool, described: dict[str
     if type(given) is Category:
         described[f"{given.level}_inputs"][name] = given.num_categories
     elif type(given) is Feature:
-        if not diffuses:  # what is known of a field stands with the fields
+        if not diffuses:  # the width of a field is described with the fields
             described[f"{given.level}_inputs"][name] = {"width": given.width}
     elif type(given) is Vector:
         described["vectors"].append(name)
@@ -177,7 +177,7 @@ def _describe_input(name: str, given: Input, diffuses: bool, described: dict[str
 
 
 def _path(target: Callable[..., Any], kind: str) -> str:
-    """Import path of a class or function of one's own."""
+    """Import path of a custom class or function."""
     module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", "")
     if module in (None, "__main__") or getattr(sys.modules.get(module), name, None) is not target:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Outputs of functions and networks, brought to one form: a tensor of the right shape for each field."""
+"""Checks of the outputs of functions and networks: a tensor of the right shape for each field."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ BatchFunction = Callable[[Batch, Tensor], "Tensor | Mapping[str, Tensor]"]
 
 
 def beside(batch: Batch, t: Tensor) -> Tensor:
-    """Times on the device of a batch, where a function of one's own expects them: in float32 if it has no float64."""
+    """Move times to the device of a batch for a custom function: in float32 if the device has no float64."""
     device = batch.batch.device
     return t if double_device(device) == device else t.to(device, torch.float32)
 
 
 def by_field(output: Tensor | Mapping[str, Tensor], batch: Batch, fields: Mapping[str, Field]) -> dict[str, Tensor]:
-    """Name and project what a function gave for the fields."""
+    """Return the outputs of a function by field, projected onto the fields' spaces."""
     named = named_outputs(output, batch, fields)
     return {name: field.project(named[name], field.index(batch), batch.num_graphs) for name, field in fields.items()}
 
@@ -30,7 +30,7 @@ def by_field(output: Tensor | Mapping[str, Tensor], batch: Batch, fields: Mappin
 def named_outputs(
     output: Tensor | Mapping[str, Tensor], batch: Batch, fields: Mapping[str, Field]
 ) -> dict[str, Tensor]:
-    """Name what a function gave for the fields, each of the shape of its field."""
+    """Return the outputs of a function by field, and check their shapes."""
     if isinstance(output, Tensor):
         if len(fields) > 1:
             raise ValueError(
@@ -42,7 +42,7 @@ def named_outputs(
         raise ValueError(f"Expected a tensor for each of the fields {sorted(fields)}, but the function gave {got}")
     for name in fields:
         shape, value = batch[name].shape, output[name]
-        # A column or row less would be spread over all others without a word.
+        # A wrong shape could be broadcast silently.
         if not isinstance(value, Tensor) or value.shape != shape:
             got = f"shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             raise ValueError(f"Expected {list(shape)}, the shape of the field {name!r}, but the function gave {got}")

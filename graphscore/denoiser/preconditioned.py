@@ -1,4 +1,4 @@
-"""Preconditioned denoisers: networks that see inputs, and have targets, of unit variance at every noise level."""
+"""Preconditioned denoisers: networks with inputs and targets of unit variance at every noise level."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from graphscore.process import ForwardProcess
 
 
 class Denoiser(ScoreModel):
-    r"""A network preconditioned to estimate the clean data at any noise level.
+    r"""Denoiser: a preconditioned network that estimates the clean data at any noise level.
 
     For data of unit variance, ``x0_hat = c_skip xt + c_out F(c_in xt, log(std / alpha) / 4)`` with
-    ``c_in = 1 / sqrt(alpha^2 + std^2)``, ``c_skip = alpha c_in^2``, ``c_out = std c_in``: the network F sees inputs
-    and has targets of unit variance at every level. Where noise has a covariance of its own, ``std`` counts times the
-    root of its mean variance on each graph. Only alpha and std enter, so the process can be exchanged after training
-    for another one that covers the same levels.
+    ``c_in = 1 / sqrt(alpha^2 + std^2)``, ``c_skip = alpha c_in^2``, ``c_out = std c_in``: the network F has inputs and
+    targets of unit variance at every level. If the noise has a covariance, ``std`` is multiplied by the root of its
+    mean variance on each graph. Only alpha and std enter, so the process can be exchanged after training for another
+    one that covers the same levels.
 
     Args:
         network: Called as ``network(batch, levels)``, where the fields of ``batch`` are scaled by ``c_in`` and
@@ -32,8 +32,8 @@ class Denoiser(ScoreModel):
         process: The forward process.
 
     Raises:
-        ValueError: If the network says what its fields are, by ``check_fields``, and the process has others, or in
-            another order; at a call, if the batch lacks a field, or it has another number of rows.
+        ValueError: If the network has a method ``check_fields`` and the process has other fields or another order; at a
+            call, if the batch lacks a field, or it has another number of rows.
 
     References:
         Karras et al. (2022), Elucidating the design space of diffusion-based generative models, table 1 and appendix

@@ -1,4 +1,4 @@
-"""From one loss per entry to one per graph."""
+"""Reduction of losses from one per entry to one per graph."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Reduce = Literal["sum", "mean"]
 
 
 def reduce_graphs(values: Tensor, index: Tensor, num_graphs: int, reduce: Reduce) -> Tensor:
-    """Reduce entries to one number per graph.
+    """Reduce entries to their sum or mean over each graph.
 
     Args:
         values: Shape ``[rows, width]``.
@@ -30,7 +30,7 @@ def reduce_graphs(values: Tensor, index: Tensor, num_graphs: int, reduce: Reduce
 
 
 def reduce_sums(sums: Tensor, index: Tensor, width: int, reduce: Reduce) -> Tensor:
-    """Turn each graph's sum over its entries, shape ``[B]``, into what ``reduce`` says; see :func:`reduce_graphs`."""
+    """Convert sums over the entries of each graph, ``[B]``, to means if requested; see :func:`reduce_graphs`."""
     if reduce == "sum":
         return sums
     if reduce == "mean":

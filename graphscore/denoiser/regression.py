@@ -27,12 +27,12 @@ Weight = Callable[[SDE, Tensor], Tensor]
 
 
 def variance_weight(sde: SDE, t: Tensor) -> Tensor:
-    r"""``lambda(t) = std(t)^2``: the loss becomes ``|| std score + eps ||^2`` (Song and Ermon 2019)."""
+    r"""Variance weighting ``lambda(t) = std(t)^2``, for the loss ``|| std score + eps ||^2`` (Song and Ermon 2019)."""
     return sde.std(t) ** 2
 
 
 def score_coefficient(weight: Weight) -> Weight:
-    r"""Coefficient ``lambda alpha^2 / std^4`` of a squared error of x0_hat, for that of the score to have the weight.
+    r"""Convert a weight of the score's squared error to a coefficient of the squared error of ``x0_hat``.
 
     The score is ``(alpha x0_hat - xt) / std^2``, so that ``lambda || score + eps / std ||^2`` is
     ``lambda alpha^2 / std^4 || x0_hat - x0 ||^2``.
@@ -62,17 +62,17 @@ def regress_data(
     reduce: Reduce,
     generator: Generator,
 ) -> dict[str, Tensor]:
-    r"""Regress the posterior mean on the clean data of which a noisy batch was made: ``c(t) || x0_hat - x0 ||^2``.
+    r"""Compute the regression loss of the posterior mean on clean data, ``c(t) || x0_hat - x0 ||^2``, with fresh noise.
 
-    Alignment is for positions that are known up to a rigid motion:
+    Alignment is for positions that are defined only up to a rigid motion:
 
-    - ``"target"``: x0 is turned and moved onto x0_hat, which makes the loss its minimum over rigid motions. The motion
-      is held fixed for the gradient, which is exact: at a minimum, its own change counts nothing. Only the shape is
-      learned then: no loss asks x0_hat to have the orientation of xt.
-    - ``"noise"``: the noise is turned onto x0 before both are mixed, so that paths between them are short. Noise turned
-      by a fixed rotation has the same law, whatever its covariance; turned onto the data, it keeps this law if every
-      orientation of the data is as likely, as it is to an equivariant model. The velocity then is that of a flow
-      between the same ends, but ``score`` is no longer the score: sample by the flow.
+    - ``"target"``: x0 is superposed on x0_hat by rotation and translation, so that the loss is its minimum over rigid
+      motions. The motion is held fixed for the gradient, which is exact, since the loss is stationary at the minimum.
+      Only the shape is learned then: x0_hat need not have the orientation of xt.
+    - ``"noise"``: the noise is rotated onto x0 before both are mixed, so that paths between them are short. Noise
+      rotated by a fixed rotation has the same distribution, whatever its covariance. Rotated onto the data, it keeps
+      this distribution if all orientations of the data are equally likely, as they are for an equivariant model. The
+      velocity then belongs to a flow between the same ends, but ``score`` is no longer the score: sample by the flow.
 
     Args:
         estimate: Called as ``estimate(batch, t)``, such as a score model; returns ``x0_hat`` of each field.
@@ -80,8 +80,8 @@ def regress_data(
         batch: Clean data; neither changed nor copied, apart from the fields.
         t: One time per graph, shape ``[B]``.
         coefficient: ``c(t)`` ``[B]`` as a function of SDE and times, in float64.
-        eps: White noise of each field instead of fresh noise, ``[rows, width]``.
-        align: What to align, by field; nothing by default.
+        eps: White noise of each field instead of random noise, ``[rows, width]``.
+        align: Kind of alignment by field; none by default.
         reduce: ``"sum"`` or ``"mean"`` over the rows and columns of a graph.
         generator: Source of the noise.
 
@@ -89,8 +89,8 @@ def regress_data(
         One loss per graph for each field, shape ``[B]``.
 
     Raises:
-        ValueError: If the times, a field or a noise have another shape than expected, or ``align`` names no field or
-            no way of alignment.
+        ValueError: If the times, a field or a noise have another shape than expected, or ``align`` names an unknown
+            field or alignment.
 
     References:
         Abramson et al. (2024), Accurate structure prediction of biomolecular interactions with AlphaFold 3, supplement,
@@ -110,13 +110,13 @@ def regress_data(
 
 
 def _turn_noise(batch: Batch, align: Mapping[str, Align]) -> Coupling:
-    """Turn the noise of fields that ask for it onto their clean data, about the origin."""
+    """Make the coupling that rotates noise onto clean data, about the origin, for fields aligned by ``"noise"``."""
 
     def couple(field: Field, x0: Tensor, noise: Tensor) -> Tensor:
         if align.get(field.name) != "noise":
             return noise
         index = field.index(batch)
-        # In float64, which training in lower precision leaves alone.
+        # In float64, which autocast to a lower precision does not touch.
         wide = double(noise)
         index = index.to(wide.device)
         rotation = ops.broadcast(alignment.kabsch(wide, double(x0), index, batch.num_graphs), index)

@@ -1,8 +1,8 @@
-r"""Self-conditioning: a model reads its own last estimate.
+r"""Self-conditioning: the model gets its own last estimate as an input.
 
-The estimate is an attribute of the batch, ``<field>_estimate``, in units of the field's scale, and travels with it
-through a sampler; nothing else remembers it. Where there is none it is zero: then, as in likelihoods, the model is a
-fixed function of the batch.
+The estimate is an attribute of the batch, ``<field>_estimate``, in units of the field's scale, which samplers carry
+from step to step; no other state is kept. If there is none it is zero: then, as in likelihoods, the model is a fixed
+function of the batch.
 
 References:
     Chen, Zhang and Hinton (2023), Analog bits: generating discrete data using diffusion models with self-conditioning.
@@ -29,20 +29,20 @@ from graphscore.rng import Generator
 
 
 def estimate_name(field: str) -> str:
-    """Attribute of a batch that holds what was estimated of a field before, ``[rows, width]``."""
+    """Return the name of the batch attribute with the last estimate of a field, ``[rows, width]``."""
     return f"{field}_estimate"
 
 
 def choose_self_conditioned(batch: Batch, generator: Generator = None) -> Batch:
-    """Choose a random half of the graphs of a training batch to get a first estimate of themselves.
+    """Choose graphs of a training batch for self-conditioning, each with probability 1/2.
 
     Args:
         batch: A training batch.
-        generator: Source of the choice; with a :class:`~graphscore.rng.GraphGenerator` a graph's does not depend
-            on its batch mates.
+        generator: Source of the choice; with a :class:`~graphscore.rng.GraphGenerator`, that of a graph does not depend
+            on the rest of the batch.
 
     Returns:
-        A shallow copy that says which, for :class:`SelfConditioning`.
+        A shallow copy with a mask of the chosen graphs, for :class:`SelfConditioning`.
     """
     graphs = torch.arange(check_batch(batch).num_graphs, device=batch.batch.device)
     normal = ops.randn(graphs, batch.num_graphs, 1, dtype=torch.float32, generator=generator)[:, 0]
@@ -50,17 +50,17 @@ def choose_self_conditioned(batch: Batch, generator: Generator = None) -> Batch:
 
 
 class SelfConditioning(ScoreModel):
-    r"""A model around another one that gives it its own last estimate.
+    r"""Wrapper for self-conditioning, which gives a model its own last estimate as an input.
 
-    The model finds ``<field>_estimate`` on each batch, for every field: what a sampler carried there from its previous
-    step, or zeros. For graphs chosen by :func:`choose_self_conditioned` it is made on the spot, in a first evaluation
-    without an estimate and without gradients; all graphs of a batch take part in that, so that a training step costs
-    an evaluation more. Since the gradient by the input leaves out how a first estimate changes with it, objectives that
-    take derivatives of the score must not choose graphs.
+    The inner model gets ``<field>_estimate`` in each batch, for every field: the estimate of a sampler's previous step,
+    or zeros. For graphs chosen by :func:`choose_self_conditioned` it is computed in a first evaluation without an
+    estimate and without gradients. That evaluation includes all graphs of a batch, so a training step costs one
+    evaluation more. The gradient by the input does not include the change of the first estimate: objectives that take
+    derivatives of the score must not choose graphs.
 
     Args:
         model: A score model that reads the estimates, such as a denoiser of a
-            :class:`~graphscore.nn.self_conditioned_network.SelfConditionedNetwork`, or an adapter of one's own network.
+            :class:`~graphscore.nn.self_conditioned_network.SelfConditionedNetwork`, or an adapter of a custom network.
     """
 
     def __init__(self, model: ScoreModel) -> None:
@@ -69,7 +69,7 @@ class SelfConditioning(ScoreModel):
         self.needs_signal = model.needs_signal
 
     def extra_repr(self) -> str:
-        """Nothing: the model inside shows the process."""
+        """Empty, since the inner model shows the process."""
         return ""
 
     @property
@@ -98,17 +98,17 @@ class SelfConditioning(ScoreModel):
 
 
 def with_estimates(batch: Batch, x0_hat: Mapping[str, Tensor]) -> Batch:
-    """Copy a batch shallowly with the latest estimate of each field among its attributes, for the next step."""
+    """Return a shallow copy of a batch with the last estimate of each field, for the next step of a sampler."""
     return replace(batch, {estimate_name(name): value.detach() for name, value in x0_hat.items()})
 
 
 def is_self_conditioned(model: ScoreModel) -> bool:
-    """Find out whether there is a :class:`SelfConditioning` inside a model, guided or not."""
+    """Tell whether a model, guided or not, contains a :class:`SelfConditioning`."""
     return any(isinstance(module, SelfConditioning) for module in model.modules())
 
 
 def drop_estimates(batch: Batch, model: ScoreModel) -> Batch:
-    """Copy a batch shallowly without the estimates that it carries for a self-conditioned model."""
+    """Return a shallow copy of a batch without the estimates for a self-conditioned model."""
     carried = [name for name in map(estimate_name, model.fields) if name in batch]
     if not carried or not is_self_conditioned(model):
         return batch
