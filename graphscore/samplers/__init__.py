@@ -1,4 +1,4 @@
-"""Samplers: from the prior to data, and likelihoods back."""
+"""Samplers of the reverse process and the probability flow, and log-densities."""
 
 from graphscore.samplers.adaptive import AdaptiveSampler
 from graphscore.samplers.base import Sampler

@@ -1,8 +1,8 @@
-r"""The probability flow with an error bound: step sizes that each graph chooses for itself.
+r"""Adaptive sampler: the probability flow with error control and step sizes for each graph.
 
 In the coordinates ``y = x / (alpha + std)`` and ``tau = std / (alpha + std)`` every process is the straight path
-``y = (1 - tau) x0 + tau eps``, and the flow is ``dy / dtau = eps_hat - x0_hat``. Both ends are regular points, also
-where the noise level is infinite.
+``y = (1 - tau) x0 + tau eps``, and the flow is ``dy / dtau = eps_hat - x0_hat``. Both ends are regular points, even if
+the noise level is infinite.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from graphscore.sdes import SDE
 
 
 class StraightFlow:
-    """The probability flow of a model in straight coordinates; tau is that of the first field.
+    """The probability flow of a model in straight coordinates, where tau is that of the first field.
 
     Args:
         model: The score model.
-        template: A batch with the graphs, and whatever the model reads beside the fields.
+        template: A batch with the graphs and all inputs of the model beside the fields.
     """
 
     def __init__(self, model: ScoreModel, template: Batch) -> None:
@@ -38,20 +38,20 @@ class StraightFlow:
         _, self._first = next(iter(model.process))
 
     def tau(self, t: Tensor) -> Tensor:
-        """Progress ``std / (alpha + std)`` of the first field at time ``t``: shape of ``t``, float64."""
+        """Compute ``tau = std / (alpha + std)`` of the first field at time ``t``: shape of ``t``, float64."""
         return _tau(self._first, t)
 
     def time(self, tau: Tensor) -> Tensor:
-        """Time at which the first field has progressed to ``tau``: shape of ``tau``, float64."""
+        """Compute the time at which the first field has the given ``tau``: shape of ``tau``, float64."""
         return self._first.time(tau / (1 - tau)).clamp(max=1)
 
     def straighten(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
-        """Coordinates y of a batch at time ``t`` [B], ``[rows, width]`` for each field."""
+        """Convert the fields of a batch at time ``t`` [B] to straight coordinates y, ``[rows, width]`` each."""
         scaled = self.model.process.combine(batch, lambda sde: (1 / (sde.alpha(t) + sde.std(t)),))
         return {name: scaled[name] for name in self.index}
 
     def bend(self, y: State, t: Tensor) -> Batch:
-        """The batch at time ``t`` [B] that has the coordinates ``y``: the inverse of :meth:`straighten`."""
+        """Convert straight coordinates ``y`` to a batch at time ``t`` [B]: the inverse of :meth:`straighten`."""
         batch = replace(self.template, dict(y))
         return self.model.process.combine(batch, lambda sde: (sde.alpha(t) + sde.std(t),))
 
@@ -69,11 +69,11 @@ class StraightFlow:
 
 
 class AdaptiveSampler(Sampler):
-    r"""The probability flow by an adaptive Runge-Kutta method of order 5, with error control for each graph alone.
+    r"""Probability flow by an adaptive Runge-Kutta method of order 5, with error control for each graph.
 
     The grid gives the ends and the times at which callbacks are called; between them each graph takes the steps that
-    its own error asks for, six evaluations each. To run freely, give two times. What counts as a graph's evaluations in
-    the result are those that it needed itself, as if it had been sampled alone.
+    its own error requires, with six evaluations each. Give a grid of two times to let the method choose all steps. The
+    number of evaluations of a graph in the result is what it would have needed if it had been sampled alone.
 
     Args:
         model: The score model.
@@ -86,7 +86,7 @@ class AdaptiveSampler(Sampler):
 
     Raises:
         ValueError: If a tolerance or ``max_steps`` is not positive.
-        RuntimeError: When sampling, if a graph does not arrive within ``max_steps``.
+        RuntimeError: When sampling, if a graph does not reach the end within ``max_steps``.
 
     References:
         Song et al. (2021), Score-based generative modeling through stochastic differential equations, section 4.3.
@@ -123,7 +123,7 @@ class AdaptiveSampler(Sampler):
             flow.slopes, flow.straighten(batch, t), flow.index, flow.tau(t), flow.tau(s),
             rtol=self.rtol, atol=self.atol, step=memory, max_steps=self.max_steps,
         )  # fmt: skip
-        if isinstance(model, Recorder):  # graphs that have arrived wait for the others without need
+        if isinstance(model, Recorder):  # evaluations after a graph has reached its end do not count for it
             model.recount(counted, num_evaluations)
         return flow.bend(y, s), steps
 

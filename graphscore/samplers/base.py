@@ -1,4 +1,4 @@
-"""The loop that all samplers share."""
+"""Base class of samplers: the loop over the steps of a time grid."""
 
 from __future__ import annotations
 
@@ -26,23 +26,24 @@ from graphscore.times import karras_grid
 Callback = Callable[[int, float, Batch], None]
 Grid = Tensor | int
 
-# Below this, nothing is left of the data in float32: what is divided by alpha would be noise.
+# Below this alpha, the data are lost in float32, and a division by alpha gives noise.
 FAINT = 1e-6
 
 
 class Sampler(ABC):
-    """Integrate the reverse process along a grid of times.
+    """Base class of samplers, which integrate the reverse process along a time grid.
 
-    A method gives :meth:`step` and declares its :attr:`order`. All graphs of a batch share the grid, and nothing else:
-    with a :class:`~graphscore.rng.GraphGenerator` a graph's sample does not depend on its batch mates.
+    Subclasses implement :meth:`step` and declare their :attr:`order`. All graphs of a batch share the grid, and nothing
+    else: with a :class:`~graphscore.rng.GraphGenerator`, the sample of a graph does not depend on the rest of the
+        batch.
 
     Args:
-        model: The score model; put it into evaluation mode first if it behaves otherwise in training.
-        grid: Number of steps S, on the Karras grid of the first field's process; or falling times in (0, 1], from that
-            of the prior on, shape ``[S + 1]``, see :mod:`graphscore.times`.
-        denoise_last: Whether to end with the posterior mean at the last time, which removes the noise left there.
-        prior_scale: Factor of the prior's standard deviation: below 1, samples start nearer to the middle of the
-            prior, so that fewer are outliers and fewer are rare; 1 samples the distribution that was learned.
+        model: The score model; put it into evaluation mode first if it behaves differently in training.
+        grid: Number of steps S, on the Karras grid of the first field's process; or falling times in (0, 1], the first
+            of which is that of the prior, shape ``[S + 1]``, see :mod:`graphscore.times`.
+        denoise_last: Whether to end with the posterior mean at the last time, which removes the remaining noise.
+        prior_scale: Factor of the prior's standard deviation: below 1, samples start closer to the centre of the prior,
+            so that there are fewer outliers and fewer rare samples; 1 samples the learned distribution.
 
     Raises:
         ValueError: If the grid is not a falling sequence of times in (0, 1] or has no step, the method or model cannot
@@ -50,14 +51,14 @@ class Sampler(ABC):
     """
 
     order: ClassVar[int | None]
-    """Order of convergence in the step size: of single paths (deterministic) or of moments (stochastic); ``None`` for
-    methods whose error is not governed by the grid alone."""
+    """Order of convergence in the step size: of single paths (deterministic) or of moments (stochastic); ``None`` if
+    the error does not depend on the grid alone."""
 
     stochastic: bool
-    """True if steps draw noise: of a class, with its default options; of a sampler, with its own."""
+    """True if steps draw noise; on the class, the value for default options."""
 
     needs_signal: bool = False
-    """True if the method divides by alpha at the first time, where something must then be left of the data."""
+    """True if the method divides by alpha at the first time, which must not vanish then."""
 
     def __init__(self, model: ScoreModel, grid: Grid, denoise_last: bool = True, *, prior_scale: float = 1.0) -> None:
         if not 0 < prior_scale < math.inf:
@@ -85,14 +86,14 @@ class Sampler(ABC):
     def step(
         self, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
     ) -> tuple[Batch, Any]:
-        """Go from time ``t`` to the earlier time ``s``.
+        """Take a step from time ``t`` to the earlier time ``s``.
 
         Args:
-            model: What to evaluate: the sampler's model, which in a run keeps its estimates and counts evaluations.
+            model: Model to evaluate: that of the sampler, wrapped to record its estimates and count evaluations.
             batch: A batch at time ``t``.
-            t: This time, the same for all graphs, shape ``[B]``, float64.
+            t: Current time, the same for all graphs, shape ``[B]``, float64.
             s: Next time, shape ``[B]``, float64.
-            memory: What the previous step returned, ``None`` at first; for multistep methods.
+            memory: Memory from the previous step, ``None`` at first; for multistep methods.
             generator: Source of noise.
 
         Returns:
@@ -102,15 +103,15 @@ class Sampler(ABC):
     def numbered_step(
         self, number: int, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
     ) -> tuple[Batch, Any]:
-        """Take a step of the grid as :meth:`step` does; for methods that plan each one beforehand.
+        """Take a numbered step of the grid; for methods that plan each step beforehand.
 
         Args:
-            number: Which, from 0 on.
-            model: As for :meth:`step`, and so are all others.
+            number: Number of the step, from 0.
+            model: Model to evaluate; for this and the other arguments, see :meth:`step`.
             batch: A batch at time ``t``.
-            t: This time.
+            t: Current time.
             s: Next time.
-            memory: What the previous step returned.
+            memory: Memory from the previous step.
             generator: Source of noise.
 
         Returns:
@@ -131,16 +132,16 @@ class Sampler(ABC):
         """Sample the fields of the given graphs.
 
         Args:
-            template: The graphs; their fields may be missing if they have a ``width``, and are ignored otherwise.
+            template: The graphs; their fields are ignored, and may be missing if they have a ``width``.
             generator: Source of all randomness; a :class:`~graphscore.rng.GraphGenerator` has a seed per graph.
             callback: Called as ``callback(step, t, batch)`` before the first and after each step, with a copy of the
                 template whose fields are those of time ``t``, in data units.
-            progress: Whether to show a bar of the steps (by tqdm).
+            progress: Whether to show a progress bar of the steps (by tqdm).
 
         Returns:
             The sample, a copy of the template with the fields in data units, with the last estimates and the number of
-            evaluations. Its tensors have no gradients, and may be differentiated later on even if sampling was called
-            inside ``torch.inference_mode()``.
+            evaluations. Its tensors have no gradients, but can be used in derivatives later on even if sampling was
+            called inside ``torch.inference_mode()``.
         """
         template = differentiable(template)
         process, model = self.model.process, Recorder(self.model)
@@ -167,9 +168,9 @@ class Sampler(ABC):
     @outside_inference_mode()
     @torch.no_grad()
     def integrate(self, batch: Batch, generator: Generator = None, callback: Callback | None = None) -> SamplerResult:
-        """Carry a batch at the first time of the grid to the last, in units of the fields' scales.
+        """Integrate a batch from the first time of the grid to the last, in units of the fields' scales.
 
-        For a self-conditioned model it also carries, from step to step, what was estimated last.
+        For a self-conditioned model, the last estimate is passed on from step to step.
 
         Args:
             batch: A batch at the first time.
@@ -201,7 +202,7 @@ class Sampler(ABC):
 
 
 def _as_times(grid: Grid, model: ScoreModel) -> Tensor:
-    """Times of a grid, float64 on the CPU; of a number of steps, on the Karras grid of the first field's process."""
+    """Convert a grid, or a number of steps on the Karras grid of the first field's process, to float64 times on the CPU."""
     if isinstance(grid, int):
         _, sde = next(iter(model.process))
         return karras_grid(grid, sde)
@@ -215,7 +216,7 @@ def _as_times(grid: Grid, model: ScoreModel) -> Tensor:
 
 @contextmanager
 def _bar(sampler: Sampler, shown: bool) -> Iterator[Callable[[int], object]]:
-    """Show a bar of a sampler's steps inside a ``with`` block, if it is to be shown."""
+    """Show a progress bar of a sampler's steps inside the ``with`` block, if ``shown``."""
     if not shown:
         yield lambda step: None
         return

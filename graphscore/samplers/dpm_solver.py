@@ -1,9 +1,9 @@
-r"""Multistep exponential integrators: second order at one network evaluation a step.
+r"""DPM-Solver++: multistep exponential integrators of second order, with one network evaluation a step.
 
-With ``lambda = log(alpha / std)`` the probability flow is linear in x but for the posterior mean, which is extrapolated
-from this step and the one before; never further than to a step twice as long, :data:`MAX_RATIO`. The last step of most
-grids is much longer in lambda, and by then the posterior mean hardly changes: to extrapolate it would be far off.
-(Where there are few steps, Lu et al. take the last one at first order.)
+With ``lambda = log(alpha / std)`` the probability flow is linear in x apart from the posterior mean, which is
+extrapolated from this step and the one before. The ratio of their lengths is limited to :data:`MAX_RATIO`: the last
+step of most grids is much longer in lambda, but the posterior mean hardly changes there, and extrapolation would
+overshoot. (With few steps, Lu et al. take the last one at first order.)
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from graphscore.samplers.base import Sampler
 from graphscore.sdes import SDE
 
 MAX_RATIO = 2.0
-"""Ratio of a step to the one before, in lambda, up to which the posterior mean is extrapolated in full."""
+"""Largest ratio of the lengths of a step and the one before, in lambda, for the extrapolation."""
 
 
 class DPMSolverSampler(Sampler):
-    r"""DPM-Solver++(2M): deterministic, second order, one evaluation a step.
+    r"""DPM-Solver++(2M), a deterministic multistep sampler of second order with one evaluation a step.
 
     References:
         Lu et al. (2022), DPM-Solver++: fast solver for guided sampling of diffusion probabilistic models, algorithm 2.
@@ -49,7 +49,7 @@ class DPMSolverSampler(Sampler):
 
 
 class StochasticDPMSolverSampler(Sampler):
-    r"""SDE-DPM-Solver++(2M): the reverse stochastic equation by the same extrapolation, one evaluation a step.
+    r"""SDE-DPM-Solver++(2M), the stochastic counterpart of :class:`DPMSolverSampler`, with one evaluation a step.
 
     References:
         Lu et al. (2022), DPM-Solver++: fast solver for guided sampling of diffusion probabilistic models, appendix F.

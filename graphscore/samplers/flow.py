@@ -1,8 +1,8 @@
-r"""Fixed steps of the probability-flow ordinary differential equation, and Heun's method with fresh noise.
+r"""Samplers with fixed steps of the probability-flow ODE: Euler and Heun, also with fresh noise.
 
-Where the posterior mean stays the same, the flow is known:
-``x_s = std_s / std_t x_t + (alpha_s - alpha_t std_s / std_t) x0_hat``. Steps of this form are exact there, and regular
-where the noise level is infinite.
+If the posterior mean is constant, the flow has the exact solution
+``x_s = std_s / std_t x_t + (alpha_s - alpha_t std_s / std_t) x0_hat``. Steps of this form are exact in that case, and
+regular at infinite noise levels.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from graphscore.sdes import SDE
 
 
 class EulerSampler(Sampler):
-    r"""Euler steps of the probability flow in the process's own time.
+    r"""Euler sampler: first-order steps of the probability flow in the time of the process.
 
     ``x_s = x_t + (s - t) (alpha' x0_hat + std' eps_hat)``. The usual sampler of flow matching; on the straight path it
-    equals DDIM, elsewhere DDIM is more accurate. One network evaluation a step.
+    equals DDIM, otherwise DDIM is more accurate. One network evaluation a step.
 
     References:
         Song et al. (2021), Score-based generative modeling through stochastic differential equations, equation 13.
@@ -45,17 +45,17 @@ class EulerSampler(Sampler):
 
 
 class HeunSampler(Sampler):
-    r"""Second-order, deterministic steps of the probability flow: two network evaluations a step.
+    r"""Heun sampler: second-order, deterministic steps of the probability flow, with two network evaluations a step.
 
-    A DDIM step to ``s``, then the same step again with the mean of the posterior means at its two ends: Heun's method
-    for the part of the flow that is not linear, so that few steps from high noise levels stay stable.
+    A step is a DDIM step to ``s``, repeated with the mean of the posterior means at its two ends: Heun's method for the
+    nonlinear part of the flow, so that few steps from high noise levels stay stable.
 
     This is not algorithm 1 of Karras et al. (2022), which is :class:`EDMHeunSampler`. Both predict by the same DDIM
     step, and with the levels ``l = std / alpha`` and ``r = l_s / l_t`` both end at
     ``x_s / alpha_s = r x_t / alpha_t + (1 - r) x0``. Here x0 is the mean of the posterior means at ``t`` and at the
-    predicted ``s``. There it is the slopes ``(x / alpha - x0_hat) / l`` that are averaged, which gives
-    ``x0 = x0_t + (x0_s - x0_t) / (2 r)``: a correction 1 / r times as large. Both are of order 2. They differ with
-    long steps, where r is small: there it depends on the data and the network which is the more accurate.
+    predicted ``s``. There the slopes ``(x / alpha - x0_hat) / l`` are averaged, which gives
+    ``x0 = x0_t + (x0_s - x0_t) / (2 r)``: a correction 1 / r times as large. Both are of order 2. They differ for long
+    steps, where r is small; which one is more accurate depends on the data and the network.
 
     References:
         Lu et al. (2022), DPM-Solver++: fast solver for guided sampling of diffusion probabilistic models, section 4
@@ -74,18 +74,18 @@ class HeunSampler(Sampler):
 
 
 class KarrasSampler(Sampler):
-    r"""Heun steps from a somewhat higher noise level, reached by fresh noise: stochastic sampling of second order.
+    r"""Stochastic Heun sampler: each step adds noise, then takes a Heun step from the higher noise level.
 
-    Each step first diffuses the sample forward, by the exact transition of the process, to the level ``(1 + gamma)
-    level`` with ``gamma = min(churn / S, sqrt(2) - 1)``, though never beyond the first time of the grid. What follows
-    is a step of :class:`HeunSampler`; with that of the reference it is :class:`EDMHeunSampler` with a churn.
+    The sample is first diffused forward, by the exact transition of the process, to the level ``(1 + gamma) level``
+    with ``gamma = min(churn / S, sqrt(2) - 1)``, but never beyond the first time of the grid. Then follows a step of
+    :class:`HeunSampler`. For the step of the reference instead, use :class:`EDMHeunSampler` with a churn.
 
     Args:
         model: The score model.
         grid: Number of steps S, or falling times in (0, 1], shape ``[S + 1]``.
         denoise_last: Whether to end with the posterior mean at the last time.
         churn: Total amount of fresh noise; 0 for none.
-        noise_scale: Factor on the fresh noise, slightly above 1 to make up for detail lost by a network.
+        noise_scale: Factor of the fresh noise, slightly above 1 to compensate for detail lost by a network.
         min_level: Smallest noise level ``std / alpha`` to which noise is added.
         max_level: Largest noise level to which noise is added.
         prior_scale: Factor of the prior's standard deviation.
@@ -144,7 +144,7 @@ class KarrasSampler(Sampler):
 
     @property
     def _num_steps(self) -> int:
-        """Number of steps S among which the churn is shared out."""
+        """Number of steps S among which the churn is divided."""
         return len(self.grid) - 1
 
     def _follow(self, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor) -> Batch:
@@ -153,21 +153,22 @@ class KarrasSampler(Sampler):
 
 
 class EDMHeunSampler(KarrasSampler):
-    r"""Karras' published sampler: Heun's method in the noise level, deterministic or, with a churn, stochastic.
+    r"""The published sampler of Karras et al. (EDM): Heun's method in the noise level, stochastic with a churn.
 
-    With ``y = x / alpha`` and the level ``l = std / alpha`` of any process the flow is ``dy / dl = (y - x0_hat) / l``:
-    an Euler step from ``l_t`` to ``l_s``, then the same step with the mean of the slopes at its two ends. The last
-    step, to level 0, is Euler's alone and gives the posterior mean: it is ``denoise_last``, and counts as a step for
+    With ``y = x / alpha`` and the level ``l = std / alpha`` of any process the flow is ``dy / dl = (y - x0_hat) / l``.
+    A step is an Euler step from ``l_t`` to ``l_s``, repeated with the mean of the slopes at its two ends. The last
+    step, to level 0, is an Euler step and gives the posterior mean: it is ``denoise_last``, and counts as a step for
     the churn. With :func:`~graphscore.times.karras_grid` and :class:`~graphscore.sdes.EDMSDE` this is algorithm 1, and
-    algorithm 2 for a positive ``churn``, but for two things: levels are never raised beyond the first one, which the
-    model does not know, and the last step adds no noise. For what :class:`HeunSampler` does otherwise, see there.
+    algorithm 2 for a positive ``churn``, with two exceptions: levels are never raised beyond the first one, the highest
+    on which the model was trained, and the last step adds no noise. For the difference from :class:`HeunSampler`, see
+    there.
 
     Args:
         model: The score model.
         grid: Number of steps S, or falling times in (0, 1], shape ``[S + 1]``.
         denoise_last: Whether to end with the posterior mean at the last time.
         churn: Total amount of fresh noise, ``S_churn``; 0 for none.
-        noise_scale: Factor on the fresh noise, ``S_noise``.
+        noise_scale: Factor of the fresh noise, ``S_noise``.
         min_level: Smallest noise level ``std / alpha`` to which noise is added, ``S_tmin``.
         max_level: Largest noise level to which noise is added, ``S_tmax``.
         prior_scale: Factor of the prior's standard deviation.
@@ -219,7 +220,7 @@ class EDMHeunSampler(KarrasSampler):
 
 
 def heun_step(model: ScoreModel, batch: Batch, t: Tensor, s: Tensor) -> Batch:
-    """Follow the probability flow from ``t`` to ``s``, both ``[B]``, by one step of Heun's method."""
+    """Take one Heun step of the probability flow from ``t`` to ``s``, both ``[B]``."""
 
     def coefficients(sde: SDE) -> tuple[Tensor, ...]:
         keep = sde.std(s) / sde.std(t)

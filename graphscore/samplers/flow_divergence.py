@@ -1,7 +1,8 @@
-r"""Divergence of the probability flow of a batch, with many directions at once.
+r"""Divergence of the probability flow of a batch, along many directions at once.
 
-A backward pass gives one product with the Jacobian for each graph. So that one pass gives many, graphs are copied, one
-copy for each direction: small graphs, which leave a processor idle, then cost little more than one evaluation.
+A backward pass gives one product with the Jacobian for each graph. To get many products from one pass, graphs are
+copied, one copy for each direction. For small graphs, which do not use a processor fully, that costs little more than
+one evaluation.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from graphscore.rng import places
 from graphscore.samplers.adaptive import StraightFlow
 
 KEPT = 16
-"""Bound on the copies that are kept between evaluations, in multiples of ``max_pairs``; more are made each time."""
+"""Largest size of copies to keep between evaluations, in multiples of ``max_pairs``; more are made each time."""
 
 
 @dataclass
@@ -29,10 +30,10 @@ class _Pass:
 
     Attributes:
         flow: The flow of a batch of the copies.
-        graph: Graph of which each is a copy, ``[C]``.
-        rows: Row of the state of each of the copies' rows, for each field.
-        first: Which of these rows are in the first copy of their graph, for each field.
-        directions: Direction ``[rows, width]`` of some fields and column of each copy's sum ``[C]``, for each backward
+        graph: Original graph of each copy, ``[C]``.
+        rows: Row in the state of each row of the copies, for each field.
+        first: Indices of the rows in the first copy of their graph, for each field.
+        directions: Direction ``[rows, width]`` of some fields, and column of each copy's sum ``[C]``, for each backward
             pass.
     """
 
@@ -44,14 +45,14 @@ class _Pass:
 
 
 class FlowDivergence:
-    """Slopes of the probability flow of a batch, and the divergence of each graph's: exact, or along directions.
+    """Slopes of the probability flow of a batch, and their divergence in each graph, exact or along directions.
 
     Args:
-        model: The score model; no graph of a batch may influence another.
-        batch: Clean graphs, each of whose fields PyG can take apart.
+        model: The score model; graphs of a batch must not influence each other.
+        batch: Clean graphs, with fields that PyG can split by graph.
         directions: Directions of each field, ``[M, rows, width]``, within its space; ``None`` for all unit vectors.
-        max_pairs: Bound of the sum, over the copies of one evaluation, of their squared numbers of nodes; a single
-            copy may exceed it.
+        max_pairs: Largest sum of the squared numbers of nodes over the copies in one evaluation; a single copy may
+            exceed it.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class FlowDivergence:
         """Compute the slope of each field, ``[rows, width]``, and the sums of ``v^T J v`` of each graph, ``[B, M]``.
 
         Args:
-            tau: One progress per graph, ``[B]``.
+            tau: One ``tau`` per graph, ``[B]``.
             state: The fields in straight coordinates, ``[rows, width]``.
         """
         slopes = {name: torch.zeros_like(state[name]) for name in self._fields}
@@ -101,7 +102,7 @@ class FlowDivergence:
         return slopes, total.view(self._num_graphs, self.num_columns)
 
     def _needed(self) -> Iterator[tuple[int, str, int]]:
-        """The copies: of a graph, to be moved in a field, along a direction of this number."""
+        """Iterate over the copies as (graph, field, number of the direction)."""
         for name, index in self._flow.index.items():
             width = self._batch[name].shape[1]
             for graph, count in enumerate(ops.count(index, self._num_graphs).tolist()):
@@ -109,7 +110,7 @@ class FlowDivergence:
                 yield from ((graph, name, direction) for direction in range(number))
 
     def _direction(self, name: str, rows: Tensor, number: Tensor) -> Tensor:
-        """Those parts of directions, given by their number for each row, that are in some rows: ``[rows, width]``."""
+        """Entries in given rows of the directions with the given numbers, one for each row: ``[rows, width]``."""
         if self._directions is not None:
             return self._directions[name][number, rows]
         x = self._batch[name]
@@ -117,7 +118,7 @@ class FlowDivergence:
         return (entry == number[:, None]).to(x)
 
     def _in_place(self) -> Iterator[_Pass]:
-        """The batch as it is, with a backward pass for each direction."""
+        """Evaluate the batch without copies, with a backward pass for each direction."""
         device, directions = self._batch.batch.device, []
         rows = {name: torch.arange(len(index), device=device) for name, index in self._flow.index.items()}
         graphs = torch.arange(self._num_graphs, device=device)
@@ -129,7 +130,7 @@ class FlowDivergence:
             yield _Pass(self._flow, graphs, rows, rows, directions)
 
     def _copied(self) -> Iterator[_Pass]:
-        """A copy of each graph for each of its directions, as many together as the bound allows."""
+        """Evaluate a copy of each graph for each of its directions, as many at once as the bound allows."""
         device, seen, start = self._batch.batch.device, set(), 0
         while start < len(self._copies):
             pairs, end = 0, start
@@ -154,7 +155,7 @@ class FlowDivergence:
 
 
 def _rows_of(graphs: Tensor, index: Tensor, num_graphs: int) -> Tensor:
-    """Rows of some graphs, one graph after the other, of rows that belong to the graphs ``index``."""
+    """Numbers of the rows of some graphs, one graph after the other, where ``index`` is the graph of each row."""
     counts = ops.count(index, num_graphs)
     order, starts = index.argsort(stable=True), counts.cumsum(0) - counts
     copy = torch.repeat_interleave(counts[graphs])
@@ -164,7 +165,7 @@ def _rows_of(graphs: Tensor, index: Tensor, num_graphs: int) -> Tensor:
 
 
 def _pull_back(values: State, y: State, direction: State, keep: bool) -> dict[str, Tensor]:
-    """Products of a direction with the transposed Jacobian, for the fields that the direction moves."""
+    """Products of a direction with the transposed Jacobian, for the fields of the direction."""
     names = [name for name in direction if values[name].requires_grad]
     if not names:
         return {}
@@ -180,7 +181,7 @@ def _pull_back(values: State, y: State, direction: State, keep: bool) -> dict[st
 
 
 def _can_be_copied(batch: Batch) -> bool:
-    """Tell whether PyG can take each attribute of a batch apart into graphs."""
+    """Tell whether PyG can split each attribute of a batch by graph."""
     known = getattr(batch, "_slice_dict", None)
     if known is None:
         return False

@@ -19,7 +19,7 @@ from graphscore.samplers.adaptive import StraightFlow
 from graphscore.samplers.flow_divergence import FlowDivergence
 
 _NUM_SHOWN = 6
-"""Graphs whose log-density a result shows when it is printed."""
+"""Number of graphs whose log-density is printed."""
 _LOG = ""  # no attribute of a batch has this name
 
 
@@ -31,8 +31,8 @@ class LogDensity(NamedTuple):
         bits_per_dim: ``-nats / (dimension ln 2)``, shape ``[B]``; NaN where there is no dimension.
         dimension: Number of dimensions: rows times width, less one row for zero-mean fields, shape ``[B]``, float64.
         num_evaluations: Evaluations of the flow and its divergence, shape ``[B]``, int64.
-        standard_error: Standard error of ``nats`` that is due to the directions: 0 if the divergence is exact, and NaN
-            with a single direction, from which it is not known. Shape ``[B]``, float64.
+        standard_error: Standard error of ``nats`` by the random directions: 0 if the divergence is exact, and NaN with
+            a single direction, which gives no estimate. Shape ``[B]``, float64.
     """
 
     nats: Tensor
@@ -64,38 +64,39 @@ def log_density(
     progress: Callable[[float], None] | None = None,
     generator: Generator = None,
 ) -> LogDensity:
-    r"""Compute the log-density that a model gives to clean graphs.
+    r"""Compute the log-density (likelihood) of clean graphs under a score model.
 
-    The density is that of the prior at time ``end``, carried along the probability flow to time ``start``, with an
-    adaptive solver that controls the error of each graph alone. In straight coordinates (see
+    The density is that of the prior at time ``end``, transported along the probability flow to time ``start``, by an
+    adaptive solver with error control for each graph. In straight coordinates (see
     :mod:`graphscore.samplers.adaptive`), ``log p`` falls by the divergence of the flow. The density of a zero-mean
-    field is one on the centre-free subspace, of ``(n - 1) d`` dimensions for n nodes.
+    field is that on the centre-free subspace, of ``(n - 1) d`` dimensions for n nodes.
 
-    What is left of the data at time ``end`` is no part of the prior ``N(0, std^2 C)``: for a variance-exploding process
-    that ends at the level s, the density is that of a law whose variance is off by a share of about ``1 / s^2``.
+    The prior ``N(0, std^2 C)`` neglects the data at time ``end``: for a variance-exploding process that ends at the
+    level s, the density is that of a distribution whose variance is wrong by a share of about ``1 / s^2``.
 
-    The solver takes six evaluations a step, mostly 50 to 500 in all at the default tolerances, and each asks for the
-    divergence. To be exact, that costs as much as an evaluation and a backward pass of the model on ``n d`` copies of a
-    graph of n nodes in d dimensions: the square of the number of nodes, or its cube where all pairs are joined. With M
-    random directions it is M copies. Copies are evaluated together as far as ``max_pairs`` allows; attributes that were
-    set on the batch after its graphs were collated cannot be copied, and directions then go one after another.
+    The solver takes six evaluations a step, mostly 50 to 500 in total at the default tolerances, each with the
+    divergence. The exact divergence costs as much as an evaluation and a backward pass of the model on ``n d`` copies
+    of a graph of n nodes in d dimensions: the square of the number of nodes, or its cube if all pairs are connected.
+    With M random directions, M copies are needed. Copies are evaluated together within ``max_pairs``. Attributes that
+    were set on the batch after its graphs were collated cannot be copied; directions are then evaluated one after
+    another.
 
     Args:
-        model: The score model; the derivative of its output by its input is taken. No graph of a batch may influence
-            another.
+        model: The score model, whose output must be differentiable by its input. Graphs of a batch must not influence
+            each other.
         batch: Clean data, in data units.
         num_probes: ``None`` for the exact divergence; or the number M of random directions that estimate it
             (Hutchinson). The directions stay the same along the flow, and the estimate of the log-density is unbiased
-            but for the solver; from two directions on its standard error is known.
+            apart from solver errors; with two or more directions its standard error is estimated, too.
         projection: ``"rademacher"`` or ``"gaussian"`` directions.
         rtol: Relative tolerance of the solver.
         atol: Absolute tolerance of the solver.
-        start: Time at which the data are taken to be, above 0.
+        start: Time assigned to the data, above 0.
         end: Time of the prior; by default 1, or the largest at which the model is defined.
         max_steps: Largest number of solver steps.
-        max_pairs: Bound of the memory: of the pairs of nodes in all copies that are evaluated at once.
-        progress: Called before the first and after each step with the share of its way that the slowest graph has gone,
-            from 0 to 1; to look at it waits for the device.
+        max_pairs: Limit on memory: largest number of pairs of nodes in all copies that are evaluated at once.
+        progress: Called before the first and after each step with the fraction of the flow that the slowest graph has
+            covered, from 0 to 1; computing it waits for the device.
         generator: Source of the directions.
 
     Returns:
@@ -103,7 +104,7 @@ def log_density(
 
     Raises:
         ValueError: If a field is missing or malformed, or an option is out of range.
-        RuntimeError: If a graph does not arrive within ``max_steps``.
+        RuntimeError: If a graph does not reach the end within ``max_steps``.
 
     References:
         Song et al. (2021), Score-based generative modeling through stochastic differential equations, section 4.3 and
@@ -165,7 +166,7 @@ def _directions(
 
 
 def _standard_error(estimates: Tensor) -> Tensor:
-    """Standard error of the mean of independent estimates ``[B, M]``, shape ``[B]``; NaN if there is one only."""
+    """Standard error of the mean of independent estimates ``[B, M]``, shape ``[B]``; NaN for a single estimate."""
     number = estimates.shape[1]
     if number < 2:
         return torch.full_like(estimates[:, 0], math.nan)

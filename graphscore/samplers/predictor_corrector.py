@@ -1,4 +1,4 @@
-"""Langevin dynamics at falling noise levels, alone or as the corrector of another method's steps."""
+"""Samplers with Langevin dynamics: predictor-corrector and annealed Langevin."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ PREDICTORS: dict[str, type[Sampler]] = {
 
 
 class PredictorCorrectorSampler(Sampler):
-    r"""A predictor step, then Langevin steps at the new time.
+    r"""Predictor-corrector sampler: a predictor step, then Langevin steps at the new time.
 
-    The corrector (:func:`~graphscore.samplers.stochastic.langevin_step`) mends errors of earlier steps and adds its
-    own: at a noise level where the data have the variance v, it settles at ``v / (1 - (snr std)^2 / v)``. The order
-    holds for small ``snr``.
+    The corrector (:func:`~graphscore.samplers.stochastic.langevin_step`) reduces errors of earlier steps and adds its
+    own: where the marginal variance is v, it converges to ``v / (1 - (snr std)^2 / v)``. The order holds for small
+    ``snr``.
 
     Args:
         model: The score model.
         grid: Number of steps S, or falling times in (0, 1], shape ``[S + 1]``.
         denoise_last: Whether to end with the posterior mean at the last time.
         snr: Signal-to-noise ratio of the corrector.
-        num_corrections: Langevin steps after each predictor step.
+        num_corrections: Number of Langevin steps after each predictor step.
         predictor: ``"euler-maruyama"`` or ``"reverse-diffusion"``.
         prior_scale: Factor of the prior's standard deviation.
 
@@ -80,30 +80,30 @@ class PredictorCorrectorSampler(Sampler):
 
 
 class AnnealedLangevinSampler(Sampler):
-    r"""Langevin dynamics alone, at one noise level after the other, with no predictor between them.
+    r"""Annealed Langevin dynamics: Langevin steps at falling noise levels, without a predictor.
 
-    From one level to the next the sample is scaled as the data are, by ``alpha_s / alpha_t``; what noise is then too
-    much, Langevin steps have to forget. A step forgets the share ``4 snr^2 std^2 / v`` of an excess of variance, where
-    the marginal variance is v: near and below the level of the data little of it, so that with too few steps samples
-    come out far too wide. Where levels ``std / alpha`` follow each other by factors r close to 1,
-    ``log(r) / (4 snr^2 tolerance)`` steps at each leave an excess of the standard deviation of ``tolerance``, whatever
-    the variance of the data. So many are taken by default, and where a grid is coarse, at levels between its times too:
-    the cost depends on the range of levels alone, 500 evaluations for a range of 1,000 at the default options. All
-    other samplers need fewer. (The bias of the corrector in :class:`PredictorCorrectorSampler` fades with the noise.)
+    From one level to the next the sample is scaled like the data, by ``alpha_s / alpha_t``; Langevin steps then remove
+    the excess noise. A step removes the share ``4 snr^2 std^2 / v`` of an excess of variance, where v is the marginal
+    variance: little of it near and below the level of the data, so that with too few steps samples are far too wide.
+    If successive levels ``std / alpha`` differ by factors r close to 1, ``log(r) / (4 snr^2 tolerance)`` steps at each
+    leave an excess of the standard deviation of ``tolerance``, whatever the variance of the data. This is the default
+    number of steps; if a grid is coarse, steps are taken at levels between its times, too. The cost depends on the
+    range of levels alone: 500 evaluations for a range of 1,000 at the default options. All other samplers need fewer.
+    (The bias of the corrector in :class:`PredictorCorrectorSampler` vanishes with the noise.)
 
     Args:
         model: The score model.
         grid: Number of steps S, or falling times in (0, 1], shape ``[S + 1]``.
         denoise_last: Whether to end with the posterior mean at the last time.
         snr: Signal-to-noise ratio of the steps, below 1; published settings correspond to 0.16 to 0.22.
-        num_corrections: Langevin steps at each time of the grid, and at no others: the published algorithm. By default
-            as many as the tolerance asks for.
+        num_corrections: Number of Langevin steps at each time of the grid, and no steps between: the published
+            algorithm. By default as many as the tolerance requires.
         tolerance: Largest relative error of the standard deviation of Gaussian data with an exact score.
         prior_scale: Factor of the prior's standard deviation.
 
     Raises:
         ValueError: If ``snr``, ``num_corrections`` or ``tolerance`` is out of range, or with the given number of steps
-            samples of data of unit variance would be off by more than the tolerance (``math.inf`` takes any).
+            the error for data of unit variance would exceed the tolerance (``math.inf`` allows any error).
 
     References:
         Song and Ermon (2019), Generative modeling by estimating gradients of the data distribution, algorithm 1.
@@ -142,7 +142,7 @@ class AnnealedLangevinSampler(Sampler):
     def step(  # noqa: D102 (documented on Sampler)
         self, model: ScoreModel, batch: Batch, t: Tensor, s: Tensor, memory: Any, generator: Generator
     ) -> tuple[Batch, Any]:
-        # Of a step that may be any of the grid's it is not known how far it goes: the longest would do for all.
+        # The number of the step is unknown here: the plan of the longest step is enough for any.
         longest = tuple(map(max, zip(*self._plans, strict=True)))
         return self._anneal(model, batch, t, s, *longest, generator=generator), memory
 
@@ -161,7 +161,7 @@ class AnnealedLangevinSampler(Sampler):
         num_steps: int,
         generator: Generator,
     ) -> Batch:
-        """Go from ``t`` to ``s`` by levels of equal ratios, with so many Langevin steps at each."""
+        """Go from ``t`` to ``s`` by levels of equal ratios, with ``num_steps`` Langevin steps at each."""
         _, first = next(iter(model.process))
         logs = first.level(t).log(), first.level(s).log()
         for number in range(1, num_levels + 1):
@@ -182,7 +182,7 @@ class AnnealedLangevinSampler(Sampler):
         return num_levels, max(1, math.ceil(wanted))
 
     def _check_width(self, num_corrections: int) -> None:
-        """Refuse a number of steps with which the standard deviation of data of unit variance goes wrong."""
+        """Check that the standard deviation of data of unit variance is right with a number of steps."""
         for field, sde in self.model.process:
             alpha, noise = sde.alpha(self.grid).tolist(), (sde.std(self.grid) ** 2).tolist()
             variance = alpha[0] ** 2 + noise[0]
@@ -201,12 +201,12 @@ class AnnealedLangevinSampler(Sampler):
                 )
 
 
-# Levels closer to each other than this make the number of Langevin steps right for the tolerance, with the margin.
+# With levels closer to each other than this ratio, and with the margin, the number of Langevin steps is sufficient.
 _LARGEST_RATIO, _MARGIN = 1.3, 1.2
 
 
 def _rescaling(t: Tensor, s: Tensor) -> Callable[[SDE], tuple[Tensor]]:
-    """Coefficients of a sample that is scaled as the data are."""
+    """Coefficients that scale a sample like the data."""
     return lambda sde: (sde.alpha(s) / sde.alpha(t),)
 
 

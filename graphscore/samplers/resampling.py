@@ -1,4 +1,4 @@
-"""Resampling: steps that are taken back and repeated."""
+"""Resampling (RePaint): each step is taken back by forward diffusion and repeated."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from graphscore.samplers.base import Grid, Sampler
 
 
 class ResamplingSampler(Sampler):
-    r"""Repeat each step of another sampler, after diffusing forward again by the exact transition of the process.
+    r"""Resampling sampler (RePaint): repeats each step of another sampler after diffusing forward again.
 
-    Going back and forth lets the rest of a sample adapt to a part that guidance holds, as in
-    :class:`~graphscore.guidance.inpainting.Inpainting`, and costs ``num_resamples`` times the evaluations. Where
-    nothing is held, samples have the same law, but for the discretisation errors of more steps.
+    Forward diffusion is the exact transition of the process. Going back and forth lets the rest of a sample adapt to a
+    part that is fixed by :class:`~graphscore.guidance.inpainting.Inpainting`, and costs ``num_resamples`` times the
+    evaluations. Without a fixed part, samples have the same distribution, apart from the discretisation errors of more
+    steps.
 
     Args:
         model: The score model.
         grid: Number of steps S, or falling times in (0, 1], shape ``[S + 1]``.
         denoise_last: Whether to end with the posterior mean at the last time.
         method: The sampler whose steps are repeated: a key of ``graphscore.samplers.SAMPLERS``, or a class. Multistep
-            methods forget the past whenever noise is added.
-        num_resamples: How often each step is taken; once is the method itself.
+            methods start afresh whenever noise is added.
+        num_resamples: Number of times each step is taken; 1 is the method itself.
         jump: Number of steps that are taken back together.
         options: Further options of the method.
         prior_scale: Factor of the prior's standard deviation.
@@ -59,7 +60,7 @@ class ResamplingSampler(Sampler):
         super().__init__(model, grid, denoise_last, prior_scale=prior_scale)
         if num_resamples < 1 or jump < 1:
             raise ValueError(f"num_resamples and jump must be positive, but are {num_resamples} and {jump}")
-        # By the name of the registry, which holds this sampler too.
+        # The registry is imported here, since it contains this sampler.
         kind = find(method, resolve("graphscore.samplers:SAMPLERS"), "sampler") if isinstance(method, str) else method
         self.method: Sampler = kind(model, self.grid, denoise_last, **(options or {}))
         self.num_resamples = num_resamples

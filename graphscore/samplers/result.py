@@ -20,12 +20,11 @@ class SamplerResult(NamedTuple):
 
     Attributes:
         batch: A copy of the template with its fields sampled.
-        x0_hat: Last estimate of the clean data that the model made, ``[rows, width]`` for each field.
+        x0_hat: Last estimate of the clean data by the model, ``[rows, width]`` for each field.
         previous: The estimate before it, ``None`` if there was only one.
-        num_evaluations: Network evaluations that the sample of each graph took, ``[B]``, int64: all calls of the model
-            during the run, each counted as often as guidance evaluates the network in it (see
-            :attr:`~graphscore.denoiser.ScoreModel.evaluations_per_call`). Backward passes do not count. With a sampler
-            that chooses its steps, a graph counts those that it needed, not those that its batch mates needed.
+        num_evaluations: Number of network evaluations for each graph, ``[B]``, int64: calls of the model times the
+            evaluations in each call (see :attr:`~graphscore.denoiser.ScoreModel.evaluations_per_call`), without
+            backward passes. With an adaptive sampler, only the evaluations that the graph itself needed.
     """
 
     batch: Batch
@@ -41,7 +40,7 @@ class SamplerResult(NamedTuple):
 
 
 class Recorder(ScoreModel):
-    """A score model that keeps its last two estimates and counts its evaluations; one for each run of a sampler.
+    """Wrapper that records the last two estimates of a score model and counts its evaluations, for one sampling run.
 
     Args:
         model: The score model, guided or not.
@@ -65,7 +64,7 @@ class Recorder(ScoreModel):
         return self.model.evaluations_per_call
 
     def __call__(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:
-        """Estimate as the model does, which checks the times itself."""
+        """Evaluate the model, which checks the times itself."""
         return self.forward(batch, t)
 
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
@@ -75,20 +74,20 @@ class Recorder(ScoreModel):
         return x0_hat
 
     def recount(self, before: int | Tensor, calls: Tensor) -> None:
-        """Count the calls since a time for each graph alone, where not all of them were needed for all graphs.
+        """Replace the count of the latest calls by the number of calls that each graph needed.
 
         Args:
-            before: Number of evaluations at that time.
-            calls: Calls that each graph needed since then, shape ``[B]``.
+            before: Number of evaluations before these calls.
+            calls: Number of calls that each graph needed since then, shape ``[B]``.
         """
         self.num_evaluations = before + self.evaluations_per_call * calls
 
     def result(self, batch: Batch, scales: Mapping[str, float] | None = None) -> SamplerResult:
-        """Put together what the run gives.
+        """Make the result of the run.
 
         Args:
             batch: The sample.
-            scales: Units of the fields, by which the estimates are multiplied; by default they stay as they are.
+            scales: Scales of the fields, by which the estimates are multiplied; 1 by default.
         """
         x0_hat, previous = (
             None if estimate is None else {n: x * scales[n] if scales else x for n, x in estimate.items()}
@@ -100,20 +99,20 @@ class Recorder(ScoreModel):
 
 
 def drift(result: SamplerResult, process: ForwardProcess) -> Tensor:
-    r"""Compute the distance of the last two estimates of each graph, relative to the last.
+    r"""Compute the drift of samples: the relative change of the estimate :math:`\hat x_0` in the last evaluation.
 
-    Where noise has led a sample between two modes of the data, the network's estimate :math:`\hat x_0` goes on moving
-    when little noise is left; in a mode it rests. The drift so tells bad samples from good ones, at no cost. Relative
-    to the size of the sample it is much the same for graphs of any size.
+    If a sample is between two modes of the data, the network's estimate still changes when little noise is left; in a
+    mode it does not. The drift thus distinguishes bad samples from good ones at no cost. It is relative to the size of
+    a sample, and comparable for graphs of any size.
 
     Args:
-        result: What a sampler returned.
+        result: Result of a sampler.
         process: The forward process of its model.
 
     Returns:
-        Norm of the change of a field, all its rows together, over that of the field, which for centred positions is
-        the radius of gyration; the largest over fields. Shape ``[B]``, float32. Infinite where an estimate is not
-        finite, or too large for its square to be. Zeros if there were not two evaluations.
+        Norm of the change of a field over all its rows, divided by the norm of the field, which for centred positions
+        is proportional to the radius of gyration; the largest over fields. Shape ``[B]``, float32. Infinite if an
+        estimate or its square is not finite. Zero if there were fewer than two evaluations.
     """
     batch, before, last = result.batch, result.previous, result.x0_hat
     drifts = [batch.batch.new_zeros(batch.num_graphs, dtype=torch.float32)]
@@ -124,7 +123,7 @@ def drift(result: SamplerResult, process: ForwardProcess) -> Tensor:
                 ops.sum(values.square().flatten(1).sum(1), index, batch.num_graphs).sqrt()
                 for values in (last[name] - before[name], last[name])
             )
-            # Nothing can move in a single centred node. A change that is not a number is no rest.
+            # A single centred node cannot move: 0 / 0 is 0. NaN counts as infinite drift.
             relative = torch.where(change == 0, 0.0, change / size).float()
             drifts.append(relative.nan_to_num(nan=math.inf, posinf=math.inf))
     return torch.stack(drifts).amax(0)

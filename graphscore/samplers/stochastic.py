@@ -1,7 +1,7 @@
-r"""Single steps of the reverse stochastic differential equation.
+r"""Samplers of the reverse SDE: Euler-Maruyama, reverse diffusion, ancestral sampling and DDIM.
 
-All are written with the posterior mean: ``C score = (alpha x0_hat - xt) / std^2``, so that noise of any covariance C
-takes the same coefficients.
+All steps use the posterior mean, with ``C score = (alpha x0_hat - xt) / std^2``, so that the coefficients are the same
+for noise of any covariance C.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from graphscore.sdes import SDE
 
 
 class EulerMaruyamaSampler(Sampler):
-    r"""Reverse diffusion ``dx = (f x - g^2 C score) dt + g C^(1/2) dw`` by Euler-Maruyama.
+    r"""Euler-Maruyama sampler of the reverse SDE ``dx = (f x - g^2 C score) dt + g C^(1/2) dw``.
 
-    Moments converge with order 1. Simple and robust, but slow: hundreds of steps.
+    Moments converge with order 1. Simple and robust, but slow: it needs hundreds of steps.
 
     References:
         Anderson (1982), Reverse-time diffusion equation models.
@@ -44,9 +44,10 @@ class EulerMaruyamaSampler(Sampler):
 
 
 class ReverseDiffusionSampler(Sampler):
-    r"""Reverse steps discretised as the exact forward transition is: ``x_s = (2 - a) x_t + b^2 C score + b C^(1/2) z``.
+    r"""Reverse diffusion sampler: ``x_s = (2 - a) x_t + b^2 C score + b C^(1/2) z``.
 
-    The forward transition from s to t is ``x_t ~ N(a x_s, b^2 C)``. Moments converge with order 1.
+    The coefficients are those of the exact forward transition from s to t, ``x_t ~ N(a x_s, b^2 C)``. Moments converge
+    with order 1.
 
     References:
         Song et al. (2021), Score-based generative modeling through stochastic differential equations, appendix E.
@@ -67,11 +68,11 @@ class ReverseDiffusionSampler(Sampler):
 
 
 class AncestralSampler(Sampler):
-    r"""Draw ``x_s`` from ``q(x_s | x_t, x0)`` at the posterior mean: ancestral sampling, and DDIM with less noise.
+    r"""Ancestral sampler (DDPM): draws ``x_s`` from ``q(x_s | x_t, x0)`` at the posterior mean; DDIM for ``eta = 0``.
 
     ``x_s = alpha_s x0_hat + sqrt(std_s^2 - n^2) eps_hat + n z`` with ``n = eta b std_s / std_t``, where b is the
-    standard deviation of the forward transition from s to t. Order 1 for every eta; works where nothing is left of the
-    data.
+    standard deviation of the forward transition from s to t. Order 1 for every eta; also works from pure noise,
+    ``alpha = 0``.
 
     Args:
         model: The score model.
@@ -115,7 +116,7 @@ class AncestralSampler(Sampler):
 
 
 class DDIMSampler(AncestralSampler):
-    r"""Deterministic first-order steps, exact where the posterior mean stays the same.
+    r"""DDIM sampler: deterministic first-order steps of the probability flow, exact for a constant posterior mean.
 
     Args:
         model: The score model.
@@ -140,12 +141,12 @@ class DDIMSampler(AncestralSampler):
 
 
 def langevin_step(model: ScoreModel, batch: Batch, t: Tensor, snr: float, generator: Generator) -> Batch:
-    r"""Take one step of Langevin dynamics at fixed time.
+    r"""Take one step of Langevin dynamics at a fixed time.
 
     ``x + a C score + sqrt(2 a) C^(1/2) z`` with ``a = 2 (snr std)^2``. Its drift is about ``snr`` times as long as its
-    noise. Published code takes ``||z|| / ||score||`` of the sample for ``std``: averaged over the batch, a sample
-    depends on its batch mates; of each graph alone, small graphs take huge steps whenever their score passes near zero,
-    and samples of an exact score come out too wide (without bound for a single number).
+    noise. Published code uses ``||z|| / ||score||`` of the sample instead of ``std``. Averaged over the batch, a sample
+    then depends on the rest of the batch; for each graph alone, small graphs take huge steps whenever their score is
+    close to zero, and samples of an exact score are too wide (without bound for a single number).
 
     Args:
         model: The score model.
