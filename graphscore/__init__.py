@@ -53,6 +53,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graphscore.runtime.lazy import lazy_names
+from graphscore.runtime.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from graphscore import clouds as clouds
@@ -103,8 +104,6 @@ if TYPE_CHECKING:
         RectifiedSDE,
         SubVPSDE,
     )
-
-__version__ = "0.1.0"
 
 # Public names of the library by their module. A name must not be that of a folder, such as `train`: importing the
 # folder would replace it.

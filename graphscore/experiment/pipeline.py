@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch_geometric.data import Data
 
-from graphscore import __version__
 from graphscore.data.readers import Failure
 from graphscore.denoiser import ScoreModel
 from graphscore.domains import domain_of
@@ -33,6 +32,7 @@ from graphscore.generate.windows import shares
 from graphscore.registry import Trusted, resolve
 from graphscore.runtime.settings import choose_device, describe_device
 from graphscore.runtime.streaming import stream
+from graphscore.runtime.version import __version__
 from graphscore.runtime.workers import Progress
 
 if TYPE_CHECKING:

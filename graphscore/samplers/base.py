@@ -202,7 +202,7 @@ class Sampler(ABC):
 
 
 def _as_times(grid: Grid, model: ScoreModel) -> Tensor:
-    """Convert a grid, or a number of steps on the Karras grid of the first field's process, to float64 times on the CPU."""
+    """Convert a grid, or a number of steps on the Karras grid of the first field's process, to float64 times."""
     if isinstance(grid, int):
         _, sde = next(iter(model.process))
         return karras_grid(grid, sde)

@@ -10,8 +10,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "graphscore"
 FILES = sorted(PACKAGE.rglob("*.py"))
-# Names of extras, and what of this library needs one: RDKit for molecules, typer for the commands.
+# What may be missing: extras, and modules that some systems lack; and what of this library needs an extra.
 OPTIONAL = {"rdkit", "ase", "posebusters", "matplotlib", "sklearn", "torch_scatter", "safetensors", "lightning", "tqdm"}
+OPTIONAL |= {"fcntl"}
 NEEDS_EXTRAS = ("graphscore.molecules.", "graphscore.cli.app")
 # Workers are started by programs that may need no PyTorch.
 WITHOUT_TORCH = {"runtime/workers.py"}
@@ -47,3 +48,8 @@ def test_only_what_may_be_missing_is_imported_inside_of_functions(path: Path):
 def test_chemistry_lies_in_its_folder():
     outside = [path for path in FILES if not path.is_relative_to(PACKAGE / "molecules")]
     assert not [path for path in outside if "is_molecule" in path.read_text(encoding="utf-8")]
+
+
+def test_no_file_is_longer_than_a_reader_keeps_in_mind():
+    long = {path.name: lines for path in FILES if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 300}
+    assert not long

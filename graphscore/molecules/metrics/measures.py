@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch_geometric.data import Data
 
-from graphscore import __version__
 from graphscore.molecules import xtb
 from graphscore.molecules.graph import rdBase
 from graphscore.molecules.metrics.comparison import Attempt, Comparison, prepare
@@ -22,6 +21,7 @@ from graphscore.molecules.metrics.validity import check_validity, posebusters_ve
 from graphscore.molecules.smiles import rdkit_errors
 from graphscore.registry import find
 from graphscore.runtime.sharing import check_workers
+from graphscore.runtime.version import __version__
 
 Measured = tuple[dict[str, Any], dict[str, Coordinates]]
 """Report entry of a molecule, and its internal coordinates."""
