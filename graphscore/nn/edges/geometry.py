@@ -15,14 +15,14 @@ from graphscore import ops
 from graphscore.nn.edges.sorted import Block, Edges
 
 BLOCK_EDGES = 2048
-"""Edges per block: few enough for the temporaries to stay in the cache, and enough to hide the cost of calls."""
+"""Edges per block, fast on CPUs: temporaries fit in the cache, and the overhead of calls is small."""
 
 
 class Fan(NamedTuple):
-    """The edges of a block by the node that they leave.
+    """The edges of a block, grouped by source node.
 
     Attributes:
-        sources: The nodes that they leave, each once, shape ``[S]``.
+        sources: The source nodes, each once, shape ``[S]``.
         order: The edges grouped by these nodes, counted from the first of the block.
         ptr: Where the edges of each node start and end in ``order``, shape ``[S + 1]``.
     """
@@ -33,11 +33,11 @@ class Fan(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """The features of the edges of a block, those of the two edges of a pair once if they are the same.
+    """The features of the edges of a block, stored once for both edges of a pair if they are equal.
 
     Attributes:
         features: Rows of features, shape ``[R, K]``.
-        number: Which of them each edge has, shape ``[edges]``; ``None`` if each has its own, in order.
+        number: Row of each edge, shape ``[edges]``; ``None`` if edges have one row each, in order.
     """
 
     features: Tensor
@@ -46,12 +46,12 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class EdgeGeometry:
-    """Invariants and directions of edges, in their order; the same for all layers.
+    """Invariants and directions of sorted edges, computed once for all layers.
 
     Attributes:
         edges: The edges.
         features: Invariants of each edge, shape ``[E, K]``.
-        envelope: Factor of all that an edge brings, shape ``[E]``.
+        envelope: Factor of the contributions of each edge, shape ``[E]``.
         direction: Vector along each edge, with the envelope as a factor, shape ``[E, D]``.
     """
 
@@ -64,7 +64,7 @@ class EdgeGeometry:
     def measure(
         cls, pos: Tensor, edge_index: Tensor, edge_attr: Tensor | None, basis: nn.Module, cutoff: nn.Module
     ) -> EdgeGeometry:
-        """Measure edges.
+        """Compute features, envelopes and directions of edges from positions.
 
         Args:
             pos: Positions, shape ``[N, D]``.
@@ -83,7 +83,7 @@ class EdgeGeometry:
         envelope, features = cutoff(distance), [basis(distance), torch.ones_like(distance)]
         if edge_attr is not None:
             features.append(edges.sort(edge_attr))
-        # As many neighbors as there are within the cutoff, counted without a jump.
+        # A smooth count of the neighbors within the cutoff.
         degree = ops.segment_sum(envelope, edges.target, edges.ptr)
         envelope = envelope * (1 + degree).rsqrt().index_select(0, edges.target)
         return cls(edges, torch.cat(features, dim=-1), envelope[:, 0], envelope * direction)
@@ -100,7 +100,7 @@ class EdgeGeometry:
 
     @cached_property
     def fans(self) -> list[Fan]:
-        """Edges of each block grouped by the node that they leave, for sums over these."""
+        """The edges of each block grouped by source node, for sums over sources."""
         return list(_fans(self.edges, self.blocks))
 
 
@@ -108,11 +108,11 @@ def _rows(edges: Edges, features: Tensor, block: Block) -> Rows:
     ends = torch.stack([edges.source[block.edges], block.target])
     low, high = ends.aminmax(dim=0)
     pairs, number = torch.unique(low * edges.num_nodes + high, return_inverse=True)
-    # A few pairs would save less than it costs to deal out their rows.
+    # Unless many edges share a row, gathering costs more than it saves.
     if len(pairs) > 0.75 * len(block.rows):
         return Rows(features, None)
     shared = features[block.rows.new_empty(len(pairs)).scatter_(0, number, block.rows)]
-    # Attributes may depend on the direction.
+    # Attributes may differ between the two directions.
     return Rows(shared, number) if torch.equal(shared[number], features) else Rows(features, None)
 
 

@@ -1,4 +1,4 @@
-"""Edges of ragged batches, found from positions or from the sizes of graphs.
+"""Neighbor lists of ragged batches: complete graphs, radius graphs and k nearest neighbors.
 
 All functions return ``edge_index`` ``[2, E]``, int64, source over target, sorted by target, then by source, without
 self-loops. ``batch_index`` ``[N]`` names the graph of each node, in any order: it costs least if it rises, as in PyG.
@@ -19,9 +19,9 @@ from torch import Tensor
 from graphscore import ops
 from graphscore.nn.edges.sets import ragged_range
 
-# Pairs whose distances are held at once in the search for nearest neighbors.
+# Number of pairs whose distances are in memory at once in the search for nearest neighbors.
 _PAIRS_AT_ONCE = 2**20
-# Graphs up to this size, on average over nodes, are searched pair by pair: these are sorted already.
+# Graphs up to this size, on average over nodes, are searched pair by pair, since all pairs are sorted already.
 _ALL_PAIRS_UP_TO = 256
 
 
@@ -55,9 +55,9 @@ def radius_edges(
         batch_index: Graph of each node, shape ``[N]``.
         num_graphs: Number of graphs B, empty ones included.
         radius: Edges are shorter than this, in units of the positions.
-        max_neighbors: If given, a node keeps edges from its nearest neighbors only, so many, ties broken by index.
-            What is computed on such edges is not continuous: a neighbor may be replaced by another that is not at
-            the cutoff. An edge may also be kept in one direction alone.
+        max_neighbors: If given, a node keeps edges only from this many nearest neighbors, ties broken by index.
+            Functions of such edges are not continuous: a neighbor may be replaced by another that is not at the
+            cutoff. An edge may also be kept in one direction only.
 
     Returns:
         Edges ``[2, E]``. Nodes whose position is not finite have none.
@@ -93,7 +93,7 @@ def radius_edges(
 
 
 def knn_edges(pos: Tensor, batch_index: Tensor, num_graphs: int, k: int) -> Tensor:
-    """Connect each node to its nearest neighbors: the k nearest other nodes of its graph, or all if there are fewer.
+    """Connect each node to its k nearest neighbors in its graph, or to all other nodes if there are fewer.
 
     Distances to all nodes of the graph are computed, for a limited number of nodes at once. An edge may exist in one
     direction alone, and what is computed on such edges is not continuous in the positions.
@@ -148,7 +148,7 @@ def _ptr(name: str, pos: Tensor, batch_index: Tensor, num_graphs: int) -> Tensor
 
 
 def _look(value: Tensor, batch_index: Tensor, num_graphs: int) -> tuple[int, bool]:
-    """Wait for the device once: a whole number, and whether nodes are sorted.
+    """Read a whole number and whether nodes are sorted, synchronising the device once.
 
     Raises:
         ValueError: If nodes belong to no graph.
@@ -177,7 +177,7 @@ def _squared_distance(pos: Tensor, source: Tensor, target: Tensor) -> Tensor:
 
 
 def _closer(pairs: Tensor, pos: Tensor, radius: float) -> tuple[Tensor, Tensor]:
-    """Those of some pairs that are closer than the radius, and their squared distances."""
+    """Select the pairs that are closer than the radius, with their squared distances."""
     squared = _squared_distance(pos, *pairs)
     close = squared < radius**2
     return pairs[:, close], squared[close]
@@ -192,7 +192,7 @@ def _smallest(values: Tensor, valid: Tensor, k: int) -> Tensor:
 
 
 def _cell_pairs(pos: Tensor, batch_index: Tensor, num_graphs: int, radius: float) -> Iterator[Tensor]:
-    """Pairs of nodes in the same or adjacent cells, which hold all pairs closer than the radius, each once."""
+    """List each pair of nodes in the same or adjacent cells once; these include all pairs closer than the radius."""
     # Three axes are enough to tell most pairs apart. Nodes at no finite place have no neighbors in any cell.
     axes = pos[:, :3].nan_to_num(0.0, 0.0, 0.0)
     dim, owner = axes.shape[1], batch_index[:, None].expand_as(axes)

@@ -1,4 +1,4 @@
-"""Neighbor searches of a network: edges found at each call from the positions as they are there."""
+"""Neighbor searches that a network runs at each call, on the positions that it gets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class NearestNeighbors:
         return knn_edges(pos, batch_index, num_graphs, self.k)
 
     def most_edges(self, num_nodes: int) -> int:
-        """Count the edges that are found in a graph of so many nodes, at most."""
+        """Bound the number of edges that are found in a graph of ``num_nodes`` nodes."""
         return num_nodes * min(self.k, num_nodes - 1)
 
 
@@ -46,7 +46,7 @@ class RadiusNeighbors:
 
     Args:
         radius: Edges are shorter than this, in units of the positions that the network sees.
-        max_neighbors: A node keeps edges from so many nearest neighbors, or ``None`` for all within the radius.
+        max_neighbors: Maximum number of edges into a node, from its nearest neighbors; ``None`` for no limit.
 
     Raises:
         ValueError: If the radius is not positive, or ``max_neighbors`` less than 1.
@@ -66,7 +66,7 @@ class RadiusNeighbors:
         return radius_edges(pos, batch_index, num_graphs, self.radius, self.max_neighbors)
 
     def most_edges(self, num_nodes: int) -> int:
-        """Count the edges that are found in a graph of so many nodes, at most."""
+        """Bound the number of edges that are found in a graph of ``num_nodes`` nodes."""
         return num_nodes * min(self.max_neighbors or num_nodes, num_nodes - 1)
 
 
@@ -80,13 +80,13 @@ def extend_edges(
     fill: Mapping[str, float],
     num_nodes: int,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Merge edges that were found with those of a batch, and extend the attributes of these.
+    """Merge edges from a neighbor search with those of a batch, and extend the attributes of the latter.
 
     Args:
         found: Edges that a search has found, shape ``[2, K]``.
         edge_index: Edges of the batch, shape ``[2, E]``, or ``None``.
         attributes: Their attributes by name, each ``[E, *]``.
-        fill: Values of attributes, by name, on edges that were not there before; 0 for all others.
+        fill: Values of attributes on new edges, by name; 0 for attributes that are not listed.
         num_nodes: Number of nodes N.
 
     Returns:
@@ -98,9 +98,9 @@ def extend_edges(
 
 
 def most_edges(search: Search, num_nodes: int) -> int:
-    """Count the edges that a search finds at most in a graph of so many nodes.
+    """Bound the number of edges that a search finds in a graph of a given number of nodes.
 
-    All ordered pairs, unless the search has a method ``most_edges`` that knows better, as :class:`NearestNeighbors`.
+    All ordered pairs, unless the search has a method ``most_edges`` with a tighter bound, as :class:`NearestNeighbors`.
     """
     limit = getattr(search, "most_edges", None)
     return num_nodes * (num_nodes - 1) if limit is None else limit(num_nodes)

@@ -61,7 +61,7 @@ def hop_edges(edge_index: Tensor, num_nodes: int, max_hops: int) -> tuple[Tensor
 
 
 def match_edges(edge_index: Tensor, known: Tensor, num_nodes: int) -> Tensor:
-    """Look edges up in another set.
+    """Look up the position of edges in another set of edges.
 
     Args:
         edge_index: Edges, shape ``[2, E]``.
@@ -95,17 +95,17 @@ def merge_edges(known: Tensor, *others: Tensor, num_nodes: int) -> tuple[Tensor,
 
 
 def gather_or_fill(values: Tensor, position: Tensor, fill_value: float = 0) -> Tensor:
-    """Give each edge the attribute of a known edge, or a value of its own.
+    """Gather attributes of known edges, and fill in a value for other edges.
 
     Args:
         values: Attribute of the known edges, shape ``[K, *]``.
         position: Place of each edge among the known ones, or -1, shape ``[E]``.
-        fill_value: What edges get that are not among them.
+        fill_value: Value for edges that are not among the known ones.
 
     Returns:
         Shape ``[E, *]``.
     """
-    # The last row, which the index -1 names, is the fill value.
+    # The fill value is the last row, so that index -1 selects it.
     return torch.cat([values, values.new_full((1, *values.shape[1:]), fill_value)])[position]
 
 
@@ -114,7 +114,7 @@ def ragged_range(counts: Tensor, total: int | None = None) -> tuple[Tensor, Tens
 
     Args:
         counts: Number of entries of each row, shape ``[R]``.
-        total: Their sum, if known; else the device is waited for.
+        total: Their sum, if known; computing it synchronises the device.
 
     Returns:
         Row of each entry and its place in the row, both of shape ``[total]``.

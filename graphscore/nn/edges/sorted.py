@@ -1,4 +1,4 @@
-"""Edges of a ragged batch in the order that layers work in."""
+"""Edges of a ragged batch sorted by target, as layers use them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Block:
     """Some consecutive edges, and their target nodes.
 
     Attributes:
-        nodes: Targets, a slice of the nodes. If the edges into one lie in several blocks, it is in all of these: what
-            blocks give has to be added up.
+        nodes: Targets, a slice of the nodes. A node whose edges lie in several blocks is a target in all of these, so
+            the results of blocks have to be added up.
         edges: The edges, a slice of the sorted edges.
         rows: Their numbers, counted from the first of the block.
         ptr: Where the edges into each of the targets start and end in ``rows``.
@@ -45,14 +45,14 @@ class Block:
 class Edges:
     """Edges sorted by target, so that a sum over the edges into a node is a sum over consecutive rows.
 
-    Make them by :meth:`from_index`; sort edge attributes by :meth:`sort`. What else layers need is derived once and
-    kept, for all layers of a network.
+    Construct them by :meth:`from_index`; sort edge attributes by :meth:`sort`. Derived quantities are computed once and
+    cached for all layers of a network.
 
     Attributes:
         source: Source node of each edge, shape ``[E]``.
         target: Target node of each edge, rising, shape ``[E]``.
         ptr: Edges ``ptr[i]`` up to ``ptr[i + 1]`` go into node i, shape ``[N + 1]``.
-        order: Place of each edge in the list it came from, shape ``[E]``; ``None`` if that was sorted already.
+        order: Place of each edge in the original list, shape ``[E]``; ``None`` if that was sorted already.
     """
 
     source: Tensor
@@ -80,7 +80,7 @@ class Edges:
         return self.ptr.shape[0] - 1
 
     def sort(self, values: Tensor) -> Tensor:
-        """Bring edge attributes ``[E, *]`` from the order of ``edge_index`` into that of the edges here."""
+        """Sort edge attributes ``[E, *]`` from the order of ``edge_index`` into the order of these edges."""
         return values if self.order is None else values.index_select(0, self.order)
 
     def degree(self, dtype: torch.dtype) -> Tensor:
@@ -110,8 +110,8 @@ class Edges:
     def blocks(self, size: int) -> list[Block]:
         """Cut the edges into blocks of ``size`` edges; only the last may have fewer.
 
-        One size means matrix products of one shape, whose kernels some libraries compile at their first use. Knows the
-        targets on the host, which on another device than the CPU would hold it up.
+        One size means matrix products of one shape, whose kernels some libraries compile at their first use. Reads the
+        targets on the host, which would synchronise devices other than the CPU.
         """
         if size not in self._blocks:
             self._blocks[size] = list(self._cut(size))

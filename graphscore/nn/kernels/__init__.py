@@ -1,1 +1,1 @@
-"""Kernels: every derivative of a layer that is written by hand, most of them block by block of edges on a CPU."""
+"""Kernels: layers with hand-written derivatives, most of them computed in blocks of edges on a CPU."""

@@ -1,4 +1,4 @@
-"""Attention along edges on a CPU: block by block, with derivatives by hand."""
+"""Attention along edges on a CPU, in blocks of edges and with hand-written derivatives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def attend_in_blocks(formula: Formula, geometry: EdgeGeometry, *inputs: Tensor |
     """Compute the formula of :class:`~graphscore.nn.layers.attention.EquivariantAttention`, block by block.
 
     Args:
-        formula: The same written plainly, ``formula(edges, *inputs)``, for second derivatives.
+        formula: Reference implementation ``formula(edges, *inputs)`` in PyTorch, for second derivatives.
         geometry: The edges.
         *inputs: ``query``, ``source``, ``vectors``, ``features``, ``weight``, ``factors``, ``envelope`` and
             ``direction``, as the formula takes them.
@@ -56,12 +56,12 @@ def _cast(inputs: Sequence[Tensor | None], dtype: torch.dtype) -> list[Any]:
 
 
 def _parts(values: Tensor, width: int) -> Tensor:
-    """Take rows ``[N, P * F]`` or ``[N, P, F]`` apart into tables ``[P, N, F]``, whose rows are gathered fastest."""
+    """Split rows ``[N, P * F]`` or ``[N, P, F]`` into tables ``[P, N, F]``, from which rows are gathered fastest."""
     return values.view(len(values), -1, width).transpose(0, 1).contiguous()
 
 
 class _Values:
-    """One kind of values, filtered: ``silu(features @ weight.T) * table[source]``, and the way back."""
+    """Filtered values ``silu(features @ weight.T) * table[source]`` of one kind, with their derivatives."""
 
     def __init__(self, features: Tensor, weight: Tensor, table: Tensor, buffers: Sequence[Tensor]) -> None:
         self.features, self.weight, self.table, self.buffers = features, weight, table, buffers
@@ -79,7 +79,7 @@ class _Values:
         return torch.zeros_like(self.table, dtype=self.exact)
 
     def send(self, rows: Rows, leave: Tensor) -> Tensor:
-        """Compute a block, whose edges leave these nodes, shape ``[edges, F]``."""
+        """Compute the values ``[edges, F]`` of a block with the given source nodes."""
         first, self.filters, self.sent, product = (buffer[: len(leave)] for buffer in self.buffers)
         self.rows, some = rows, slice(len(rows.features))
         self.first = torch.mm(rows.features.to(self.weight.dtype), self.weight.t(), out=first[some])
@@ -91,7 +91,7 @@ class _Values:
         return torch.mul(self.sent, self.filters, out=product)
 
     def trace_back(self, grad: Tensor, part: slice, fan: Fan, d_features: Tensor | None, learns: bool) -> None:
-        """Add the derivatives of the block that was sent last; overwrites its gradient."""
+        """Add the derivatives of the last block that was sent; overwrites its gradient."""
         d_filters = self.sent.mul_(grad)
         _add(self.d_table, fan, grad.mul_(self.filters))
         number, first = self.rows.number, self.first
@@ -139,7 +139,7 @@ def _forward(
 def _backward(
     geometry: EdgeGeometry, inputs: Sequence[Any], products: Tensor, grads: Sequence[Tensor], needs: Sequence[bool]
 ) -> tuple[Tensor | None, ...]:
-    """Derivatives by all inputs of the attention, block by block; those of edges only where needed."""
+    """Compute derivatives by all inputs of the attention in blocks; those by edge inputs only where needed."""
     query, source, vectors, features, weight, factors, envelope, direction = inputs
     edges, (width, heads), dim = geometry.edges, (query.shape[1], factors.shape[1]), direction.shape[1]
     axes, buffers = torch.arange(dim), _buffers(query, geometry, 8)
@@ -170,7 +170,7 @@ def _backward(
         d_query[nodes] += bags(block.rows, some, block.ptr)
         torch.index_select(query, 0, enter, out=some).view(by_head).mul_(d_products)
         _add(d_keys, fan, some)
-        # What is pushed along the edges.
+        # Values for directions.
         d_push = bags(ends.flatten(), grad_turned, block.singles * dim, direction[part].flatten())
         sent = push.send(shared, leave)
         if d_direction is not None:
@@ -178,7 +178,7 @@ def _backward(
                 torch.index_select(grad_turned, 0, ends[:, axis], out=pulled)
                 torch.sum(pulled.mul_(sent), 1, out=d_direction[part, axis])
         push.trace_back(d_push, part, fan, d_features, needs[4])
-        # What is carried, component by component.
+        # Values for vectors, by component.
         sent = carry[0].send(shared, leave) if carry else sent
         d_carry.zero_()
         for axis, component in enumerate(components):
@@ -196,12 +196,12 @@ def _backward(
 
 
 def _buffers(like: Tensor, geometry: EdgeGeometry, number: int) -> list[Tensor]:
-    """Tables with a row for each edge of the largest block."""
+    """Allocate tables with a row for each edge of the largest block."""
     largest = max(len(block.rows) for block in geometry.blocks)
     return [like.new_empty(largest, like.shape[1]) for _ in range(number)]
 
 
 def _add(total: Tensor, fan: Fan, values: Tensor, weights: Tensor | None = None) -> None:
-    """Add what the edges of a block bring to each of their sources."""
+    """Sum the rows of a block by source node, and add the sums to a total."""
     weights = None if weights is None else weights.index_select(0, fan.order)
     total.index_add_(0, fan.sources, bags(fan.order, values, fan.ptr, weights).to(total.dtype))

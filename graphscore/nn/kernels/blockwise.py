@@ -1,8 +1,8 @@
-r"""Sums over blocks of edges: the common part of kernels that work block by block, with derivatives by hand.
+r"""Common functions of kernels that work in blocks of edges, with hand-written derivatives.
 
-On a CPU, a tensor with a row of channels for each edge is much larger than the cache, and a formula written plainly
-moves a dozen of them through memory. Block by block they stay in the cache. Such a layer has its formula written
-plainly too: for other devices, compilers and derivatives, and as what its tests compare with.
+On a CPU, a tensor with a row of channels for each edge is much larger than the cache, and a formula in plain PyTorch
+moves a dozen of them through memory. In blocks they stay in the cache. Each such layer also has its formula in plain
+PyTorch, for other devices, compilers and higher derivatives, and as the reference of its tests.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from graphscore.nn.edges.sorted import Edges
 
 
 def in_blocks(values: Tensor, edges: Edges) -> bool:
-    """Check that a kernel can be used: on a CPU, for values and first derivatives in reverse mode alone."""
+    """Check that a kernel can be used: on a CPU, for values and first derivatives in reverse mode only."""
     return (
         ops.on_host(values)
         and len(edges.source) > 0
@@ -28,7 +28,7 @@ def in_blocks(values: Tensor, edges: Edges) -> bool:
 
 
 def bags(rows: Tensor, table: Tensor, ptr: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Sum the rows of a table that are listed between pointers, with weights or without.
+    """Sum segments of rows that are gathered from a table, optionally with weights.
 
     Args:
         rows: Numbers of rows, shape ``[R]``.
@@ -52,14 +52,14 @@ def add_product(total: Tensor, one: Tensor, two: Tensor) -> None:
 
 
 def totals(*like: Tensor) -> list[Tensor]:
-    """Zeros to add up derivatives of blocks in, in float32 or better."""
+    """Allocate zeros, in float32 or better, to add up derivatives of blocks in."""
     return [torch.zeros_like(x, dtype=torch.promote_types(x.dtype, torch.float32)) for x in like]
 
 
 def differentiable_gradients(
     outputs: Tensor | Sequence[Tensor], inputs: Sequence[Any], needs: Sequence[bool], grads: Tensor | Sequence[Tensor]
 ) -> list[Tensor | None]:
-    """Derivatives that can be differentiated again, of a formula written plainly, by the inputs that need one."""
+    """Compute derivatives of a formula by the inputs that need one, so that they can be differentiated again."""
     needed = [x for x, need in zip(inputs, needs, strict=True) if need]
     results = iter(torch.autograd.grad(outputs, needed, grads, create_graph=True))
     return [next(results) if need else None for need in needs]

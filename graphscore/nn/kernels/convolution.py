@@ -1,4 +1,4 @@
-"""Convolution of scalars and vectors along edges on a CPU: block by block, with derivatives by hand."""
+"""Convolution of scalars and vectors along edges on a CPU, in blocks of edges and with hand-written derivatives."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from graphscore.nn.kernels.blockwise import bags, differentiable_gradients, tota
 Formula = Callable[..., Tensor]
 
 BLOCK_EDGES = 1024
-"""Edges per block: few enough for the temporaries to stay in the cache, and enough to hide the cost of calls."""
+"""Edges per block, fast on CPUs: temporaries fit in the cache, and the overhead of calls is small."""
 
 
 def convolve_in_blocks(formula: Formula, edges: Edges, *inputs: Tensor) -> Tensor:
     """Compute the formula of :class:`~graphscore.nn.layers.convolution.EquivariantConvolution`, block by block.
 
     Args:
-        formula: The same written plainly, ``formula(edges, *inputs)``, for second derivatives.
+        formula: Reference implementation ``formula(edges, *inputs)`` in PyTorch, for second derivatives.
         edges: The edges.
         *inputs: ``carried``, ``push``, ``features``, ``direction`` and ``weight``, as the formula takes them.
     """
@@ -67,7 +67,7 @@ def _forward(edges: Edges, inputs: Sequence[Tensor]) -> Tensor:
 
 
 def _backward(edges: Edges, inputs: Sequence[Tensor], grad: Tensor, needs: Sequence[bool]) -> tuple[Tensor, ...]:
-    """Derivatives by all inputs of the convolution; those by properties of edges, and weights, only where needed.
+    """Compute derivatives by all inputs of the convolution; those by edge inputs and weights only where needed.
 
     They are sums over the edges out of a node, so blocks are of such edges.
     """
@@ -112,6 +112,6 @@ def _backward(edges: Edges, inputs: Sequence[Tensor], grad: Tensor, needs: Seque
 
 
 def _filters(features: Tensor, weight: Tensor, width: int) -> Tensor:
-    """Each kind of filter as a matrix of its own, so that products with them run over consecutive numbers."""
+    """Split the filters into one contiguous matrix per kind, for fast products."""
     weight = weight.view(-1, width, weight.shape[1])
     return torch.bmm(features.expand(len(weight), -1, -1), weight.mT)

@@ -1,4 +1,4 @@
-"""Gaussians of a distance, with a derivative by hand."""
+"""Gaussians of a distance, with a hand-written derivative."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Formula = Callable[[Tensor, Tensor, float], Tensor]
 
 
 def differentiate_gaussians(formula: Formula, distance: Tensor, centers: Tensor, inverse_width: float) -> Tensor:
-    """Compute the Gaussians of :class:`~graphscore.nn.layers.radial.GaussianBasis`, with a derivative by hand.
+    """Compute the Gaussians of :class:`~graphscore.nn.layers.radial.GaussianBasis`, with a hand-written derivative.
 
     Args:
         formula: Computes them: ``formula(distance, centers, inverse_width)``.
@@ -24,7 +24,7 @@ def differentiate_gaussians(formula: Formula, distance: Tensor, centers: Tensor,
 
 
 class _Gaussians(Function):
-    """``exp(-(d - c)^2 / 2 w^2)``, which keeps nothing but its input and output for a derivative of few passes."""
+    """``exp(-(d - c)^2 / 2 w^2)`` with a fast derivative that needs only its input and output."""
 
     generate_vmap_rule = True
 

@@ -1,4 +1,4 @@
-"""Lengths and directions of edges, with a derivative by hand."""
+"""Lengths and directions of edges, with a hand-written derivative."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def differentiate_measure(formula: Formula, pos: Tensor, edges: Edges) -> tuple[
 
 
 class _Measure(Function):
-    """Lengths and directions with a derivative of few passes, which keeps nothing but the result."""
+    """Lengths and directions with a fast derivative that needs only the result."""
 
     generate_vmap_rule = True
 

@@ -1,4 +1,4 @@
-"""Gated messages along edges on a CPU: block by block, with derivatives by hand."""
+"""Gated messages along edges on a CPU, in blocks of edges and with hand-written derivatives."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from graphscore.nn.kernels.blockwise import add_product, bags, differentiable_gr
 Formula = Callable[..., tuple[Tensor, Tensor]]
 
 BLOCK_EDGES = 8192
-"""Edges per block: few enough for the temporaries to stay in the cache, and enough to hide the cost of calls."""
+"""Edges per block, fast on CPUs: temporaries fit in the cache, and the overhead of calls is small."""
 
 
 def send_in_blocks(formula: Formula, edges: Edges, *inputs: Tensor) -> tuple[Tensor, Tensor]:
     """Compute the formula of :class:`~graphscore.nn.layers.messages.GatedMessages`, block by block.
 
     Args:
-        formula: The same written plainly, ``formula(edges, *inputs)``, for second derivatives.
+        formula: Reference implementation ``formula(edges, *inputs)`` in PyTorch, for second derivatives.
         edges: The edges.
         *inputs: ``ends``, ``features``, ``edge``, ``message``, ``heads`` and ``bias``, as the formula takes them.
     """
@@ -35,7 +35,7 @@ class _Messages(Function):
 
     @staticmethod
     def forward(ctx: Any, formula: Formula, edges: Edges, *inputs: Tensor) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        # Under autocast only weights are of another type than what linear maps give.
+        # Under autocast, only weights differ in type from the results of linear maps.
         ctx.formula, ctx.edges, ctx.dtype = formula, edges, inputs[0].dtype
         ends, features, edge, message, heads, bias = (x.detach().to(ctx.dtype) for x in inputs)
         received, scalars = ends.new_zeros(len(ends), len(message)), ends.new_empty(len(features), len(heads))
@@ -75,7 +75,7 @@ def _backward(
     grad_scalars: Tensor,
     needs: Sequence[bool],
 ) -> tuple[Tensor | None, ...]:
-    """Derivatives by all inputs of the messages, block by block; those of weights only where needed."""
+    """Compute derivatives by all inputs of the messages in blocks; those by weights only where needed."""
     ends, features, edge, message, heads, bias = inputs
     blocks, width = edges.blocks(BLOCK_EDGES), len(message)
     sizes = [len(block.rows) for block in blocks]
@@ -88,7 +88,7 @@ def _backward(
     d_edge, d_message, d_heads, d_bias = totals(edge, message, heads, bias)
     parts = *(kept[i::5] for i in range(5)), *(x.split(sizes) for x in (features, grad_scalars, d_first, d_features))
     for block, first, active, second, m, gate, f, d_read, d_f, d_e in zip(blocks, *parts, strict=True):
-        # What a gate gets: the product of its message with the gradient at the target.
+        # Gradient of a gate: the product of its message with the gradient at the target.
         d_gate = torch.ops.aten._embedding_bag_per_sample_weights_backward(
             grad_received, m, block.rows, block.rows[:0], block.target, 0
         )

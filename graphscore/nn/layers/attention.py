@@ -1,4 +1,4 @@
-r"""Attention along edges that sends scalars and vectors: the edge work of an equivariant transformer.
+r"""Equivariant attention along edges, for scalars and vectors.
 
 With the query :math:`q_i` of the target, the key :math:`k_j`, three values :math:`a_j, b_j, d_j` and the vectors
 :math:`v_j` of the source, and with the direction :math:`u_{ij}` and the envelope :math:`c_{ij}` of the edge, node i
@@ -26,17 +26,17 @@ from graphscore.nn.kernels.blockwise import in_blocks
 
 
 class EquivariantAttention(nn.Module):
-    r"""Receive scalars and vectors along edges, the scalars weighted by attention without softmax.
+    r"""Equivariant attention without softmax: sums scalars and vectors along edges.
 
     On a CPU, values and first derivatives are computed block by block of edges, and no tensor with a row of channels
-    for each edge is written to memory; derivatives compute the filters once more. Everything else (other devices, a
-    compiler, second derivatives, forward mode) takes the same formula written plainly.
+    for each edge is written to memory; derivatives compute the filters once more. In all other cases (other devices, a
+    compiler, second derivatives, forward mode) the same formula is computed in plain PyTorch.
 
     Args:
         channels: Number F of scalars, and of vectors, per node.
         edge_channels: Width K of edge features.
         num_heads: Number H of heads, a divisor of F.
-        carries: Whether nodes have vectors to send. If not, they still receive some, along the edges.
+        carries: Whether nodes have vectors to send. Without, they still receive directions of edges.
     """
 
     def __init__(self, channels: int, edge_channels: int, num_heads: int, carries: bool = True) -> None:
@@ -50,7 +50,7 @@ class EquivariantAttention(nn.Module):
         self.filters = nn.Linear(edge_channels, kinds * channels, bias=False)
 
     def forward(self, h: Tensor, vectors: Tensor | None, geometry: EdgeGeometry) -> tuple[Tensor, Tensor]:
-        """Attend.
+        """Compute the attention.
 
         Args:
             h: Node scalars, shape ``[N, F]``.
@@ -58,7 +58,7 @@ class EquivariantAttention(nn.Module):
             geometry: The edges.
 
         Returns:
-            What each node receives: scalars ``[N, F]`` and vectors ``[N, D, F]``.
+            Sums at each node: scalars ``[N, F]`` and vectors ``[N, D, F]``.
         """
         check_carried(self, self.carries, vectors)
         features = geometry.features
@@ -76,7 +76,7 @@ def _attend(
     edges: Edges, query: Tensor, source: Tensor, vectors: Tensor | None, features: Tensor, weight: Tensor,
     factors: Tensor, envelope: Tensor, direction: Tensor,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """The formula, for all devices and all derivatives."""
+    """Compute the formula in plain PyTorch, for all devices and derivatives."""
     key, value, push, *carry = source.index_select(0, edges.source).split(query.shape[1], dim=1)
     filters = F.silu(F.linear(features, weight)).split(query.shape[1], dim=1)
     products = (query.index_select(0, edges.target) * key).unflatten(1, (factors.shape[1], -1)).sum(-1)

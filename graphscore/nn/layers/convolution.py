@@ -1,4 +1,4 @@
-r"""Continuous-filter convolution of scalars and vectors: the edge work of PaiNN.
+r"""Continuous-filter convolution of scalars and vectors along edges, as in PaiNN.
 
 Filters of an edge are linear in its features :math:`e_{ij}`. With what the source j sends, scalars :math:`a_j` and
 :math:`b_j` and vectors :math:`v_j`, and the direction :math:`u_{ij}` of the edge, node i receives
@@ -22,16 +22,16 @@ from graphscore.nn.kernels.convolution import convolve_in_blocks
 
 
 class EquivariantConvolution(nn.Module):
-    r"""Receive scalars and vectors along edges, multiplied by filters of the edge.
+    r"""Equivariant continuous-filter convolution: sums filtered scalars and vectors along edges.
 
     On a CPU, values and first derivatives are computed block by block of edges, and no tensor with channels of each
-    edge is written to memory; derivatives compute the filters once more. Everything else (other devices, a compiler,
-    second derivatives, forward mode) takes the same formula written plainly.
+    edge is written to memory; derivatives compute the filters once more. In all other cases (other devices, a compiler,
+    second derivatives, forward mode) the same formula is computed in plain PyTorch.
 
     Args:
         channels: Number F of scalars, and of vectors, that a node receives.
         edge_channels: Width K of edge features.
-        carries: Whether nodes have vectors to send. If not, they still receive some, along the edges.
+        carries: Whether nodes have vectors to send. Without, they still receive directions of edges.
     """
 
     def __init__(self, channels: int, edge_channels: int, carries: bool = True) -> None:
@@ -43,17 +43,17 @@ class EquivariantConvolution(nn.Module):
     def forward(
         self, scalars: Tensor, vectors: Tensor | None, features: Tensor, direction: Tensor, edges: Edges
     ) -> tuple[Tensor, Tensor]:
-        """Convolve.
+        """Compute the convolution.
 
         Args:
-            scalars: What nodes send as scalars, and then as multiples of directions, shape ``[N, 2 F]``.
+            scalars: Values sent as scalars, then factors of directions, shape ``[N, 2 F]``.
             vectors: The vectors that they send, shape ``[N, D, F]``, or ``None``.
             features: Features of each edge, in the order of ``edges``, shape ``[E, K]``.
             direction: A vector along each edge, shape ``[E, D]``.
             edges: The edges.
 
         Returns:
-            What each node receives: scalars ``[N, F]`` and vectors ``[N, D, F]``.
+            Sums at each node: scalars ``[N, F]`` and vectors ``[N, D, F]``.
         """
         check_carried(self, self.carries, vectors)
         check_width(self, "features", features, self.filters.in_features)
@@ -70,7 +70,7 @@ class EquivariantConvolution(nn.Module):
 def _convolve(
     edges: Edges, carried: Tensor, push: Tensor, features: Tensor, direction: Tensor, weight: Tensor
 ) -> Tensor:
-    """The formula, for all devices and all derivatives.
+    """Compute the formula in plain PyTorch, for all devices and derivatives.
 
     Scalars are component 0 and vectors the others, of ``carried`` ``[N, 1 or 1 + D, F]`` and of the result.
     """

@@ -1,4 +1,4 @@
-"""Heads that read fields of edges off both ends and what the edges were given."""
+"""Output heads for fields of edges, from both end nodes and the inputs of the edge."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from graphscore.nn.layers.vector_inputs import invariants
 
 
 class EdgeHeads(nn.Module):
-    r"""Read scalars and vectors of edges off pairs of nodes, the same way round for both directions of an edge.
+    r"""Edge heads: read scalars and vectors of edges off pairs of nodes, consistently for both directions of an edge.
 
-    An edge sees the scalars of both ends, their distance, its own attributes and those of its reverse, if that is
-    listed. Then its ends come in no order: what is the same for both directions comes out the same, and what is the
-    opposite comes out as the opposite, exactly, if it is said to be antisymmetric. An edge whose reverse is not listed
-    sees which end is the source, and gives anything.
+    The inputs of an edge are the scalars of both ends, their distance, its own attributes and those of its reverse, if
+    that is listed. Then outputs are symmetric: inputs that are equal for both directions give equal outputs, and
+    antisymmetric fields with opposite inputs give opposite outputs, exactly. An edge whose reverse is not listed
+    distinguishes source and target, and its outputs have no symmetry.
 
-    Vectors are combinations of those that the edge and its reverse were given, their projections onto the edge, the
-    direction of the edge, and sum and difference of the vectors of both ends, as far as their signs under reversal
-    agree; the factors are invariants. So they turn with the positions and do not move with them. All outputs start at
-    zero.
+    Vectors are linear combinations of the input vectors of the edge and its reverse, their projections onto the edge,
+    the direction of the edge, and sum and difference of the vectors of both ends, as far as their signs under reversal
+    agree; the factors are invariants. So vectors rotate with the positions and are invariant under translation. All
+    outputs start at zero.
 
     Each edge is listed once; of several with the same ends the first is taken as the reverse of the others.
 
@@ -34,8 +34,8 @@ class EdgeHeads(nn.Module):
         attr_channels: Width K of attributes that are the same for both directions, or have no sign.
         symmetric: Number of columns of each symmetric scalar field.
         antisymmetric: Number of columns of each antisymmetric scalar field.
-        given: For each vector that an edge is given whether it is antisymmetric.
-        vectors: The same for each vector to read.
+        given: For each input vector of an edge, whether it is antisymmetric.
+        vectors: The same for each output vector.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class EdgeHeads(nn.Module):
         given: Tensor | None,
         ends: Tensor,
     ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Read.
+        """Compute the outputs.
 
         Args:
             h: Node scalars, shape ``[N, F]``.
@@ -89,7 +89,7 @@ class EdgeHeads(nn.Module):
             attributes: Attributes ``[E, *]`` of K columns in all, and the symmetric scalar fields.
             fields: The antisymmetric scalar fields, each ``[E, width]``.
             given: Vectors of each edge, shape ``[E, V, D]``, or ``None``.
-            ends: A vector of each node for each one to read, shape ``[N, num_vectors, D]``.
+            ends: Vectors of each node, one for each output vector, shape ``[N, num_vectors, D]``.
 
         Returns:
             Scalars by name, each ``[E, width]``, and vectors ``[E, num_vectors, D]``, if any.
@@ -124,7 +124,7 @@ class EdgeHeads(nn.Module):
             scalars[name] = _combine(scalars[name], value, back[name], difference, paired)
         if self.factors is None:
             return scalars, None
-        # Between an edge and its reverse, only what has the sign of the field counts.
+        # Of an edge with a reverse, only terms with the sign of the field are used.
         factors = self.factors(mixed).unflatten(-1, self.allowed.shape)
         factors = torch.where(paired[:, :, None] & ~self.allowed, 0.0, factors)
         at_target, at_source = ends.index_select(0, target), ends.index_select(0, source)
@@ -134,11 +134,11 @@ class EdgeHeads(nn.Module):
 
 
 def _combine(factors: Tensor, value: Tensor, back: Tensor, difference: Tensor, paired: Tensor) -> Tensor:
-    """Antisymmetric scalars from four factors ``[E, 4 width]``, the last of edges without a reverse alone."""
+    """Combine antisymmetric scalars with four factors ``[E, 4 width]``; the last is for edges without a reverse."""
     own, reverse, apart, free = factors.chunk(4, dim=-1)
     return own * value + reverse * back + apart * difference + torch.where(paired, 0.0, free)
 
 
 def _size(values: Tensor) -> Tensor:
-    """Size of numbers without their sign, ``sqrt(1 + x^2)``, smooth at zero."""
+    """Compute a smooth absolute value, ``sqrt(1 + x^2)``."""
     return (1 + values.square()).sqrt()

@@ -40,12 +40,12 @@ class GaussianFourierEmbedding(nn.Module):
     r"""Sines and cosines of a scalar at random frequencies, drawn once and kept.
 
     With :math:`f_k \sim N(0, s^2)`, the outputs are :math:`\sin(2 \pi f_k x)` and then :math:`\cos(2 \pi f_k x)`. The
-    frequencies are not trained, but belong to the state dict: a network is of no use with others.
+    frequencies are not trained, but are part of the state dict, since weights are only valid with them.
 
     Args:
         channels: Number of outputs, even.
-        std: Standard deviation s of the frequencies, in periods per unit of input. The larger, the closer the inputs
-            that can be told apart.
+        std: Standard deviation s of the frequencies, in periods per unit of input. Larger values resolve smaller
+            differences of the input.
 
     Raises:
         ValueError: If ``channels`` is odd or less than 2, or ``std`` is not positive.

@@ -1,4 +1,4 @@
-"""Heads that read fields of graphs off their nodes."""
+"""Output heads for fields of graphs, from pooled nodes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from graphscore.nn.layers.vector_inputs import VectorInputs
 
 
 class GraphHeads(nn.Module):
-    r"""Pool the nodes of each graph, and read scalars and vectors of the graph off the result.
+    r"""Graph heads: pool the nodes of each graph, and read scalars and vectors of the graph off the result.
 
     With the scalars :math:`h_i` of the n nodes of a graph, its condition c, and perceptron MLP,
 
@@ -22,15 +22,15 @@ class GraphHeads(nn.Module):
         w = g(y) \, \tfrac{1}{n} \sum_i v_i + \sum_a f_a(y) \, w_a:
 
     scalars are linear in y, and vectors are the mean of those of the nodes times a number, plus multiples of the
-    vectors that the graph was given. Since n is known, both can be sums over the nodes as well as means. Graphs without
-    nodes are read by their condition alone. Scalars start at zero.
+    input vectors of the graph. Since n is an input, outputs can be sums over the nodes as well as means. For graphs
+    without nodes, outputs depend only on the condition. Scalars start at zero.
 
     Args:
         hidden_channels: Width F of node scalars.
         cond_channels: Width C of the per-graph condition.
         widths: Number of columns of each scalar output by name.
-        num_given: Number V of vectors that a graph is given.
-        num_vectors: Number of vectors to read.
+        num_given: Number V of input vectors of a graph.
+        num_vectors: Number of output vectors.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class GraphHeads(nn.Module):
     def forward(
         self, h: Tensor, vectors: Tensor, batch: Tensor, cond: Tensor, given: Tensor | None
     ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Read.
+        """Compute the outputs.
 
         Args:
             h: Node scalars, shape ``[N, F]``.
-            vectors: A vector of each node for each one to read, shape ``[N, num_vectors, D]``.
+            vectors: Vectors of each node, one for each output vector, shape ``[N, num_vectors, D]``.
             batch: Graph of each node, shape ``[N]``.
             cond: Condition of each graph, shape ``[B, C]``.
             given: Vectors of each graph, shape ``[B, V, D]``, or ``None``.

@@ -1,4 +1,4 @@
-"""Heads: the last layers of a network, which start at zero."""
+"""Zero initialisation of heads, the last layers of a network."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ def zero_head(layer: nn.Linear) -> nn.Linear:
 
 
 def randomize_heads(network: nn.Module) -> nn.Module:
-    """Draw the weights of all heads in a network as those of other layers are, instead of zeros.
+    """Initialise all heads of a network at random, as other layers, instead of at zero.
 
-    The heads of all networks here start at zero: positions and vectors of backbones start still, and so does every
-    output of a score network, which makes the first steps of training stable. Layers that are behind a head get no
-    gradient in the first step.
+    The heads of all networks here start at zero: the vectors of backbones and all outputs of a score network are zero,
+    which makes the first steps of training stable. Layers before a head get no gradient in the first step.
 
     Args:
-        network: A backbone, a score network, or whatever holds them; changed in place.
+        network: A backbone, a score network, or a module that contains one; changed in place.
 
     Returns:
         The same network.

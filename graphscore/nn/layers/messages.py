@@ -1,4 +1,4 @@
-r"""Gated messages along edges: the work of a message-passing layer, in a form whose cost is that of its products.
+r"""Gated message passing along edges.
 
 With ``T, S, W, U`` linear maps without activation, the message from node j to node i and what i receives are
 
@@ -24,11 +24,11 @@ from graphscore.nn.kernels.messages import send_in_blocks
 
 
 class GatedMessages(nn.Module):
-    r"""Compute the messages of all edges, and sum them up at their targets.
+    r"""Gated message passing: computes messages of all edges, and sums them up at their targets.
 
     On a CPU, values and first derivatives are computed block by block of edges, so that of all temporaries only the
-    activations that derivatives need are written to memory. Everything else (other devices, a compiler, second
-    derivatives, forward mode) takes the same formula written plainly.
+    activations that derivatives need are written to memory. In all other cases (other devices, a compiler, second
+    derivatives, forward mode) the same formula is computed in plain PyTorch.
 
     Args:
         channels: Width F of node scalars and messages.
@@ -40,13 +40,13 @@ class GatedMessages(nn.Module):
         super().__init__()
         self.ends = nn.Linear(channels, 2 * channels)
         self.edge = nn.Linear(edge_channels, channels, bias=False)
-        # No bias: what comes out of an activation has a mean, and that serves as one.
+        # No bias: the output of an activation has a nonzero mean, which serves as one.
         self.message = nn.Linear(channels, channels, bias=False)
         self.gate = nn.Linear(channels, 1)
         self.heads = nn.Linear(channels, num_heads, bias=False)
 
     def forward(self, h: Tensor, features: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
-        """Send messages.
+        """Compute the messages and their sums.
 
         Args:
             h: Node scalars, shape ``[N, F]``.
@@ -70,7 +70,7 @@ class GatedMessages(nn.Module):
 def _messages(
     edges: Edges, ends: Tensor, features: Tensor, edge: Tensor, message: Tensor, heads: Tensor, bias: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The formula, for all devices and all derivatives; ``ends`` [N, 2 F] holds ``T h`` and ``S h``."""
+    """Compute the formula in plain PyTorch, for all devices; ``ends`` [N, 2 F] holds ``T h`` and ``S h``."""
     target, source = ends.chunk(2, dim=1)
     pair = target.index_select(0, edges.target) + source.index_select(0, edges.source)
     m = F.silu(F.linear(F.silu(pair + F.linear(features, edge)), message))

@@ -35,7 +35,7 @@ class AdaptiveLayerNorm(nn.Module):
             nn.init.zeros_(self.modulate.bias)
 
     def forward(self, h: Tensor, cond: Tensor | None = None, batch: Tensor | None = None) -> Tensor:
-        """Normalise.
+        """Normalise node scalars.
 
         Args:
             h: Node scalars, shape ``[N, F]``.
@@ -59,15 +59,15 @@ class AdaptiveLayerNorm(nn.Module):
 
 
 class EquivariantLayerNorm(nn.Module):
-    r"""Divide the vectors of each node by their root mean square length over channels.
+    r"""Equivariant layer norm: divides the vectors of each node by their root mean square length over channels.
 
     .. math::
         \bar v_c = w_c \, v_c \Big/ \sqrt{\tfrac{1}{C} \sum_{c'} |v_{c'}|^2 + \varepsilon}
 
-    There is no mean to subtract, and lengths are the only invariants: directions stay as they are. The constant is
-    large on purpose. At a symmetric place, the centre of a tetrahedron say, contributions to the vectors cancel. A tiny
-    constant would blow what is left, in float32 mere rounding errors, up to unit length from layer to layer: the output
-    would not turn with the input, and jump where nodes move by next to nothing.
+    No mean is subtracted, and directions do not change. The constant is large on purpose. At a symmetric position, such
+    as the centre of a tetrahedron, contributions to the vectors cancel up to rounding errors. With a tiny constant,
+    layers would amplify these errors to unit length: the output would not rotate with the input, and would jump with
+    tiny moves of nodes.
 
     Args:
         channels: Number C of vectors per node.

@@ -1,10 +1,10 @@
-r"""Functions of a distance: bases, in which networks see it, and cutoffs, by which it ends.
+r"""Radial basis functions and cutoff functions of a distance.
 
-All take distances ``[*, 1]``. Bases give ``[*, channels]`` and cutoffs ``[*, 1]``, to be multiplied with anything that
-should fade out smoothly as an edge gets as long as the longest of the graph.
+All take distances ``[*, 1]``. Bases give ``[*, channels]`` and cutoffs ``[*, 1]``, factors for terms that should fade
+out smoothly as the length of an edge approaches the cutoff.
 
-Graphs whose edges do not end at some length need no cutoff: complete graphs above all, whose nodes noise spreads far,
-and where a network that sees nothing beyond a cutoff is of no use. ``math.inf`` as the cutoff of
+Graphs whose edges have no maximum length need no cutoff. This holds above all for complete graphs, whose nodes noise
+spreads far, so that a network with a cutoff would get no information. ``math.inf`` as the cutoff of
 :class:`CosineCutoff` or :class:`PolynomialCutoff` gives 1 at all distances. A basis always has a length, but is defined
 beyond it: :class:`GaussianBasis` and :class:`BesselBasis` go to zero there, so that a map with a bias gives a constant,
 and :class:`ExpNormalBasis` to constants.
@@ -22,10 +22,10 @@ from graphscore.nn.kernels.gaussians import differentiate_gaussians
 
 
 def _faded(exponent: Tensor) -> Tensor:
-    """``exp(-exponent)``, zero where nothing is left of it.
+    """Compute ``exp(-exponent)``, rounded to zero where it is negligible.
 
-    Processors multiply numbers below the smallest normal one of their type far more slowly, and products with small
-    weights get there from the root of it.
+    Processors multiply subnormal numbers far more slowly, and products of small weights with values below the root of
+    the smallest normal number become subnormal.
     """
     return F.threshold(torch.exp(-exponent), math.sqrt(torch.finfo(exponent.dtype).tiny), 0.0)
 
@@ -211,7 +211,7 @@ class PolynomialCutoff(nn.Module):
 def _sinc(x: Tensor) -> Tensor:
     """Compute sin(x) / x, with derivatives that are accurate near zero, unlike those of ``torch.sinc``."""
     near = x.abs() < 0.05
-    # Each branch gets numbers that suit it, also where the other one is taken: its zero gradient times infinity is NaN.
+    # Each branch gets safe arguments, also where the other is taken, since its zero gradient times infinity is NaN.
     square, apart = torch.where(near, x, 0.0) ** 2, torch.where(near, 1.0, x)
     series = 1 - square / 6 * (1 - square / 20 * (1 - square / 42))
     return torch.where(near, series, apart.sin() / apart)

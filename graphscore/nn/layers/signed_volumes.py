@@ -1,4 +1,4 @@
-r"""Handedness of stereocentres as an input that turns and mirrors with the positions."""
+r"""Handedness of stereocentres as an E(3)-equivariant input."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from torch import Tensor
 
 
 def handedness(pos: Tensor, chiral_index: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Measure whether centres turn the way they should, and which way would make them.
+    r"""Compute signed volumes at stereocentres, positive if the handedness is right, and their gradients.
 
     With the bounded arms :math:`u_a = (x_a - x) / (1 + |x_a - x|)` of a centre x to neighbors a, b, c that should have
-    a positive determinant, the centre reads :math:`\det(u_a, u_b, u_c)`, and each neighbor gets the gradient of this
-    by its arm, such as :math:`u_b \times u_c`; the centre gets what balances them. All are summed over the triples.
+    a positive determinant, the centre gets the scalar :math:`\det(u_a, u_b, u_c)`, and each neighbor the gradient of
+    this by its arm, such as :math:`u_b \times u_c`; the centre gets minus their sum. All are summed over the triples.
 
-    Which way round a triple is written is a sign that a mirror changes, as it changes the determinant. So mirror the
-    positions, ask for the mirror image, and the scalars stay while the vectors are mirrored: an E(3)-equivariant
-    network that reads them makes the right stereoisomer, of every centre by itself.
+    A reflection changes the sign of the determinant, and so does the order of neighbors that asks for the mirror image.
+    If positions and required handedness are both mirrored, the scalars stay and the vectors are mirrored: an
+    E(3)-equivariant network that reads them can generate the required stereoisomer, at each centre independently.
 
     Args:
         pos: Positions in three dimensions, shape ``[N, 3]``.

@@ -1,4 +1,4 @@
-"""Vectors on nodes as inputs of networks that take scalars."""
+"""Vectors on nodes as equivariant inputs of networks that take scalars."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from graphscore import ops
 
 
 class VectorInputs(nn.Module):
-    r"""Read vectors into a network that takes scalars, and give multiples of them back.
+    r"""Equivariant inputs: add invariants of vectors to node scalars, and multiples of vectors to output vectors.
 
     With vectors :math:`v_1, \dots, v_V` on a node, its scalars read the norms :math:`|v_a|` and the dot products
     :math:`v_a \cdot v_b`; to output number c is added :math:`\sum_a f_{ca} v_a`, where the factors are linear in the
-    scalars that come out of the network. Both are equivariant. The factors start at zero.
+    output scalars of the network. Both are equivariant. The factors start at zero.
 
     Args:
-        vector_channels: Number V of vectors that go in.
+        vector_channels: Number V of input vectors.
         hidden_channels: Width F of node scalars.
-        num_outputs: Number C of vectors that come out.
+        num_outputs: Number C of output vectors.
     """
 
     def __init__(self, vector_channels: int, hidden_channels: int, num_outputs: int) -> None:
@@ -31,7 +31,7 @@ class VectorInputs(nn.Module):
         self.factors = nn.Parameter(torch.zeros(num_outputs, vector_channels, hidden_channels))
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Compute the part of the scalars that comes from the vectors.
+        """Compute the contribution of the vectors to the node scalars.
 
         Args:
             vectors: Shape ``[N, V, D]``.
@@ -42,7 +42,7 @@ class VectorInputs(nn.Module):
         return self.invariants(invariants(vectors))
 
     def combine(self, vectors: Tensor, scalars: Tensor) -> Tensor:
-        """Compute what is added to the vectors that come out.
+        """Compute the contribution of the vectors to the output vectors.
 
         Args:
             vectors: Shape ``[N, V, D]``.
@@ -56,7 +56,7 @@ class VectorInputs(nn.Module):
 
 
 def invariants(vectors: Tensor) -> Tensor:
-    """Norms and dot products of the vectors of a row.
+    """Compute the norms and dot products of the vectors of each row.
 
     Args:
         vectors: Shape ``[N, V, D]``.
@@ -74,7 +74,7 @@ def invariants(vectors: Tensor) -> Tensor:
 def gather_vectors(
     given: Mapping[str, Tensor], pos: Tensor, batch: Tensor, target: Tensor | None, num_graphs: int
 ) -> Tensor:
-    """Gather the vectors that a node reads: its own, and those of its graph and of the edges into it.
+    """Gather the input vectors of each node: its own, those of its graph, and normalised sums over the edges into it.
 
     Args:
         given: The vectors of each level that has some, ``[rows, V, D]``.
@@ -84,7 +84,7 @@ def gather_vectors(
         num_graphs: Number of graphs B.
 
     Returns:
-        Shape ``[N, V, D]``. Beside vectors of the graph comes the place of the node relative to the centroid.
+        Shape ``[N, V, D]``. With vectors of the graph, the position relative to the centroid is one more vector.
     """
     vectors = [given["node"]] if "node" in given else []
     if "graph" in given:

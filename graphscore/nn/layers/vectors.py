@@ -1,4 +1,4 @@
-r"""Layers for vectors ``[N, D, C]``: D components, then C channels, so that maps of channels are matrix products."""
+r"""Layers for vectors ``[N, D, C]``, whose D components come before C channels so that maps are matrix products."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EPSILON = 1e-8
 
 
 class VectorLinear(nn.Linear):
-    r"""Linear combinations of vectors: mixes channels, the same way for all components, without bias.
+    r"""Linear combinations of vectors: mixes channels equally for all components, without bias.
 
     Args:
         in_channels: Number of vectors per node.
@@ -26,7 +26,7 @@ class VectorLinear(nn.Linear):
 
 
 class GatedEquivariantBlock(nn.Module):
-    r"""Scalars from scalars and lengths, and vectors multiplied by gates that know both.
+    r"""Gated equivariant block: updates scalars from scalars and lengths, and multiplies vectors by gates.
 
     With linear combinations U and W of vectors,
 
@@ -69,5 +69,5 @@ class GatedEquivariantBlock(nn.Module):
 
 
 def length(vectors: Tensor) -> Tensor:
-    """Lengths of vectors ``[N, D, C]``, shape ``[N, C]``, with finite derivatives at zero."""
+    """Compute the lengths ``[N, C]`` of vectors ``[N, D, C]``, with finite derivatives at zero."""
     return (vectors.square().sum(1) + EPSILON).sqrt()
