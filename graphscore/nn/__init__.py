@@ -1,8 +1,8 @@
 """Networks on graphs with positions, importable with PyTorch and PyTorch Geometric alone.
 
 - Backbones, tensors in, tensors out: ``EGNN``, ``PaiNN``, ``EquivariantTransformer``, ``ChiralTransformer``,
-  ``PlainTransformer``, and ``ModuleBackbone`` around any module. ``SizedBackbone`` is the base of one's own.
-- The network of a score model, a batch in, a tensor for each field out: ``ScoreNetwork`` around a backbone, with its
+  ``PlainTransformer``, and ``ModuleBackbone`` around any module. ``SizedBackbone`` is a base class for your own.
+- Score networks, a batch in, a tensor for each field out: ``ScoreNetwork`` around a backbone, with its
   inputs ``Category``, ``Feature``, ``Vector``, ``Chirality`` and ``ModuleInput``; ``SelfConditionedNetwork``.
 - Single layers, as convolutions for a network of PyG: ``EGNNConv``, ``PaiNNConv``, ``EquivariantTransformerConv``.
 - Edges: ``NearestNeighbors`` and ``RadiusNeighbors`` search at each call; ``complete_edges``, ``hop_edges``,

@@ -1,6 +1,6 @@
-"""Attributes of a batch as a network reads them: there, of the right shape and type, embedded.
+"""Reading and embedding of batch attributes, with checks of their shapes and types.
 
-Only shapes and types are read, which are on the host: no device is waited for.
+Checks read only shapes and types, which are on the host, so that no device has to be synchronised.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ Values = Batch | Mapping[str, Tensor]
 
 
 def read(values: Values, name: str, rows: int, like: Tensor | None = None) -> Tensor:
-    """Read an attribute.
+    """Read an attribute of a batch and check its shape and type.
 
     Args:
         values: A batch, or attributes by name.
-        name: Which.
-        rows: How many rows it has to have.
+        name: Name of the attribute.
+        rows: Required number of rows.
         like: A parameter of the network, for attributes that are not embedded: they have to be matrices of its type.
 
     Returns:
@@ -65,7 +65,7 @@ def embed_one(name: str, module: nn.Module, values: Values, rows: int) -> Tensor
 
 
 def edge_index(batch: Batch) -> Tensor:
-    """Read the edges ``[2, E]``.
+    """Read the edges ``[2, E]`` of a batch and check them.
 
     Raises:
         ValueError: If there are none, or they are something else.

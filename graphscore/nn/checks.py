@@ -1,6 +1,6 @@
-"""Checks of networks before they compute: each names what does not fit in one sentence.
+"""Checks of the arguments and parts of networks, with one-sentence error messages.
 
-Only shapes and types are read, which are on the host: no device is waited for.
+Checks read only shapes and types, which are on the host, so that no device has to be synchronised.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def check_arguments(
     """Check the arguments of a backbone.
 
     Raises:
-        ValueError: If one is missing, too much, or of the wrong shape or type.
+        ValueError: If one is missing, superfluous, or of the wrong shape or type.
     """
     num_nodes = batch.shape[0] if isinstance(batch, Tensor) else None
     num_edges = edge_index.shape[-1] if isinstance(edge_index, Tensor) else None
@@ -77,7 +77,7 @@ def _shape(shape: tuple[int | None, ...]) -> str:
 
 
 def check_carried(layer: nn.Module, carries: bool, vectors: Tensor | None) -> None:
-    """Check that a layer is given vectors if it was built to carry some, and else none.
+    """Check that a layer gets vectors if and only if it was built to carry some.
 
     Raises:
         ValueError: If it is not.
@@ -169,7 +169,7 @@ def check_fields(network: ScoreNetwork, fields: Mapping[str, tuple[str, int | No
         ValueError: If they are not.
     """
     own = {name: (network.levels[name], width) for name, width in network.fields.items()}
-    # A number of columns that one side does not know is that of the other.
+    # A number of columns that only one side gives holds for both.
     own = {name: (level, width or fields.get(name, (level, None))[1]) for name, (level, width) in own.items()}
     given = {name: (level, width or network.fields.get(name)) for name, (level, width) in fields.items()}
     if [*own.items()] != [*given.items()]:

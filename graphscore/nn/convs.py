@@ -1,7 +1,7 @@
 r"""Single layers of the backbones, as convolutions for graph networks of PyTorch Geometric.
 
 Tensors in, tensors out; edges in any order, both directions listed; graphs of a batch side by side, without a ``batch``
-vector, since nodes hear from their neighbors alone. Rotations and reflections of the positions do the same to the
+vector, since messages come only along edges. Rotations and reflections of the positions do the same to the
 vectors and positions that come out.
 
     >>> import torch, graphscore.nn as gnn
@@ -51,7 +51,7 @@ class _Conv(nn.Module):
         """Edge attributes as a matrix.
 
         Raises:
-            ValueError: If node scalars or edge attributes have another shape than was said.
+            ValueError: If node scalars or edge attributes have an unexpected shape.
         """
         name = type(self).__name__
         if h.dim() != 2 or h.shape[1] != self.in_channels:
@@ -70,7 +70,7 @@ class _Conv(nn.Module):
 
 
 class EGNNConv(_Conv):
-    r"""Layer of an E(n)-equivariant graph network: scalars and positions from those of the neighbors.
+    r"""Layer of an E(n)-equivariant graph network (EGNN): updates node scalars and positions.
 
     One layer of :class:`~graphscore.nn.backbones.egnn.EGNN`, with its equations: residual updates, layer norm, and
     bounded directions.
@@ -81,7 +81,7 @@ class EGNNConv(_Conv):
         edge_dim: Width of edge attributes, 0 for none.
         num_basis: Number of Gaussians that embed a distance.
         cutoff: Center of the last Gaussian, in units of the positions; edges beyond still count.
-        zero_init: Whether positions stay where they are at first, as in a backbone.
+        zero_init: Whether to start with unchanged positions, as backbones do.
 
     Raises:
         ValueError: If a size is out of range; at a call, if an argument has the wrong shape.
@@ -144,7 +144,7 @@ class _VectorConv(_Conv):
 
 
 class PaiNNConv(_VectorConv):
-    r"""Layer of the polarizable atom interaction network: messages, then an update within each node.
+    r"""Layer of the polarizable atom interaction network (PaiNN): messages, then an update within each node.
 
     One layer of :class:`~graphscore.nn.backbones.painn.PaiNN`, with its equations and residual updates. Nodes have as
     many vectors as scalars.
@@ -154,7 +154,7 @@ class PaiNNConv(_VectorConv):
         out_channels: The same for those that go out; if it is another, linear maps come first.
         edge_dim: Width of edge attributes, 0 for none.
         num_basis: Number of radial functions that embed a distance.
-        cutoff: Distance from which on nothing is sent, in units of the positions; ``math.inf`` for none.
+        cutoff: Distance beyond which no messages are sent, in units of the positions; ``math.inf`` for none.
 
     Raises:
         ValueError: If a size is out of range; at a call, if an argument has the wrong shape.
@@ -217,7 +217,7 @@ class EquivariantTransformerConv(_VectorConv):
         edge_dim: Width of edge attributes, 0 for none.
         num_heads: Number of attention heads, a divisor of ``out_channels``.
         num_basis: Number of radial functions that embed a distance.
-        cutoff: Distance from which on nothing is sent, in units of the positions; ``math.inf`` for none.
+        cutoff: Distance beyond which no messages are sent, in units of the positions; ``math.inf`` for none.
 
     Raises:
         ValueError: If a size is out of range, or heads do not divide the width; at a call, if an argument has the wrong

@@ -1,4 +1,4 @@
-"""Inputs of a score network: the attributes of a batch that it reads, and what each of them holds."""
+"""Inputs of a score network: descriptions of the batch attributes that it reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 
 @dataclass(frozen=True)
 class Input:
-    """An attribute that a network reads: the common part of all kinds of inputs.
+    """Base class of inputs: an attribute that a network reads.
 
     Args:
         level: What a row belongs to: ``"node"``, ``"edge"`` or ``"graph"``.
@@ -43,7 +43,7 @@ class Input:
 
 @dataclass(frozen=True)
 class _Filled(Input):
-    """An input that found edges can have a value of."""
+    """An input with a fill value for edges that a neighbor search finds."""
 
     _: KW_ONLY
     fill: float = 0
@@ -114,9 +114,9 @@ class Feature(_Filled):
 class Vector(Input):
     """Vectors ``[rows, D]`` that turn with the positions and do not move with them, such as velocities and forces.
 
-    Of those of nodes are read the norms and the dot products of those of one node, nothing of how they point in
-    relation to the positions; see :class:`~graphscore.nn.layers.vector_inputs.VectorInputs`. Each node reads those of
-    its graph, with its place relative to the centroid as one more vector, and the sum of those of the edges into it.
+    Each node reads norms and dot products of its own vectors, but not their directions relative to the positions; see
+    :class:`~graphscore.nn.layers.vector_inputs.VectorInputs`. It also reads the vectors of its graph, with its position
+    relative to the centroid as one more vector, and the normalised sum of the vectors of the edges into it.
 
     Args:
         level: What a row belongs to: ``"node"``, ``"edge"`` or ``"graph"``.
@@ -126,7 +126,7 @@ class Vector(Input):
 
 @dataclass(frozen=True)
 class Chirality(Input):
-    """Triples of neighbors that should turn the same way round their centre: an attribute ``[4, T]``.
+    """Required handedness of stereocentres: an attribute ``[4, T]`` of centres and three neighbors each.
 
     See :func:`~graphscore.nn.layers.signed_volumes.handedness`. The backbone reads it as an input vector.
 
@@ -142,7 +142,7 @@ class Chirality(Input):
 
 @dataclass(frozen=True)
 class ModuleInput(_Filled):
-    """An attribute that a module of one's own reads.
+    """An attribute that a custom module reads.
 
     Args:
         module: Maps the attribute to ``[rows, channels]``: a function that is called with ``channels`` and builds the
@@ -156,12 +156,12 @@ class ModuleInput(_Filled):
     module: nn.Module | Callable[[int], nn.Module]
 
     def embedding(self, channels: int) -> nn.Module:
-        """Build the module, or give it as it is."""
+        """Build the module, or return it if it is built already."""
         return self.module if isinstance(self.module, nn.Module) else self.module(channels)
 
 
 class Shape(NamedTuple):
-    """Level and number of columns of a diffusing field; ``None`` columns if nobody has said."""
+    """Level and number of columns of a diffusing field; ``None`` columns if the number is not known."""
 
     level: str
     width: int | None
@@ -187,7 +187,7 @@ def field_shapes(process: Process | Mapping[str, int], inputs: Mapping[str, Inpu
     Args:
         process: A process, or the number of columns of each field by name: these are fields of nodes, unless there is
             an input of the same name with another level.
-        inputs: The inputs of the network. One that has the name of a field says how that is read.
+        inputs: The inputs of the network. An input with the name of a field describes that field.
 
     Raises:
         ValueError: If an input has the name of a field, but another level or width, or is nothing that can diffuse.

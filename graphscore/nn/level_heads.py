@@ -1,4 +1,4 @@
-"""Heads of a score network for its fields of graphs and of edges."""
+"""Heads of a score network for fields of graphs and edges."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def level_heads(network: ScoreNetwork) -> nn.ModuleDict:
-    """Build the heads of those levels, beside that of nodes, that a network has fields of.
+    """Build the heads of a score network for fields of graphs and edges, by level; levels without fields have none.
 
     Args:
         network: The network, with its backbone, fields and inputs.

@@ -1,4 +1,4 @@
-"""The network inside a denoiser: attributes in, a backbone, one head per field."""
+"""Score network: embedded batch attributes and noise levels, a backbone, and one head per field."""
 
 from __future__ import annotations
 
@@ -25,17 +25,18 @@ from graphscore.nn.level_heads import level_heads
 
 
 class ScoreNetwork(nn.Module):
-    r"""A network that embeds a batch and its noise levels, runs a backbone, and reads each diffusing field off it.
+    r"""Score network: embeds a batch and its noise levels, applies a backbone, and reads each diffusing field off it.
 
-    One node field may be the positions: it comes out as equivariant vectors, independent of translation. So do fields
-    that are given as :class:`~graphscore.nn.inputs.Vector`. All other fields are scalars. All outputs start at zero.
-    Graphs bring their own edges, see :class:`graphscore.data.CompleteGraph` for all pairs, or ``neighbors`` finds them.
+    One node field may be the positions: its output consists of equivariant vectors, independent of translation. The
+    same holds for fields that are declared as :class:`~graphscore.nn.inputs.Vector`. All other fields are scalars. All
+    outputs start at zero. Edges are those of the batch, see :class:`graphscore.data.CompleteGraph` for all pairs, and
+    those that ``neighbors`` finds.
 
     Fields of graphs are read as conditions and written by :class:`~graphscore.nn.layers.graph_heads.GraphHeads`;
     fields of edges are read as edge attributes and written by :class:`~graphscore.nn.layers.edge_heads.EdgeHeads`. If
-    an edge and its reverse are both listed and carry the same values, or the opposite and are ``antisymmetric``, so do
-    they come out. The noise of a process is drawn for each of them by itself: on noisy graphs they differ, the network
-    reads both, and samples agree as closely as it has learnt that they do. To have them equal, list each edge once.
+    an edge and its reverse are both listed with equal values (opposite values if ``antisymmetric``), their outputs are
+    equal (opposite). A process draws independent noise for the two, so that their noisy values differ; the network
+    reads both, and samples agree only as closely as it has learnt. For exact agreement, list each edge once.
 
     Example:
         >>> import graphscore.nn as gnn
@@ -45,28 +46,28 @@ class ScoreNetwork(nn.Module):
         (32, 64)
 
     Args:
-        backbone: The backbone. Numbers of channels that it leaves open are those that are needed here: then the network
-            has a backbone of its own with the same options, see
+        backbone: The backbone. If it leaves numbers of channels open, the network builds a new backbone with the same
+            options and the numbers that it needs, see
             :meth:`~graphscore.nn.backbones.base.CheckedBackbone.with_channels`. The positions, if they diffuse, are its
-            first vector channel, then come the vector fields in the order of the process.
-        process: The forward process, of which the fields are read with their levels and widths; or the number of
-            columns of each field by name.
+            first vector channel, followed by the vector fields in the order of the process.
+        process: The forward process, whose fields give their levels and widths; or the number of columns of each field
+            by name.
         inputs: The further attributes that the network reads by name, see :mod:`graphscore.nn.inputs`. Those of graphs
-            are added to the embedding of the noise levels. A diffusing field is named here too if it is a
+            are added to the embedding of the noise levels. List a diffusing field here too if it is a
             :class:`~graphscore.nn.inputs.Vector`, or an antisymmetric :class:`~graphscore.nn.inputs.Feature`.
         positions: Attribute of the positions ``[N, D]``, diffusing or given; ``None`` for graphs without.
-        neighbors: Search for edges at each call, such as :class:`~graphscore.nn.edges.search.NearestNeighbors`, from
-            the positions as they are there, which a denoiser has scaled to unit variance at every noise level. They
-            join those of the batch.
+        neighbors: Neighbor search at each call, such as :class:`~graphscore.nn.edges.search.NearestNeighbors`, on the
+            positions that the network gets, which a denoiser scales to unit variance at every noise level. The edges
+            are added to those of the batch.
         oriented: Whether to read and write the positions and vectors as plain numbers too. That gives up equivariance
             under rotation and reflection, for data with a right way up, such as handwriting.
         zero_init: Whether all outputs start at zero. If not, the heads of the network and its backbone are drawn as
             other layers are, see :func:`~graphscore.nn.layers.heads.randomize_heads`.
 
     Raises:
-        ValueError: If the backbone has too few channels for its inputs and outputs, or some that nothing would use; if
-            vectors or neighbors are given without positions; or if fields or vectors of edges come with neighbors,
-            whose edges they do not have. At a call, if the batch lacks an attribute.
+        ValueError: If the backbone has too few channels for its inputs and outputs, or unused ones; if vectors or
+            neighbors are given without positions; or if fields or vectors of edges are combined with neighbors, for
+            whose edges they have no values. At a call, if the batch lacks an attribute.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class ScoreNetwork(nn.Module):
         self.oriented = oriented
         shapes = field_shapes(process, self.inputs)
         self.fields = {name: shape.width for name, shape in shapes.items()}
-        # An order of their own: weights are to be loaded again, in whatever order inputs are written.
+        # Sorted, so that saved weights fit whatever the order of the inputs.
         self.vectors = sorted(name for name, given in self.inputs.items() if isinstance(given, Vector))
         equivariant = [name for name in self.fields if name == positions or name in self.vectors]
         self.vector_fields = sorted(equivariant, key=lambda name: name != positions)
@@ -104,7 +105,7 @@ class ScoreNetwork(nn.Module):
             randomize_heads(self)
 
     def _fitting(self, backbone: Backbone) -> Backbone:
-        """The backbone with the channels that are needed here, if it leaves some open."""
+        """Build a backbone with the numbers of channels that are needed here, if it leaves some open."""
         if not isinstance(backbone, CheckedBackbone):
             return backbone
         of_edges = [*self.levels.values(), *(given.level for given in self.inputs.values())].count("edge")
@@ -142,7 +143,7 @@ class ScoreNetwork(nn.Module):
         )  # fmt: skip
         self.given = {level: [name for name in self.vectors if self.levels[name] == level] for level in LEVELS}
         if self.vectors:
-            # Beside vectors of the graph, the place of a node.
+            # With vectors of the graph, the position of a node is one more.
             num_vectors = len(self.vectors) + bool(self.given["graph"])
             self.vector_inputs = VectorInputs(num_vectors, hidden, len(self.vector_fields))
         if self.chirality is not None:
@@ -158,7 +159,7 @@ class ScoreNetwork(nn.Module):
         self.edge_vectors = nn.Linear(count * (count + 1) // 2, backbone.edge_channels) if count > 1 else None
 
     def scalar_fields(self, level: str) -> dict[str, int]:
-        """The fields of a level that are read and written as plain numbers, with their numbers of columns."""
+        """Numbers of columns of the fields of a level that are read and written as plain numbers."""
         return {
             name: width
             for name, width in self.fields.items()
@@ -178,12 +179,12 @@ class ScoreNetwork(nn.Module):
         return self.evaluate(self.connect(batch, levels), levels)
 
     def connect(self, batch: Batch, levels: Tensor, names: Collection[str] | None = None) -> Batch:
-        """Give a batch the edges that neighbors find, beside those that it has.
+        """Add the edges that the neighbor search finds to a batch.
 
         Args:
-            batch: A batch whose fields have unit variance; it stays as it is.
+            batch: A batch whose fields have unit variance; not changed.
             levels: Noise levels, see :meth:`forward`; their shape is checked.
-            names: The edge attributes to bring along; all that the network reads if ``None``.
+            names: The edge attributes to extend to the new edges; all that the network reads if ``None``.
         """
         if levels.dim() != 2 or levels.shape[1] != len(self.fields):
             raise ValueError(
@@ -224,7 +225,7 @@ class ScoreNetwork(nn.Module):
         else:
             volumes, pushes = handedness(pos, read(batch, self.chirality, 4))
             h = h + self.volumes(volumes[:, None])
-            # Backbones that say that they have input vectors take them as one more argument.
+            # Backbones with `input_vectors` take the vectors as one more argument.
             scalars, vectors = self.backbone(h, pos, *graph, pushes[:, None])  # pyright: ignore[reportCallIssue]
         if near is not None:
             vectors = vectors[:, : len(self.vector_fields)] + self.vector_inputs.combine(near, scalars)
@@ -244,12 +245,12 @@ class ScoreNetwork(nn.Module):
 
     @property
     def reads(self) -> list[str]:
-        """Names of the attributes that the network reads beside the diffusing fields, each once."""
+        """Names of the attributes that the network reads in addition to the diffusing fields."""
         named = dict.fromkeys([*self.inputs, self.positions])
         return [name for name in named if name is not None and name not in self.fields]
 
     def _given(self, batch: Batch, num_nodes: int, num_graphs: int) -> dict[str, Tensor]:
-        """The vectors of each level that has some, ``[rows, V, D]``."""
+        """Read the input vectors of each level that has some, ``[rows, V, D]``."""
         rows = {"node": num_nodes, "graph": num_graphs}
         if self.given["edge"]:
             rows["edge"] = read_edges(batch).shape[1]
@@ -260,7 +261,7 @@ class ScoreNetwork(nn.Module):
         }
 
     def _edges(self, batch: Batch, pos: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """All edges ``[2, E]``, and the sum of their embedded attributes ``[E, edge_channels]``."""
+        """Read the edges ``[2, E]``, and sum up their embedded attributes ``[E, edge_channels]``."""
         edge_index = read_edges(batch)
         num_edges = edge_index.shape[1]
         embedded = embed(self.edge_inputs, batch, num_edges) + embed(self.edge_scalars, batch, num_edges)
@@ -286,11 +287,10 @@ class ScoreNetwork(nn.Module):
         """Check that the fields of a process are those of the network.
 
         Args:
-            fields: Level and number of columns of each field, ``None`` if that is not known, in the order of the
-                process.
+            fields: Level and number of columns (``None`` if not known) of each field, in the order of the process.
 
         Raises:
-            ValueError: If there are others, in another order, or of another level or width: noise levels would be taken
-                for those of other fields.
+            ValueError: If their names, order, levels or widths differ: noise levels would be assigned to the wrong
+                fields.
         """
         check_fields(self, fields)

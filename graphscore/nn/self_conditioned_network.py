@@ -1,4 +1,4 @@
-"""A score network that reads what was estimated before."""
+"""Self-conditioning: a score network that reads an earlier estimate of the fields."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from graphscore.nn.score_network import ScoreNetwork
 
 
 class SelfConditionedNetwork(nn.Module):
-    r"""A :class:`ScoreNetwork` that reads an earlier estimate of each field, the attribute ``<field>_estimate``.
+    r"""Self-conditioned :class:`ScoreNetwork`: reads an earlier estimate of each field, ``<field>_estimate``.
 
-    An estimate is read as what it estimates, an attribute of nodes, edges or graphs: features by a linear map;
-    positions, relative to their centroid, and vectors as vectors, of which the network also gives multiples back; and,
-    if the backbone has edge channels, distances between estimated positions along all edges. The symmetry is that of
-    the network. An estimate of zeros stands for none.
+    An estimate is an attribute of the same level as its field. Features are read by a linear map. Positions, relative
+    to their centroid, and vectors are read as vectors, multiples of which are added to the output. If the backbone has
+    edge channels, distances between estimated positions along all edges are read too. The network has the symmetry of
+    :class:`ScoreNetwork`. An estimate of zeros means that there is none.
 
     Args:
-        backbone: The backbone; channels that it leaves open are those that are needed, as in :class:`ScoreNetwork`.
+        backbone: The backbone; numbers of channels that it leaves open are chosen as in :class:`ScoreNetwork`.
         process: The forward process, or the number of columns of each field by name.
         inputs: The further attributes that the network reads by name, see :mod:`graphscore.nn.inputs`.
         positions: Attribute of the positions; ``None`` for graphs without.
-        neighbors: Search for edges at each call.
+        neighbors: Neighbor search at each call.
         oriented: Whether to read and write the positions and vectors as plain numbers too.
         zero_init: Whether all outputs start at zero.
 
@@ -71,7 +71,7 @@ class SelfConditionedNetwork(nn.Module):
             else:
                 estimates[f"{name}_estimate"] = ModuleInput(partial(_unbiased, width), **options)
         self.estimate = f"{positions}_estimate" if positions in shapes else ""
-        # A backbone that leaves its edge channels open has some if there are other attributes of edges to read.
+        # A backbone with open edge channels gets some if there are other attributes of edges to read.
         of_edges = [*(given.level for given in self.inputs.values()), *(level for level, _ in shapes.values())]
         reads_edges = bool(backbone.edge_channels) or (
             "edge" in of_edges and "edge_channels" in getattr(backbone, "open_channels", ())
@@ -117,7 +117,7 @@ class SelfConditionedNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class _VectorEstimate(Vector):
-    """A vector that is read as ``width`` plain numbers too, where the network reads vectors so."""
+    """An input vector that an oriented network reads as ``width`` plain numbers too."""
 
     width: int | None = None
 

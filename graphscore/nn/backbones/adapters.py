@@ -1,6 +1,6 @@
-r"""Adapters: a backbone from any module, of PyG, of e3nn or of one's own.
+r"""Adapters that make a backbone of any module: of PyG, of e3nn, or your own.
 
-A module of PyG that maps scalars along edges; the adapter reads vectors off its scalars::
+A module of PyG for scalars; the adapter computes vectors from its output::
 
     layers = torch_geometric.nn.GAT(64, 64, num_layers=4, v2=True, edge_dim=16)
     arguments = {"x": "h", "edge_index": "edge_index", "edge_attr": "edge_features"}
@@ -12,7 +12,7 @@ A module of e3nn, with its own names for its arguments and features of the irrep
     arguments = {"node_features": "h", "edge_src": "source", "edge_dst": "target", "edge_vec": "difference"}
     backbone = ModuleBackbone(readout, arguments, 64, cond_channels=64, gives_vectors=True)
 
-A function of one's own that returns both, ``(scalars [N, F], vectors [N, V, D])``::
+A custom function that returns both, ``(scalars [N, F], vectors [N, V, D])``::
 
     arguments = {"features": "h", "coordinates": "pos", "edges": "edge_index", "time": "cond"}
     backbone = ModuleBackbone(function, arguments, 64, cond_channels=64, gives_vectors=True)
@@ -40,7 +40,7 @@ INPUTS = (
 
 
 class ModuleBackbone(CheckedBackbone):
-    r"""A backbone from a module or function with a signature of its own.
+    r"""Backbone that calls a module or function with any signature.
 
     It is called with keyword arguments, each of which is one of
 
@@ -52,23 +52,23 @@ class ModuleBackbone(CheckedBackbone):
     - ``edge_features`` ``[E, edge_dim]``: a linear map of the edge attributes and the distance in a Gaussian basis;
     - ``edge_weight`` ``[E]``: such a map to one number between 0 and 1.
 
-    The symmetry of the backbone is that of the module. One that is given no positions or differences is
-    E(n)-equivariant; one that normalises over a batch makes graphs depend on each other.
+    The backbone has the symmetry of the module. It is E(n)-equivariant if the module takes no positions or differences.
+    A module that normalises over a batch makes graphs depend on each other.
 
     Args:
         module: The module or function. Returns scalars ``[N, F]``, or ``(scalars, vectors [N, V, D])``.
-        arguments: What to call it with: the name of each argument, and the input that it gets.
+        arguments: Input for each argument of the module, by the name of the argument.
         hidden_channels: Width F of node scalars, of the module's input and output.
-        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network around needs, see
-            :class:`~graphscore.nn.backbones.base.SizedBackbone`.
+        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network that contains it needs,
+            see :class:`~graphscore.nn.backbones.base.SizedBackbone`.
         cond_channels: Width C of the per-graph condition; 0 and ``None`` as above.
         vector_channels: Number V of output vectors per node; ``None`` as above.
         edge_dim: Width of ``edge_features``.
-        gives_vectors: Whether the module returns vectors; :class:`VectorReadout` makes them of its scalars otherwise.
+        gives_vectors: Whether the module returns vectors; otherwise :class:`VectorReadout` computes them from scalars.
 
     Raises:
-        ValueError: If there is no such input, or a number is out of range; at a call, if the module returns something
-            of another shape.
+        ValueError: If there is no such input, or a number is out of range; at a call, if the output of the module has
+            the wrong shape.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ def _check(output: Any, shapes: list[tuple[int, ...]]) -> Any:
 
 
 class VectorReadout(nn.Module):
-    r"""Vectors from scalars: each node's directions to its neighbors, weighted by a learned function of both and edge.
+    r"""Compute vectors from scalars: directions to neighbors, with weights learned from both nodes and the edge.
 
     Args:
         hidden_channels: Width F of node scalars.
@@ -160,11 +160,11 @@ class VectorReadout(nn.Module):
         self.source = nn.Linear(hidden_channels, hidden_channels, bias=False)
         self.edge = nn.Linear(edge_channels, hidden_channels, bias=False)
         self.weight = nn.Linear(hidden_channels, vector_channels, bias=False)
-        # Positions start still: the first output of the network is zero.
+        # Zero, so that positions do not move at the start of training.
         zero_head(self.weight)
 
     def forward(self, scalars: Tensor, direction: Tensor, features: Tensor, edge_index: Tensor) -> Tensor:
-        """Read vectors off scalars.
+        """Compute vectors from node scalars and edges.
 
         Args:
             scalars: Node scalars, shape ``[N, F]``.
@@ -184,18 +184,17 @@ class VectorReadout(nn.Module):
 
 
 class IrrepsReadout(nn.Module):
-    r"""Scalars and vectors from the features of an e3nn module: linear maps of its ``0e`` and of its ``1o``.
+    r"""Read scalars and vectors off the features of an e3nn module, by linear maps of its ``0e`` and its ``1o`` irreps.
 
-    Of the remaining irreps nothing is read. Vectors of e3nn are in the order x, y, z, as positions are. Its modules
-    keep the constants that they were built with: for symmetry to the accuracy of float64, build them under that
-    default type.
+    The other irreps are ignored. Vectors of e3nn are in the order x, y, z, like positions. Modules of e3nn keep the
+    constants that they were built with: for symmetry to float64 accuracy, build them with float64 as the default type.
 
     Args:
         module: Returns features ``[N, dim]``, where dim is that of the irreps. Its input scalars are ``F x 0e``.
         irreps: Layout of these features as e3nn writes it, such as ``"64x0e+16x1o+8x2e"``: ``str(module.irreps_out)``.
             In a module that ignores parity, call the vectors ``1o`` whatever it calls them.
-        hidden_channels: Number F of scalars to give.
-        vector_channels: Number V of vectors to give.
+        hidden_channels: Number F of output scalars.
+        vector_channels: Number V of output vectors.
 
     Raises:
         ValueError: If the irreps cannot be read, or have no scalars or vectors; at a call, if there are more or fewer
@@ -228,11 +227,11 @@ class IrrepsReadout(nn.Module):
             raise ValueError(f"IrrepsReadout needs scalars 0e and vectors 1o, but the module gives {irreps!r}")
         self.scalar = nn.Linear(scalars, hidden_channels)
         self.vector = nn.Linear(vectors // 3, vector_channels, bias=False)
-        # Positions start still: the first output of the network is zero.
+        # Zero, so that positions do not move at the start of training.
         zero_head(self.vector)
 
     def forward(self, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Call the module: scalars ``[N, F]`` and vectors ``[N, V, 3]``."""
+        """Call the module and return scalars ``[N, F]`` and vectors ``[N, V, 3]``."""
         features = self.module(*args, **kwargs)
         if features.shape[-1] != self.dim:
             raise ValueError(

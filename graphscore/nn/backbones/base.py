@@ -1,4 +1,4 @@
-"""Backbones: the call that all of them have, checked, and the sizes that those of this library share."""
+"""Base classes of backbones: the common interface, argument checks and common sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from graphscore.nn.checks import check_arguments
 
 
 class Backbone(Protocol):
-    """Interface of a backbone, tensors in, scalars and vectors out: any module with these attributes serves."""
+    """Interface of a backbone: maps tensors to node scalars and vectors; any module with these attributes is one."""
 
     hidden_channels: int
     edge_channels: int
@@ -33,7 +33,7 @@ class Backbone(Protocol):
 
 
 class Graph(NamedTuple):
-    """The arguments of a backbone beside node scalars and positions, none of which is missing.
+    """The arguments of a backbone other than node scalars and positions, with defaults filled in.
 
     Attributes:
         edge_index: Source and target of each edge, shape ``[2, E]``.
@@ -53,8 +53,8 @@ class Graph(NamedTuple):
 class CheckedBackbone(nn.Module):
     """A backbone that checks its arguments at each call.
 
-    Each argument of a backbone's constructor is an attribute of the same name: its class and these describe it.
-    Subclasses write ``forward(h, pos, graph)``, with the other arguments in a :class:`Graph`.
+    Each argument of a constructor is also an attribute of the same name, from which a backbone can be built again.
+    Subclasses implement ``forward(h, pos, graph)``, with the other arguments in a :class:`Graph`.
     """
 
     hidden_channels: int
@@ -64,7 +64,7 @@ class CheckedBackbone(nn.Module):
     input_vectors: int = 0
 
     def set_channels(self, **channels: int | None) -> None:
-        """Keep numbers of channels; those that are ``None`` are open, see :meth:`with_channels`.
+        """Set numbers of channels; ``None`` leaves one open, see :meth:`with_channels`.
 
         Raises:
             ValueError: If one is out of range.
@@ -78,10 +78,10 @@ class CheckedBackbone(nn.Module):
             setattr(self, name, number)
 
     def with_channels(self, **channels: int) -> CheckedBackbone:
-        """Build the same backbone with the channels that were left open; nothing else is changed.
+        """Build the same backbone with numbers for the channels that were left open.
 
         Args:
-            **channels: Numbers of channels by name. Those that the constructor was given stay as they are.
+            **channels: Numbers of channels by name. Those that the constructor was given do not change.
 
         Returns:
             A backbone with fresh weights, on the same device and of the same type; this one if it fits already.
@@ -109,8 +109,8 @@ class CheckedBackbone(nn.Module):
             pos: Positions, shape ``[N, D]``.
             edge_index: Source and target of each edge, both directions listed, shape ``[2, E]``.
             batch: Graph of each node, shape ``[N]``; ``None`` for one graph.
-            cond: Condition of each graph, shape ``[B, C]``; may be left out if C = 0. Then the number of graphs is
-                read off ``batch``, for which a device is waited for: give ``[B, 0]`` to spare that.
+            cond: Condition of each graph, shape ``[B, C]``; optional if C = 0. Without it the number of graphs is read
+                off ``batch``, which synchronises the device: pass ``[B, 0]`` to avoid that.
             edge_attr: Edge attributes, shape ``[E, edge_channels]``.
             vectors: Input vectors ``[N, input_vectors, D]``, for backbones that have some.
 
@@ -118,7 +118,7 @@ class CheckedBackbone(nn.Module):
             Scalars ``[N, F]`` and vectors ``[N, V, D]``.
 
         Raises:
-            ValueError: If an argument is missing, too much, or of the wrong shape or type.
+            ValueError: If an argument is missing, superfluous, or of the wrong shape or type.
         """
         if batch is None and isinstance(h, Tensor):
             batch = torch.zeros(h.shape[0], dtype=torch.long, device=h.device)
@@ -134,7 +134,7 @@ class CheckedBackbone(nn.Module):
 
 
 class SizedBackbone(CheckedBackbone):
-    """A backbone with the sizes that all of this library have, checked.
+    """Base class of the backbones of this library, with their common sizes.
 
     Args:
         hidden_channels: Width F of node scalars.
@@ -180,7 +180,7 @@ class SizedBackbone(CheckedBackbone):
         self.num_heads = num_heads
 
     def extra_repr(self) -> str:
-        """The sizes that tell networks apart."""
+        """Format the sizes for ``repr``."""
         return f"{self.hidden_channels}, num_layers={self.num_layers}"
 
     def __repr__(self) -> str:

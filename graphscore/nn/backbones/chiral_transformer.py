@@ -1,4 +1,4 @@
-r"""An equivariant transformer that tells mirror images apart."""
+r"""Chiral transformer: an equivariant transformer that distinguishes mirror images."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class CrossProductBlock(nn.Module):
         (s, g) = \mathrm{MLP}([h, \langle a \times b, c \rangle]), \qquad h \leftarrow h + s, \qquad
         v \leftarrow v + g \circ (a \times b).
 
-    Both turn with rotations as scalars and vectors do. Reflections change the sign of triple products, and do not
-    reflect cross products as they do vectors: whatever comes after can tell left from right.
+    Under rotations, both transform as scalars and vectors do. Reflections change the sign of triple products and do not
+    reflect cross products as they do vectors, so that the layers after it can distinguish mirror images.
 
     Args:
         channels: Number F of scalars, and of vectors, per node.
@@ -49,26 +49,26 @@ class CrossProductBlock(nn.Module):
 
 
 class ChiralTransformer(SizedBackbone):
-    r"""Equivariant transformer that tells mirror images apart, for scalars and vectors on nodes in three dimensions.
+    r"""Equivariant transformer that distinguishes mirror images, for scalars and vectors on nodes in three dimensions.
 
     :class:`EquivariantTransformer` with a :class:`CrossProductBlock` after each layer. Rotations and permutations of
-    the input do the same to the output, and translations leave it alone. Reflections do something else: enantiomers
-    can have different energies, and samples the right handedness.
+    the input do the same to the output, and translations do not change it. Reflections are no symmetry: enantiomers can
+    have different energies, and samples the right handedness.
 
     Args:
         hidden_channels: Width F of node scalars, and number of vectors per node inside.
         num_layers: Number of layers.
-        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network around needs, see
-            :class:`~graphscore.nn.backbones.base.SizedBackbone`.
+        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network that contains it needs,
+            see :class:`~graphscore.nn.backbones.base.SizedBackbone`.
         cond_channels: Width C of the per-graph condition; 0 and ``None`` as above.
         vector_channels: Number V of output vectors per node; ``None`` as above.
         num_heads: Number of attention heads, a divisor of the width.
         num_basis: Number of radial functions that embed a distance.
-        cutoff: Distance from which on nothing is sent, as in :class:`EquivariantTransformer`.
+        cutoff: Distance beyond which no messages are sent, as in :class:`EquivariantTransformer`.
 
     Raises:
         ValueError: If there is no layer, channel, vector or head, or heads do not divide the width. At a call, if
-            positions have not three dimensions.
+            positions do not have three dimensions.
     """
 
     symmetry = "SE"

@@ -1,4 +1,4 @@
-r"""The E(n)-equivariant graph network."""
+r"""The E(n)-equivariant graph network (EGNN)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class EGNNLayer(nn.Module):
         hidden_channels: Width F of node scalars and messages.
         edge_channels: Width of edge attributes, 0 for none.
         cond_channels: Width C of the per-graph condition, 0 for none.
-        vector_channels: Number V of vectors this layer gives per node.
+        vector_channels: Number V of output vectors per node.
         num_basis: Number of Gaussians that embed a distance.
         cutoff: Center of the last Gaussian.
     """
@@ -40,9 +40,9 @@ class EGNNLayer(nn.Module):
         self.basis = GaussianBasis(num_basis, cutoff)
         self.norm = AdaptiveLayerNorm(hidden_channels, cond_channels)
         self.messages = GatedMessages(hidden_channels, edge_channels + num_basis, vector_channels)
-        # Positions start still: the first output of the network is zero.
+        # Zero, so that positions do not move at the start of training.
         zero_head(self.messages.heads)
-        # The first map of the update over the concatenation of a node's scalars and what it received.
+        # The first map of the update over the concatenation of a node's scalars and its messages.
         self.own = nn.Linear(hidden_channels, hidden_channels)
         self.received = nn.Linear(hidden_channels, hidden_channels, bias=False)
         self.update = nn.Linear(hidden_channels, hidden_channels)
@@ -66,7 +66,7 @@ class EGNNLayer(nn.Module):
             batch: Graph of each node, shape ``[N]``; ``None`` without conditions.
             cond: Condition of each graph, shape ``[B, C]``; ``None`` without.
             edge_attr: Edge attributes in the order of ``edges``, shape ``[E, edge_channels]``.
-            scale: What sums over the edges into a node are multiplied by, shape ``[N, 1]``.
+            scale: Factor of the sums over the edges into each node, shape ``[N, 1]``.
 
         Returns:
             New scalars ``[N, F]`` and the vectors ``[N, V, D]``.
@@ -97,8 +97,8 @@ class EGNN(SizedBackbone):
     Args:
         hidden_channels: Width F of node scalars.
         num_layers: Number of layers.
-        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network around needs, see
-            :class:`~graphscore.nn.backbones.base.SizedBackbone`.
+        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network that contains it needs,
+            see :class:`~graphscore.nn.backbones.base.SizedBackbone`.
         cond_channels: Width C of the per-graph condition; 0 and ``None`` as above.
         vector_channels: Number V of output vectors per node; ``None`` as above.
         num_basis: Number of Gaussians that embed a distance.

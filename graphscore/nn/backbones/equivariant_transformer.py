@@ -96,14 +96,14 @@ class EquivariantTransformer(SizedBackbone):
     Args:
         hidden_channels: Width F of node scalars, and number of vectors per node inside.
         num_layers: Number of layers.
-        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network around needs, see
-            :class:`~graphscore.nn.backbones.base.SizedBackbone`.
+        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network that contains it needs,
+            see :class:`~graphscore.nn.backbones.base.SizedBackbone`.
         cond_channels: Width C of the per-graph condition; 0 and ``None`` as above.
         vector_channels: Number V of output vectors per node; ``None`` as above.
         num_heads: Number of attention heads, a divisor of the width.
         num_basis: Number of radial functions that embed a distance.
-        cutoff: Distance from which on nothing is sent, in units of the positions; ``None`` or ``math.inf`` for none, in
-            which case the radial functions change up to a distance of 5.
+        cutoff: Distance beyond which no messages are sent, in units of the positions; ``None`` or ``math.inf`` for
+            none, in which case the radial functions change up to a distance of 5.
         input_vectors: Number of vectors per node that are given at a call, 0 for none; ``None`` as above.
 
     Raises:
@@ -152,7 +152,7 @@ class EquivariantTransformer(SizedBackbone):
         )
         self.norm = AdaptiveLayerNorm(hidden_channels, self.cond_channels)
         self.head = GatedEquivariantBlock(hidden_channels, hidden_channels, self.vector_channels)
-        # Positions start still: the first output of the network is zero.
+        # Zero, so that positions do not move at the start of training.
         zero_head(self.head.gated)
 
     def forward(self, h: Tensor, pos: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-r"""The polarizable atom interaction network: scalars and vectors on nodes that inform each other."""
+r"""The polarizable atom interaction network (PaiNN), with scalars and vectors on nodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from graphscore.nn.layers.vectors import GatedEquivariantBlock, VectorLinear, le
 
 
 class PaiNNMessage(nn.Module):
-    r"""Messages of :class:`PaiNN`: what nodes receive from their neighbors.
+    r"""Message block of :class:`PaiNN`: sums scalars and vectors from neighbors.
 
     Args:
         channels: Width F of node scalars, and number of vectors per node.
@@ -47,7 +47,7 @@ class PaiNNMessage(nn.Module):
         batch: Tensor | None,
         cond: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """Receive from neighbors.
+        """Compute the messages and sum them up at their targets.
 
         Args:
             h: Node scalars, shape ``[N, F]``.
@@ -70,7 +70,7 @@ class PaiNNMessage(nn.Module):
 
 
 class PaiNNUpdate(nn.Module):
-    r"""Updates of :class:`PaiNN`: what scalars and vectors of a node tell each other.
+    r"""Update block of :class:`PaiNN`: mixes the scalars and vectors of each node.
 
     With linear combinations U and V of the vectors and with ``a``, ``b``, ``c`` by a perceptron of the scalars and the
     lengths :math:`|V v|`,
@@ -91,7 +91,7 @@ class PaiNNUpdate(nn.Module):
         self.network = nn.Sequential(nn.Linear(2 * channels, channels), nn.SiLU(), nn.Linear(channels, 3 * channels))
 
     def forward(self, h: Tensor, vectors: Tensor, batch: Tensor | None, cond: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Update.
+        """Compute the updates.
 
         Args:
             h: Node scalars, shape ``[N, F]``.
@@ -127,13 +127,13 @@ class PaiNN(SizedBackbone):
     Args:
         hidden_channels: Width F of node scalars, and number of vectors per node.
         num_layers: Number of layers.
-        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network around needs, see
-            :class:`~graphscore.nn.backbones.base.SizedBackbone`.
+        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network that contains it needs,
+            see :class:`~graphscore.nn.backbones.base.SizedBackbone`.
         cond_channels: Width C of the per-graph condition; 0 and ``None`` as above.
         vector_channels: Number V of output vectors per node; ``None`` as above.
         num_basis: Number of radial functions that embed a distance.
-        cutoff: Distance from which on nothing is sent, in units of the positions; ``math.inf`` for none, in which case
-            the radial functions have their zeros at 5.
+        cutoff: Distance beyond which no messages are sent, in units of the positions; ``math.inf`` for none, in which
+            case the radial functions have their zeros at 5.
 
     Raises:
         ValueError: If there is no layer, channel or vector.
@@ -168,7 +168,7 @@ class PaiNN(SizedBackbone):
         self.updates = nn.ModuleList(PaiNNUpdate(hidden_channels, self.cond_channels) for _ in range(num_layers))
         self.norm = AdaptiveLayerNorm(hidden_channels, self.cond_channels)
         self.readout = GatedEquivariantBlock(hidden_channels, hidden_channels, self.vector_channels)
-        # Positions start still: the first output of the network is zero.
+        # Zero, so that positions do not move at the start of training.
         zero_head(self.readout.gated)
 
     def forward(self, h: Tensor, pos: Tensor, graph: Graph) -> tuple[Tensor, Tensor]:
@@ -194,7 +194,7 @@ def painn_features(
     envelope: nn.Module,
     factors: nn.Module | None,
 ) -> Tensor:
-    """Compute what filters of :class:`PaiNN` are linear in: invariants of the edges, scaled by their envelope.
+    """Compute the edge features of :class:`PaiNN`: invariants scaled by the envelope, which filters are linear in.
 
     Args:
         distance: Length of each edge, shape ``[E, 1]``.
@@ -212,6 +212,6 @@ def painn_features(
     if edge_attr is not None and factors is not None:
         parts.append(edges.sort(edge_attr))
         features = features * (1 + factors(parts[-1]))
-    # As many neighbors as there are within the cutoff, counted without a jump.
+    # A smooth count of the neighbors within the cutoff.
     degree = ops.segment_sum(weight, edges.target, edges.ptr)
     return torch.cat([features, *parts], dim=-1) * weight * (1 + degree).rsqrt().index_select(0, edges.target)

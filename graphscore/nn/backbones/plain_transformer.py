@@ -14,7 +14,7 @@ from graphscore.nn.layers.radial import GaussianBasis
 
 
 class _ZeroLinear(nn.Linear):
-    """A linear map that starts at zero; of no inputs too, where only its bias is left."""
+    """A linear map that starts at zero; without inputs it is its bias."""
 
     def reset_parameters(self) -> None:
         nn.init.zeros_(self.weight)
@@ -24,8 +24,8 @@ class _ZeroLinear(nn.Linear):
 class SparseAttention(nn.Module):
     r"""Multi-head attention of each node to itself and to the sources of its edges.
 
-    The softmax runs over a node's own logit and those of the edges into it, each with a bias of its own. It is computed
-    relative to their maximum, and its sum is never less than 1: any logits give finite weights, without edges too.
+    The softmax runs over a node's own logit and the biased logits of the edges into it. It is computed relative to
+    their maximum, so that its sum is at least 1 and weights are finite, also for nodes without edges.
 
     Args:
         channels: Width F of node scalars.
@@ -39,7 +39,7 @@ class SparseAttention(nn.Module):
         self.mix = nn.Linear(channels, channels)
 
     def forward(self, h: Tensor, edges: Edges, bias: Tensor) -> Tensor:
-        """Attend.
+        """Compute the attention.
 
         Args:
             h: Node scalars, shape ``[N, F]``.
@@ -65,7 +65,7 @@ class SparseAttention(nn.Module):
 
 
 class PlainTransformerBlock(nn.Module):
-    r"""Attention and a perceptron, each after an adaptive norm and behind a gate that starts closed.
+    r"""Transformer block: attention and a perceptron, each after an adaptive norm and with a gate that starts at zero.
 
     Args:
         channels: Width F of node scalars.
@@ -97,14 +97,14 @@ class PlainTransformer(SizedBackbone):
     Nodes attend to themselves and along the given edges, mostly those of the complete graph; distances and edge
     attributes bias the attention, by one linear map for each block. Coordinates are taken relative to the graph's
     centroid and enter the node scalars by a linear map; vectors are read from them by another. Translations leave the
-    output alone, but nothing is said about rotations: train with
+    output alone, but rotations are no symmetry: train with
     :class:`~graphscore.train.augmentation.RandomRotation`.
 
     Args:
         hidden_channels: Width F of node scalars.
         num_layers: Number of blocks.
-        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network around needs, see
-            :class:`~graphscore.nn.backbones.base.SizedBackbone`.
+        edge_channels: Width of edge attributes, 0 for none; ``None`` for as many as the network that contains it needs,
+            see :class:`~graphscore.nn.backbones.base.SizedBackbone`.
         cond_channels: Width C of the per-graph condition; 0 and ``None`` as above.
         vector_channels: Number V of output vectors per node; ``None`` as above.
         num_heads: Number of attention heads, a divisor of the width.
@@ -142,7 +142,7 @@ class PlainTransformer(SizedBackbone):
             PlainTransformerBlock(hidden_channels, num_heads, self.cond_channels) for _ in range(num_layers)
         )
         self.norm = AdaptiveLayerNorm(hidden_channels, self.cond_channels)
-        # Positions start still: the first output of the network is zero.
+        # Zero, so that positions do not move at the start of training.
         self.vector = zero_head(_ZeroLinear(hidden_channels, self.vector_channels * dim))
 
     def extra_repr(self) -> str:  # noqa: D102
