@@ -139,7 +139,7 @@ class Journal:
 
 
 def _locked(path: Path) -> BinaryIO:
-    """Open a file to add to, for this process alone where the system can tell; it is free again when it is closed."""
+    """Open a file for appending, with a lock until it is closed, where the system supports locks."""
     stream = path.open("a+b")
     try:
         import fcntl  # not on Windows
@@ -148,20 +148,20 @@ def _locked(path: Path) -> BinaryIO:
     except BlockingIOError as error:
         stream.close()
         raise ValueError(f"Another process is writing {path}: wait for it, or choose another output") from error
-    except (ImportError, OSError):  # some file systems know no locks
+    except (ImportError, OSError):  # some file systems do not support locks
         pass
     return stream
 
 
 def _cut(stream: BinaryIO, size: int) -> BinaryIO:
-    """Cut off what follows a size; what is written then is added there."""
+    """Truncate an open file to a size, and continue writing there."""
     stream.truncate(size)
     stream.seek(0, os.SEEK_END)
     return stream
 
 
 def _differences(before: Any, now: Any, key: str = "") -> dict[str, tuple[Any, Any]]:
-    """Values that differ, by their keys."""
+    """Find the values that differ, before and now, by key."""
     if isinstance(before, dict) and isinstance(now, dict):
         found = {}
         for name in {**before, **now}:

@@ -28,11 +28,11 @@ class WindowSampler:
 
     Args:
         pipeline: The pipeline.
-        request: What is asked for.
+        request: Options of sampling.
         trace: See :meth:`~graphscore.experiment.pipeline.Pipeline.sample`.
 
     Raises:
-        ValueError: If the model cannot do what is asked, or there is no such sampler.
+        ValueError: If the model does not support the request, or there is no such sampler.
     """
 
     def __init__(self, pipeline: Pipeline, request: Request, trace: Trace | None) -> None:
@@ -44,7 +44,7 @@ class WindowSampler:
         self.kept = inputs_of(pipeline.model)
 
     def __call__(self, pieces: Sequence[Piece], progress: Progress | None = None) -> list[Outcome]:
-        """Sample the inputs of a window; their outcomes are without inputs, which stay where they are."""
+        """Sample the inputs of a window; outcomes do not contain the inputs, to avoid copies between processes."""
         pipeline, request, type_ = self.pipeline, self.request, self.pipeline.outcome_type
         outcomes = {number: type_(None, failure=graph) for number, graph, _ in pieces if isinstance(graph, str)}
         readable = [(number, graph, num) for number, graph, num in pieces if not isinstance(graph, str)]

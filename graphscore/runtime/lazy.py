@@ -20,12 +20,12 @@ def lazy_names(
     Args:
         package: Name of the package, ``__name__``.
         homes: Public names of each module, by the module's name relative to the package.
-        modules: Modules of the package that are names of it, too.
-        needs: For homes that need more than the core: what they import, and the extra that brings it.
+        modules: Modules of the package that are public names themselves.
+        needs: For modules that need an extra: the import that is needed, and the name of the extra.
 
     Returns:
-        ``__getattr__``, which raises AttributeError for other names and ImportError for those that need what is not
-        installed, and ``__dir__``, which leaves the latter out.
+        ``__getattr__``, which raises AttributeError for other names and ImportError for names whose extra is not
+        installed, and ``__dir__``, which leaves out the latter.
     """
     home_of = {name: f"{package}.{home}" for home, names in homes.items() for name in names}
     submodules = {name: f"{package}.{name}" for name in modules}

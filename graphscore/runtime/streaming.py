@@ -1,7 +1,6 @@
 """A stream of tasks, done in several processes or in this one, with results in their order.
 
-Unlike :mod:`graphscore.runtime.sharing`, which is given all the work at once, nothing but what is being worked on is
-kept in memory.
+Unlike :mod:`graphscore.runtime.sharing`, which needs all the work at once, this keeps only current tasks in memory.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ def stream(
     cost: Callable[[Sequence[Piece]], float],
     progress: Progress | None = None,
 ) -> Generator[tuple[Result, int | None], None, None]:
-    """Do tasks one after another, or several at a time in workers.
+    """Do a stream of tasks, one after another or several at a time in workers.
 
     Args:
-        work: What to do with the pieces of a task; what it changes in memory stays in its worker.
-        tasks: Pieces of work, which are asked for as they are needed.
-        workers: Number of workers at most. ``None`` for as many as PyTorch has threads, if that pays: the first three
-            tasks are done in this process, two on all threads and one on a single one, and tell how long others take.
-        cost: What a task costs, in any unit.
-        progress: Given to the work that is done in this process.
+        work: Function of the pieces of a task; its changes in memory stay in its worker.
+        tasks: Pieces of work, iterated over only as needed.
+        workers: Maximum number of workers. ``None`` for as many as PyTorch has threads, if that is faster: the first
+            three tasks are done in this process, two on all threads and one on a single one, to estimate the time.
+        cost: Cost of a task, in any unit.
+        progress: Passed on to work in this process.
 
     Yields:
         Results in the order of the tasks, each with the number of processes that share the work, ``None`` while that is
@@ -48,7 +47,7 @@ def stream(
 
     Raises:
         ValueError: If the work cannot be sent to workers.
-        ChildProcessError: If a worker ends before its time.
+        ChildProcessError: If a worker ends unexpectedly.
     """
     waiting = _Waiting(tasks, cost)
     threads = torch.get_num_threads()
@@ -67,7 +66,7 @@ def stream(
 
 
 class _Waiting(Generic[Task]):
-    """The tasks that are not begun, of which some have been looked at."""
+    """Queue of the tasks that are not begun, with look-ahead."""
 
     def __init__(self, tasks: Iterable[Task], cost: Callable[[Task], float]) -> None:
         self.tasks, self.cost = iter(tasks), cost
@@ -84,7 +83,7 @@ class _Waiting(Generic[Task]):
         return self.seen.popleft()
 
     def has(self, cost: float) -> bool:
-        """Look ahead until tasks of some cost in all are waiting; whether there are that many."""
+        """Look ahead until tasks of a total cost are waiting; return whether there are that many."""
         while self.seen_cost < cost:
             if (task := next(self.tasks, None)) is None:
                 return False
@@ -96,7 +95,7 @@ class _Waiting(Generic[Task]):
 def _measure(
     work: Work[Piece, Result], waiting: _Waiting[Sequence[Piece]], threads: int, progress: Progress | None
 ) -> Generator[tuple[Result, int | None], None, int]:
-    """Do the first tasks in this process; returns how many workers pay for the others."""
+    """Do the first tasks in this process, and return the best number of workers for the others."""
 
     def timed(task: Sequence[Piece]) -> tuple[Result, float]:
         started = time.perf_counter()
@@ -104,12 +103,12 @@ def _measure(
         return result, (time.perf_counter() - started) / max(waiting.cost(task), 1e-9)
 
     rate = 0.0
-    for _ in range(2):  # the first also pays for what is done once in a process
+    for _ in range(2):  # the first task includes one-time work of a process
         for task in waiting:
             result, rate = timed(task)
             yield result, None
             break
-        # If even so the rest is soon done, that is that.
+        # If the rest is done soon even at this rate, workers are not worth starting.
         if not waiting.has(FEW * START_SECONDS / max(rate, 1e-9)):
             return 1
     with one_thread():
