@@ -241,7 +241,7 @@ class ScoreModel(Score):
         if not hasattr(objective, "check"):
             raise ValueError(
                 f"The objective must be a value of graphscore.objectives.OBJECTIVES, or Objective(function) for a "
-                f"function of one's own, but is {objective!r}"
+                f"custom function, but is {objective!r}"
             )
         objective = objective if weight is None else objective.bind(weight=weight)
         objective.check(self)

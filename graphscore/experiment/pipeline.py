@@ -146,7 +146,7 @@ class Pipeline:
         # Several processes on one GPU would only wait for it.
         workers = 1 if trace is not None else request.workers or (None if self.device.type == "cpu" else 1)
         counter = Tally(progress, None if wanted is None else sum(wanted))
-        # Windows are cut as if nothing had been decided: those of a job that goes on are the same.
+        # Windows do not depend on the decision about workers, so that they are the same when a job is resumed.
         windows = self._windows(pairs, least=1 if workers != 1 else 4)
         return self._outcomes(work, windows, start, workers or decided, counter)
 

@@ -18,7 +18,7 @@ from graphscore.runtime.workers import Piece, Progress, Result, Work, in_order
 
 AHEAD = 4
 """Tasks for each worker that may be done before the first one is."""
-# Seconds of further work at which a decision for or against workers is made, as multiples of what starting one takes.
+# Thresholds on the remaining work for a decision about workers, as multiples of the time to start one.
 FEW, MANY = 2, 60
 
 Task = TypeVar("Task")

@@ -113,7 +113,7 @@ def test_strengths_weigh_restraints_against_the_data():
 
 
 class GyrationRestraint(Restraint):
-    """A restraint of one's own: the mean square distance from the center is to be 9, one residual per graph."""
+    """A custom restraint: the mean square distance from the center is to be 9, one residual per graph."""
 
     def residuals(self, batch, x):
         return ops.mean(x.square().sum(-1), batch.batch, batch.num_graphs) - 9.0

@@ -193,14 +193,14 @@ def _smallest(values: Tensor, valid: Tensor, k: int) -> Tensor:
 
 def _cell_pairs(pos: Tensor, batch_index: Tensor, num_graphs: int, radius: float) -> Iterator[Tensor]:
     """List each pair of nodes in the same or adjacent cells once; these include all pairs closer than the radius."""
-    # Three axes are enough to tell most pairs apart. Nodes at no finite place have no neighbors in any cell.
+    # Three axes exclude most pairs of distant nodes. Nodes whose position is not finite have no neighbors.
     axes = pos[:, :3].nan_to_num(0.0, 0.0, 0.0)
     dim, owner = axes.shape[1], batch_index[:, None].expand_as(axes)
     low, high = (
         axes.new_zeros(num_graphs, dim).scatter_reduce(0, owner, axes, how, include_self=False)
         for how in ("amin", "amax")
     )
-    # Cells get wider in vast graphs: their numbers must fit an integer, and their rounding the margin of 2 %.
+    # Cells are wider in very large graphs, so that their numbers fit an integer and rounding stays below 2 %.
     per_axis = min(2**16, int((2**62 / num_graphs) ** (1 / dim)))
     width = ((high - low) / (per_axis - 2)).clamp(min=1.02 * radius)
     # The last cell of each axis stays empty: a step out of the box, at either end, leads into it.

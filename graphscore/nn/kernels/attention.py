@@ -156,7 +156,7 @@ def _backward(
         leave, enter, c = edges.source[part], edges.target[part], envelope[part]
         some, other, pulled, d_carry = (buffer[:size] for buffer in buffers[4:])
         ends, by_head = enter[:, None] * dim + axes, (size, heads, width // heads)
-        # Scalars, their attention, and the queries and keys behind it.
+        # Values for scalars, attention, queries and keys.
         logits = products[part] * factors[part]
         attention = F.silu(logits)
         torch.index_select(grad_received, 0, enter, out=some)

@@ -50,7 +50,7 @@ class _Messages(Function):
             gate = torch.sigmoid(read[:, 0] + bias)
             received[block.nodes] += bags(block.rows, m, block.ptr, gate)
             if keep:
-                # The activations and what goes into them are what derivatives need.
+                # Derivatives need the activations and their arguments.
                 kept += first, active, second, m, gate
         if keep:
             ctx.save_for_backward(*inputs, *kept)

@@ -63,7 +63,7 @@ class EdgeHeads(nn.Module):
         self.differences = nn.ModuleDict(
             {name: nn.Linear(hidden_channels, width, bias=False) for name, width in antisymmetric.items()}
         )
-        # Of each given vector, itself, its reverse and its projection; the direction; difference and sum of the ends.
+        # Each given vector, its reverse and its projection; the direction; difference and sum of the ends.
         parity = [*given, *given, *given, True, True, False]
         self.factors = zero_head(nn.Linear(hidden_channels, self.num_vectors * len(parity))) if vectors else None
         self.allowed: Tensor

@@ -1,4 +1,4 @@
-"""Real modules of PyTorch Geometric and e3nn, and functions of one's own, as backbones."""
+"""Real modules of PyTorch Geometric and e3nn, and custom functions, as backbones."""
 
 from __future__ import annotations
 
