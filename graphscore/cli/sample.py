@@ -73,8 +73,8 @@ class FileJob:
         resume: Whether to resume an unfinished job; if there is none, a new one begins.
 
     Raises:
-        ValueError: If a file cannot be written or does not fit, an option is out of range, the model cannot do what is
-            asked, or there are results of a job that did not end, and this one does not or cannot go on with it.
+        ValueError: If a file cannot be written or has an unsuitable format, an option is out of range, the model does
+            not support an option, or there are results of an unfinished job that this one does not or cannot resume.
         FileNotFoundError: If there is no checkpoint.
     """
 

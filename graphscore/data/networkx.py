@@ -1,8 +1,8 @@
 """Lossless conversion from and to networkx graphs.
 
 Attributes become tensors ``[N, ...]`` or ``[E, ...]`` under their own names, and strings become lists of str. The dict
-attribute ``networkx`` of the graph holds what the way back needs: the level of each attribute, the node labels, and
-whether edges have directions.
+attribute ``networkx`` of the graph holds the facts for the conversion back: the level of each attribute, the node
+labels, and whether edges have directions.
 """
 
 from __future__ import annotations

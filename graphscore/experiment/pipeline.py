@@ -151,7 +151,7 @@ class Pipeline:
         return self._outcomes(work, windows, start, workers or decided, counter)
 
     def _windows(self, pairs: Iterable[tuple[Any, int]], least: int) -> Iterator[list[tuple[Any, Piece]]]:
-        """Read inputs in windows, each with what is to be done for it."""
+        """Read inputs in windows, and make a piece of work of each input."""
         budget = CPU_EDGES if self.device.type == "cpu" else GPU_EDGES
         pieces = ((item, (number, self._graph(item), num)) for number, (item, num) in enumerate(pairs))
         return shares(pieces, lambda pair: self._cost(pair[1]), budget, least)

@@ -73,7 +73,7 @@ class AdaptiveSampler(Sampler):
 
     The grid gives the ends and the times at which callbacks are called; between them each graph takes the steps that
     its own error requires, with six evaluations each. Give a grid of two times to let the method choose all steps. The
-    number of evaluations of a graph in the result is what it would have needed if it had been sampled alone.
+    number of evaluations of a graph in the result is the number that it would have needed if sampled alone.
 
     Args:
         model: The score model.

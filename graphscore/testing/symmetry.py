@@ -138,8 +138,8 @@ def assert_batch_independent(
 ) -> None:
     """Check in float64 that a graph's outputs depend on that graph alone.
 
-    Each graph by itself, and all in reverse order, must give what the batch gives; and no gradient of a graph's outputs
-    by the inputs of another graph may differ from zero.
+    Single graphs, and all graphs in reverse order, must have the same outputs as the batch, and all gradients of a
+    graph's outputs by the inputs of other graphs must be zero.
 
     Args:
         function: Maps a batch to tensors by name, each with a row for each node, edge or graph; modules are copied and

@@ -1,7 +1,7 @@
 """Safe unpickling of published data: only RDKit molecules, NumPy numbers and plain Python values are allowed.
 
-A pickle may name any function to be called when it is loaded. Here, nothing but what is allowed is imported or called.
-NumPy's own unpickling, which trusts the memory layout in a pickle, is not used either.
+A pickle may name any function to be called when it is loaded. Here, only allowed classes and functions are imported or
+called. NumPy's own unpickling, which trusts the memory layout in a pickle, is not used either.
 """
 
 from __future__ import annotations
