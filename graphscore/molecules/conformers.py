@@ -76,8 +76,8 @@ class ConformerModel(Pipeline):
     """A trained conformer model, loaded once and used for any number of calls.
 
     Conformers have the stereochemistry that the input marks, as in RDKit's own embedding; unmarked centres may have
-    either handedness. Conformers with wrong stereochemistry or with drift are drawn again, up to three times. Conformers of
-    the input are ignored. If other programs use the machine, call :func:`graphscore.runtime.settings.prepare` with
+    either handedness. Conformers with wrong stereochemistry or drift are drawn again, up to three times. Conformers
+    of the input are ignored. If other programs use the machine, call :func:`graphscore.runtime.settings.prepare` with
     ``spare_cores=True`` once before: it saves much time.
     """
 
