@@ -66,7 +66,7 @@ class Setup:
         return complete(graphs) if self.complete else within(graphs, CUTOFF)
 
 
-# The conformer-sized network is that of graphscore/configs/small-molecules.yaml.
+# The conformer-sized network is that of graphscore/molecules/configs/small-molecules.yaml.
 CONFORMER = Setup("egnn", 96, 5, edge=32, cond=64, num_basis=16, complete=True, cases=("single",))
 KNOWN = {
     "egnn": Setup("egnn", 256, 9, edge=32, cond=64, num_basis=16, complete=True, variants=VARIANTS),
