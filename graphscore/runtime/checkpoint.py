@@ -111,7 +111,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def upgrade(config: Any) -> Any:
-    """Convert a configuration of format version 1 to the current format, which moved transforms and conditions.
+    """Convert a configuration of format version 1, with other places of transforms and conditions, and other names.
 
     Args:
         config: Plain values; anything but a mapping is returned unchanged.
@@ -123,7 +123,17 @@ def upgrade(config: Any) -> Any:
         if isinstance(config.get(section), dict) and key in config[section] and key not in config:
             config[section] = dict(config[section])
             config[key] = config[section].pop(key)
+    sampling = config.get("sampling")
+    if isinstance(sampling, dict) and isinstance(sampling.get("guidance"), list):
+        config["sampling"] = sampling | {"guidance": [_with_strength(guidance) for guidance in sampling["guidance"]]}
     return config
+
+
+def _with_strength(guidance: Any) -> Any:
+    """Rename the option ``scale`` of guidance of this library, not of custom guidance."""
+    if not isinstance(guidance, dict) or "scale" not in guidance or ":" in str(guidance.get("name")):
+        return guidance
+    return {"strength" if key == "scale" else key: value for key, value in guidance.items()}
 
 
 def _safetensors() -> Any:

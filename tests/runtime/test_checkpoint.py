@@ -50,11 +50,16 @@ def test_a_pickle_is_refused(tmp_path):
         load_checkpoint(tmp_path / "model.pt")
 
 
-def test_a_file_of_the_first_version_has_its_transforms_and_conditions_elsewhere(tmp_path):
-    old = {"data": {"dataset": {"name": "d"}, "transforms": [{"name": "t"}]}, "training": {"conditions": [1], "x": 2}}
+def test_a_file_of_the_first_version_has_other_places_and_names(tmp_path):
+    old = {
+        "data": {"dataset": {"name": "d"}, "transforms": [{"name": "t"}]},
+        "training": {"conditions": [1], "x": 2},
+        "sampling": {"guidance": [{"name": "energy", "scale": 2}, {"name": "my:Own", "scale": 3}], "num_steps": 4},
+    }
     header = {"format_version": 1, "config": old, "info": {}}
     path = tmp_path / "model.safetensors"
     save_file({"w": torch.zeros(1)}, path, metadata={"graphscore": json.dumps(header)})
     assert load_checkpoint(path).config == {
         "data": {"dataset": {"name": "d"}}, "training": {"x": 2}, "transforms": [{"name": "t"}], "conditions": [1],
+        "sampling": {"guidance": [{"name": "energy", "strength": 2}, {"name": "my:Own", "scale": 3}], "num_steps": 4},
     }  # fmt: skip
