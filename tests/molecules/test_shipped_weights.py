@@ -23,7 +23,7 @@ def test_the_card_describes_the_file():
     assert hashlib.sha256(path.read_bytes()).hexdigest() in text
     assert f"{sum(tensor.numel() for tensor in checkpoint.state.values()):,} parameters" in text
     elements = [Chem.GetPeriodicTable().GetElementSymbol(z) for z in checkpoint.info["known"]["z"]]
-    assert f"elements H, {', '.join(elements)}" in text
+    assert f"**Elements**: H, {', '.join(elements)}" in text
     sampling = checkpoint.config["sampling"]
     assert f"{sampling['num_steps'] + 1} network evaluations" in text
     assert f"prior scaled by {sampling['prior_scale']}" in text

@@ -26,7 +26,14 @@ def test_the_example_is_short():
     assert sum(bool(line.strip()) for line in SNIPPETS[0].splitlines()) < 20
 
 
-def test_links_lead_somewhere():
-    text = re.sub(r"```.*?```", "", README, flags=re.DOTALL)  # a SMILES may look like a link
+PAGES = [
+    ROOT / "README.md",
+    *(page for folder in (".github", "datasets", "graphscore") for page in ROOT.glob(f"{folder}/**/*.md")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)  # a SMILES may look like a link
     for target in re.findall(r"\]\((?!http)([^)#]+)", text):
-        assert (ROOT / target).exists(), target
+        assert (page.parent / target).exists(), target
