@@ -93,7 +93,8 @@ def sample(
     out: Annotated[Path, typer.Option(help="Output file: .sdf, .xyz or .pt.")],
     smiles: Annotated[list[str] | None, typer.Argument(metavar="[SMILES]...", help="Molecules.")] = None,
     inputs: Annotated[
-        Path | None, typer.Option("--input", help="Graphs: .smi .csv .sdf .mol .xyz .graphml .pt")
+        Path | None,
+        typer.Option("--input", help="Graphs: .smi .csv .tsv .sdf .mol .xyz .graphml, also .gz; .pt"),
     ] = None,
     num: Annotated[int, typer.Option(help="Samples of each input.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same samples.")] = 0,
@@ -128,7 +129,7 @@ def sample(
     job is stopped or killed, they are kept there: the same command with --resume continues with the remaining inputs.
     """
     check_source(smiles or (), inputs)
-    check_files([template], checkpoint, [(out, None), (report, [".json"]), (trajectory, [".sdf"])])
+    check_files([inputs, template], checkpoint, [(out, None), (report, [".json"]), (trajectory, [".sdf"])])
     options = {"num": num, "seed": seed, "sampler": sampler, "num_steps": steps, "diverse": diverse, "workers": workers}
     if refine != "none":
         options["refine"] = refine

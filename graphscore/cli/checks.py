@@ -7,6 +7,7 @@ from pathlib import Path
 
 from graphscore.data.readers import check_input
 from graphscore.data.writers import check_output
+from graphscore.experiment.journal import partial
 from graphscore.experiment.weights import find_model
 
 
@@ -17,6 +18,8 @@ def check_files(
 ) -> None:
     """Check the input and output files of a command before the work; files that are ``None`` are skipped.
 
+    No output may be one of the inputs, nor may its unfinished part, see :mod:`graphscore.experiment.journal`.
+
     Args:
         reads: Files of graphs.
         checkpoint: Model file, or folder of a run.
@@ -24,16 +27,17 @@ def check_files(
 
     Raises:
         FileNotFoundError: If an input file does not exist.
-        ValueError: If a file has a wrong extension, or cannot be written.
+        ValueError: If a file has a wrong extension, cannot be written, or is an input and an output.
     """
-    for path in reads:
-        if path is not None:
-            check_input(path)
+    inputs = [check_input(path) for path in reads if path is not None]
     if checkpoint is not None:
         find_model(checkpoint)
     for path, extensions in writes:
         if path is not None:
             check_output(path, extensions)
+            for file in (path, partial(path)):
+                if file.exists() and any(file.samefile(given) for given in inputs):
+                    raise ValueError(f"The output {path} would replace the input {file}; write another file")
 
 
 def check_source(smiles: Sequence[str], path: Path | None) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch_geometric.data import Data
 
 from graphscore.cli.checks import check_source
-from graphscore.data.readers import Failure, iterate, readers
+from graphscore.data.readers import Failure, extension, iterate, readers
 from graphscore.molecules.domain import MOLECULES
 from graphscore.registry import resolve
 
@@ -35,7 +35,7 @@ class Inputs:
         self.smiles, self.path = list(smiles), path
         self.num = len(self.smiles)
         if path is not None:
-            self.num = sum(1 for _ in resolve(readers()[path.suffix.lower()])(path))
+            self.num = sum(1 for _ in resolve(readers()[extension(path)])(path))
             if not self.num:
                 raise ValueError(f"The file {path} holds no records")
 

@@ -17,6 +17,11 @@ from typing import Any, BinaryIO
 FORMAT_VERSION = 1
 
 
+def partial(path: Path) -> Path:
+    """Path of the unfinished part of a result file, beside it."""
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
 class Journal:
     """Partial result files of a job, and a journal with a line of JSON for each input.
 
@@ -38,7 +43,7 @@ class Journal:
 
     def __init__(self, path: Path, files: Sequence[Path], header: Mapping[str, Any], resume: bool) -> None:
         self.path, self.files = Path(f"{path}.partial.jsonl"), list(files)
-        self.partial = [file.with_name(f"{file.stem}.partial{file.suffix}") for file in files]
+        self.partial = [partial(file) for file in files]
         self.header = json.loads(json.dumps({"version": FORMAT_VERSION, **header}))
         self.done, self.is_complete = 0, False
         self.last: dict[str, Any] | None = None

@@ -38,6 +38,18 @@ WRONG = {
         ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--trajectory", "x.sdf"],
         ["x.sdf", "different files"],
     ),
+    "samples in place of the input": (
+        ["sample", "--checkpoint", "{model}", "--input", "good.sdf", "--out", "../{folder}/good.sdf"],
+        ["good.sdf", "replace the input"],
+    ),
+    "unfinished samples in place of the input": (
+        ["sample", "--checkpoint", "{model}", "--input", "good.partial.sdf", "--out", "good.sdf"],
+        ["good.sdf", "replace the input good.partial.sdf"],
+    ),
+    "samples in place of the template": (
+        ["sample", "--checkpoint", "{model}", "CCO", "--fix", "CO", "--from", "good.sdf", "--out", "link.sdf"],
+        ["link.sdf", "replace the input"],
+    ),
     "trajectory of no molecule": (
         ["sample", "--checkpoint", "{model}", "--input", "cloud.pt", "--out", "x.pt", "--trajectory", "x.sdf"],
         ["input 1", "x.sdf"],
@@ -224,6 +236,8 @@ def files(tmp_path):
         (tmp_path / name).write_text(text)
     write([data_from_mol(embed(mol_from_smiles("CCO"), 1, 0), 0)], tmp_path / "good.sdf")
     write([data_from_mol(embed(mol_from_smiles("CCN"), 1, 0), 0)], tmp_path / "other.sdf")
+    (tmp_path / "good.partial.sdf").write_bytes((tmp_path / "good.sdf").read_bytes())
+    (tmp_path / "link.sdf").symlink_to("good.sdf")
     write([Data(pos=torch.zeros(3, 2), edge_index=torch.zeros(2, 0, dtype=torch.long))], tmp_path / "cloud.pt")
     return {path.name for path in tmp_path.iterdir()}
 
@@ -231,7 +245,8 @@ def files(tmp_path):
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_input_is_one_sentence_and_exit_code_2(case, run, checkpoint, files, tmp_path):
     arguments, words = WRONG[case]
-    result = run(*[str(checkpoint) if argument == "{model}" else argument for argument in arguments])
+    places = {"{model}": str(checkpoint), "../{folder}/good.sdf": f"../{tmp_path.name}/good.sdf"}
+    result = run(*[places.get(argument, argument) for argument in arguments])
     assert result.code == 2, (result.out, result.err)
     (line,) = result.err.strip().splitlines()
     assert line.startswith("graphscore: error: ")
