@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -50,7 +50,9 @@ def read(path: str | Path) -> ReadResult:
     Formats: ``.graphml`` (see :func:`~graphscore.data.networkx.from_networkx`; coordinates as ``pos="0.1 0.2 0.3"`` or
     real-valued ``x``, ``y`` and ``z``), ``.pt`` (a file of :func:`graphscore.data.writers.write`, a PyG graph, or a
     list of them; see :func:`~graphscore.data.consistency.check_graph`), and the formats of domains: for molecules
-    ``.smi``, ``.csv``, ``.sdf``, ``.mol`` and ``.xyz``, see :mod:`graphscore.molecules.readers`.
+    ``.sdf``, ``.mol`` and ``.xyz`` (see :mod:`graphscore.molecules.readers`), and ``.smi .smiles .ism .can .txt .csv
+    .tsv`` (see :mod:`graphscore.molecules.smiles_files`). All but ``.pt`` may be compressed (``.sdf.gz``). Text may be
+    in UTF-8, UTF-16 or Latin-1, see :func:`~graphscore.data.text.read_lines`.
 
     Args:
         path: File.
@@ -79,7 +81,7 @@ def iterate(path: str | Path) -> Iterator[Data | Failure]:
         ValueError: If the file as a whole cannot be read.
     """
     path = check_input(path)
-    return _iterate(path, resolve(readers()[path.suffix.lower()])(path))
+    return _iterate(path, resolve(readers()[extension(path)])(path))
 
 
 def _iterate(path: Path, records: Iterable[Record]) -> Iterator[Data | Failure]:
@@ -106,8 +108,8 @@ def check_input(path: str | Path) -> Path:
         raise FileNotFoundError(f"There is no file {path}")
     if path.is_dir():
         raise ValueError(f"Expected a file, but {path} is a folder")
-    if path.suffix.lower() not in (known := readers()):
-        raise ValueError(f"Cannot read {path}: expected one of the extensions {' '.join(sorted(known))}")
+    if extension(path) not in (known := readers()):
+        raise ValueError(f"Cannot read {path}: expected one of the extensions {extensions_as_text(sorted(known))}")
     if path.stat().st_size == 0:
         raise ValueError(f"The file {path} is empty")
     return path
@@ -139,24 +141,25 @@ def make_graphs(source: str, records: Iterable[tuple[str, Callable[[], T]]]) -> 
         yield made
 
 
-def read_lines(path: Path) -> Iterator[str]:
-    r"""Read a text file in UTF-8 line by line; each line ends with ``\n``, also if the file has other line ends.
-
-    Raises:
-        ValueError: If it is not a text file in UTF-8, or cannot be read.
-    """
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            yield from file
-    except (UnicodeDecodeError, OSError) as error:
-        raise ValueError(f"Cannot read {path} as text: {error}") from error
-
-
+GZ = ".gz"
 READERS: dict[str, Reference] = {
     ".graphml": "graphscore.data.networkx:read_graphml",
+    ".graphml.gz": "graphscore.data.networkx:read_graphml",
     ".pt": "graphscore.data.pt:read_pt",
 }
 """Readers of any graphs by extension; domains add others."""
+
+
+def extension(path: str | Path) -> str:
+    """Extension of a file in lower case, such as ``.sdf``, or with that of its compression, such as ``.sdf.gz``."""
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    return "".join(suffixes[-2:] if suffixes[-1:] == [GZ] else suffixes[-1:])
+
+
+def extensions_as_text(known: Collection[str]) -> str:
+    """List extensions for a sentence; those of compressed files are named once."""
+    plain = [name for name in known if not name.endswith(GZ)]
+    return " ".join(plain) + (f", also with {GZ}" if len(plain) < len(known) else "")
 
 
 def readers() -> dict[str, Reference]:

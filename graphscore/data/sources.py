@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 from pathlib import Path
 
-from graphscore.data.readers import check_input
+from graphscore.data.readers import check_input, extension, extensions_as_text
 from graphscore.domains import domains
 
 
@@ -21,10 +21,10 @@ def find_files(path: Path) -> list[Path]:
         ValueError: If the folder has none, or as for :func:`~graphscore.data.readers.check_input`.
     """
     if path.is_dir():
-        known = [extension for domain in domains() for extension in domain.folder_extensions]
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in known and file.is_file())
+        known = [name for domain in domains() for name in domain.folder_extensions]
+        files = sorted(file for file in path.rglob("*") if extension(file) in known and file.is_file())
         if not files:
-            raise ValueError(f"Expected files {' '.join(known)} in the folder {path}, but it has none")
+            raise ValueError(f"Expected files {extensions_as_text(known)} in the folder {path}, but it has none")
         return files
     if path.exists() or not glob.has_magic(str(path)):
         return [check_input(path)]

@@ -5,6 +5,19 @@ from __future__ import annotations
 from graphscore.attributes import Attribute
 from graphscore.domains import Domain
 
+_READERS = {
+    ".sdf": "graphscore.molecules.readers:read_sdf",
+    ".mol": "graphscore.molecules.readers:read_sdf",
+    ".xyz": "graphscore.molecules.readers:read_xyz",
+    ".csv": "graphscore.molecules.smiles_files:read_table",
+    ".tsv": "graphscore.molecules.smiles_files:read_table",
+    ".smi": "graphscore.molecules.smiles_files:read_list",
+    ".smiles": "graphscore.molecules.smiles_files:read_list",
+    ".ism": "graphscore.molecules.smiles_files:read_list",
+    ".can": "graphscore.molecules.smiles_files:read_list",
+    ".txt": "graphscore.molecules.smiles_files:read_list",
+}
+
 MOLECULES = Domain(
     name="molecules",
     keys=("z", "charge", "bond"),
@@ -41,14 +54,8 @@ MOLECULES = Domain(
     },
     parse="graphscore.molecules.readers:iterate_smiles",
     pipeline="graphscore.molecules.conformers:ConformerModel",
-    readers={
-        ".smi": "graphscore.molecules.readers:read_smi",
-        ".csv": "graphscore.molecules.readers:read_csv",
-        ".sdf": "graphscore.molecules.readers:read_sdf",
-        ".mol": "graphscore.molecules.readers:read_sdf",
-        ".xyz": "graphscore.molecules.readers:read_xyz",
-    },
-    folder_extensions=(".sdf", ".mol", ".xyz"),
+    readers={extension + packed: reader for extension, reader in _READERS.items() for packed in ("", ".gz")},
+    folder_extensions=(".sdf", ".mol", ".xyz", ".sdf.gz", ".mol.gz", ".xyz.gz"),
     writers={
         ".sdf": "graphscore.molecules.files:sdf_record",
         ".xyz": "graphscore.molecules.files:xyz_record",

@@ -91,7 +91,7 @@ def mol_from_molblock(block: str) -> Chem.Mol:
             supplier = Chem.SDMolSupplier()
             supplier.SetData(f"{block}\n\n$$$$\n", removeHs=False)  # an empty line ends a field that was cut off
             # Malformed data fields are dropped.
-            mol = next(supplier) or Chem.MolFromMolBlock(block, removeHs=False)
+            mol = next(supplier, None) or Chem.MolFromMolBlock(block, removeHs=False)
             if mol is None:  # once more, step by step, for an error with the reason
                 raw = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False, strictParsing=True)
                 if raw is not None:

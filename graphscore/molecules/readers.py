@@ -1,15 +1,15 @@
-"""Readers of molecule files, record by record: SMILES lists, CSV, SDF, MOL and XYZ."""
+"""Readers of molecules with coordinates, record by record: SDF, MOL and XYZ; and of SMILES strings."""
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphscore.data.readers import Failure, ReadResult, Record, collect, make_graphs, read_lines
+from graphscore.data.readers import Failure, ReadResult, Record, collect, make_graphs
+from graphscore.data.text import read_lines
 from graphscore.molecules.files import mol_from_molblock, mol_from_xyz, sdf_texts, xyz_frames
 from graphscore.molecules.graph import Chem, data_from_mol, data_from_smiles
 
@@ -29,37 +29,6 @@ def iterate_smiles(smiles: Iterable[str]) -> Iterator[Data | Failure]:
     """Convert SMILES strings to graphs one by one, without keeping them in memory."""
     records = ((f"SMILES {i}", partial(data_from_smiles, text)) for i, text in enumerate(smiles, start=1))
     return make_graphs("input", records)
-
-
-def read_smi(path: Path) -> Iterator[Record]:
-    """Read a SMILES file, with a SMILES string and an optional name per line.
-
-    Empty lines and those that start with ``#`` are skipped.
-    """
-    for number, line in enumerate(read_lines(path), start=1):
-        if line.strip() and not line.lstrip().startswith("#"):
-            smiles, _, name = line.strip().replace("\t", " ").partition(" ")
-            yield f"line {number}", partial(data_from_smiles, smiles, name.strip())
-
-
-def read_csv(path: Path) -> Iterator[Record]:
-    """Read molecules from a CSV file with a column ``smiles`` and an optional column ``name``.
-
-    Raises:
-        ValueError: If there is no column ``smiles``, or a row is not valid CSV.
-    """
-    rows = csv.reader(read_lines(path))
-    try:
-        header = [column.strip().lower() for column in next(rows, [])]
-        if "smiles" not in header:
-            raise ValueError(f"Expected a column 'smiles' in line 1 of {path}, but found the columns {header}")
-        for row in rows:
-            if any(cell.strip() for cell in row):
-                values = dict(zip(header, (cell.strip() for cell in row), strict=False))
-                smiles, name = values.get("smiles", ""), values.get("name", "")
-                yield f"line {rows.line_num}", partial(data_from_smiles, smiles, name)
-    except csv.Error as error:
-        raise ValueError(f"Cannot read line {rows.line_num} of {path} as that of a table: {error}") from error
 
 
 def read_sdf(path: Path) -> Iterator[Record]:
@@ -94,6 +63,7 @@ def xyz_mols(path: Path) -> Iterator[MolRecord]:
 
 
 MOLS: dict[str, Callable[[Path], Iterator[MolRecord]]] = {".sdf": sdf_mols, ".mol": sdf_mols, ".xyz": xyz_mols}
+MOLS |= {f"{extension}.gz": reader for extension, reader in MOLS.items()}
 """Readers of molecules with coordinates, by extension."""
 
 

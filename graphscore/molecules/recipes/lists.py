@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from rdkit import RDConfig
 
 from graphscore.data.split import part_of
+from graphscore.data.text import read_lines
 from graphscore.molecules.graph import Chem, flat_smiles, rdBase
 from graphscore.molecules.smiles import mol_from_smiles
 from graphscore.molecules.split import scaffold_smiles
@@ -172,8 +172,7 @@ def read_smiles_file(path: Path, every_column: bool = False) -> list[str]:
     Raises:
         ValueError: If it holds no molecules.
     """
-    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    lines = text.decode().splitlines()
+    lines = list(read_lines(path))
     if path.name.removesuffix(".gz").endswith(".csv"):
         table = csv.DictReader(lines)
         columns = [name for name in COLUMNS if name in (table.fieldnames or ())]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.data.readers import Failure, check_input, make_graphs, readers
+from graphscore.data.readers import Failure, check_input, extension, make_graphs, readers
 from graphscore.molecules.files import without_numbers
 from graphscore.molecules.graph import Chem, flat_smiles, is_molecule, mol_from_data
 from graphscore.molecules.readers import MOLS, graph_of, numbers_of
@@ -82,7 +82,7 @@ def read_trajectories(path: str | Path) -> tuple[dict[tuple[str, float], list[Fr
         FileNotFoundError: If there is no such file.
         ValueError: As :func:`read_records`; or if a record has no step, or two have the same.
     """
-    if Path(path).suffix.lower() == ".xyz":
+    if extension(path).startswith(".xyz"):
         raise ValueError(f"A trajectory needs bonds, which {path} has not: expected a .sdf or .pt file")
     records, failures = read_records(path)
     found: dict[tuple[str, float], dict[float, Frame]] = {}
@@ -105,7 +105,7 @@ def read_trajectories(path: str | Path) -> tuple[dict[tuple[str, float], list[Fr
 
 def _records(path: Path) -> Iterator[tuple[str, Callable[[], Record]]]:
     """Location of each record in a file, and the function that reads and checks it."""
-    suffix = path.suffix.lower()
+    suffix = extension(path)
     molecules: dict[str, str] = {}
     if suffix in MOLS:
         for location, make in MOLS[suffix](path):
@@ -117,7 +117,7 @@ def _records(path: Path) -> Iterator[tuple[str, Callable[[], Record]]]:
 
 def _record_of_mol(mol: Chem.Mol, suffix: str, molecules: dict[str, str]) -> Record:
     data = graph_of(mol)
-    if suffix == ".xyz":
+    if suffix.startswith(".xyz"):
         data.name = without_numbers(data.name)
     return _record(data, numbers_of(mol), molecules)
 

@@ -1,0 +1,240 @@
+"""Readers of lists and tables of SMILES strings: ``.smi`` and its kin, ``.csv`` and ``.tsv``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from graphscore.data.readers import Record
+from graphscore.data.text import read_lines
+from graphscore.molecules.graph import Chem, data_from_smiles, rdBase
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
+SMILES_COLUMNS = ("smiles", "isomericsmiles", "canonicalsmiles", "smi", "ism")
+NAME_COLUMNS = (
+    *("name", "title", "id", "compound", "molecule", "identifier"),
+    *("compoundname", "moleculename", "compoundid", "moleculeid", "molid"),
+)
+SEPARATORS = "\t;, "
+_SAMPLE = 50  # lines that tell the columns where their names do not
+_MAX_JOINED = 20  # lines of one row, with quotation marks around a cell of several lines
+_BETWEEN = re.compile(r"[\s,;]")  # a SMILES string holds none of these
+_EXTENSION = re.compile(r"\|[^|]*\|(?=\s|$)")  # of CXSMILES, such as |&1:1|
+_LIKE_SMILES = re.compile(r"(?=.*[A-Za-z])(?:Cl|Br|[BCNOPSFIHbcnops\d%.\-+()\[\]=#@/\\])+")
+
+Line = tuple[int, str]
+"""Number of a line, from 1, and the line without its end."""
+
+
+class Columns(NamedTuple):
+    """Layout of a table.
+
+    Attributes:
+        separator: One of :data:`SEPARATORS`; a blank stands for any number of blanks and tabs.
+        smiles: Number of the column of SMILES strings, from 0.
+        name: Number of the column of names, if there is one.
+        num: Number of columns.
+        titled: Whether the first line holds the names of the columns.
+    """
+
+    separator: str
+    smiles: int
+    name: int | None
+    num: int
+    titled: bool
+
+
+def read_list(path: Path) -> Iterator[Record]:
+    """Read a list of SMILES strings, one per line, each with an optional name after a blank, tab, comma or semicolon.
+
+    A CXSMILES extension between the two, such as ``|&1:1|``, belongs to the SMILES string. The name may also come
+    first, and the first line may name the columns, as in a table (see :func:`read_table`). Empty lines and those that
+    start with ``#`` are skipped.
+    """
+    lines = ((number, line) for number, line in _filled(path) if not line.lstrip().startswith("#"))
+    start = list(islice(lines, _SAMPLE))
+    if start and (columns := _titled(start[0][1])) is not None:
+        yield from _records(chain(start, lines), columns)
+        return
+    split = _by_name if _is_name_first([line for _, line in start]) else _by_smiles
+    for number, line in chain(start, lines):
+        smiles, name = split(line.strip())
+        yield f"line {number}", partial(data_from_smiles, smiles, name)
+
+
+def read_table(path: Path) -> Iterator[Record]:
+    """Read molecules from a table whose columns are separated by commas, semicolons, tabs or blanks.
+
+    The column of SMILES strings is the one named ``smiles``, or else ``isomeric_smiles``, ``canonical_smiles``, ``smi``
+    or ``ism``, in any case, or else the only one that holds SMILES strings. Names are in the column ``name``, or else
+    ``title``, ``id`` and the like. A table without a line of column names is read as well.
+
+    Raises:
+        ValueError: If no column holds SMILES strings, or several without one of these names do.
+    """
+    lines = _filled(path)
+    start = list(islice(lines, _SAMPLE))
+    if not start:
+        return
+    columns = _titled(start[0][1])
+    if columns is None:
+        columns = _recognised([line for _, line in start], path)
+    yield from _records(chain(start, lines), columns)
+
+
+def _filled(path: Path) -> Iterator[Line]:
+    """Lines of a file that are not empty."""
+    numbered = ((number, line.rstrip("\n")) for number, line in enumerate(read_lines(path), start=1))
+    return ((number, line) for number, line in numbered if line.strip())
+
+
+def _records(lines: Iterator[Line], columns: Columns) -> Iterator[Record]:
+    rows = _rows(lines, columns)
+    if columns.titled:
+        next(rows)
+    for number, row in rows:
+        if isinstance(row, csv.Error):
+            yield f"line {number}", partial(_refuse, f"Not a line of a table: {row}")
+        elif any(cells := [cell.strip() for cell in row]):
+            cells += [""] * (columns.num - len(cells))
+            name = "" if columns.name is None else cells[columns.name].replace("\t", " ").replace("\n", " ")
+            yield f"line {number}", partial(data_from_smiles, cells[columns.smiles], name)
+
+
+def _refuse(reason: str) -> Data:
+    raise ValueError(reason)
+
+
+def _rows(lines: Iterator[Line], columns: Columns) -> Iterator[tuple[int, list[str] | csv.Error]]:
+    """Rows of a table with the number of their first line; an error for a line whose quotation is never closed."""
+    waiting: deque[Line] = deque()
+    while (first := waiting.popleft() if waiting else next(lines, None)) is not None:
+        number, text = first
+        more: list[Line] = []
+        row = _cells(text, columns)
+        while _is_open(row) and len(more) < _MAX_JOINED:
+            if (line := waiting.popleft() if waiting else next(lines, None)) is None:
+                break
+            more.append(line)
+            text += "\n" + line[1]
+            row = _cells(text, columns)
+        if isinstance(row, csv.Error) or (more and len(row) != columns.num):  # the others are rows of their own
+            waiting.extendleft(reversed(more))
+            row = csv.Error("a quotation mark is not closed") if more else row
+        yield number, row
+
+
+def _is_open(row: list[str] | csv.Error) -> bool:
+    return isinstance(row, csv.Error) and "unexpected end" in str(row)
+
+
+def _cells(text: str, columns: Columns) -> list[str] | csv.Error:
+    """Cells of a row; an error if a quotation mark is not closed, or a cell is too long."""
+    if columns.separator == " ":
+        return text.split(None, max(columns.num - 1, 0))
+    found: list[str] | csv.Error = []
+    for strict in (True, False)[: 2 - ("\n" in text)]:  # in a single line, marks within a cell, as "a"b, are no error
+        try:
+            found = next(csv.reader(io.StringIO(text, newline=""), delimiter=columns.separator, strict=strict), [])
+        except csv.Error as error:
+            found = error
+        if isinstance(found, list) or _is_open(found):
+            break
+    return found
+
+
+def _layout(line: str, separator: str) -> list[str]:
+    cells = _cells(line, Columns(separator, 0, None, len(line), False))
+    return [] if isinstance(cells, csv.Error) else [cell.strip() for cell in cells]
+
+
+def _titled(line: str) -> Columns | None:
+    """Columns that a first line names; ``None`` if it names no column of SMILES strings."""
+    for known in (True, False):  # a name of the list, or else another with the word
+        for separator in sorted(SEPARATORS, key=lambda one: len(_layout(line, one)) == 1):
+            cells = _layout(line, separator)
+            names = [re.sub(r"[\W_]", "", cell.lower()) for cell in cells]
+            places = [names.index(name) for name in SMILES_COLUMNS if name in names]
+            if not known:
+                places = [place for place, name in enumerate(names) if "smiles" in name]
+            if not places or (not known and len(places) > 1):
+                continue
+            if (known and separator != " ") or not any(is_smiles(cell) for cell in cells):
+                return Columns(separator, places[0], _name_column(names, places[0]), len(cells), True)
+    return None
+
+
+def _name_column(names: Sequence[str], smiles: int) -> int | None:
+    return next((names.index(name) for name in NAME_COLUMNS if name in names and names.index(name) != smiles), None)
+
+
+def _recognised(lines: Sequence[str], path: Path) -> Columns:
+    """Columns of a table that names none of SMILES strings: the only one that holds some."""
+    separator = next((one for one in SEPARATORS if len({len(_layout(line, one)) for line in lines} | {1}) == 2), ",")
+    rows = [_layout(line, separator) for line in lines]
+    first, num = rows[0], max(map(len, rows))
+    found = []
+    for place in range(num):
+        cells = [row[place] for row in rows[1:] or rows if place < len(row) and row[place]]
+        if 2 * sum(map(is_smiles, cells)) > len(cells):
+            found.append(place)
+    if len(found) != 1:
+        several = ", of which several hold SMILES strings" if found else ""
+        raise ValueError(f"Expected a column 'smiles' in line 1 of {path}, but found the columns {first}{several}")
+    smiles, names = found[0], [re.sub(r"[\W_]", "", cell.lower()) for cell in first]
+    head = first[smiles] if smiles < len(first) else ""
+    if is_smiles(head) or _LIKE_SMILES.fullmatch(head):
+        return Columns(separator, smiles, next((place for place in range(num) if place != smiles), None), num, False)
+    return Columns(separator, smiles, _name_column(names, smiles), num, True)
+
+
+def is_smiles(text: str) -> bool:
+    """Tell whether a word is a SMILES string, of a possible molecule or not."""
+    if not text or _BETWEEN.search(text):
+        return False
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(text, sanitize=False)
+    return mol is not None and mol.GetNumAtoms() > 0
+
+
+def _is_name_first(lines: Sequence[str]) -> bool:
+    """Tell whether the lines of a list begin with names: no first word is a SMILES string, and most second ones are."""
+    pairs = [_by_name(line.strip()) for line in lines]
+    if not pairs or any(is_smiles(name) for _, name in pairs):
+        return False
+    share = sum(is_smiles(smiles.split(" ")[0]) for smiles, _ in pairs) / len(pairs)
+    broken = any(_LIKE_SMILES.fullmatch(name) for _, name in pairs)  # rather wrong SMILES strings with names
+    return share > 0.5 and not broken
+
+
+def _by_name(line: str) -> tuple[str, str]:
+    """SMILES string and name of a line that begins with the name."""
+    name, _, rest = line.partition("\t") if "\t" in line else _parted(line)
+    smiles, more = _by_smiles(rest.strip())
+    return smiles, f"{name.strip()} {more}".strip()
+
+
+def _by_smiles(line: str) -> tuple[str, str]:
+    """SMILES string with its extension, and name of a line that begins with the SMILES string."""
+    if (quoted := re.match(r'"([^"]*)"[\s,;]*', line)) is not None:
+        smiles, rest = quoted[1], line[quoted.end() :].strip('"')
+    else:
+        smiles, _, rest = _parted(line)
+    rest = rest.strip()
+    if (extension := _EXTENSION.match(rest)) is not None:
+        smiles, rest = f"{smiles} {extension[0]}", rest[extension.end() :]
+    return smiles, rest.replace("\t", " ").strip()
+
+
+def _parted(line: str) -> tuple[str, str, str]:
+    place = _BETWEEN.search(line)
+    return (line, "", "") if place is None else (line[: place.start()], place[0], line[place.end() :])

@@ -1,0 +1,99 @@
+"""Lists and tables of SMILES strings: separators, columns, names before and after, and broken lines."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rdkit")
+
+from graphscore.data import read
+from graphscore.molecules.graph import data_from_smiles
+
+THREE = [("CCO", "eth"), ("C", "met"), ("C[C@H](F)Cl", "chir")]
+
+
+def found(path: Path, text: str) -> list[tuple[str, str]]:
+    """SMILES and names of a file with this text, all of which is valid."""
+    path.write_text(text, encoding="utf-8")
+    result = read(path)
+    assert not result.failures
+    return [(item.smiles, item.name) for item in result.items]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".txt", ".smi", ".smiles", ".ism", ".can"])
+def test_any_separator_and_usual_column(tmp_path: Path, suffix: str):
+    for header in ("SMILES", "canonical_smiles", "Isomeric SMILES", "My_Smiles", None):
+        for separator in ",;\t ":
+            title = header and header.replace(separator, "")
+            lines = [] if title is None else [separator.join([title, "Name"])]
+            lines += [separator.join(row) for row in THREE]
+            assert found(tmp_path / f"a{suffix}", "\n".join(lines)) == THREE, (header, separator)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", " "])
+@pytest.mark.parametrize("suffix", [".csv", ".smi", ".txt"])
+def test_names_may_come_first(tmp_path: Path, separator: str, suffix: str):
+    ids = [(smiles, str(number)) for number, (smiles, _) in enumerate(THREE, start=1234)]
+    for titles in ([], [("canonical_smiles", "id")]):
+        lines = [separator.join(row[::-1]) for row in [*titles, *ids]]
+        assert found(tmp_path / f"a{suffix}", "\n".join(lines)) == ids
+    assert found(tmp_path / "b.smi", "ethyl alcohol\tCCO\nmethane\tC\n") == [("CCO", "ethyl alcohol"), ("C", "methane")]
+
+
+def test_wrong_smiles_with_names_are_not_taken_for_names(tmp_path: Path):
+    (tmp_path / "a.smi").write_text("C1CC N\nCC(C O\n")
+    result = read(tmp_path / "a.smi")
+    assert not result.items and ["C1CC" in result.failures[0].reason, "CC(C" in result.failures[1].reason] == [True] * 2
+
+
+def test_the_only_column_that_holds_smiles(tmp_path: Path):
+    table = "compound,structure,mass\neth,CCO,46.1\nbad,oops,1\nmet,C,16.0\n"
+    (tmp_path / "a.csv").write_text(table)
+    result = read(tmp_path / "a.csv")
+    assert [(item.smiles, item.name) for item in result.items] == [("CCO", "eth"), ("C", "met")]
+    assert [failure.location for failure in result.failures] == ["line 3"]
+    (tmp_path / "b.csv").write_text("reactant,product\nCCO,CC=O\nC,CO\n")
+    with pytest.raises(ValueError, match=r"'smiles' in line 1 .*'product'\], of which several hold SMILES"):
+        read(tmp_path / "b.csv")
+    assert found(tmp_path / "c.csv", "smiles,canonical_smiles,title\nCCO,OCC,x\n") == [("CCO", "x")]
+
+
+def test_extensions_of_cxsmiles_belong_to_the_smiles(tmp_path: Path):
+    text = "C[C@H](F)Cl |&1:1| mix-1\nC[C@H](F)Cl |&1:1|\tmix 2\nC[C@H](F)Cl |o1:1|\nCC |a| b\n"
+    (tmp_path / "a.smi").write_text(text)
+    result = read(tmp_path / "a.smi")
+    assert [item.name for item in result.items] == ["mix-1", "mix 2", ""]
+    same = data_from_smiles("C[C@H](F)Cl |&1:1|")
+    assert {item.smiles for item in result.items} == {same.smiles}
+    assert [failure.location for failure in result.failures] == ["line 4"]
+
+
+def test_names_with_separators_of_other_kinds_stay_on_their_line(tmp_path: Path):
+    text = "CCO ethyl\x0calcohol\nC met\u2028hane; 2,4-di\n"
+    assert found(tmp_path / "a.smi", text) == [("CCO", "ethyl\x0calcohol"), ("C", "met\u2028hane; 2,4-di")]
+
+
+def test_quotation_marks(tmp_path: Path):
+    table = 'smiles,note,name\nC,"two\nlines","a ""b"", c"\nCC,"a"b,5" pipe\n\n'
+    assert found(tmp_path / "a.csv", table) == [("C", 'a "b", c'), ("CC", '5" pipe')]
+    (tmp_path / "b.csv").write_text('smiles,name\nC,"open\nCC,x\nCCC,"open too\n' + "CCCC,y\n" * 30)
+    result = read(tmp_path / "b.csv")
+    assert [failure.location for failure in result.failures] == ["line 2", "line 4"]
+    assert len(result.items) == 31 and "quot" in result.failures[0].reason
+
+
+def test_a_bad_byte_costs_one_record(tmp_path: Path):
+    (tmp_path / "a.smi").write_bytes(b"CCO caf\xe9\nC\xffC x\nC\x00O y\nC met\n")
+    result = read(tmp_path / "a.smi")
+    assert [(item.smiles, item.name) for item in result.items] == [("CCO", "café"), ("C", "met")]
+    assert [failure.location for failure in result.failures] == ["line 2", "line 3"]
+
+
+@pytest.mark.parametrize("name", ["a.smi.gz", "a.csv.gz", "a.TXT.GZ"])
+def test_compressed(tmp_path: Path, name: str):
+    (tmp_path / name).write_bytes(gzip.compress("smiles,name\nCCO,x\n".encode("utf-16")))
+    (item,) = read(tmp_path / name).items
+    assert (item.smiles, item.name) == ("CCO", "x")
