@@ -16,11 +16,20 @@ MAX_MATCHES = 1000
 MAX_STEPS = 10_000  # of perception, which may not end otherwise on structures that are no molecules
 
 
-def perceive_bonds(mol: Chem.Mol) -> None:
-    """Perceive the bonds and charges of a neutral molecule without radicals from the distances of its atoms.
+def perceive_bonds(mol: Chem.Mol, charge: int = 0, multiplicity: int | None = None) -> Chem.Mol:
+    """Perceive the bonds and charges of a molecule from the distances of its atoms.
+
+    An atom alone gets the charge, and no hydrogens. Without a multiplicity a neutral molecule with an odd number of
+    electrons is a radical where that leaves one unpaired electron at a carbon atom; elsewhere an ion without its
+    charge is likelier.
 
     Args:
-        mol: Atoms with coordinates, to which the bonds are added.
+        mol: Atoms with coordinates; it is not changed.
+        charge: Charge of the molecule, in elementary charges.
+        multiplicity: Spin multiplicity; 2 for a radical of any element.
+
+    Returns:
+        A copy with the bonds.
 
     Raises:
         ValueError: If there are no such bonds.
@@ -29,11 +38,36 @@ def perceive_bonds(mol: Chem.Mol) -> None:
         Y. Kim, W. Y. Kim (2015), Universal structure conversion method for organic molecules: from atomic
         connectivity to three-dimensional geometry.
     """
+    bare, mol = mol, Chem.Mol(mol)
+    for atom in mol.GetAtoms():
+        atom.SetNoImplicit(True)
+    if mol.GetNumAtoms() == 1:
+        mol.GetAtomWithIdx(0).SetFormalCharge(charge)
+        return mol
     try:
         with rdBase.BlockLogs():
-            rdDetermineBonds.DetermineBonds(mol, charge=0, maxIterations=MAX_STEPS)
+            rdDetermineBonds.DetermineBonds(mol, charge=charge, maxIterations=MAX_STEPS)
     except (ValueError, RuntimeError) as error:
-        raise ValueError(f"Bonds cannot be perceived for a neutral molecule: {rdkit_reason(error)}") from error
+        if charge == 0 and (radical := _radical(bare, multiplicity)) is not None:
+            return radical
+        kind = "a neutral molecule" if charge == 0 else f"a molecule with the charge {charge:+d}"
+        raise ValueError(f"Bonds cannot be perceived for {kind}: {rdkit_reason(error)}") from error
+    return mol
+
+
+def _radical(bare: Chem.Mol, multiplicity: int | None) -> Chem.Mol | None:
+    """Neutral molecule with one unpaired electron; ``None`` if the atoms are none."""
+    if multiplicity not in (None, 2) or sum(atom.GetAtomicNum() for atom in bare.GetAtoms()) % 2 == 0:
+        return None
+    mol = Chem.Mol(bare)
+    try:
+        with rdBase.BlockLogs():
+            rdDetermineBonds.DetermineBonds(mol, charge=0, allowChargedFragments=False, maxIterations=MAX_STEPS)
+            Chem.SanitizeMol(mol)
+    except (ValueError, RuntimeError):
+        return None
+    places = [atom for atom in mol.GetAtoms() for _ in range(atom.GetNumRadicalElectrons())]
+    return mol if len(places) == 1 and (multiplicity == 2 or places[0].GetAtomicNum() == 6) else None
 
 
 def mol_from_coordinates(numbers: Sequence[int], pos: np.ndarray, smiles: str | None = None) -> Chem.Mol:
@@ -93,8 +127,7 @@ def _perceived(numbers: Sequence[int], pos: np.ndarray) -> Chem.Mol:
         atom.SetNoImplicit(True)
         mol.AddAtom(atom)
     add_positions(mol, pos)
-    perceive_bonds(mol)
-    return mol.GetMol()
+    return perceive_bonds(mol.GetMol())
 
 
 def distances(pos: np.ndarray) -> np.ndarray:

@@ -6,34 +6,15 @@ or line.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphscore.molecules.bonding import perceive_bonds
 from graphscore.molecules.graph import Chem, canonical_smiles, mol_from_data, rdBase
 from graphscore.molecules.smiles import rdkit_errors, rdkit_reason
-
-_XYZ_NUMBER = re.compile(r"([A-Za-z]\w*)\s*[=:]\s*([-+.\d]\S*)")  # in a comment, such as energy=-1.5
-
-
-class XYZFrame(NamedTuple):
-    """One frame of an XYZ file.
-
-    Attributes:
-        line: Number of its first line, from 1.
-        comment: Text of its second line.
-        atoms: Lines of its atoms.
-    """
-
-    line: int
-    comment: str
-    atoms: list[str]
 
 
 def sdf_texts(lines: Iterable[str]) -> Iterator[str]:
@@ -46,32 +27,6 @@ def sdf_texts(lines: Iterable[str]) -> Iterator[str]:
         else:
             text.append(line)
     yield "".join(text)
-
-
-def xyz_frames(lines: Iterable[str], source: str) -> Iterator[XYZFrame]:
-    """Split the lines of an XYZ file into its frames; empty lines between them are skipped.
-
-    Args:
-        lines: The lines.
-        source: Name of the file, for error messages.
-
-    Raises:
-        ValueError: If a frame is incomplete, or does not begin with a number of atoms.
-    """
-    numbered = enumerate(lines, start=1)
-    for number, line in numbered:
-        if not (count := line.strip()):
-            continue
-        wrong = (
-            f"Expected a number of atoms in line {number} of {source}, a comment and that many atoms, "
-            f"but found {count!r}"
-        )
-        if not re.fullmatch(r"[0-9]{1,9}", count):
-            raise ValueError(wrong)
-        rest = [text.rstrip("\r\n") for _, text in islice(numbered, 1 + int(count))]
-        if len(rest) < 1 + int(count):
-            raise ValueError(f"{wrong} and {len(rest)} more lines")
-        yield XYZFrame(number, rest[0], rest[1:])
 
 
 def mol_from_molblock(block: str) -> Chem.Mol:
@@ -101,31 +56,6 @@ def mol_from_molblock(block: str) -> Chem.Mol:
     if mol is None:
         raise ValueError("Not a MOL block: the counts line, an atom or a bond is malformed")
     return mol
-
-
-def mol_from_xyz(frame: XYZFrame) -> Chem.Mol:
-    """Read one XYZ frame, and perceive the bonds of a neutral molecule without radicals from distances.
-
-    Returns:
-        The molecule, with the comment as its title and the numbers in the comment as properties.
-
-    Raises:
-        ValueError: If the atoms are malformed, or no such bonds exist.
-    """
-    with rdBase.BlockLogs(), rdkit_errors():
-        mol = Chem.MolFromXYZBlock("\n".join([str(len(frame.atoms)), "", *frame.atoms]))
-    if mol is None:
-        raise ValueError("Expected lines of an element symbol and three numbers")
-    perceive_bonds(mol)
-    mol.SetProp("_Name", frame.comment)
-    for name, number in _XYZ_NUMBER.findall(frame.comment):
-        mol.SetProp(name, number)
-    return mol
-
-
-def without_numbers(comment: str) -> str:
-    """Remove words such as ``energy=-1.5`` from the comment of an XYZ frame."""
-    return _XYZ_NUMBER.sub("", comment).strip()
 
 
 def sdf_record(data: Data) -> str:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from graphscore.data.readers import Failure, ReadResult, Record, collect, make_graphs
 from graphscore.data.text import read_lines
-from graphscore.molecules.files import mol_from_molblock, mol_from_xyz, sdf_texts, xyz_frames
+from graphscore.molecules.files import mol_from_molblock, sdf_texts
 from graphscore.molecules.graph import Chem, data_from_mol, data_from_smiles
+from graphscore.molecules.xyz import Stray, mol_from_xyz, xyz_records
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -37,10 +38,10 @@ def read_sdf(path: Path) -> Iterator[Record]:
 
 
 def read_xyz(path: Path) -> Iterator[Record]:
-    """Read the graphs of an XYZ file; bonds are perceived for neutral molecules.
+    """Read the graphs of an XYZ file; bonds are perceived, see :func:`~graphscore.molecules.xyz.mol_from_xyz`.
 
     Raises:
-        ValueError: If a frame does not begin with its number of atoms, or ends too early.
+        ValueError: If no frame begins with its number of atoms and is complete.
     """
     return _graphs(xyz_mols(path))
 
@@ -55,11 +56,30 @@ def sdf_mols(path: Path) -> Iterator[MolRecord]:
 def xyz_mols(path: Path) -> Iterator[MolRecord]:
     """Read the RDKit molecules of an XYZ file, with comments as titles, and the numbers in them as properties.
 
+    Lines between the frames are a failure, and cost no frame.
+
     Raises:
-        ValueError: If a frame does not begin with its number of atoms, or ends too early.
+        ValueError: If no frame begins with its number of atoms and is complete.
     """
-    for number, frame in enumerate(xyz_frames(read_lines(path), str(path)), start=1):
-        yield f"frame {number} (line {frame.line})", partial(mol_from_xyz, frame)
+    number, strays = 0, list[Stray]()
+    for record in xyz_records(read_lines(path), str(path)):
+        if isinstance(record, Stray):
+            strays.append(record)
+        else:
+            yield from _failing(strays)
+            number, strays = number + 1, []
+            yield f"frame {number} (line {record.line})", partial(mol_from_xyz, record)
+    if strays and not number:
+        raise ValueError(strays[0].reason)
+    yield from _failing(strays)
+
+
+def _failing(strays: Iterable[Stray]) -> Iterator[MolRecord]:
+    def refuse(reason: str) -> Chem.Mol:
+        raise ValueError(reason)
+
+    for stray in strays:
+        yield f"line {stray.line}", partial(refuse, stray.reason)
 
 
 MOLS: dict[str, Callable[[Path], Iterator[MolRecord]]] = {".sdf": sdf_mols, ".mol": sdf_mols, ".xyz": xyz_mols}

@@ -14,7 +14,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from graphscore.molecules.files import xyz_frames, xyz_text
+from graphscore.molecules.files import xyz_text
+from graphscore.molecules.xyz import xyz_frames
 
 KCAL_PER_HARTREE = 627.5094740631
 KCAL_PER_EV = 23.060547830

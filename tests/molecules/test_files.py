@@ -14,9 +14,10 @@ from rdkit import Chem
 
 from graphscore.data import read
 from graphscore.molecules.embedding import embed
-from graphscore.molecules.files import XYZFrame, mol_from_molblock, mol_from_xyz, sdf_texts, xyz_frames, xyz_text
+from graphscore.molecules.files import mol_from_molblock, sdf_texts, xyz_text
 from graphscore.molecules.readers import numbers_of
 from graphscore.molecules.smiles import mol_from_smiles
+from graphscore.molecules.xyz import XYZFrame, mol_from_xyz, xyz_frames
 
 
 def lines(text: str) -> Iterator[str]:

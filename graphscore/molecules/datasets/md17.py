@@ -21,8 +21,8 @@ from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
 from graphscore.data.split import PARTS, part_of
 from graphscore.molecules.bonding import mol_from_coordinates
 from graphscore.molecules.elements import atomic_number
-from graphscore.molecules.files import xyz_frames
 from graphscore.molecules.graph import data_from_mol
+from graphscore.molecules.xyz import xyz_frames
 
 Unit = Literal["kcal/mol", "eV"]
 KCAL_PER_EV = 96.48533212331 / 4.184  # kJ/mol per eV (CODATA 2018), kJ per kcal

@@ -19,9 +19,10 @@ from graphscore.data.readers import Failure
 from graphscore.data.split import PARTS, part_of
 from graphscore.molecules.bonding import mol_from_coordinates
 from graphscore.molecules.elements import atomic_number
-from graphscore.molecules.files import mol_from_molblock, sdf_texts, xyz_frames
+from graphscore.molecules.files import mol_from_molblock, sdf_texts
 from graphscore.molecules.graph import Chem, data_from_mol
 from graphscore.molecules.split import SPLITS, split_key
+from graphscore.molecules.xyz import xyz_frames
 
 PROPERTIES = ("A", "B", "C", "mu", "alpha", "homo", "lumo", "gap", "r2", "zpve", "U0", "U", "H", "G", "Cv")
 CSV_COLUMNS = (*PROPERTIES[:10], "u0", "u298", "h298", "g298", "cv")

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.data.readers import Failure, check_input, extension, make_graphs, readers
-from graphscore.molecules.files import without_numbers
 from graphscore.molecules.graph import Chem, flat_smiles, is_molecule, mol_from_data
 from graphscore.molecules.readers import MOLS, graph_of, numbers_of
 from graphscore.molecules.show.viewer import Frame
+from graphscore.molecules.xyz import without_numbers
 from graphscore.registry import resolve
 
 SAMPLE, STEP, LEVEL = "sample", "step", "level"
