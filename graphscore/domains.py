@@ -80,6 +80,8 @@ class Domain:
             conditional distribution, such as the conformers of a molecule. Empty for a group of its own.
         derive: Function ``(nodes, edges, edge_names) -> attributes`` that completes the columns of a networkx graph,
             such as atomic numbers from symbols; empty where there is nothing to complete.
+        complete: Function ``(graph) -> graph`` that completes a graph of this domain that comes from networkx, such as
+            by hydrogens; empty where there is nothing to complete.
         label: Function ``(template, graph, name, row) -> str`` that describes the node or edge of a row for messages.
         accept: Function ``(sample) -> bool`` that checks that a sample fits its input; others are drawn again.
         pipeline: Class of a loaded model, :class:`~graphscore.experiment.pipeline.Pipeline` or a subclass.
@@ -106,6 +108,7 @@ class Domain:
     splits: Mapping[str, Reference] = field(default_factory=dict)
     group: Reference = no_group
     derive: Reference | None = None
+    complete: Reference | None = None
     label: Reference = row_label
     accept: Reference = accept_all
     pipeline: Reference = "graphscore.experiment.pipeline:Pipeline"

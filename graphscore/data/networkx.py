@@ -8,20 +8,23 @@ labels, and whether edges have directions.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from numbers import Number
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
+from xml.etree.ElementTree import Element, ParseError, fromstring
 
 import networkx as nx
 import numpy as np
 import torch
+from networkx.readwrite.graphml import GraphMLReader
 from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.data.readers import Record
-from graphscore.domains import attributes, domains
+from graphscore.data.text import open_bytes
+from graphscore.domains import attributes, domain_of, domains
 from graphscore.registry import resolve
 
 _RESERVED = frozenset({"edge_index", "num_nodes", "networkx", "batch", "ptr"})
@@ -33,7 +36,9 @@ def from_networkx(graph: nx.Graph, dtype: torch.dtype = torch.float32) -> Data:
     Undirected edges are stored in both directions, and all edges are sorted. Numbers become int64, bool or ``dtype``;
     arrays, lists and tuples of numbers become rows; ``pos`` is always ``dtype``. If nodes have ``z`` (atomic number) or
     ``element`` (symbol) and edges ``bond`` (see :mod:`graphscore.molecules.graph`) or ``order`` (1, 1.5, 2, 3), the
-    result is laid out as a molecule; its hydrogens must be nodes, and ``charge`` is 0 if absent.
+    result is laid out as a molecule, with stereo marks by its coordinates, and ``charge`` is 0 if absent. Hydrogens
+    that are not nodes are added, see :func:`graphscore.molecules.networkx.complete`; :func:`to_networkx` then returns
+    another graph.
 
     Args:
         graph: Graph or directed graph, at most one edge between two nodes in a direction.
@@ -66,7 +71,7 @@ def from_networkx(graph: nx.Graph, dtype: torch.dtype = torch.float32) -> Data:
         if domain.derive is not None:
             derived |= resolve(domain.derive)(nodes, edge_table, names)
     index = torch.tensor([[u, v] for u, v, _ in edges], dtype=torch.long).reshape(-1, 2).t().contiguous()
-    return Data(
+    data = Data(
         edge_index=index,
         num_nodes=len(labels),
         **nodes,
@@ -82,6 +87,12 @@ def from_networkx(graph: nx.Graph, dtype: torch.dtype = torch.float32) -> Data:
             "derived": list(derived),
         },
     )
+    if (complete := domain_of(data).complete) is not None:
+        given = set(data.keys())
+        data = resolve(complete)(data)
+        if "networkx" in data:
+            data["networkx"]["derived"] += sorted(set(data.keys()) - given)
+    return data
 
 
 def to_networkx(data: Data) -> nx.Graph:
@@ -117,16 +128,36 @@ def to_networkx(data: Data) -> nx.Graph:
 
 
 def read_graphml(path: Path) -> Iterator[Record]:
-    """Read the graph of a GraphML file.
+    """Read the graphs of a GraphML file, which may be compressed; a graph is named by its ``id``.
 
     Raises:
         ValueError: If it is not in this format.
     """
     try:
-        graph = nx.read_graphml(path)
-    except (ParseError, nx.NetworkXError, ValueError, KeyError) as error:
+        with open_bytes(path) as file:
+            content = file.read()
+        tree = fromstring(content)
+        if tree.tag == "graphml":  # without its namespace
+            tree = fromstring(content.replace(b"<graphml", f'<graphml xmlns="{GraphMLReader.NS_GRAPHML}"'.encode(), 1))
+        keys = GraphMLReader().find_graphml_keys(tree)
+    except (ParseError, nx.NetworkXError, ValueError, KeyError, OSError, EOFError, zlib.error) as error:
         raise ValueError(f"Cannot read {path} as GraphML: {error}") from error
-    yield "graph 1", lambda: from_networkx(_completed(graph))
+    for number, element in enumerate(tree.findall(f"{{{GraphMLReader.NS_GRAPHML}}}graph"), start=1):
+        yield f"graph {number}", lambda element=element: _graph_of(element, *keys)
+
+
+def _graph_of(element: Element, keys: dict[str, Any], defaults: dict[str, Any]) -> Data:
+    try:
+        graph = GraphMLReader().make_graph(element, keys, defaults)
+    except (nx.NetworkXError, KeyError) as error:
+        raise ValueError(f"Not a graph of GraphML: {error}") from error
+    data = from_networkx(_completed(graph))
+    name = element.get("id")
+    if name and name != "G" and not data.get("name"):
+        data.name = name
+        if "networkx" in data:
+            data["networkx"]["derived"].append("name")
+    return data
 
 
 def _completed(graph: nx.Graph) -> nx.Graph:

@@ -32,6 +32,7 @@ MOLECULES = Domain(
         "cis_trans": Attribute("none", "[P]", "1 if the two are on the same side, 2 if on opposite sides"),
     },
     derive="graphscore.molecules.networkx:derive",
+    complete="graphscore.molecules.networkx:complete",
     datasets={
         "small-molecules": "graphscore.molecules.datasets.small_molecules:SmallMolecules",
         "gfn2-ensembles": "graphscore.molecules.datasets.ensembles:GFN2Ensembles",

@@ -13,6 +13,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphscore.molecules.graph import Chem, bare_mol
 from graphscore.molecules.hydrogens import AssembleMolecules
+from graphscore.molecules.marks import marked
 from graphscore.molecules.smiles import rdkit_errors
 from graphscore.nn.edges.neighbors import complete_edges
 
@@ -62,7 +63,7 @@ class MoleculeGraph(BaseTransform):
     @rdkit_errors()
     def forward(self, data: Data) -> Data:
         """Return a new graph, with attributes of the whole molecule that are not tensors, such as its SMILES."""
-        mol = bare_mol(data)
+        mol, data = bare_mol(data), marked(data)
         kept = np.array([a.GetIdx() for a in mol.GetAtoms() if self.hydrogens or _is_node(a)])
         pairs = complete_edges(torch.tensor([0, len(kept)]))
         if self.max_hops is not None:

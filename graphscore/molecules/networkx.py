@@ -1,35 +1,129 @@
-"""Molecules from networkx graphs: atoms from symbols, bonds from bond orders."""
+"""Molecules from networkx graphs: atoms from symbols, bonds from bond orders, hydrogens from their numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch_geometric.data import Data
 
 from graphscore.molecules.elements import atomic_number
+from graphscore.molecules.graph import BONDS, Chem, add_positions, data_from_mol
+from graphscore.molecules.marks import marked
 
-_BOND_OF_ORDER = {1.0: 1, 2.0: 2, 3.0: 3, 1.5: 4}
+NUMBERS = ("z", "atomic_num", "atomic_number")
+SYMBOLS = ("element", "symbol", "atom_symbol")
+CHARGES = ("charge", "formal_charge")
+ORDERS = ("order", "bond_order", "bond_type")
+_BOND_OF_ORDER = {1.0: 1, 2.0: 2, 3.0: 3, 1.5: 4, 0.0: 0}
+_ORDER_OF_NAME = {"SINGLE": 1.0, "DOUBLE": 2.0, "TRIPLE": 3.0, "AROMATIC": 1.5}
 
 
 def derive(nodes: dict[str, Any], edges: dict[str, Any], names: Sequence[str]) -> dict[str, Tensor]:
-    """Derive molecular attributes of a networkx graph: ``z`` from symbols, ``bond`` from orders, ``charge`` 0."""
-    has_bonds = "bond" in edges or "order" in edges or not names
-    if not has_bonds or not ("z" in nodes or "element" in nodes):
+    """Derive molecular attributes of a networkx graph: ``z`` from symbols, ``bond`` from orders, ``charge`` 0.
+
+    The names are those of this library, of pysmiles (``element``, ``order``), and of the usual ways to export a
+    molecule of RDKit (``atomic_num``, ``formal_charge``, ``bond_type``).
+    """
+    number, symbol, order = _first(nodes, NUMBERS), _first(nodes, SYMBOLS), _first(edges, ORDERS)
+    has_bonds = "bond" in edges or order is not None or not names
+    if not has_bonds or (number is None and symbol is None):
         return {}
     derived = {}
     if "z" not in nodes:
-        derived["z"] = _atomic_numbers(nodes["element"])
+        derived["z"] = nodes[number] if number is not None else _atomic_numbers(nodes[str(symbol)])
     if "bond" not in edges:
-        orders = edges["order"].tolist() if names else []
-        for order, name in zip(orders, names, strict=True):
-            if order not in _BOND_OF_ORDER:
-                raise ValueError(f"The bond order of {name} must be 1, 1.5, 2 or 3, but is {order}")
-        derived["bond"] = torch.tensor([_BOND_OF_ORDER[order] for order in orders], dtype=torch.long)
+        derived["bond"] = _bonds(edges[order], names) if order is not None else torch.zeros(0, dtype=torch.long)
     if "charge" not in nodes:
-        derived["charge"] = torch.zeros(len(derived.get("z", nodes.get("z", ()))), dtype=torch.long)
+        charges = _first(nodes, CHARGES)
+        num = len(derived.get("z", nodes.get("z", ())))
+        derived["charge"] = torch.zeros(num, dtype=torch.long) if charges is None else nodes[charges]
     return derived
+
+
+def complete(data: Data) -> Data:
+    """Complete a molecule of a networkx graph: hydrogens, stereo marks by its coordinates, and its SMILES.
+
+    Hydrogens that are no nodes are added: as many as ``hcount`` says, if the atoms have it; otherwise, if no node is a
+    hydrogen and there are no stereo marks, as many as the valences leave open, as for a file without hydrogens.
+    Coordinates in the plane are those of a drawing, and are removed.
+
+    Args:
+        data: Graph with ``z``, ``charge`` and ``bond``.
+
+    Returns:
+        The graph, or a new one if hydrogens are added, in the layout of :mod:`graphscore.molecules.graph`.
+
+    Raises:
+        ValueError: If ``hcount`` and the bonds make no molecule.
+    """
+    for key in ("charge", "bond"):
+        if data[key].is_floating_point() and torch.equal(data[key], data[key].round()):
+            data[key] = data[key].long()
+    if data.get("pos") is not None and data["pos"].shape[1:] == (2,):
+        del data["pos"]
+    counts = data.get("hcount")
+    if not isinstance(counts, Tensor) or counts.dim() != 1:
+        counts = None
+    if "chirality" not in data and _lacks_hydrogens(data, counts):
+        return _with_hydrogens(data, counts)
+    return marked(data)
+
+
+def _lacks_hydrogens(data: Data, counts: Tensor | None) -> bool:
+    is_hydrogen = data["z"] == 1
+    if counts is None:
+        return not bool(is_hydrogen.any())
+    sources, targets = data["edge_index"]
+    nodes = torch.zeros(len(counts), dtype=torch.long).index_add(0, targets, is_hydrogen[sources].long())
+    return bool((counts != 0).any()) and not torch.equal(counts.long(), nodes)  # else it counts the nodes
+
+
+def _with_hydrogens(data: Data, counts: Tensor | None) -> Data:
+    mol = Chem.RWMol()
+    explicit = data.get("num_explicit_hs") if counts is None else counts
+    for row, (number, charge) in enumerate(zip(data["z"].tolist(), data["charge"].tolist(), strict=True)):
+        atom = Chem.Atom(number)
+        atom.SetFormalCharge(charge)
+        atom.SetNoImplicit(counts is not None)
+        if isinstance(explicit, Tensor):
+            atom.SetNumExplicitHs(int(explicit[row]))
+        mol.AddAtom(atom)
+    kinds = {number: kind for kind, number in BONDS.items()}
+    for i, j, bond in zip(*data["edge_index"].tolist(), data["bond"].tolist(), strict=True):
+        if i < j and bond in kinds:
+            mol.AddBond(i, j, kinds[bond])
+            if kinds[bond] == Chem.BondType.AROMATIC:
+                mol.GetAtomWithIdx(i).SetIsAromatic(True)
+                mol.GetAtomWithIdx(j).SetIsAromatic(True)
+    name = data.get("name")
+    try:
+        if data.get("pos") is not None:
+            add_positions(mol, data["pos"].double().numpy())
+        return data_from_mol(mol, name=name if isinstance(name, str) else "")
+    except ValueError:
+        if counts is None:  # with open valences or without, these bonds are none of a molecule: said where it is used
+            return marked(data)
+        raise
+
+
+def _first(table: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    return next((name for name in names if name in table), None)
+
+
+def _bonds(orders: Tensor | Sequence[str], names: Sequence[str]) -> Tensor:
+    bonds = []
+    for order, name in zip(orders.tolist() if isinstance(orders, Tensor) else orders, names, strict=True):
+        value = order
+        if isinstance(order, str):
+            word = order.rpartition(".")[2].upper()
+            value = _ORDER_OF_NAME.get(word, float(order) if order.replace(".", "", 1).isdecimal() else None)
+        if value not in _BOND_OF_ORDER:
+            raise ValueError(f"The bond order of {name} must be 1, 1.5, 2 or 3, but is {order}")
+        bonds.append(_BOND_OF_ORDER[value])
+    return torch.tensor(bonds, dtype=torch.long)
 
 
 def _atomic_numbers(symbols: Sequence[str]) -> Tensor:
