@@ -140,7 +140,7 @@ def read_graphml(path: Path) -> Iterator[Record]:
         if tree.tag == "graphml":  # without its namespace
             tree = fromstring(content.replace(b"<graphml", f'<graphml xmlns="{GraphMLReader.NS_GRAPHML}"'.encode(), 1))
         keys = GraphMLReader().find_graphml_keys(tree)
-    except (ParseError, nx.NetworkXError, ValueError, KeyError, OSError, EOFError, zlib.error) as error:
+    except (ParseError, nx.NetworkXError, ValueError, LookupError, OSError, EOFError, zlib.error) as error:
         raise ValueError(f"Cannot read {path} as GraphML: {error}") from error
     for number, element in enumerate(tree.findall(f"{{{GraphMLReader.NS_GRAPHML}}}graph"), start=1):
         yield f"graph {number}", lambda element=element: _graph_of(element, *keys)

@@ -28,7 +28,7 @@ SEPARATORS = "\t;, "
 _SAMPLE = 50  # lines that tell the columns where their names do not
 _MAX_JOINED = 20  # lines of one row, with quotation marks around a cell of several lines
 _BETWEEN = re.compile(r"[\s,;]")  # a SMILES string holds none of these
-_EXTENSION = re.compile(r"\|[^|]*\|(?=\s|$)")  # of CXSMILES, such as |&1:1|
+_EXTENSION = re.compile(r"\|[^|]*\|(?=[\s,;]|$)")  # of CXSMILES, such as |&1:1|
 _LIKE_SMILES = re.compile(r"(?=.*[A-Za-z])(?:Cl|Br|[BCNOPSFIHbcnops\d%.\-+()\[\]=#@/\\])+")
 
 Line = tuple[int, str]
@@ -63,8 +63,10 @@ def read_list(path: Path) -> Iterator[Record]:
     lines = ((number, line) for number, line in _filled(path) if not line.lstrip().startswith("#"))
     start = list(islice(lines, _SAMPLE))
     if start and (columns := _titled(start[0][1])) is not None:
-        yield from _records(chain(start, lines), columns)
-        return
+        if columns.num > 1:
+            yield from _records(chain(start, lines), columns)
+            return
+        del start[0]
     split = _by_name if _is_name_first([line for _, line in start]) else _by_smiles
     for number, line in chain(start, lines):
         smiles, name = split(line.strip())
@@ -83,6 +85,8 @@ def read_table(path: Path) -> Iterator[Record]:
     """
     lines = _filled(path)
     start = list(islice(lines, _SAMPLE))
+    if start and re.fullmatch(r"sep=.", start[0][1].strip()):  # a hint for spreadsheets
+        del start[0]
     if not start:
         return
     columns = _titled(start[0][1])
@@ -140,7 +144,8 @@ def _is_open(row: list[str] | csv.Error) -> bool:
 def _cells(text: str, columns: Columns) -> list[str] | csv.Error:
     """Cells of a row; an error if a quotation mark is not closed, or a cell is too long."""
     if columns.separator == " ":
-        return text.split(None, max(columns.num - 1, 0))
+        words = re.findall(r"[^ \t]+(?:[ \t]+\|[^|]*\|(?=[ \t]|$))?", text)  # an extension belongs to its SMILES
+        return [*words[: columns.num - 1], *filter(None, [" ".join(words[columns.num - 1 :])])]
     found: list[str] | csv.Error = []
     for strict in (True, False)[: 2 - ("\n" in text)]:  # in a single line, marks within a cell, as "a"b, are no error
         try:
@@ -231,7 +236,7 @@ def _by_smiles(line: str) -> tuple[str, str]:
         smiles, _, rest = _parted(line)
     rest = rest.strip()
     if (extension := _EXTENSION.match(rest)) is not None:
-        smiles, rest = f"{smiles} {extension[0]}", rest[extension.end() :]
+        smiles, rest = f"{smiles} {extension[0]}", rest[extension.end() :].lstrip(",; \t")
     return smiles, rest.replace("\t", " ").strip()
 
 

@@ -128,6 +128,9 @@ def test_a_file_without_its_namespace_and_one_without_graphs(tmp_path: Path):
     body = '<graph edgedefault="undirected"><node id="a"/><node id="b"/><edge source="a" target="b"/></graph>'
     (tmp_path / "a.graphml").write_text(f"<graphml>{body}</graphml>")
     assert read(tmp_path / "a.graphml").items[0].edge_index.tolist() == [[0, 1], [1, 0]]
+    (tmp_path / "b.graphml").write_text('<?xml version="1.0" encoding="UT--8"?><graphml/>')
+    with pytest.raises(ValueError, match="as GraphML: unknown encoding"):
+        read(tmp_path / "b.graphml")
     (tmp_path / "b.graphml").write_text("<graphml/>")
     with pytest.raises(ValueError, match="holds no records"):
         read(tmp_path / "b.graphml")

@@ -66,6 +66,15 @@ def test_extensions_of_cxsmiles_belong_to_the_smiles(tmp_path: Path):
     (tmp_path / "a.smi").write_text(text)
     result = read(tmp_path / "a.smi")
     assert [item.name for item in result.items] == ["mix-1", "mix 2", ""]
+    for header, separator in (
+        ("SMILES Name\n", " "),
+        ("smiles\tname\n", "\t"),
+        ("smiles\n", " "),
+        ("", ","),
+        ("", ";"),
+    ):
+        text = f"{header}C[C@H](F)Cl |&1:1|{separator}mix-1\nC[C@H](F)Cl{separator}one\n"
+        assert [name for _, name in found(tmp_path / "b.smi", text)] == ["mix-1", "one"]
     same = data_from_smiles("C[C@H](F)Cl |&1:1|")
     assert {item.smiles for item in result.items} == {same.smiles}
     assert [failure.location for failure in result.failures] == ["line 4"]
@@ -74,6 +83,10 @@ def test_extensions_of_cxsmiles_belong_to_the_smiles(tmp_path: Path):
 def test_names_with_separators_of_other_kinds_stay_on_their_line(tmp_path: Path):
     text = "CCO ethyl\x0calcohol\nC met\u2028hane; 2,4-di\n"
     assert found(tmp_path / "a.smi", text) == [("CCO", "ethyl\x0calcohol"), ("C", "met\u2028hane; 2,4-di")]
+
+
+def test_a_hint_for_spreadsheets_is_no_column(tmp_path: Path):
+    assert found(tmp_path / "a.csv", "sep=;\nmass;canonical_smiles;name\n46,1;CCO;eth\n") == [("CCO", "eth")]
 
 
 def test_quotation_marks(tmp_path: Path):
