@@ -11,6 +11,7 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``files``          the text of SDF and XYZ records, in and out
 ``readers``        files of molecules, record by record: smi, csv, sdf, mol, xyz
 ``networkx``       molecules from networkx graphs
+``check``          faults of conformers: bond lengths, angles, contacts, planes, stereo marks
 ``bonding``        bonds for atoms that have only coordinates
 ``split``          keys by which molecules are split into training, validation and test
 ``datasets``       QM9, GEOM, rMD17, and the data that come with the package

@@ -94,13 +94,13 @@ def data_from_mol(mol: Chem.Mol, conformer_id: int | None = None, name: str = ""
     edge_index, bond = _bonds(mol)
     atoms = [(atom.GetAtomicNum(), atom.GetFormalCharge()) for atom in mol.GetAtoms()]
     z, charge = torch.tensor(atoms).t().contiguous()
-    pairs, sides = _cis_trans(mol)
+    pairs, sides = double_bond_sides(mol)
     data = Data(
         z=z,
         charge=charge,
         edge_index=edge_index,
         bond=bond,
-        chirality=torch.tensor([_chirality(atom) for atom in mol.GetAtoms()]),
+        chirality=torch.tensor([handedness(atom) for atom in mol.GetAtoms()]),
         cis_trans_index=pairs,
         cis_trans=sides,
         smiles=canonical_smiles(mol),
@@ -268,7 +268,7 @@ def _bonds(mol: Chem.Mol) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(both[:, :2].T.copy()), torch.from_numpy(both[:, 2].copy())
 
 
-def _chirality(atom: Chem.Atom) -> int:
+def handedness(atom: Chem.Atom) -> int:
     """Handedness of the neighbors in ascending order, see the top of this module."""
     tags = {Chem.ChiralType.CHI_TETRAHEDRAL_CCW: 1, Chem.ChiralType.CHI_TETRAHEDRAL_CW: -1}
     sign = tags.get(atom.GetChiralTag(), 0)
@@ -277,7 +277,7 @@ def _chirality(atom: Chem.Atom) -> int:
     return sign * (-1) ** swaps
 
 
-def _cis_trans(mol: Chem.Mol) -> tuple[Tensor, Tensor]:
+def double_bond_sides(mol: Chem.Mol) -> tuple[Tensor, Tensor]:
     """Substituent pairs ``[2, P]`` of the stereo double bonds, and their sides ``[P]``."""
     cis = (Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS)
     trans = (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS)

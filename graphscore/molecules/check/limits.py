@@ -1,0 +1,194 @@
+"""Limits of the distances and angles of a molecule, from the bounds of RDKit's distance geometry.
+
+PoseBusters accepts bond lengths and distances of atoms two bonds apart that are within 25 % of these bounds, and
+contacts of at least 70 % of the lower bound, hydrogens not counted. Its limits hold here for all atoms, and narrower
+ones where conformers of the data set ``gfn2-ensembles`` do not come near: what these reach is given with each constant.
+
+References:
+    M. Buttenschoen, G. M. Morris, C. M. Deane (2024), PoseBusters: AI-based docking methods fail to generate
+    physically valid poses or generalise to novel sequences; the values in ``config/mol.yml`` and ``config/dock.yml`` of
+    the package ``posebusters``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rdkit.Chem import rdDistGeom
+
+from graphscore.molecules.graph import Chem, rdBase
+
+BOND = 0.15  # of the bounds; PoseBusters: 0.25; GFN2: -0.06 to 0.13
+ANGLE_DISTANCE = 0.25  # of the bounds, PoseBusters; GFN2: -0.21 to 0.19
+CONTACT = 0.70  # of the lower bound, PoseBusters
+# Of the sum of van der Waals radii, at least three bonds apart or in different components.
+HEAVY = 0.75  # PoseBusters between molecules; GFN2 within one: 0.77
+CARBONYL = 0.70  # O and N to an unsaturated carbon with O or N; GFN2: 0.1 % below, to 0.58
+WITH_HYDROGEN = 0.68  # GFN2: 0.76
+HYDROGENS = 0.70  # GFN2: 0.79
+HYDROGEN_BOND = 0.50  # GFN2: 0.64
+IONS = 0.45  # of opposite charge in different components; LiF, a gas of two ions, 1.56 Å: 0.48
+
+# Degrees beyond the angles that the bounds allow, downward and upward.
+TOLERANCE = 20.0  # GFN2: -13 to 10
+TOLERANCE_HEAVY = 25.0  # centres below the second row, whose hydrides have 92 degrees
+TOLERANCE_FUSED = 35.0  # centres of several rings; GFN2: -29 to 16
+TOLERANCE_ANY = 180.0  # only ANGLE_DISTANCE: rings of three or four; GFN2: -54 to 51
+# Smallest angle by number of neighbors, for five (85 degrees in BrF5), six (90) and seven (72 in IF7).
+CROWDED = {5: 75.0, 6: 80.0, 7: 62.0}
+CROWDED_RING = 55.0  # both neighbors in a ring with the centre
+NO_BOUNDS = 1000.0
+
+_DONORS, _ACCEPTORS = {7, 8, 9, 16}, {7, 8, 9, 16, 17, 35, 53}
+_CARBONYL = Chem.MolFromSmarts("[#6;^1,^2]~[#7,#8]")
+_SP = Chem.HybridizationType.SP
+
+
+class Distances(NamedTuple):
+    """Limits of the distances of all pairs of atoms, ``[N, N]``.
+
+    Attributes:
+        lower: Smallest distances in Å.
+        upper: Largest distances, infinite for contacts.
+        doubted: Distances below which PoseBusters refuses a contact, where that is above ``lower``, else 0.
+        steps: Numbers of bonds between them, huge between components.
+    """
+
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    doubted: NDArray[np.float64]
+    steps: NDArray[np.float64]
+
+
+class Angles(NamedTuple):
+    """Angles: atoms ``[A, 3]``, the centre in the middle, and smallest and largest values ``[A]`` in degrees."""
+
+    atoms: NDArray[np.intp]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+
+
+def distance_bounds(mol: Chem.Mol) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute RDKit's symmetric lower and upper bounds ``[N, N]``, as PoseBusters does.
+
+    Where they contradict each other, as for some cages, they are not smoothed. Atoms alone have none.
+    """
+    size = mol.GetNumAtoms()
+    if size == 1:
+        return np.zeros((1, 1)), np.full((1, 1), NO_BOUNDS)
+    with rdBase.BlockLogs():
+        try:
+            matrix = rdDistGeom.GetMoleculeBoundsMatrix(mol, True, True, True, False)
+        except RuntimeError:
+            matrix = rdDistGeom.GetMoleculeBoundsMatrix(mol, True, True, False, False)
+    lower, upper = np.tril(matrix, -1), np.triu(matrix, 1)
+    return lower + lower.T, upper + upper.T
+
+
+def distance_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.float64]]) -> Distances:
+    """Compute the limits of all distances.
+
+    Args:
+        mol: Sanitized molecule with explicit hydrogens.
+        bounds: Result of :func:`distance_bounds`.
+    """
+    steps = Chem.GetDistanceMatrix(mol)  # huge between components
+    lower, upper = CONTACT * bounds[0], np.full_like(bounds[1], np.inf)
+    for distance, tolerance in ((1, BOND), (2, ANGLE_DISTANCE)):
+        chosen = steps == distance
+        lower[chosen] = (1 - tolerance) * bounds[0][chosen]
+        upper[chosen] = (1 + tolerance) * bounds[1][chosen]
+    crowded = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetDegree() > 4]
+    for centre in crowded:  # RDKit's bounds of their neighbors allow anything; angles alone count
+        around = [other.GetIdx() for other in mol.GetAtomWithIdx(centre).GetNeighbors()]
+        pairs = np.ix_(around, around)
+        lower[pairs] = np.where(steps[pairs] == 2, 0.0, lower[pairs])
+        upper[pairs] = np.where(steps[pairs] == 2, np.inf, upper[pairs])
+    heavy = np.array([atom.GetAtomicNum() > 1 for atom in mol.GetAtoms()])
+    within = (steps >= 3) & (steps <= mol.GetNumAtoms()) & heavy[:, None] & heavy
+    bound, smallest = lower, _van_der_waals(mol)
+    # RDKit's bounds take acids, esters and amides for Z; three bonds apart, cages come closer than these radii.
+    lower = np.where(steps >= 4, smallest, np.where(steps == 3, np.minimum(bound, smallest), bound))
+    doubted = np.where(within & (bound > lower), bound, 0.0)
+    np.fill_diagonal(lower, 0.0)
+    np.fill_diagonal(upper, np.inf)
+    return Distances(lower, upper, doubted, steps)
+
+
+def _van_der_waals(mol: Chem.Mol) -> NDArray[np.float64]:
+    """Smallest contacts of all pairs of atoms that are far apart in the molecule, ``[N, N]`` in Å."""
+    table, atoms = Chem.GetPeriodicTable(), list(mol.GetAtoms())
+    radii = np.array([table.GetRvdw(atom.GetAtomicNum()) for atom in atoms])
+    charges = np.array([atom.GetFormalCharge() for atom in atoms])
+    hydrogen = np.array([atom.GetAtomicNum() == 1 for atom in atoms])
+    donated = np.array([
+        atom.GetAtomicNum() == 1 and any(other.GetAtomicNum() in _DONORS for other in atom.GetNeighbors())
+        for atom in atoms
+    ])  # fmt: skip
+    accepts = np.array([atom.GetAtomicNum() in _ACCEPTORS for atom in atoms])
+    count = hydrogen[:, None].astype(int) + hydrogen
+    share = np.array([HEAVY, WITH_HYDROGEN, HYDROGENS])[count]
+    rich = np.array([atom.GetAtomicNum() in (7, 8) for atom in atoms])
+    poor = np.zeros(len(atoms), dtype=bool)
+    poor[[match[0] for match in mol.GetSubstructMatches(_CARBONYL, maxMatches=100_000)]] = True
+    for givers, takers, value in ((rich, poor, CARBONYL), (donated, accepts, HYDROGEN_BOND)):
+        pairs = givers[:, None] & takers
+        share = np.where(pairs | pairs.T, value, share)
+    component = np.zeros(len(atoms), dtype=int)
+    for number, members in enumerate(Chem.GetMolFrags(mol)):
+        component[list(members)] = number
+    ions = (charges[:, None] * charges < 0) & (component[:, None] != component)
+    return np.where(ions, IONS, share) * (radii[:, None] + radii)
+
+
+def angle_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.float64]]) -> Angles:
+    """Compute the limits of all angles between bonds, except those of three-membered rings.
+
+    Args:
+        mol: Sanitized molecule with explicit hydrogens.
+        bounds: Result of :func:`distance_bounds`.
+    """
+    rows, lows, highs = [], [], []
+    middle = (bounds[0] + bounds[1]) / 2
+    for atom in mol.GetAtoms():
+        centre, around = atom.GetIdx(), sorted(other.GetIdx() for other in atom.GetNeighbors())
+        down, up = _tolerances(mol, atom)
+        for a, b in ((a, b) for i, a in enumerate(around) for b in around[i + 1 :]):
+            if mol.GetBondBetweenAtoms(a, b) is not None:
+                continue
+            if atom.GetDegree() > 4:
+                together = mol.GetRingInfo().AreAtomsInSameRing(a, b)
+                low, high = CROWDED_RING if together else CROWDED.get(atom.GetDegree(), 0.0), 180.0
+            else:
+                sides = float(middle[a, centre]), float(middle[b, centre])
+                low, high = (_angle(float(part[a, b]), *sides) for part in bounds)
+                low, high = max(low - down, 0.0), min(high + up, 180.0)
+            rows.append((a, centre, b))
+            lows.append(low)
+            highs.append(high)
+    return Angles(np.array(rows, dtype=np.intp).reshape(-1, 3), np.array(lows), np.array(highs))
+
+
+def _tolerances(mol: Chem.Mol, atom: Chem.Atom) -> tuple[float, float]:
+    """Degrees by which angles at an atom may be below and above RDKit's bounds."""
+    rings, centre = mol.GetRingInfo(), atom.GetIdx()
+    around = atom.GetNeighbors()
+    soft = atom.GetAtomicNum() in (7, 8) and any(
+        other.GetAtomicNum() in (14, 15) or (other.GetHybridization() == _SP and not other.GetIsAromatic())
+        for other in around
+    )  # nearly straight: siloxanes, isothiocyanates
+    if rings.NumAtomRings(centre):
+        if rings.MinAtomRingSize(centre) <= 4 or atom.GetHybridization() == _SP:
+            return TOLERANCE_ANY, TOLERANCE_ANY
+        if rings.NumAtomRings(centre) > 1:
+            return TOLERANCE_FUSED, TOLERANCE_FUSED
+    value = TOLERANCE if atom.GetAtomicNum() <= 10 else TOLERANCE_HEAVY
+    return value, TOLERANCE_ANY if soft else value
+
+
+def _angle(opposite: float, first: float, second: float) -> float:
+    """Angle in degrees between two sides of a triangle."""
+    cosine = (first**2 + second**2 - opposite**2) / (2 * first * second)
+    return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))

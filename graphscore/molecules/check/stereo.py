@@ -1,0 +1,169 @@
+"""Stereo marks asked for, compared with coordinates by signed volumes, and as RDKit perceives them anew."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from torch_geometric.data import Data
+
+from graphscore.molecules.check.faults import Fault
+from graphscore.molecules.graph import (
+    BONDS,
+    Chem,
+    bare_mol,
+    double_bond_sides,
+    handedness,
+    rdBase,
+    set_positions,
+)
+
+# Signed volume over the cubed edge (root mean square of six): 0.71 for a regular tetrahedron; GFN2: at least 0.45.
+FLAT_CENTRE = 0.15
+TWISTED = 0.5  # cosine of the torsion of a marked double bond; 0.74 in (E)-cyclooctene
+
+
+class StereoMarks:
+    """Stereo marks of one molecule, as vectorised conditions on coordinates.
+
+    Args:
+        template: Graph in the layout of :mod:`graphscore.molecules.graph`; ``chirality``, ``cis_trans_index`` and
+            ``cis_trans`` are what is asked for.
+    """
+
+    def __init__(self, template: Data) -> None:
+        self.mol = bare_mol(template)
+        self.labels = [f"{atom.GetSymbol()}{atom.GetIdx()}" for atom in self.mol.GetAtoms()]
+        asked = template["chirality"].cpu().numpy()
+        centres, corners = [], []
+        for atom in self.mol.GetAtoms():
+            around = sorted(other.GetIdx() for other in atom.GetNeighbors())
+            if asked[atom.GetIdx()] and len(around) in (3, 4):
+                centres.append(atom.GetIdx())
+                corners.append([*around, atom.GetIdx()][:4])  # the centre itself takes the place of a lone pair
+        self.centres = np.array(centres, dtype=np.intp)
+        self.corners = np.array(corners, dtype=np.intp).reshape(-1, 4)
+        self.signs = asked[self.centres]
+        pairs = zip(*template["cis_trans_index"].tolist(), template["cis_trans"].tolist(), strict=True)
+        self.sides = {(a, b): side for a, b, side in pairs if a < b}
+        heavy_last = sorted(self.sides.items(), key=lambda item: sum(self._is_heavy(atom) for atom in item[0]))
+        paths = [(self._path(a, b), side) for (a, b), side in heavy_last]
+        self.paths = np.array([path for path, _ in paths if path], dtype=np.intp).reshape(-1, 4)
+        self.directions = np.array([1.0 if side == 1 else -1.0 for path, side in paths if path])
+        self._asked = self._marked(self.signs, self.directions)
+        self._verdicts: dict[bytes, bool] = {}
+
+    def __len__(self) -> int:
+        return len(self.centres) + len(self.sides)
+
+    def values(self, pos: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Measure how clearly coordinates have each mark.
+
+        Args:
+            pos: Coordinates ``[K, N, 3]``.
+
+        Returns:
+            For each centre, its signed volume over the cubed edge, ``[K, C]``, and for each pair of
+            substituents of a double bond, the cosine of their torsion, ``[K, P]``; positive if as asked for.
+        """
+        a, b, c, d = (pos[:, self.corners[:, i]] for i in range(4))
+        volume = ((a - d) * np.cross(b - d, c - d)).sum(axis=-1)
+        edges = sum(((p - q) ** 2).sum(axis=-1) for p, q in combinations((a, b, c, d), 2))
+        volume /= np.maximum(edges / 6, 1e-6) ** 1.5
+        a, b, c, d = (pos[:, self.paths[:, i]] for i in range(4))
+        first, last = np.cross(a - b, c - b), np.cross(d - c, c - b)
+        lengths = np.linalg.norm(first, axis=-1) * np.linalg.norm(last, axis=-1)
+        cosine = (first * last).sum(axis=-1) / np.maximum(lengths, 1e-9)
+        return self.signs * volume, self.directions * cosine
+
+    def centre_fault(self, number: int, value: float) -> Fault:
+        """Describe a centre that is not as asked for."""
+        atom = int(self.centres[number])
+        state = "is nearly flat" if value > -FLAT_CENTRE else "has the other handedness"
+        return Fault("centre", (atom,), f"centre {self.labels[atom]} {state}")
+
+    def bond_fault(self, number: int, value: float) -> Fault:
+        """Describe a double bond that is not as asked for."""
+        a, b, c, d = self.paths[number].tolist()
+        wanted = "one side" if self.directions[number] > 0 else "opposite sides"
+        state = "is reversed" if value <= -TWISTED else "is twisted"
+        reason = f"double bond {self.labels[b]}={self.labels[c]} {state}"
+        reason += f", expected {self.labels[a]} and {self.labels[d]} on {wanted}"
+        return Fault("double bond", (min(b, c), max(b, c)), reason)
+
+    def perceived(self, pos: NDArray[np.float64]) -> list[Fault]:
+        """Compare the marks with those that RDKit perceives anew from coordinates ``[N, 3]``.
+
+        A mark that RDKit does not perceive, as at some centres of three neighbors, is no fault.
+        """
+        mol = self._read(pos)
+        if self._is_asked(_heavy(mol)):
+            return []
+        found = []
+        for centre, sign in zip(self.centres.tolist(), self.signs.tolist(), strict=True):
+            if handedness(mol.GetAtomWithIdx(centre)) == -sign:
+                reason = f"centre {self.labels[centre]} is perceived with the other handedness"
+                found.append(Fault("centre", (centre,), reason))
+        if self.sides:
+            pairs, sides = double_bond_sides(mol)
+            seen = dict(zip(zip(*pairs.tolist(), strict=True), sides.tolist(), strict=True))
+            for (a, b, c, d), direction in zip(self.paths.tolist(), self.directions.tolist(), strict=True):
+                if seen.get((a, d), direction) == (2 if direction > 0 else 1):
+                    reason = f"double bond {self.labels[b]}={self.labels[c]} is perceived reversed"
+                    found.append(Fault("double bond", (min(b, c), max(b, c)), reason))
+        return found
+
+    def is_same_isomer(self, volumes: NDArray[np.float64], torsions: NDArray[np.float64]) -> bool:
+        """Tell whether one conformer's values are of the isomer asked for, up to an exchange of equivalent atoms.
+
+        The mirror image of a meso form has the other handedness at each centre, and is the same isomer.
+        """
+        key = np.concatenate([volumes, torsions]) < 0
+        if key.tobytes() not in self._verdicts:
+            found = self._marked(self.signs * np.sign(volumes), self.directions * np.sign(torsions))
+            self._verdicts[key.tobytes()] = self._is_asked(found)
+        return self._verdicts[key.tobytes()]
+
+    def _is_asked(self, mol: Chem.Mol) -> bool:
+        return mol.HasSubstructMatch(self._asked, useChirality=True)
+
+    def _marked(self, signs: NDArray[np.float64], directions: NDArray[np.float64]) -> Chem.Mol:
+        """The molecule without hydrogens, with stereo marks of these signs."""
+        mol = Chem.Mol(self.mol)
+        for centre, sign in zip(self.centres.tolist(), signs.tolist(), strict=True):
+            atom = mol.GetAtomWithIdx(centre)
+            atom.SetChiralTag(Chem.ChiralType.CHI_TETRAHEDRAL_CCW)
+            if handedness(atom) != sign:
+                atom.SetChiralTag(Chem.ChiralType.CHI_TETRAHEDRAL_CW)
+        for (a, b, c, d), direction in zip(self.paths.tolist(), directions.tolist(), strict=True):
+            bond = mol.GetBondBetweenAtoms(b, c)
+            bond.SetStereoAtoms(*((a, d) if bond.GetBeginAtomIdx() == b else (d, a)))
+            bond.SetStereo(Chem.BondStereo.STEREOCIS if direction > 0 else Chem.BondStereo.STEREOTRANS)
+        return _heavy(mol)
+
+    def _read(self, pos: NDArray[np.float64]) -> Chem.Mol:
+        """The molecule with the stereo marks that RDKit perceives from coordinates."""
+        mol = Chem.Mol(self.mol)
+        set_positions(mol, pos)
+        with rdBase.BlockLogs():
+            Chem.AssignStereochemistryFrom3D(mol)
+        return mol
+
+    def _is_heavy(self, atom: int) -> bool:
+        return self.mol.GetAtomWithIdx(atom).GetAtomicNum() > 1
+
+    def _path(self, a: int, d: int) -> tuple[int, int, int, int] | None:
+        """Two substituents and the double bond between them."""
+        for first in self.mol.GetAtomWithIdx(a).GetNeighbors():
+            for last in self.mol.GetAtomWithIdx(d).GetNeighbors():
+                bond = self.mol.GetBondBetweenAtoms(first.GetIdx(), last.GetIdx())
+                if bond is not None and BONDS[bond.GetBondType()] == 2:
+                    return a, first.GetIdx(), last.GetIdx(), d
+        return None
+
+
+def _heavy(mol: Chem.Mol) -> Chem.Mol:
+    """A copy without hydrogens, except those that define a mark, as in imines; else matching takes long."""
+    with rdBase.BlockLogs():
+        return Chem.RemoveHs(mol)
