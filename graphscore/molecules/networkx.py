@@ -12,11 +12,13 @@ from torch_geometric.data import Data
 from graphscore.molecules.elements import atomic_number
 from graphscore.molecules.graph import BONDS, Chem, add_positions, data_from_mol
 from graphscore.molecules.marks import marked
+from graphscore.molecules.smiles import rdkit_errors
 
 NUMBERS = ("z", "atomic_num", "atomic_number")
 SYMBOLS = ("element", "symbol", "atom_symbol")
 CHARGES = ("charge", "formal_charge")
 ORDERS = ("order", "bond_order", "bond_type")
+NUM_ELEMENTS, MAX_HYDROGENS = 118, 8  # beyond, RDKit counts modulo 256
 _BOND_OF_ORDER = {1.0: 1, 2.0: 2, 3.0: 3, 1.5: 4, 0.0: 0}
 _ORDER_OF_NAME = {"SINGLE": 1.0, "DOUBLE": 2.0, "TRIPLE": 3.0, "AROMATIC": 1.5}
 
@@ -81,15 +83,22 @@ def _lacks_hydrogens(data: Data, counts: Tensor | None) -> bool:
     return bool((counts != 0).any()) and not torch.equal(counts.long(), nodes)  # else it counts the nodes
 
 
+@rdkit_errors()
 def _with_hydrogens(data: Data, counts: Tensor | None) -> Data:
     mol = Chem.RWMol()
     explicit = data.get("num_explicit_hs") if counts is None else counts
     for row, (number, charge) in enumerate(zip(data["z"].tolist(), data["charge"].tolist(), strict=True)):
+        if number not in range(1, NUM_ELEMENTS + 1):
+            raise ValueError(f"Expected the atomic number of an element at node {row}, but it is {number}")
         atom = Chem.Atom(number)
         atom.SetFormalCharge(charge)
         atom.SetNoImplicit(counts is not None)
         if isinstance(explicit, Tensor):
-            atom.SetNumExplicitHs(int(explicit[row]))
+            if (hydrogens := float(explicit[row])) not in range(MAX_HYDROGENS + 1):
+                raise ValueError(
+                    f"Expected 0 to {MAX_HYDROGENS} hydrogens at node {row}, but its number is {hydrogens:g}"
+                )
+            atom.SetNumExplicitHs(int(hydrogens))
         mol.AddAtom(atom)
     kinds = {number: kind for kind, number in BONDS.items()}
     for i, j, bond in zip(*data["edge_index"].tolist(), data["bond"].tolist(), strict=True):

@@ -153,8 +153,8 @@ def mol_from_xyz(frame: XYZFrame) -> Chem.Mol:
         ValueError: If the atoms are malformed, or no such bonds exist.
     """
     charge, multiplicity = _electrons(frame.comment)
-    rows = [_atom(frame, number) for number in range(len(frame.atoms))]
     with rdBase.BlockLogs(), rdkit_errors():
+        rows = [_atom(frame, number) for number in range(len(frame.atoms))]
         mol = Chem.MolFromXYZBlock("\n".join([str(len(rows)), "", *rows]))
     if mol is None:
         raise ValueError("Expected lines of an element symbol and three numbers")

@@ -35,6 +35,13 @@ def graph_of(smiles: str, hydrogens: bool = False, counts: bool = True) -> nx.Gr
     return graph
 
 
+def single(number: int) -> nx.Graph:
+    """An atom of a number that need not be that of an element."""
+    graph = nx.Graph()
+    graph.add_node(0, atomic_num=number, hcount=1)
+    return graph
+
+
 @pytest.mark.parametrize("smiles", ["CCO", "c1ccncc1", "CC(=O)[O-].C[NH3+]", "O=C=O", "C[N+](=O)[O-]", "O"])
 @pytest.mark.parametrize("hydrogens", [True, False])
 @pytest.mark.parametrize("counts", [True, False])
@@ -53,6 +60,12 @@ def test_numbers_of_hydrogens_make_radicals_where_they_say_so():
     graph.nodes[0]["hcount"] = 4
     with pytest.raises(ValueError, match="valence"):
         from_networkx(graph)
+    graph.nodes[0]["hcount"] = 259
+    with pytest.raises(ValueError, match="0 to 8 hydrogens at node 0, but its number is 259"):
+        from_networkx(graph)
+    for number in (-1, 300, 10**12):
+        with pytest.raises(ValueError, match=f"atomic number of an element at node 0, but it is {number}"):
+            from_networkx(single(number))
 
 
 def test_numbers_that_count_the_nodes_add_none():
