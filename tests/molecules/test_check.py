@@ -19,6 +19,7 @@ from graphscore.molecules.check import Fault, GeometryCheck
 from graphscore.molecules.graph import Chem, data_from_mol, data_from_smiles, mol_from_data
 
 RIGHT = [
+    "[Na+]", "[Ne]", "[CH3]",
     "C", "O", "[H][H]", "O=C=O", "[C-]#[O+]", "C#N", "S", "CCO", "CC#CC", "C=C=C", "c1ccccc1", "CC(=O)[O-]",
     "CC(=O)Nc1ccc(O)cc1", "C[C@H](N)C(=O)O", "C/C=C/F", "C/C=C\\F", "CS(C)(=O)=O", "COP(=O)(OC)OC", "C1CC2CCC1C2",
     "C12C3C4C1C5C2C3C45", "C1C2CC3CC1CC(C2)C3", "C1CC1C1CO1", "CN=C=S", "C[Si](C)(C)O[Si](C)(C)C", "OB(O)c1ccccc1",
@@ -106,6 +107,12 @@ def test_the_mirror_image_of_a_meso_form_is_the_same_isomer():
     _, chiral = conformer("C[C@H](O)[C@@H](O)C")
     assert check(torch.cat([pos, -pos])) == [(), ()]
     assert [[fault.kind for fault in faults] for faults in check(torch.cat([chiral, -chiral]))] == [["centre"]] * 2
+
+
+def test_a_graph_without_marks_asks_for_none():
+    template, pos = conformer("C[C@H](N)C(=O)O")
+    bare = Data(**{key: template[key] for key in ("z", "charge", "edge_index", "bond")})
+    assert GeometryCheck(bare)(torch.cat([pos, -pos])) == [(), ()]
 
 
 def test_the_other_double_bond():

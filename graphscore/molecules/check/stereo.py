@@ -18,6 +18,7 @@ from graphscore.molecules.graph import (
     rdBase,
     set_positions,
 )
+from graphscore.molecules.marks import marked
 
 # Signed volume over the cubed edge (root mean square of six): 0.71 for a regular tetrahedron; GFN2: at least 0.45.
 FLAT_CENTRE = 0.15
@@ -33,7 +34,7 @@ class StereoMarks:
     """
 
     def __init__(self, template: Data) -> None:
-        self.mol = bare_mol(template)
+        self.mol, template = bare_mol(template), marked(template)
         self.labels = [f"{atom.GetSymbol()}{atom.GetIdx()}" for atom in self.mol.GetAtoms()]
         asked = template["chirality"].cpu().numpy()
         centres, corners = [], []
