@@ -147,7 +147,8 @@ def mol_from_xyz(frame: XYZFrame) -> Chem.Mol:
     of an extended XYZ file says which columns are read; by default the first four are. An atom alone stays one.
 
     Returns:
-        The molecule, with the comment as its title and the numbers in the comment as properties.
+        The molecule, with the comment without charge and multiplicity as its title, and the numbers in the comment as
+        properties.
 
     Raises:
         ValueError: If the atoms are malformed, or no such bonds exist.
@@ -217,7 +218,8 @@ def _title(comment: str) -> tuple[str, str]:
         return qm9[1], ""
     pairs = dict(_PAIR.findall(comment))
     if "Properties" not in pairs and "Lattice" not in pairs:
-        return comment if _SIGNED.fullmatch(comment) is None else "", comment
+        title = "" if _SIGNED.fullmatch(comment) else _MULTIPLICITY.sub("", _CHARGE.sub("", comment))
+        return title if title == comment else title.strip(" \t,;"), comment
     title = next((pairs[name].strip("\"'") for name in _NAMES if name in pairs), None)
     numbers = " ".join(f"{name}={value}" for name, value in pairs.items() if name != "Properties")
     return _PAIR.sub("", comment).strip() if title is None else title, numbers

@@ -37,15 +37,15 @@ def first(tmp_path: Path, text: str):
 @pytest.mark.parametrize(
     ("smiles", "comment", "name"),
     [
-        ("C[NH3+]", "charge=1", "charge=1"),
-        ("C[NH3+]", "mine, total_charge: +1 ", "mine, total_charge: +1"),
-        ("C[NH3+]", 'charge="1.0"', 'charge="1.0"'),
+        ("C[NH3+]", "charge=1", ""),
+        ("C[NH3+]", "mine, total_charge: +1 ", "mine"),
+        ("C[NH3+]", 'charge="1.0"', ""),
         ("CC(=O)[O-]", "-1", ""),
         ("CC(=O)[O-]", "-1 1", ""),
-        ("CCO", "charge=0", "charge=0"),
+        ("CCO", "charge=0", ""),
         ("CCO", "7", "7"),
         ("CC[CH2]", "propyl", "propyl"),
-        ("C[O]", "multiplicity=2", "multiplicity=2"),
+        ("C[O]", "radical; multiplicity=2", "radical"),
     ],
 )
 def test_charges_and_radicals(tmp_path: Path, smiles: str, comment: str, name: str):
