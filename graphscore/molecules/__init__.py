@@ -8,8 +8,11 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``smiles``         SMILES strings to RDKit molecules, and RDKit's errors
 ``elements``       symbols of elements, names of atoms for messages
 ``graph``          RDKit molecules to PyG graphs and back
-``files``          the text of SDF and XYZ records, in and out
-``readers``        files of molecules, record by record: smi, csv, sdf, mol, xyz
+``marks``          stereo marks for molecules that have atoms, bonds and perhaps coordinates alone
+``files``          the text of SDF records, in and out, and of XYZ frames, out
+``xyz``            the text of XYZ files, in: plain, extended, of QM9
+``readers``        files of molecules with coordinates, record by record: sdf, mol, xyz
+``smiles_files``   lists and tables of SMILES strings, record by record: smi, txt, csv, tsv
 ``networkx``       molecules from networkx graphs
 ``check``          faults of conformers: bond lengths, angles, contacts, planes, stereo marks
 ``bonding``        bonds for atoms that have only coordinates

@@ -1,4 +1,4 @@
-"""Records of SDF and XYZ files: splitting, reading by RDKit, and writing.
+"""Records of SDF and XYZ files: splitting and reading SDF by RDKit, and writing both.
 
 Files are split here and not by RDKit, so that files of gigabytes are read record by record, and errors name the record
 or line.
