@@ -55,7 +55,9 @@ def _max_native(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
 def _max_scatter(values: Tensor, index: Tensor, num_graphs: int) -> Tensor:
     if torch._C._are_functorch_transforms_active():
         return _max_native(values, index, num_graphs)
-    return _torch_scatter().scatter_max(values, index, dim=0, dim_size=num_graphs)[0]
+    largest, row = _torch_scatter().scatter_max(values, index, dim=0, dim_size=num_graphs)
+    rows = count(index, num_graphs).view(-1, *[1] * (values.dim() - 1))
+    return torch.where((row == values.shape[0]) & (rows > 0), -torch.inf, largest)  # all -inf is not empty
 
 
 def _segment_native(values: Tensor, ptr: Tensor) -> Tensor:
@@ -69,9 +71,7 @@ def _segment_native(values: Tensor, ptr: Tensor) -> Tensor:
 
 
 def _segment_scatter(values: Tensor, ptr: Tensor) -> Tensor:
-    from torch_scatter import segment_csr  # pyright: ignore[reportMissingImports]
-
-    return segment_csr(values, ptr, reduce="sum")
+    return _torch_scatter().segment_csr(values, ptr, reduce="sum")
 
 
 BACKENDS: dict[str, Reduction] = {"native": _sum_native, "scatter": _sum_scatter}
