@@ -16,7 +16,7 @@ from torch_geometric.data import Data
 from graphscore.data.dataset import load_dataset
 from graphscore.molecules.baselines import etkdg, etkdg_mmff
 from graphscore.molecules.check import Fault, GeometryCheck
-from graphscore.molecules.graph import Chem, data_from_mol, data_from_smiles, mol_from_data
+from graphscore.molecules.graph import Chem, add_positions, data_from_mol, data_from_smiles, mol_from_data
 
 RIGHT = [
     "[Na+]", "[Ne]", "[CH3]",
@@ -64,6 +64,16 @@ def test_lengths_are_named_with_what_was_expected():
     assert (fault.kind, fault.atoms) == ("bond", (1, 2))
     value = float((pos[0, 1] - pos[0, 2]).norm())
     assert str(fault).startswith(f"bond C1-O2 {value:.2f} Å, expected 1.18 to 1.61")
+
+
+def test_aromatic_bonds_of_two_hetero_atoms_may_be_long():
+    """1.5 Å in 1,2,3-oxadiazoles of QM9."""
+    template, pos = conformer("Cc1conn1")
+    for (i, j), length, wrong in (((3, 4), 1.55, False), ((3, 4), 1.75, True), ((1, 2), 1.65, True)):
+        moved = pos.clone()
+        moved[0, j] = moved[0, i] + length / float((pos[0, i] - pos[0, j]).norm()) * (pos[0, j] - pos[0, i])
+        faults = GeometryCheck(template)(moved)[0]
+        assert (("bond", (i, j)) in {(fault.kind, fault.atoms) for fault in faults}) == wrong
 
 
 def test_carbon_monoxide_of_half_its_length():
@@ -277,3 +287,24 @@ def test_references_of_the_shipped_ensembles_pass():
         passed += check.passes(torch.stack([item["pos"] for item in items[first:last]])).tolist()
     assert len(passed) > 200
     assert all(passed)
+
+
+@pytest.mark.parametrize("smiles", ["CC(=O)Nc1ccc(O)cc1", "CC(C)=CC1CCCCO1", "CCS(=O)(=O)N1CC2CCC1C2"])
+def test_nothing_passes_that_posebusters_refuses(smiles):
+    posebusters = pytest.importorskip("posebusters")
+    geometry = ("loading", "distance_geometry", "flatness")
+    config = posebusters.PoseBusters(config="mol").config
+    config = config | {"modules": [part for part in config["modules"] if part["function"] in geometry]}
+    good = np.stack([item["pos"].double().numpy() for item in etkdg_mmff(smiles, 2, 0)])
+    noise = np.random.default_rng(2).normal(size=(5, *good.shape)) * np.linspace(0, 0.2, 5)[:, None, None, None]
+    pos = (good + noise).reshape(-1, *good.shape[1:])
+    template = data_from_smiles(smiles)
+    mols = []
+    for row in pos:
+        mols.append(mol_from_data(template))
+        add_positions(mols[-1], row)
+    refused = ~posebusters.PoseBusters(config=config).bust(mols).to_numpy(dtype=bool).all(axis=1)
+    ours = np.array([bool(faults) for faults in GeometryCheck(template)(pos)])
+    assert 0 < refused.sum() < len(pos)
+    assert not ours[:2].any()
+    assert not (refused & ~ours).any()
