@@ -262,6 +262,8 @@ def test_faults_do_not_depend_on_the_frame_or_the_order_of_atoms(smiles):
     template = data_from_smiles(smiles)
     expected = [{(fault.kind, frozenset(fault.atoms)) for fault in faults} for faults in GeometryCheck(template)(pos)]
     assert len({frozenset(faults) for faults in expected}) > 5
+    faults = GeometryCheck(template)(pos, perceive=False)
+    assert GeometryCheck(template).passes(pos).tolist() == [all(f.doubtful for f in found) for found in faults]
     turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
     turn *= np.sign(np.linalg.det(turn))
     for moved in (pos @ turn + 40.0, [row[None] for row in pos]):

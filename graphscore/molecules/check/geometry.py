@@ -252,7 +252,7 @@ class GeometryCheck:
                 else:
                     reason += f" {farthest[row, k]:.2f} Å from flat, expected at most {FLAT}"
                 found.append(Fault(kind, group, reason, bool(doubtful[row, k])))
-        flat = {atom for fault in found for atom in fault.atoms}
+        flat = {atom for fault in found if not fault.doubtful for atom in fault.atoms}
         for k in np.flatnonzero(measured.heights[row] > PYRAMID).tolist():
             group = tuple(self._carbons[k].tolist())
             if group[0] not in flat:

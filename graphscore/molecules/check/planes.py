@@ -16,8 +16,9 @@ from graphscore.molecules.graph import Chem
 
 FLAT = 0.25  # Å, largest distance from the common plane
 STRAINED = 0.65  # Å, up to which that is a doubtful fault of a double bond in a ring; GFN2: 0.60
+CROWDED = 0.35  # Å, the same in a chain; GFN2: 0.28
 PUCKERED = 0.05  # Å, smallest, of the farthest atom of a saturated six-membered ring
-PYRAMID = 0.40  # Å, an sp2 carbon over its neighbors; C60: 0.29 (ours)
+PYRAMID = 0.50  # Å, an sp2 carbon over its neighbors; C60: 0.29, GFN2: 0.47
 
 AROMATIC, DOUBLE, SATURATED = "aromatic ring", "double bond", "ring"
 _PATTERNS = {
@@ -68,7 +69,7 @@ def _grouped(mol: Chem.Mol, groups: dict[tuple[int, ...], str]) -> Groups:
     # Atoms 0 and 3 of the pattern are those of the double bond; other patterns have no such bond, or do not use it.
     both = [mol.GetBondBetweenAtoms(group[0], group[3]) for group in atoms.tolist()]
     ring = np.array([bond is not None and bond.IsInRing() for bond in both])
-    doubtful = np.where((names == DOUBLE) & ring, STRAINED, 0.0)
+    doubtful = np.where(names == DOUBLE, np.where(ring, STRAINED, CROWDED), 0.0)
     doubtful[(names == SATURATED) & ~sp3[atoms].all(axis=1)] = np.inf
     return Groups(names.tolist(), atoms, names == SATURATED, doubtful)
 
