@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -23,6 +22,7 @@ from torch_geometric.data import Data
 
 from graphscore.attributes import FIXED, FIXED_POS
 from graphscore.denoiser import ScoreModel
+from graphscore.domains import packaged
 from graphscore.experiment.pipeline import POS, Pipeline
 from graphscore.experiment.request import Request
 from graphscore.generate.outcome import Outcome
@@ -40,7 +40,7 @@ from graphscore.registry import Trusted
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-WEIGHTS = "weights/conformers.safetensors"
+WEIGHTS = "conformers"
 REFINEMENTS = ("none", "mmff")
 
 
@@ -221,13 +221,12 @@ def shipped_checkpoint() -> Path:
     Raises:
         FileNotFoundError: If there are none.
     """
-    path = Path(str(resources.files("graphscore.molecules"))) / WEIGHTS
-    if not path.is_file():
+    if (found := packaged("weights", ".safetensors").get(WEIGHTS)) is None:
         raise FileNotFoundError(
-            f"No weights are installed at {path}. Train some by `graphscore train --config conformers --out RUN`, and "
-            "name them: --checkpoint RUN, or ConformerModel.load(RUN) in Python"
+            f"No weights {WEIGHTS!r} are installed. Train them by `graphscore train --config conformers --out RUN` "
+            "and name them: --checkpoint RUN, or ConformerModel.load(RUN) in Python"
         )
-    return path
+    return Path(str(found))
 
 
 def _ranked(samples: list[Data]) -> list[Data]:

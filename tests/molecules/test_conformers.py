@@ -121,13 +121,13 @@ def test_ase_atoms_have_elements_places_and_numbers(conformer_checkpoint: Path):
 
 
 def test_without_weights_it_is_said_how_to_get_some(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(conformers, "WEIGHTS", "weights/none.safetensors")
-    with pytest.raises(FileNotFoundError, match="none.safetensors.*graphscore train --config conformers.*--checkpoint"):
+    monkeypatch.setattr(conformers, "WEIGHTS", "none")
+    with pytest.raises(FileNotFoundError, match="weights 'none' .*graphscore train --config conformers.*--checkpoint"):
         ConformerModel.load()
 
 
 def test_shipped_weights_are_taken_by_default(monkeypatch: pytest.MonkeyPatch, conformer_checkpoint: Path):
-    monkeypatch.setattr(conformers, "WEIGHTS", str(conformer_checkpoint))
+    monkeypatch.setattr(conformers, "packaged", lambda *_: {"conformers": conformer_checkpoint})
     assert conformers.shipped_checkpoint() == conformer_checkpoint
     model = ConformerModel.load()
     assert model.checkpoint == conformer_checkpoint
