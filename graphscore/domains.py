@@ -72,8 +72,8 @@ class Domain:
         readers: Functions ``(path) -> iterable of (location, function that makes the graph)``, by extension.
         folder_extensions: Extensions, among those of ``readers``, of the files to read in a folder.
         writers: Functions ``(graph) -> str`` that make one record of a text file, by extension.
-        viewers: Functions ``(file, out, reference, trajectories) -> sentence`` that draw the graphs of a file, by the
-            extension of the output file.
+        viewers: Functions ``(file, out, reference, trajectories)`` that draw the graphs of a file and return a
+            :class:`~graphscore.experiment.files.View`, by the extension of the output file.
         splits: Functions ``(graph) -> str``, by name: graphs with equal keys come into the same part of a split. The
             first is the default.
         group: Function ``(graph) -> str`` that gives the group key; graphs with equal keys are samples of the same
@@ -85,7 +85,8 @@ class Domain:
         label: Function ``(template, graph, name, row) -> str`` that describes the node or edge of a row for messages.
         accept: Function ``(sample) -> bool`` that checks that a sample fits its input; others are drawn again.
         pipeline: Class of a loaded model, :class:`~graphscore.experiment.pipeline.Pipeline` or a subclass.
-        evaluate: Function ``(references, generated, **options) -> report`` that compares the graphs of two files.
+        evaluate: Function ``(generated, reference, *, progress, **options) -> report`` that compares the graphs of two
+            files, given by their paths; the report is written as JSON.
         report: Function ``(groups, samples, out, seed)`` that measures, writes and draws the samples of a demo, and
             returns a :class:`~graphscore.experiment.reports.Report`. ``groups`` holds the references of each group,
             ``samples`` the samples of each group by method.

@@ -66,4 +66,4 @@ def show_scores(console: Console, scores: Mapping[str, Mapping[str, Any]]) -> No
         }
         for name, row in scores.items()
     }
-    show_rows(console, rows, "what was sampled, and what it was compared with")
+    show_rows(console, rows, "scores of the samples by method")

@@ -1,4 +1,4 @@
-"""What `import graphscore` offers: names that are loaded when used, a map, and examples that run."""
+"""The top level of the package: names that are loaded when used, a map, and examples that run."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def found():
-    """What a fresh process finds before and after :func:`graphscore.runtime.settings.prepare`."""
+    """Findings of a fresh process before and after :func:`graphscore.runtime.settings.prepare`."""
     pytest.importorskip("resource")
     plain = {key: value for key, value in os.environ.items() if not key.startswith(("MALLOC_", "GLIBC_", "LD_PRELOAD"))}
     environment = plain | {"PYTHONPATH": str(Path(graphscore.__file__).parents[1]), "OMP_NUM_THREADS": "1"}

@@ -1,4 +1,4 @@
-"""What samplers return beside the sample: the last two estimates, their drift, and the number of evaluations."""
+"""Results of samplers beside the sample: the last two estimates, their drift, and the number of evaluations."""
 
 from __future__ import annotations
 

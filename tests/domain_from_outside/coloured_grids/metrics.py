@@ -1,4 +1,4 @@
-"""How well the colours of grids alternate."""
+"""Metric of coloured grids: the alternation of neighboring colours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def alternation(item: Data) -> float:
 
 
 def has_both_colours(sample: Data) -> bool:
-    """Whether a grid has black and white cells."""
+    """Tell whether a grid has black and white cells."""
     return bool(sample["colour"].min() < 0 < sample["colour"].max())
 
 
