@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+
 import numpy as np
+from numpy.typing import NDArray
 from rdkit.Chem import rdDistGeom
 
-from graphscore.molecules.forcefield import relax_conformers
+from graphscore.molecules.forcefield import ForceField, relax_conformers
 from graphscore.molecules.graph import Chem, canonical_smiles, rdBase
 from graphscore.molecules.smiles import rdkit_errors, rdkit_reason
 
 MAX_STEPS = 2000  # of relaxing
+SPACING = 1.45  # Å, mean bond length of a spectral start: sp2 carbon
 
 
 def embed(
@@ -46,8 +51,7 @@ def embed(
     params = rdDistGeom.ETKDGv3() if knowledge else rdDistGeom.EmbedParameters()
     params.useRandomCoords = not knowledge
     params.maxIterations = max_iterations
-    # RDKit multiplies the seed by the number of the conformer: 0 would make all equal, 1 and 2 would share half.
-    params.randomSeed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
+    params.randomSeed = _rdkit_seed(seed)
     try:
         with rdBase.BlockLogs():
             # Try one first: an impossible molecule would take minutes otherwise. Random starts are slower, but succeed
@@ -64,3 +68,105 @@ def embed(
     except (ValueError, RuntimeError, OverflowError) as error:
         raise ValueError(f"RDKit cannot embed {name!r}: {rdkit_reason(error)}") from error
     return mol
+
+
+def embed_hard(
+    mol: Chem.Mol,
+    seed: int,
+    accept: Callable[[NDArray[np.float64]], bool] | None = None,
+    timeout: float = 30.0,
+    max_iterations: int = 5,
+) -> NDArray[np.float64]:
+    """Make one conformer of a molecule for which the usual distance geometry may fail, such as C60 or a large cage.
+
+    Starts are tried in turn: ETKDGv3, ETKDGv3 from random coordinates, distance bounds and chirality alone from random
+    coordinates, bounds that are not smoothed, and the eigenvectors of the graph, which draw a cage without crossings.
+    Each is relaxed by MMFF94, or UFF where it has no parameters.
+
+    Args:
+        mol: Molecule with explicit hydrogens, with the stereo marks that it shall have; its conformers are not used.
+        seed: Seed of the starts, at least 0.
+        accept: Called with coordinates ``[N, 3]``; the first that it accepts are taken, or else the first of all.
+        timeout: Seconds after which no further start is made, and distance geometry ends.
+        max_iterations: Number of attempts of distance geometry for each start.
+
+    Returns:
+        Coordinates in Å, ``[N, 3]``.
+
+    Raises:
+        ValueError: If no start gives finite coordinates.
+
+    References:
+        P. W. Fowler, D. E. Manolopoulos (1995), An Atlas of Fullerenes, chapter 5 (topological coordinates).
+    """
+    with rdkit_errors():
+        mol = Chem.Mol(mol)
+        mol.RemoveAllConformers()
+    try:
+        field = ForceField(mol, or_uff=True)
+    except ValueError:  # the start itself is the conformer
+        field = None
+    first: NDArray[np.float64] | None = None
+    for start in _starts(mol, seed, time.monotonic() + timeout, max_iterations):
+        pos = start if field is None else field.minimize(start)[0]
+        if not np.isfinite(pos).all():
+            continue
+        if accept is None or accept(pos):
+            return pos
+        first = pos if first is None else first
+    if first is None:
+        raise ValueError(f"No coordinates found for {canonical_smiles(mol)!r} in {timeout:g} seconds")
+    return first
+
+
+def _starts(mol: Chem.Mol, seed: int, end: float, max_iterations: int) -> Iterator[NDArray[np.float64]]:
+    """Yield unrelaxed coordinates, the most reliable first, until the time is over."""
+    for attempt in (0, 1):
+        for params in _parameters():
+            if (left := end - time.monotonic()) <= 0:
+                return
+            params.timeout = max(int(left), 1)
+            params.maxIterations = max_iterations
+            params.randomSeed = _rdkit_seed(2 * seed + attempt)
+            try:
+                with rdBase.BlockLogs(), rdkit_errors():
+                    found = rdDistGeom.EmbedMolecule(mol, params) >= 0
+            except ValueError:  # contradictory bounds
+                continue
+            if found:
+                yield mol.GetConformer().GetPositions()
+        if time.monotonic() < end:
+            yield _spectral(mol, 2 * seed + attempt)
+
+
+def _parameters() -> list[rdDistGeom.EmbedParameters]:
+    """Ways of distance geometry, the narrowest first."""
+    knowing, anywhere, bounds = rdDistGeom.ETKDGv3(), rdDistGeom.ETKDGv3(), rdDistGeom.EmbedParameters()
+    contradictory = rdDistGeom.EmbedParameters()
+    contradictory.ignoreSmoothingFailures = True
+    contradictory.optimizerForceTol = 0.01
+    for params in (anywhere, bounds, contradictory):
+        params.useRandomCoords = True
+    return [knowing, anywhere, bounds, contradictory]
+
+
+def _spectral(mol: Chem.Mol, seed: int) -> NDArray[np.float64]:
+    """Coordinates from the slowest eigenvectors of the graph's Laplacian, with a little noise."""
+    size = mol.GetNumAtoms()
+    bonds = np.array(Chem.GetAdjacencyMatrix(mol), dtype=np.float64)
+    values, vectors = np.linalg.eigh(np.diag(bonds.sum(axis=0)) - bonds)
+    slow = np.flatnonzero(values > 1e-6)[:3]
+    pos = np.zeros((size, 3))
+    pos[:, : len(slow)] = vectors[:, slow] / np.sqrt(values[slow])
+    ends, others = np.nonzero(bonds)
+    if len(ends):
+        pos *= SPACING / np.linalg.norm(pos[ends] - pos[others], axis=-1).mean()
+    return pos + 0.1 * np.random.default_rng(seed).standard_normal((size, 3))
+
+
+def _rdkit_seed(seed: int) -> int:
+    """A seed for RDKit, which multiplies it by the number of the conformer.
+
+    With plain seeds, 0 would make all conformers equal, and 1 and 2 would share half of them.
+    """
+    return int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
