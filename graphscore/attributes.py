@@ -21,6 +21,7 @@ class Attribute:
         meaning: Content, with its unit.
         indices: Whether its entries are numbers of nodes.
         beside: Another attribute that a graph must have for the name to have this meaning.
+        is_label: Whether no sample depends on it, such as the isotopes of atoms; only some graphs may have it.
     """
 
     level: Literal["node", "edge", "graph", "none"]
@@ -28,6 +29,7 @@ class Attribute:
     meaning: str
     indices: bool = False
     beside: str | None = None
+    is_label: bool = False
 
 
 FIXED, FIXED_POS = "fixed", "fixed_pos"

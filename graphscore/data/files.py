@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from torch_geometric.data import Data
@@ -12,7 +12,7 @@ from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
 from graphscore.data.readers import Failure, read
 from graphscore.data.sources import find_files
 from graphscore.data.split import PARTS, part_of
-from graphscore.domains import domain_of, gather
+from graphscore.domains import attributes, domain_of, gather
 from graphscore.registry import resolve
 
 
@@ -113,4 +113,7 @@ def _items(data: Data, transform: Transform | None) -> list[Data]:
     graph = copy.copy(data)
     graph.num_nodes = data.num_nodes  # PyG infers it from pos, which is removed next
     del graph.pos
+    for key, value in data.to_dict().items():  # graphs with and without them could not be collated
+        if (key in (known := attributes()) and known[key].is_label) or isinstance(value, Mapping):
+            del graph[key]
     return with_coordinates(graph, [data["pos"]], transform)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphscore.domains import attributes
 from graphscore.nn import ScoreNetwork
 from graphscore.nn.edges.search import most_edges
 
@@ -68,7 +69,8 @@ def graph_key(template: Data) -> int:
     """Hash a graph to 64 bits, the same in every process, on every machine and in every batch.
 
     The hash covers the number of nodes and all arrays of integers and booleans, such as edges, elements and bonds, but
-    neither floats, which differ by rounding, nor names. It depends on the order of the nodes.
+    neither floats, which differ by rounding, nor names and labels, see :class:`graphscore.attributes.Attribute`. It
+    depends on the order of the nodes.
 
     Args:
         template: A graph.
@@ -77,7 +79,10 @@ def graph_key(template: Data) -> int:
         From 0 to 2**64 - 1.
     """
     digest = hashlib.blake2b(f"{template.num_nodes}".encode(), digest_size=8)
+    known = attributes()
     for key, value in sorted(template.to_dict().items()):
+        if key in known and known[key].is_label:
+            continue
         if isinstance(value, Tensor) and value.dim() > 0 and not (value.is_floating_point() or value.is_complex()):
             digest.update(f"|{key}{list(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().numpy().astype("<i8").tobytes())

@@ -8,6 +8,8 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``smiles``         SMILES strings to RDKit molecules, and RDKit's errors
 ``elements``       symbols of elements, names of atoms for messages
 ``graph``          RDKit molecules to PyG graphs and back
+``labels``         isotopes, atom maps and data fields
+``representable``  checks of molecules from elsewhere, for what a graph can hold
 ``marks``          stereo marks for molecules that have atoms, bonds and perhaps coordinates alone
 ``files``          the text of SDF records, in and out, and of XYZ frames, out
 ``xyz``            the text of XYZ files, in: plain, extended, of QM9

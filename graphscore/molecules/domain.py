@@ -28,6 +28,8 @@ MOLECULES = Domain(
         "bond": Attribute("edge", "[E]", "1 single, 2 double, 3 triple, 4 aromatic, 0 for no bond"),
         "chirality": Attribute("node", "[N]", "1 or -1 at marked centres, else 0: the sign of a volume", beside="bond"),
         "chiral_index": Attribute("none", "[4, T]", "centre and three neighbors that turn one way", indices=True),
+        "isotope": Attribute("node", "[N]", "mass number of a labelled isotope, else 0", beside="bond", is_label=True),
+        "atom_map": Attribute("node", "[N]", "atom map number, else 0", beside="bond", is_label=True),
         "cis_trans_index": Attribute("none", "[2, P]", "substituents across a marked double bond", indices=True),
         "cis_trans": Attribute("none", "[P]", "1 if the two are on the same side, 2 if on opposite sides"),
     },

@@ -13,6 +13,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphscore.molecules.graph import Chem, bare_mol
 from graphscore.molecules.hydrogens import AssembleMolecules
+from graphscore.molecules.labels import PROPERTIES
 from graphscore.molecules.marks import marked
 from graphscore.molecules.smiles import rdkit_errors
 from graphscore.nn.edges.neighbors import complete_edges
@@ -62,7 +63,10 @@ class MoleculeGraph(BaseTransform):
 
     @rdkit_errors()
     def forward(self, data: Data) -> Data:
-        """Return a new graph, with attributes of the whole molecule that are not tensors, such as its SMILES."""
+        """Return a new graph, with attributes of the whole molecule that are no tensors, such as its SMILES.
+
+        Its ``properties`` are left out: PyG cannot collate those of different molecules.
+        """
         mol, data = bare_mol(data), marked(data)
         kept = np.array([a.GetIdx() for a in mol.GetAtoms() if self.hydrogens or _is_node(a)])
         pairs = complete_edges(torch.tensor([0, len(kept)]))
@@ -83,7 +87,7 @@ class MoleculeGraph(BaseTransform):
             num_nodes=len(kept),
         )
         for key, value in data.to_dict().items():
-            if key not in graph and not isinstance(value, Tensor):
+            if key not in graph and key != PROPERTIES and not isinstance(value, Tensor):
                 graph[key] = value
         return graph
 

@@ -12,9 +12,12 @@ One :class:`~torch_geometric.data.Data` per molecule, hydrogens always explicit:
                                            det(a - x, b - x, c - x) where x has three neighbors
 ``cis_trans_index`` ``[2, P]`` int64       pairs of substituents across marked stereo double bonds, both directions
 ``cis_trans``  ``[P]`` int64               1 if the two are on the same side, 2 if on opposite sides
+``isotope``    ``[N]`` int64               mass numbers of labelled isotopes, else 0; absent where there are none
+``atom_map``   ``[N]`` int64               atom map numbers, else 0; absent where there are none
 ``pos``        ``[N, 3]`` float32          coordinates in Angstrom; absent where there are none
 ``smiles``     str                         canonical isomeric SMILES without explicit hydrogens
 ``name``       str                         name in the source, or empty
+``properties`` dict of str                 data fields or columns in the source, in their order; absent where unread
 =============  ==========================  ==============================================================
 """
 
@@ -29,6 +32,13 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.molecules.domain import MOLECULES
+from graphscore.molecules.labels import atom_labels, set_atom_maps, set_isotopes, take_atom_maps, without_isotopes
+from graphscore.molecules.representable import (
+    check_atomic_number,
+    check_representable,
+    checked_positions,
+    choose_conformer,
+)
 from graphscore.molecules.smiles import Chem, mol_from_smiles, rdBase, rdkit_errors, rdkit_reason
 
 _KINDS = (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE, Chem.BondType.AROMATIC)
@@ -77,18 +87,21 @@ def data_from_mol(mol: Chem.Mol, conformer_id: int | None = None, name: str = ""
         The graph, in the layout given at the top of this module.
 
     Raises:
-        ValueError: If the conformer does not exist, or the molecule has placeholder atoms, isotope labels, other bond
-            types or an impossible valence, which the graph cannot hold.
+        ValueError: If the conformer does not exist, or the molecule has placeholder atoms, other bond types or an
+            impossible valence, which the graph cannot hold.
     """
     mol = Chem.Mol(mol)
-    _check_representable(mol)
-    conformer = _conformer(mol, conformer_id)
+    check_representable(mol, BONDS)
+    maps = take_atom_maps(mol)
+    conformer = choose_conformer(mol, conformer_id)
     try:
         with rdBase.BlockLogs():
             Chem.SanitizeMol(mol)
             mol = Chem.AddHs(mol, addCoords=conformer is not None)
             if conformer is not None:
                 Chem.AssignStereochemistryFrom3D(mol, conformer)
+            elif maps:  # without marks that RDKit has set by the maps alone
+                Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"Not a possible molecule: {rdkit_reason(error)}") from error
     edge_index, bond = _bonds(mol)
@@ -106,6 +119,7 @@ def data_from_mol(mol: Chem.Mol, conformer_id: int | None = None, name: str = ""
         smiles=canonical_smiles(mol),
         name=name,
         num_nodes=mol.GetNumAtoms(),
+        **atom_labels(mol, maps),
     )
     if conformer is not None:
         data.pos = torch.from_numpy(mol.GetConformer(conformer).GetPositions()).float()
@@ -116,8 +130,8 @@ def data_from_mol(mol: Chem.Mol, conformer_id: int | None = None, name: str = ""
 def mol_from_data(data: Data) -> Chem.Mol:
     """Convert a graph to an RDKit molecule with the same atoms, in the same order, charges and bonds.
 
-    All hydrogens are explicit. Coordinates of the graph become a conformer, and stereo marks are perceived from them;
-    without coordinates there are no stereo marks.
+    All hydrogens are explicit; isotopes and atom maps are those of the graph. Its coordinates become a conformer, and
+    stereo marks are perceived from them; without coordinates there are no stereo marks.
 
     Args:
         data: Graph in the layout given at the top of this module. Pairs with ``bond == 0`` are not bonds.
@@ -139,9 +153,11 @@ def mol_from_data(data: Data) -> Chem.Mol:
             mol = Chem.Mol(_rebuilt(*(part.cpu().long().numpy().tobytes() for part in parts)))
     except _ImpossibleError as error:
         raise ValueError(f"The graph {data.get('smiles', '')!r} is not a possible molecule: {error}") from error
+    set_isotopes(mol, data)
     if data.get("pos") is not None:
-        add_positions(mol, _checked_positions(data["pos"], mol.GetNumAtoms()))
+        add_positions(mol, checked_positions(data["pos"], mol.GetNumAtoms()))
         Chem.AssignStereochemistryFrom3D(mol)
+    set_atom_maps(mol, data)
     return mol
 
 
@@ -155,7 +171,7 @@ def _rebuilt(z: bytes, charge: bytes, edge_index: bytes, bond: bytes) -> Chem.Mo
     numbers, charges, edges, bonds = (np.frombuffer(part, np.int64) for part in (z, charge, edge_index, bond))
     mol = Chem.RWMol()
     for number, one in zip(numbers.tolist(), charges.tolist(), strict=True):
-        atom = Chem.Atom(number)
+        atom = Chem.Atom(check_atomic_number(number, mol.GetNumAtoms()))
         atom.SetFormalCharge(one)
         atom.SetNoImplicit(True)
         mol.AddAtom(atom)
@@ -175,7 +191,7 @@ def _rebuilt(z: bytes, charge: bytes, edge_index: bytes, bond: bytes) -> Chem.Mo
 
 
 def bare_mol(data: Data) -> Chem.Mol:
-    """Convert a graph to an RDKit molecule without coordinates and stereo marks.
+    """Convert a graph to an RDKit molecule without coordinates, stereo marks, isotopes and atom maps.
 
     Raises:
         ValueError: If the graph is not a molecule.
@@ -214,50 +230,17 @@ def remove_hydrogens(mol: Chem.Mol) -> Chem.Mol:
 
 
 def canonical_smiles(mol: Chem.Mol) -> str:
-    """Compute the canonical SMILES with stereo marks and without explicit hydrogens."""
-    return Chem.MolToSmiles(remove_hydrogens(mol))
+    """Compute the canonical SMILES with stereo marks and isotopes, without explicit hydrogens and atom maps."""
+    heavy = remove_hydrogens(mol)
+    take_atom_maps(heavy)
+    return Chem.MolToSmiles(heavy)
 
 
 def flat_smiles(mol: Chem.Mol) -> str:
-    """Compute the canonical SMILES without stereo marks and explicit hydrogens, the default key of splits."""
-    return Chem.MolToSmiles(remove_hydrogens(mol), isomericSmiles=False)
-
-
-def _check_representable(mol: Chem.Mol) -> None:
-    """Reject molecules that the graph cannot hold, and clear atom map numbers, which would appear in ``smiles``."""
-    if mol.GetNumAtoms() == 0:
-        raise ValueError("Expected a molecule, but it has no atoms")
-    for atom in mol.GetAtoms():
-        if atom.GetAtomicNum() == 0:
-            raise ValueError(f"Atom {atom.GetIdx()} ({atom.GetSymbol()}) is a placeholder, not an element")
-        if atom.GetIsotope():
-            raise ValueError(f"Atom {atom.GetIdx()} is labeled as isotope {atom.GetIsotope()}, which is not supported")
-        atom.SetAtomMapNum(0)
-    for bond in mol.GetBonds():
-        if bond.GetBondType() not in BONDS:
-            i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-            raise ValueError(
-                f"Bonds must be single, double, triple or aromatic, but atoms {i} and {j} have {bond.GetBondType()}"
-            )
-
-
-def _conformer(mol: Chem.Mol, conformer_id: int | None) -> int | None:
-    """Id of the conformer to use: the requested one, or else the first three-dimensional one, or else None."""
-    ids = [conformer.GetId() for conformer in mol.GetConformers() if conformer.Is3D()]
-    if conformer_id is None:
-        return ids[0] if ids else None
-    if conformer_id not in ids:
-        raise ValueError(f"The molecule has no 3-D conformer {conformer_id}; its conformers are {ids}")
-    return conformer_id
-
-
-def _checked_positions(pos: Tensor, num_atoms: int) -> NDArray[np.float64]:
-    if pos.shape != (num_atoms, 3):
-        raise ValueError(f"Expected pos of shape [{num_atoms}, 3], but got {list(pos.shape)}")
-    values = pos.detach().cpu().double().numpy()
-    if not np.isfinite(values).all():
-        raise ValueError("pos has values that are not finite")
-    return values
+    """Compute the canonical SMILES without stereo marks, isotopes and explicit hydrogens, the default key of splits."""
+    heavy = remove_hydrogens(without_isotopes(mol))
+    take_atom_maps(heavy)
+    return Chem.MolToSmiles(heavy, isomericSmiles=False)
 
 
 def _bonds(mol: Chem.Mol) -> tuple[Tensor, Tensor]:

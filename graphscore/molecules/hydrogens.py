@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -43,6 +44,7 @@ class HydrogenPlacer:
         with rdBase.BlockLogs():
             complete = Chem.AddHs(self.skeleton)
         self.order = self._match(complete)
+        self.twins = list(_marked_twins(template, self.mol, set(self.kept)))
         try:
             self.field = ForceField(self.mol, or_uff=True)
         except ValueError:  # hydrogens are not relaxed
@@ -78,9 +80,45 @@ class HydrogenPlacer:
         set_positions(self.skeleton, pos)
         complete = np.empty((self.mol.GetNumAtoms(), 3))
         complete[self.order] = Chem.AddHs(self.skeleton, addCoords=True).GetConformer().GetPositions()
-        if self.field is None:
-            return complete
-        return self.field.minimize(complete, self.kept, MAX_STEPS, FORCE_TOLERANCE, ENERGY_TOLERANCE)[0]
+        if self.field is not None:
+            complete = self.field.minimize(complete, self.kept, MAX_STEPS, FORCE_TOLERANCE, ENERGY_TOLERANCE)[0]
+        for twins, is_right in self.twins:
+            if not is_right(complete):
+                complete[twins] = complete[twins[::-1]]
+        return complete
+
+
+def _marked_twins(
+    template: Data, mol: Chem.Mol, kept: set[int]
+) -> Iterator[tuple[list[int], Callable[[NDArray[np.float64]], bool]]]:
+    """Pairs of hydrogens of one atom that a stereo mark tells apart, as isotopes do, and whether they lie right."""
+    pairs, sides = template.get("cis_trans_index"), template.get("cis_trans")
+    across = [] if pairs is None or sides is None else zip(*pairs.tolist(), sides.tolist(), strict=True)
+    opposite = {(a, b): side for a, b, side in across}
+    for centre, sign in enumerate(template["chirality"].tolist() if "chirality" in template else ()):
+        around = sorted(atom.GetIdx() for atom in mol.GetAtomWithIdx(centre).GetNeighbors())
+        twins = [atom for atom in around if atom not in kept]
+        if len(twins) == 2 and sign and len(around) == 4:
+            yield twins, partial(_turns, corners=around, sign=sign)
+    for bond in mol.GetBonds():
+        ends = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+        for i, j in (ends, ends[::-1]):
+            one, other = (
+                [a.GetIdx() for a in mol.GetAtomWithIdx(k).GetNeighbors() if a.GetIdx() not in ends] for k in (i, j)
+            )
+            twins = [atom for atom in one if atom not in kept]
+            if len(twins) == 2 and other and (side := opposite.get((twins[0], other[0]))):
+                yield twins, partial(_faces, chain=(twins[0], i, j, other[0]), is_cis=side == 1)
+
+
+def _turns(pos: NDArray[np.float64], corners: Sequence[int], sign: int) -> bool:
+    a, b, c, d = pos[list(corners)]
+    return bool(np.linalg.det([a - d, b - d, c - d]) * sign > 0)
+
+
+def _faces(pos: NDArray[np.float64], chain: Sequence[int], is_cis: bool) -> bool:
+    a, i, j, b = pos[list(chain)]
+    return bool((np.cross(a - i, j - i) @ np.cross(b - j, j - i) > 0) == is_cis)
 
 
 class AssembleMolecules:

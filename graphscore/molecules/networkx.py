@@ -12,13 +12,14 @@ from torch_geometric.data import Data
 from graphscore.molecules.elements import atomic_number
 from graphscore.molecules.graph import BONDS, Chem, add_positions, data_from_mol
 from graphscore.molecules.marks import marked
+from graphscore.molecules.representable import NUM_ELEMENTS
 from graphscore.molecules.smiles import rdkit_errors
 
 NUMBERS = ("z", "atomic_num", "atomic_number")
 SYMBOLS = ("element", "symbol", "atom_symbol")
 CHARGES = ("charge", "formal_charge")
 ORDERS = ("order", "bond_order", "bond_type")
-NUM_ELEMENTS, MAX_HYDROGENS = 118, 8  # beyond, RDKit counts modulo 256
+MAX_HYDROGENS = 8  # beyond, RDKit counts modulo 256
 _BOND_OF_ORDER = {1.0: 1, 2.0: 2, 3.0: 3, 1.5: 4, 0.0: 0}
 _ORDER_OF_NAME = {"SINGLE": 1.0, "DOUBLE": 2.0, "TRIPLE": 3.0, "AROMATIC": 1.5}
 

@@ -6,6 +6,7 @@ from rdkit.Chem.Scaffolds import MurckoScaffold
 from torch_geometric.data import Data
 
 from graphscore.molecules.graph import Chem, canonical_smiles, flat_smiles, mol_from_data
+from graphscore.molecules.labels import without_isotopes
 
 SPLITS = ("molecule", "scaffold")
 """Ways to split molecules; see :func:`split_key`."""
@@ -22,8 +23,8 @@ def by_scaffold(item: Data) -> str:
 
 
 def group(item: Data) -> str:
-    """Compute the group key of a graph: the SMILES with stereo marks, equal for all conformers of a molecule."""
-    return canonical_smiles(mol_from_data(item))
+    """Compute the group key of a graph: the SMILES with stereo marks, equal for all conformers and isotopologues."""
+    return canonical_smiles(without_isotopes(mol_from_data(item)))
 
 
 def split_key(mol: Chem.Mol, by: str) -> str:

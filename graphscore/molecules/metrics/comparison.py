@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphscore.molecules.graph import Chem, canonical_smiles, flat_smiles, mol_from_data, set_positions
+from graphscore.molecules.graph import Chem, bare_mol, canonical_smiles, flat_smiles, mol_from_data, set_positions
 
 Attempt = Data | str | None
 """A generated conformer, or a failed attempt: the reason of the failure, None, or a graph that cannot be used."""
@@ -20,7 +20,7 @@ class Comparison:
     """Reference and generated conformers of one molecule, with the same order of atoms: the input of every metric.
 
     Attributes:
-        mol: The molecule with explicit hydrogens, without conformers and stereo marks.
+        mol: The molecule with explicit hydrogens, without conformers, stereo marks and isotopes.
         smiles: Distinct SMILES of the references; generated conformers should have their stereo marks.
         references: Coordinates in Angstrom, ``[R, N, 3]``.
         generated: Coordinates of the attempts that can be compared, ``[G, N, 3]``.
@@ -113,9 +113,7 @@ class _Frame:
     def _order(self, data: Data) -> NDArray[np.intp]:
         key = _topology(data)
         if key not in self._orders:
-            graph = data.clone()
-            graph.pos = None
-            mol = mol_from_data(graph)
+            mol = bare_mol(data)
             if not self._orders:
                 self.mol = mol
                 self._orders[key] = np.arange(mol.GetNumAtoms())

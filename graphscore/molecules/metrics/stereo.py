@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphscore.molecules.graph import Chem, mol_from_data, remove_hydrogens
+from graphscore.molecules.labels import without_isotopes
 from graphscore.molecules.metrics.comparison import Comparison
 from graphscore.molecules.smiles import rdkit_errors
 
@@ -33,7 +34,7 @@ def stereo_of(comparison: Comparison) -> list[str] | None:
 
     Args:
         comparison: References with one or more SMILES; a conformer must fit one of them. Unmarked centres and double
-            bonds may have either configuration.
+            bonds may have either configuration. Isotopes do not count.
 
     Returns:
         For each of the G generated conformers ``"right"``, ``"mirrored"`` (it is the enantiomer: every R is an S and
@@ -41,8 +42,14 @@ def stereo_of(comparison: Comparison) -> list[str] | None:
     """
     if not any(set(smiles) & set("@/\\") for smiles in comparison.smiles):
         return None
-    wanted = [Chem.MolFromSmiles(smiles) for smiles in comparison.smiles]
+    wanted = [_light(Chem.MolFromSmiles(smiles)) for smiles in comparison.smiles]
     return [_verdict(comparison, pos, wanted) for pos in comparison.generated]
+
+
+def _light(mol: Chem.Mol) -> Chem.Mol:
+    """Return a molecule without isotopes, and without the hydrogens that were atoms for their sake."""
+    light = without_isotopes(mol)
+    return mol if light is mol else remove_hydrogens(light)
 
 
 def _verdict(comparison: Comparison, pos: NDArray[np.float64], wanted: Sequence[Chem.Mol]) -> str:
