@@ -32,6 +32,7 @@ MOLECULES = Domain(
         "atom_map": Attribute("node", "[N]", "atom map number, else 0", beside="bond", is_label=True),
         "cis_trans_index": Attribute("none", "[2, P]", "substituents across a marked double bond", indices=True),
         "cis_trans": Attribute("none", "[P]", "1 if the two are on the same side, 2 if on opposite sides"),
+        "axis_index": Attribute("none", "[4, A]", "substituent, ends, substituent of a chiral axis", indices=True),
     },
     derive="graphscore.molecules.networkx:derive",
     complete="graphscore.molecules.networkx:complete",

@@ -12,6 +12,9 @@ One :class:`~torch_geometric.data.Data` per molecule, hydrogens always explicit:
                                            det(a - x, b - x, c - x) where x has three neighbors
 ``cis_trans_index`` ``[2, P]`` int64       pairs of substituents across marked stereo double bonds, both directions
 ``cis_trans``  ``[P]`` int64               1 if the two are on the same side, 2 if on opposite sides
+``axis_index`` ``[4, A]`` int64            substituent a, ends b and c, substituent d of each marked chiral axis (of an
+                                           atropisomer or an allene): its torsion a-b-c-d is between 0 and 180 degrees;
+                                           absent where there are none
 ``isotope``    ``[N]`` int64               mass numbers of labelled isotopes, else 0; absent where there are none
 ``atom_map``   ``[N]`` int64               atom map numbers, else 0; absent where there are none
 ``pos``        ``[N, 3]`` float32          coordinates in Angstrom; absent where there are none

@@ -9,16 +9,8 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphscore.molecules.check.faults import Fault
-from graphscore.molecules.graph import (
-    BONDS,
-    Chem,
-    bare_mol,
-    double_bond_sides,
-    handedness,
-    rdBase,
-    set_positions,
-)
-from graphscore.molecules.marks import marked
+from graphscore.molecules.graph import Chem, bare_mol, double_bond_sides, handedness, rdBase, set_positions
+from graphscore.molecules.marks import marked, path_of_double_bond, set_centre, set_side
 
 # Signed volume over the cubed edge (root mean square of six): 0.71 for a regular tetrahedron; GFN2: at least 0.45.
 FLAT_CENTRE = 0.15
@@ -49,7 +41,7 @@ class StereoMarks:
         pairs = zip(*template["cis_trans_index"].tolist(), template["cis_trans"].tolist(), strict=True)
         self.sides = {(a, b): side for a, b, side in pairs if a < b}
         heavy_last = sorted(self.sides.items(), key=lambda item: sum(self._is_heavy(atom) for atom in item[0]))
-        paths = [(self._path(a, b), side) for (a, b), side in heavy_last]
+        paths = [(path_of_double_bond(self.mol, a, b), side) for (a, b), side in heavy_last]
         self.paths = np.array([path for path, _ in paths if path], dtype=np.intp).reshape(-1, 4)
         self.directions = np.array([1.0 if side == 1 else -1.0 for path, side in paths if path])
         self._asked = self._marked(self.signs, self.directions)
@@ -133,14 +125,9 @@ class StereoMarks:
         """The molecule without hydrogens, with stereo marks of these signs."""
         mol = Chem.Mol(self.mol)
         for centre, sign in zip(self.centres.tolist(), signs.tolist(), strict=True):
-            atom = mol.GetAtomWithIdx(centre)
-            atom.SetChiralTag(Chem.ChiralType.CHI_TETRAHEDRAL_CCW)
-            if handedness(atom) != sign:
-                atom.SetChiralTag(Chem.ChiralType.CHI_TETRAHEDRAL_CW)
+            set_centre(mol.GetAtomWithIdx(centre), sign)
         for (a, b, c, d), direction in zip(self.paths.tolist(), directions.tolist(), strict=True):
-            bond = mol.GetBondBetweenAtoms(b, c)
-            bond.SetStereoAtoms(*((a, d) if bond.GetBeginAtomIdx() == b else (d, a)))
-            bond.SetStereo(Chem.BondStereo.STEREOCIS if direction > 0 else Chem.BondStereo.STEREOTRANS)
+            set_side(mol, (a, b, c, d), direction > 0)
         return _heavy(mol)
 
     def _read(self, pos: NDArray[np.float64]) -> Chem.Mol:
@@ -153,15 +140,6 @@ class StereoMarks:
 
     def _is_heavy(self, atom: int) -> bool:
         return self.mol.GetAtomWithIdx(atom).GetAtomicNum() > 1
-
-    def _path(self, a: int, d: int) -> tuple[int, int, int, int] | None:
-        """Two substituents and the double bond between them."""
-        for first in self.mol.GetAtomWithIdx(a).GetNeighbors():
-            for last in self.mol.GetAtomWithIdx(d).GetNeighbors():
-                bond = self.mol.GetBondBetweenAtoms(first.GetIdx(), last.GetIdx())
-                if bond is not None and BONDS[bond.GetBondType()] == 2:
-                    return a, first.GetIdx(), last.GetIdx(), d
-        return None
 
 
 def _heavy(mol: Chem.Mol) -> Chem.Mol:
