@@ -7,7 +7,10 @@ Fields and inputs of a model may have any names. Domains add their own attribute
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:  # importing this module does not load PyTorch
+    from torch_geometric.data import Data
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,11 @@ class Attribute:
 
 FIXED, FIXED_POS = "fixed", "fixed_pos"
 TEMPLATE = "template"
+NOTES = "notes"
+"""Notes on the record that a graph was read from, one sentence each: a list of str, which only graphs with notes have.
+
+Samples do not have it; the notes come in :attr:`graphscore.generate.outcome.Outcome.notes`.
+"""
 SELF_CONDITIONED = "self_conditioned"
 
 ATTRIBUTES: dict[str, Attribute] = {
@@ -51,3 +59,10 @@ ATTRIBUTES: dict[str, Attribute] = {
     "<field>_estimate": Attribute("node", "[rows, width]", "last estimate of a field, in units of its scale"),
 }
 """Attributes with the same meaning in all domains, beside PyG's own ``batch`` ``[N]`` and ``ptr`` ``[B + 1]``."""
+
+
+def add_notes(item: Data, *notes: str) -> Data:
+    """Add notes to a graph, which is changed, and return it; see :data:`NOTES`."""
+    if notes:
+        item[NOTES] = [*(item.get(NOTES) or ()), *notes]
+    return item

@@ -70,6 +70,8 @@ class Domain:
         recipes: Functions ``(out, workers, progress, **options) -> files`` that build an embedded data set, by name.
         parse: Function ``(strings) -> iterator of graphs and failures`` that reads arguments of the command line.
         readers: Functions ``(path) -> iterable of (location, function that makes the graph)``, by extension.
+        guess: Function ``(lines) -> extensions`` that recognises one of these formats by the first lines of a file, see
+            :func:`graphscore.data.formats.guess_format`.
         folder_extensions: Extensions, among those of ``readers``, of the files to read in a folder.
         writers: Functions ``(graph) -> str`` that make one record of a text file, by extension.
         viewers: Functions ``(file, out, reference, trajectories)`` that draw the graphs of a file and return a
@@ -80,6 +82,7 @@ class Domain:
             conditional distribution, such as the conformers of a molecule. Empty for a group of its own.
         derive: Function ``(nodes, edges, edge_names) -> attributes`` that completes the columns of a networkx graph,
             such as atomic numbers from symbols; empty where there is nothing to complete.
+        derived_from: Names of the columns that ``derive`` and ``complete`` read, which the attributes replace.
         complete: Function ``(graph) -> graph`` that completes a graph of this domain that comes from networkx, such as
             by hydrogens; empty where there is nothing to complete.
         label: Function ``(template, graph, name, row) -> str`` that describes the node or edge of a row for messages.
@@ -103,12 +106,14 @@ class Domain:
     recipes: Mapping[str, Reference] = field(default_factory=dict)
     parse: Reference | None = None
     readers: Mapping[str, Reference] = field(default_factory=dict)
+    guess: Reference | None = None
     folder_extensions: tuple[str, ...] = ()
     writers: Mapping[str, Reference] = field(default_factory=dict)
     viewers: Mapping[str, Reference] = field(default_factory=dict)
     splits: Mapping[str, Reference] = field(default_factory=dict)
     group: Reference = no_group
     derive: Reference | None = None
+    derived_from: tuple[str, ...] = ()
     complete: Reference | None = None
     label: Reference = row_label
     accept: Reference = accept_all

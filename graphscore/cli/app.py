@@ -13,8 +13,9 @@ from graphscore.cli import Stopped, library
 from graphscore.cli.checks import check_files, check_source
 from graphscore.cli.data_app import data_app
 from graphscore.cli.measure import benchmark, evaluate, methods, view
-from graphscore.cli.options import Checkpoint, Device, Overrides, Trusted, Workers
+from graphscore.cli.options import Charge, Checkpoint, Device, Format, Overrides, Trusted, Workers
 from graphscore.cli.progress import Counter, prepare_process
+from graphscore.cli.stdin import spooled
 from graphscore.data.sources import find_files
 from graphscore.runtime.startup import SLOW, postponed
 
@@ -90,12 +91,15 @@ def train(
 
 @app.command()
 def sample(
+    ctx: typer.Context,
     out: Annotated[Path, typer.Option(help="Output file: .sdf, .xyz or .pt.")],
     smiles: Annotated[list[str] | None, typer.Argument(metavar="[SMILES]...", help="Molecules.")] = None,
     inputs: Annotated[
         Path | None,
-        typer.Option("--input", help="Graphs: .smi .csv .tsv .sdf .mol .xyz .graphml, also .gz; .pt"),
+        typer.Option("--input", help="Graphs: .smi .csv .tsv .sdf .mol2 .xyz .graphml ..., also .gz; .pt; - for stdin"),
     ] = None,
+    format: Format = None,
+    charge: Charge = None,
     num: Annotated[int, typer.Option(help="Samples of each input.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same samples.")] = 0,
     checkpoint: Checkpoint = None,
@@ -128,8 +132,10 @@ def sample(
     Samples are written as they come to NAME.partial.sdf (or .xyz, .pt) beside OUT, and moved to OUT at the end. If a
     job is stopped or killed, they are kept there: the same command with --resume continues with the remaining inputs.
     """
-    check_source(smiles or (), inputs)
-    check_files([inputs, template], checkpoint, [(out, None), (report, [".json"]), (trajectory, [".sdf"])])
+    inputs, format = ctx.with_resource(spooled(inputs, format))
+    check_source(smiles or (), inputs, format)
+    written = [(out, None), (report, [".json"]), (trajectory, [".sdf"])]
+    check_files([inputs, template], checkpoint, written, format)
     options = {"num": num, "seed": seed, "sampler": sampler, "num_steps": steps, "diverse": diverse, "workers": workers}
     if refine != "none":
         options["refine"] = refine
@@ -139,7 +145,7 @@ def sample(
         if (fragment := library.read_fragment(fix, template)) is not None:
             options["fragment"] = fragment
         files = library.Files(out, report, trajectory)
-        given = library.Inputs(smiles or (), inputs)
+        given = library.Inputs(smiles or (), inputs, format, charge)
         job = library.FileJob(given, files, options, checkpoint, device, trust or (), resume)
     prepare_process(console)
     with Counter(console, "sampling", waits=True) as progress:

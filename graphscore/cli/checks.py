@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import chain, repeat
 from pathlib import Path
 
 from graphscore.data.readers import check_input
@@ -15,6 +16,7 @@ def check_files(
     reads: Iterable[Path | None] = (),
     checkpoint: Path | None = None,
     writes: Iterable[tuple[Path | None, Collection[str] | None]] = (),
+    format: str | None = None,
 ) -> None:
     """Check the input and output files of a command before the work; files that are ``None`` are skipped.
 
@@ -24,12 +26,14 @@ def check_files(
         reads: Files of graphs.
         checkpoint: Model file, or folder of a run.
         writes: Output files with their allowed extensions; ``None`` for those of graphs.
+        format: Format of the first input, if its extension does not give it.
 
     Raises:
         FileNotFoundError: If an input file does not exist.
         ValueError: If a file has a wrong extension, cannot be written, or is an input and an output.
     """
-    inputs = [check_input(path) for path in reads if path is not None]
+    formats = chain([format], repeat(None))
+    inputs = [check_input(path, named) for path, named in zip(reads, formats, strict=False) if path is not None]
     if checkpoint is not None:
         find_model(checkpoint)
     for path, extensions in writes:
@@ -40,12 +44,13 @@ def check_files(
                     raise ValueError(f"The output {path} would replace the input {file}; write another file")
 
 
-def check_source(smiles: Sequence[str], path: Path | None) -> None:
+def check_source(smiles: Sequence[str], path: Path | None, format: str | None = None) -> None:
     """Check the inputs of a command: SMILES strings or the name of a file.
 
     Args:
         smiles: SMILES strings, at least one of which must be valid.
         path: File, see :func:`check_input`.
+        format: Format of the file, if its extension does not give it.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -56,7 +61,7 @@ def check_source(smiles: Sequence[str], path: Path | None) -> None:
             "Expected either SMILES strings or --input FILE" + (", not both" if smiles else ", but got neither")
         )
     if path is not None:
-        check_input(path)
+        check_input(path, format)
         return
     from graphscore.molecules.smiles import mol_from_smiles
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch_geometric.data import Data
 
 from graphscore.cli.checks import check_source
-from graphscore.data.readers import Failure, extension, iterate, readers
+from graphscore.cli.stdin import shown
+from graphscore.data.readers import Failure, iterate, records
 from graphscore.molecules.domain import MOLECULES
 from graphscore.registry import resolve
 
@@ -24,27 +26,36 @@ class Inputs:
     Args:
         smiles: SMILES strings.
         path: File.
+        format: Its format, if the extension does not give it.
+        charge: Charge of its molecules whose records state none.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: As for :func:`~graphscore.cli.checks.check_source`, or if the file as a whole cannot be read.
     """
 
-    def __init__(self, smiles: Sequence[str], path: Path | None) -> None:
-        check_source(smiles, path)
-        self.smiles, self.path = list(smiles), path
+    def __init__(
+        self, smiles: Sequence[str], path: Path | None, format: str | None = None, charge: int | None = None
+    ) -> None:
+        check_source(smiles, path, format)
+        self.smiles, self.path, self.format = list(smiles), path, format
+        self.options = {} if charge is None else {"charge": charge}
+        if path is None and (format is not None or self.options):
+            raise ValueError(f"--{'charge' if format is None else 'format'} is for --input FILE, not SMILES strings")
         self.num = len(self.smiles)
         if path is not None:
-            self.num = sum(1 for _ in resolve(readers()[extension(path)])(path))
-            if not self.num:
-                raise ValueError(f"The file {path} holds no records")
+            try:
+                self.num = sum(1 for _ in records(path, format, **self.options)) or sum(1 for _ in self)
+            except ValueError as error:
+                raise ValueError(str(error).replace(str(path), shown(path))) from error
 
     def __len__(self) -> int:
         return self.num
 
     def __iter__(self) -> Iterator[Data | Failure]:
         if self.path is not None:
-            return iterate(self.path)
+            items, name = iterate(self.path, self.format, **self.options), shown(self.path)
+            return (replace(item, source=name) if isinstance(item, Failure) else item for item in items)
         assert MOLECULES.parse is not None
         return resolve(MOLECULES.parse)(self.smiles)
 
@@ -63,7 +74,7 @@ class Inputs:
 
     def digest(self) -> str:
         """Compute a hash of the content."""
-        digest = hashlib.sha256("\n".join(self.smiles).encode())
+        digest = hashlib.sha256("\n".join([*self.smiles, *map(str, self.options.values())]).encode())
         if self.path is not None:
             with self.path.open("rb") as file:
                 while block := file.read(2**20):

@@ -11,6 +11,15 @@ Checkpoint = Annotated[
     Path | None,
     typer.Option(help="A model.safetensors, the folder of a run, or shipped weights by name: conformers, the default."),
 ]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Format of the input, such as smi, csv or sdf, where no extension tells it: of stdin, ..."
+    ),
+]
+Charge = Annotated[
+    int | None, typer.Option(help="Charge of molecules whose records state none, in .xyz and .pdb; 0 by default.")
+]
 Workers = Annotated[
     int | None,
     typer.Option(

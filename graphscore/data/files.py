@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch_geometric.data import Data
 
+from graphscore.attributes import NOTES
 from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
 from graphscore.data.readers import Failure, read
 from graphscore.data.sources import find_files
@@ -114,6 +115,6 @@ def _items(data: Data, transform: Transform | None) -> list[Data]:
     graph.num_nodes = data.num_nodes  # PyG infers it from pos, which is removed next
     del graph.pos
     for key, value in data.to_dict().items():  # graphs with and without them could not be collated
-        if (key in (known := attributes()) and known[key].is_label) or isinstance(value, Mapping):
+        if key == NOTES or (key in (known := attributes()) and known[key].is_label) or isinstance(value, Mapping):
             del graph[key]
     return with_coordinates(graph, [data["pos"]], transform)

@@ -22,6 +22,7 @@ from networkx.readwrite.graphml import GraphMLReader
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.attributes import NOTES
 from graphscore.data.readers import Record
 from graphscore.data.text import open_bytes
 from graphscore.domains import attributes, domain_of, domains
@@ -100,7 +101,7 @@ def to_networkx(data: Data) -> nx.Graph:
 
     For graphs from elsewhere, the level of each attribute is inferred from its size, as PyG does; nodes are 0 to N - 1;
     and the result is undirected if every edge has its reverse with the same attributes. Attributes with several columns
-    become numpy arrays, among them ``pos``.
+    become numpy arrays, among them ``pos``. Notes on the record that a graph was read from are left out.
 
     Args:
         data: Any graph.
@@ -112,7 +113,7 @@ def to_networkx(data: Data) -> nx.Graph:
     labels: Sequence[Hashable] = about.get("labels") or range(int(data.num_nodes or 0))
     levels: dict[str, dict[str, Any]] = {"node": {}, "edge": {}, "graph": {}}
     for key, value in data.to_dict().items():
-        if key not in _RESERVED and key not in about.get("derived", ()):
+        if key not in (*_RESERVED, *about.get("derived", ())) and not (key == NOTES and isinstance(value, list)):
             levels[_level(data, key, about)][key] = _values(value)
     index = data.edge_index if data.edge_index is not None else torch.empty(2, 0, dtype=torch.long)
     pairs = [(labels[u], labels[v]) for u, v in index.t().tolist()]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from graphscore.data.formats import guess_format
 from graphscore.domains import Reference, gather
 from graphscore.registry import resolve
 
@@ -44,8 +46,8 @@ T = TypeVar("T")
 Record = tuple[str, Callable[[], "Data"]]
 
 
-def read(path: str | Path) -> ReadResult:
-    """Read graphs from a file; the extension gives the format.
+def read(path: str | Path, format: str | None = None, **options: Any) -> ReadResult:
+    """Read graphs from a file; the extension gives the format, unless it is named.
 
     Formats: ``.graphml`` (see :func:`~graphscore.data.networkx.from_networkx`; coordinates as ``pos="0.1 0.2 0.3"`` or
     real-valued ``x``, ``y`` and ``z``), ``.pt`` (a file of :func:`graphscore.data.writers.write`, a PyG graph, or a
@@ -56,6 +58,8 @@ def read(path: str | Path) -> ReadResult:
 
     Args:
         path: File.
+        format: Format of a file with another extension or none, such as ``"smi"``.
+        options: Options of the reader: ``charge`` of the molecules of ``.xyz`` and ``.pdb`` files that state none.
 
     Returns:
         Graphs and failures.
@@ -63,12 +67,12 @@ def read(path: str | Path) -> ReadResult:
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file as a whole cannot be read: a folder, an unknown extension, empty, not in its
-            format.
+            format; or the reader does not take an option.
     """
-    return collect(iterate(path))
+    return collect(iterate(path, format, **options))
 
 
-def iterate(path: str | Path) -> Iterator[Data | Failure]:
+def iterate(path: str | Path, format: str | None = None, **options: Any) -> Iterator[Data | Failure]:
     """Iterate over the graphs of a file without keeping them in memory; see :func:`read`.
 
     The name of the file is checked at once, its content while it is read.
@@ -80,36 +84,70 @@ def iterate(path: str | Path) -> Iterator[Data | Failure]:
         FileNotFoundError: If there is no such file.
         ValueError: If the file as a whole cannot be read.
     """
-    path = check_input(path)
-    return _iterate(path, resolve(readers()[extension(path)])(path))
+    path = check_input(path, format)
+    return _iterate(path, _format(path, format), records(path, format, **options))
 
 
-def _iterate(path: Path, records: Iterable[Record]) -> Iterator[Data | Failure]:
+def records(path: Path, format: str | None = None, **options: Any) -> Iterator[Record]:
+    """Iterate over the records of a file, with the functions that make their graphs; see :func:`read`.
+
+    Raises:
+        ValueError: If the file as a whole cannot be read.
+    """
+    name = _format(path, format)
+    reader = resolve(readers()[name])
+    given = {key: value for key, value in options.items() if value is not None}
+    if unknown := given.keys() - inspect.signature(reader).parameters.keys():
+        raise ValueError(f"Cannot read {path} with {', '.join(sorted(unknown))}: files {name} are read without")
+    num = 0
+    try:
+        for num, record in enumerate(reader(path, **given), start=1):  # noqa: B007 (used below)
+            yield record
+    except ValueError as error:
+        raise ValueError(f"{error}{'' if num else _hint(path, name)}") from error
+
+
+def _iterate(path: Path, format: str, records: Iterable[Record]) -> Iterator[Data | Failure]:
     empty = True
     for made in make_graphs(str(path), records):
+        if empty and isinstance(made, Failure):
+            made = replace(made, reason=made.reason + _hint(path, format))
         empty = False
         yield made
     if empty:
-        raise ValueError(f"The file {path} holds no records")
+        raise ValueError(f"The file {path} holds no records{_hint(path, format)}")
 
 
-def check_input(path: str | Path) -> Path:
+def _hint(path: Path, format: str) -> str:
+    """A sentence on the format that the content of a file rather has; empty if it has the one it was read in."""
+    looks = guess_format(path)
+    if not looks or format.removesuffix(GZ) in looks:
+        return ""
+    name = looks[0].removeprefix(".")
+    return f"; the file looks like {looks[0]}: name its format, by --format {name} or format={name!r}"
+
+
+def check_input(path: str | Path, format: str | None = None) -> Path:
     """Check that an input file exists and has a known extension, without opening it.
 
     Args:
         path: File.
+        format: Its format, if it has another extension or none, such as ``"smi"``.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is a folder, empty, or of an extension that :func:`read` does not know.
+        ValueError: If it is a folder, empty, or of an extension or format that :func:`read` does not know.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}")
     if path.is_dir():
         raise ValueError(f"Expected a file, but {path} is a folder")
-    if extension(path) not in (known := readers()):
-        raise ValueError(f"Cannot read {path}: expected one of the extensions {extensions_as_text(sorted(known))}")
+    if _format(path, format) not in (known := readers()):
+        names = extensions_as_text(sorted(known))
+        if format is not None:
+            raise ValueError(f"Unknown format {format!r}: expected one of {names}")
+        raise ValueError(f"Cannot read {path}: expected one of the extensions {names}{_hint(path, '')}")
     if path.stat().st_size == 0:
         raise ValueError(f"The file {path} is empty")
     return path
@@ -139,6 +177,10 @@ def make_graphs(source: str, records: Iterable[tuple[str, Callable[[], T]]]) -> 
         except (ValueError, RuntimeError) as error:
             made = Failure(source, location, str(error).split("\n")[0])
         yield made
+
+
+def _format(path: Path, format: str | None) -> str:
+    return extension(path) if format is None else f".{format.lower().removeprefix('.')}"
 
 
 GZ = ".gz"

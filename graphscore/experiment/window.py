@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch_geometric.data import Batch, Data
 
+from graphscore.attributes import NOTES
+from graphscore.domains import domain_of
 from graphscore.experiment.build import build_sampler
 from graphscore.experiment.pretrained import asked_by
 from graphscore.experiment.request import Request
@@ -70,7 +72,7 @@ class WindowSampler:
             for sample in outcome.samples:
                 sample.seed = request.seed
             outcome = pipeline.complete(outcome, request, finish)
-            notes = [*self._left_behind(graph), *outcome.notes]
+            notes = [*(graph.get(NOTES) or ()), *self._left_behind(graph), *outcome.notes]
             outcomes[number] = type_(None, outcome.samples, outcome.failure, notes, outcome.cost, outcome.num_refused)
         return [outcomes[number] for number, _, _ in pieces]
 
@@ -88,6 +90,6 @@ class WindowSampler:
 
     def _left_behind(self, item: Data) -> list[str]:
         """A note on attributes of an input that its samples lack, if there are any."""
-        kept = {*without_measurements(item, self.kept).keys(), *self.pipeline.model.fields}
-        left = [key for key in item.keys() if key not in kept]  # noqa: SIM118 (not a dict)
-        return [f"measured for other coordinates, and not passed on: {', '.join(sorted(left))}"] if left else []
+        kept = {*without_measurements(item, self.kept).keys(), *self.pipeline.model.fields, NOTES}
+        left = sorted(set(item.keys()) - kept - set(domain_of(item).derived_from))
+        return [f"measured for other coordinates, and not passed on: {', '.join(left)}"] if left else []

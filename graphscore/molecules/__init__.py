@@ -8,12 +8,14 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``smiles``         SMILES strings to RDKit molecules, and RDKit's errors
 ``elements``       symbols of elements, names of atoms for messages
 ``graph``          RDKit molecules to PyG graphs and back
+``notes``          notes on molecules that were read, such as radicals
 ``labels``         isotopes, atom maps and data fields
 ``representable``  checks of molecules from elsewhere, for what a graph can hold
 ``marks``          stereo marks of graphs, on RDKit molecules and from coordinates
 ``files``          the text of SDF records, in and out, and of XYZ frames, out
 ``xyz``            the text of XYZ files, in: plain, extended, of QM9
 ``readers``        files of molecules with coordinates, record by record: sdf, mol, xyz
+``formats``        formats of files, recognised by their first lines
 ``smiles_files``   lists and tables of SMILES strings, record by record: smi, txt, csv, tsv
 ``networkx``       molecules from networkx graphs
 ``check``          faults of conformers: bond lengths, angles, contacts, planes, stereo marks

@@ -35,6 +35,7 @@ MOLECULES = Domain(
         "axis_index": Attribute("none", "[4, A]", "substituent, ends, substituent of a chiral axis", indices=True),
     },
     derive="graphscore.molecules.networkx:derive",
+    derived_from=("order", "bond_order", "bond_type", "hcount", "num_explicit_hs", "formal_charge"),
     complete="graphscore.molecules.networkx:complete",
     datasets={
         "small-molecules": "graphscore.molecules.datasets.small_molecules:SmallMolecules",
@@ -59,6 +60,7 @@ MOLECULES = Domain(
     parse="graphscore.molecules.readers:iterate_smiles",
     pipeline="graphscore.molecules.conformers:ConformerModel",
     readers={extension + packed: reader for extension, reader in _READERS.items() for packed in ("", ".gz")},
+    guess="graphscore.molecules.formats:guess",
     folder_extensions=(".sdf", ".mol", ".xyz", ".sdf.gz", ".mol.gz", ".xyz.gz"),
     writers={
         ".sdf": "graphscore.molecules.files:sdf_record",

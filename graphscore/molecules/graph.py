@@ -21,6 +21,7 @@ One :class:`~torch_geometric.data.Data` per molecule, hydrogens always explicit:
 ``smiles``     str                         canonical isomeric SMILES without explicit hydrogens
 ``name``       str                         name in the source, or empty
 ``properties`` dict of str                 data fields or columns in the source, in their order; absent where unread
+``notes``      list of str                 notes on the record, see :data:`graphscore.attributes.NOTES`; absent without
 =============  ==========================  ==============================================================
 """
 
@@ -36,6 +37,7 @@ from torch_geometric.data import Data
 
 from graphscore.molecules.domain import MOLECULES
 from graphscore.molecules.labels import atom_labels, set_atom_maps, set_isotopes, take_atom_maps, without_isotopes
+from graphscore.molecules.notes import with_notes
 from graphscore.molecules.representable import (
     check_atomic_number,
     check_representable,
@@ -126,7 +128,7 @@ def data_from_mol(mol: Chem.Mol, conformer_id: int | None = None, name: str = ""
     )
     if conformer is not None:
         data.pos = torch.from_numpy(mol.GetConformer(conformer).GetPositions()).float()
-    return data
+    return with_notes(data, mol)
 
 
 @rdkit_errors()

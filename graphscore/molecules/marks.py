@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch_geometric.data import Data
 
+from graphscore.attributes import NOTES, add_notes
 from graphscore.molecules.graph import BONDS, Chem, bare_mol, data_from_mol, handedness, mol_from_data
 
 MARKS = ("chirality", "cis_trans_index", "cis_trans")
@@ -33,7 +34,7 @@ def marked(data: Data) -> Data:
         result[name] = known[name]
     if not isinstance(data.get("smiles"), str):
         result.smiles = known.smiles
-    return result
+    return add_notes(result, *(known.get(NOTES) or ()))
 
 
 def stereo_mol(data: Data) -> Chem.Mol:

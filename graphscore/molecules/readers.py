@@ -37,13 +37,17 @@ def read_sdf(path: Path) -> Iterator[Record]:
     return _graphs(sdf_mols(path))
 
 
-def read_xyz(path: Path) -> Iterator[Record]:
+def read_xyz(path: Path, charge: int | None = None) -> Iterator[Record]:
     """Read the graphs of an XYZ file; bonds are perceived, see :func:`~graphscore.molecules.xyz.mol_from_xyz`.
+
+    Args:
+        path: File.
+        charge: Charge of the molecules whose comments state none; by default they are neutral.
 
     Raises:
         ValueError: If no frame begins with its number of atoms and is complete.
     """
-    return _graphs(xyz_mols(path))
+    return _graphs(xyz_mols(path, charge))
 
 
 def sdf_mols(path: Path) -> Iterator[MolRecord]:
@@ -53,7 +57,7 @@ def sdf_mols(path: Path) -> Iterator[MolRecord]:
             yield f"record {number}", partial(mol_from_molblock, text)
 
 
-def xyz_mols(path: Path) -> Iterator[MolRecord]:
+def xyz_mols(path: Path, charge: int | None = None) -> Iterator[MolRecord]:
     """Read the RDKit molecules of an XYZ file, with comments as titles, and the numbers in them as properties.
 
     Lines between the frames are a failure, and cost no frame.
@@ -68,7 +72,7 @@ def xyz_mols(path: Path) -> Iterator[MolRecord]:
         else:
             yield from _failing(strays)
             number, strays = number + 1, []
-            yield f"frame {number} (line {record.line})", partial(mol_from_xyz, record)
+            yield f"frame {number} (line {record.line})", partial(mol_from_xyz, record, charge)
     if strays and not number:
         raise ValueError(strays[0].reason)
     yield from _failing(strays)

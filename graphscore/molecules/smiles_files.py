@@ -178,6 +178,11 @@ def _titled(line: str) -> Columns | None:
     return None
 
 
+def names_columns(line: str) -> bool:
+    """Tell whether a line names the columns of a table, one of which holds SMILES strings."""
+    return _titled(line) is not None
+
+
 def _name_column(names: Sequence[str], smiles: int) -> int | None:
     return next((names.index(name) for name in NAME_COLUMNS if name in names and names.index(name) != smiles), None)
 

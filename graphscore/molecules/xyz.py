@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from graphscore.molecules.bonding import perceive_bonds
 from graphscore.molecules.elements import atomic_number
 from graphscore.molecules.graph import Chem, rdBase
+from graphscore.molecules.notes import note
 from graphscore.molecules.smiles import rdkit_errors
 
 _COUNT = re.compile(r"\s*[0-9]{1,9}\s*")
@@ -69,10 +70,15 @@ class _Lines:
 
     def begin_frame(self) -> bool:
         """Tell whether a number of atoms, a comment and an atom come next."""
-        count, comment, atom = self.look(0), self.look(1), self.look(2)
-        if count is None or comment is None or atom is None:
-            return False
-        return _COUNT.fullmatch(count) is not None and not _is_atom(comment) and _is_atom(atom)
+        lines = [line for place in range(3) if (line := self.look(place)) is not None]
+        return begins_frame(lines)
+
+
+def begins_frame(lines: Sequence[str]) -> bool:
+    """Tell whether three lines are a number of atoms, a comment and an atom."""
+    if len(lines) < 3:
+        return False
+    return _COUNT.fullmatch(lines[0]) is not None and not _is_atom(lines[1]) and _is_atom(lines[2])
 
 
 def xyz_frames(lines: Iterable[str], source: str) -> Iterator[XYZFrame]:
@@ -140,11 +146,15 @@ def _real(word: str) -> float:
     return float(re.sub(r"\*\^|[dD]", "e", word))
 
 
-def mol_from_xyz(frame: XYZFrame) -> Chem.Mol:
+def mol_from_xyz(frame: XYZFrame, charge: int | None = None) -> Chem.Mol:
     """Read one XYZ frame, and perceive the bonds from distances.
 
     The molecule is neutral unless the comment says ``charge=1``, or is a charge with its sign, as ``-1``. The comment
     of an extended XYZ file says which columns are read; by default the first four are. An atom alone stays one.
+
+    Args:
+        frame: The frame.
+        charge: Charge of a molecule whose comment states none.
 
     Returns:
         The molecule, with the comment without charge and multiplicity as its title, and the numbers in the comment as
@@ -153,13 +163,20 @@ def mol_from_xyz(frame: XYZFrame) -> Chem.Mol:
     Raises:
         ValueError: If the atoms are malformed, or no such bonds exist.
     """
-    charge, multiplicity = _electrons(frame.comment)
+    stated, multiplicity = _electrons(frame.comment)
+    given = next((one for one in (stated, charge) if one is not None), None)
     with rdBase.BlockLogs(), rdkit_errors():
         rows = [_atom(frame, number) for number in range(len(frame.atoms))]
         mol = Chem.MolFromXYZBlock("\n".join([str(len(rows)), "", *rows]))
     if mol is None:
         raise ValueError("Expected lines of an element symbol and three numbers")
-    mol = perceive_bonds(mol, charge, multiplicity)
+    mol = perceive_bonds(mol, given or 0, multiplicity)
+    if stated is not None and charge not in (None, stated):
+        note(mol, f"read with the charge {stated:+d} of its comment, not {charge:+d}")
+    if given is None and multiplicity is None and any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
+        note(
+            mol, "read as neutral, with an unpaired electron; if it is an ion, give its charge: charge=1 in the comment"
+        )
     title, rest = _title(frame.comment)
     mol.SetProp("_Name", title)
     for name, number in _NUMBER.findall(rest):
@@ -199,14 +216,14 @@ def _columns(comment: str) -> tuple[int, int]:
     return species, columns["pos"]
 
 
-def _electrons(comment: str) -> tuple[int, int | None]:
+def _electrons(comment: str) -> tuple[int | None, int | None]:
     """Charge and spin multiplicity that a comment states."""
     multiplicity = _MULTIPLICITY.search(comment)
     spin = None if multiplicity is None else int(multiplicity[1])
     if (signed := _SIGNED.fullmatch(comment)) is not None:
         return int(signed[1]), int(signed[2]) if signed[2] else spin
     if (stated := _CHARGE.search(comment)) is None:
-        return 0, spin
+        return None, spin
     if not _is_real(stated[1]) or float(stated[1]) % 1:
         raise ValueError(f"Expected a whole number as charge in the comment, but found {stated[0]!r}")
     return int(float(stated[1])), spin

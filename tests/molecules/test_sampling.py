@@ -294,6 +294,15 @@ def test_what_an_input_has_of_other_coordinates_is_not_passed_on_and_said(confor
     assert not {"energy", "forces"} & set(result.samples[0][0].keys())
 
 
+def test_notes_on_a_record_come_with_its_samples_and_are_no_part_of_them(conformer_checkpoint: Path):
+    graph = data_from_mol(mol_from_smiles("C[CH]C"))
+    graph.notes.append("read with care")
+    result = sample(conformer_checkpoint, [graph, "C[CH]C", "CCC"])
+    assert result.notes == [graph.notes, graph.notes[:1], []]
+    assert graph.notes[0].startswith("1 unpaired electron at atom 1 (C): ")
+    assert all("notes" not in one for samples in result.samples for one in samples)
+
+
 def test_a_model_that_is_asked_again_answers_as_a_fresh_one(conformer_checkpoint: Path):
     """Whatever it was asked before, and whether the iterator was read to its end."""
     model = ConformerModel.load(conformer_checkpoint)

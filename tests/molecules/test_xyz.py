@@ -127,3 +127,31 @@ def test_a_file_of_qm9_and_a_compressed_one(tmp_path: Path):
     assert first(tmp_path, text).name == "gdb 1"
     (tmp_path / "b.xyz.gz").write_bytes(gzip.compress(text.encode("utf-16")))
     assert [item.smiles for item in read(tmp_path / "b.xyz.gz").items] == ["C"]
+
+
+def test_a_charge_can_be_given_and_that_of_the_comment_wins(tmp_path: Path):
+    frame = Chem.MolToXYZBlock(embed(mol_from_smiles("C[NH3+]"), 1, 0)).splitlines()
+    (tmp_path / "a.xyz").write_text("\n".join(frame) + "\n")
+    (item,) = read(tmp_path / "a.xyz", charge=1).items
+    assert item.smiles == "C[NH3+]" and "notes" not in item
+    frame[1] = "charge=1"
+    (tmp_path / "a.xyz").write_text("\n".join(frame) + "\n")
+    (item,) = read(tmp_path / "a.xyz", charge=-1).items
+    assert item.smiles == "C[NH3+]"
+    assert item.notes == ["read with the charge +1 of its comment, not -1"]
+    with pytest.raises(ValueError, match="Cannot read .*b.smi with charge: files .smi are read without"):
+        (tmp_path / "b.smi").write_text("C")
+        read(tmp_path / "b.smi", charge=1)
+
+
+def test_a_radical_that_no_comment_declares_is_noted(tmp_path: Path):
+    frame = Chem.MolToXYZBlock(embed(mol_from_smiles("CC[CH2+]"), 1, 0)).splitlines()
+    (tmp_path / "a.xyz").write_text("\n".join(frame) + "\n")
+    (item,) = read(tmp_path / "a.xyz").items
+    assert item.smiles == "[CH2]CC"
+    assert [note.split(";")[0].split(" at ")[0] for note in item.notes] == [
+        "read as neutral, with an unpaired electron",
+        "1 unpaired electron",
+    ]
+    (item,) = read(tmp_path / "a.xyz", charge=1).items
+    assert item.smiles == "CC[CH2+]" and "notes" not in item

@@ -1,0 +1,38 @@
+"""Formats of files by their content, for files with another extension or none."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+from graphscore.data.text import open_bytes, read_lines
+from graphscore.domains import domains
+from graphscore.registry import resolve
+
+NUM_LINES = 60
+"""Number of lines, from the first one that is not empty, by which a format is recognised."""
+_ZIP = b"PK\x03\x04"  # of a file of torch.save
+
+
+def guess_format(path: Path) -> tuple[str, ...]:
+    """Guess the format of a file by its first lines.
+
+    Args:
+        path: File, which may be compressed by gzip.
+
+    Returns:
+        Extensions, the likeliest first; the others are as good, such as ``.csv`` after ``.smi``. Empty if the format is
+        none that the library reads.
+    """
+    try:
+        with open_bytes(path) as file:
+            start = file.read(1024)
+        if start.startswith(_ZIP):
+            return (".pt",)
+        if b"<graphml" in start:
+            return (".graphml",)
+        lines = [line.rstrip("\n") for line in islice(read_lines(path), NUM_LINES)]
+    except (ValueError, OSError, EOFError):
+        return ()
+    guesses = (resolve(domain.guess)(lines) for domain in domains() if domain.guess is not None)
+    return next(filter(None, guesses), ())
