@@ -154,4 +154,4 @@ def test_a_radical_that_no_comment_declares_is_noted(tmp_path: Path):
         "1 unpaired electron",
     ]
     (item,) = read(tmp_path / "a.xyz", charge=1).items
-    assert item.smiles == "CC[CH2+]" and "notes" not in item
+    assert item.smiles == "[CH2+]CC" and "notes" not in item
