@@ -12,6 +12,7 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``labels``         isotopes, atom maps and data fields
 ``representable``  checks of molecules from elsewhere, for what a graph can hold
 ``marks``          stereo marks of graphs, on RDKit molecules and from coordinates
+``fields``         data fields of records: those of a graph, and how SDF and XYZ hold them
 ``files``          the text of SDF records, in and out, and of XYZ frames, out
 ``xyz``            the text of XYZ files, in: plain, extended, of QM9
 ``readers``        files of molecules with coordinates, record by record: sdf, mol, xyz

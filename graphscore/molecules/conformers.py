@@ -32,6 +32,7 @@ from graphscore.molecules.domain import MOLECULES
 from graphscore.molecules.forcefield import rank, refine
 from graphscore.molecules.fragments import Fragment
 from graphscore.molecules.graph import Chem, data_from_mol, rdBase
+from graphscore.molecules.labels import properties_of
 from graphscore.molecules.metrics.stereo import is_as_asked
 from graphscore.molecules.outcome import Conformers
 from graphscore.molecules.smiles import mol_from_smiles
@@ -148,7 +149,10 @@ class ConformerModel(Pipeline):
             return super().read(item)
         mol = mol_from_smiles(item) if isinstance(item, str) else Chem.Mol(item)
         mol.RemoveAllConformers()
-        return data_from_mol(mol, name=mol.GetProp("_Name") if mol.HasProp("_Name") else "")
+        data = data_from_mol(mol, name=mol.GetProp("_Name") if mol.HasProp("_Name") else "")
+        if fields := properties_of(mol, private=False):
+            data.properties = fields
+        return data
 
     def size(self, graph: Data) -> int:
         """Count the atoms that are nodes of the network's graph."""

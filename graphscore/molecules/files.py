@@ -6,14 +6,16 @@ or line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from graphscore.molecules.fields import TEXTS, numbers_and_texts, read_fields, sdf_fields, with_input, xyz_pairs
 from graphscore.molecules.graph import Chem, canonical_smiles, mol_from_data, rdBase
+from graphscore.molecules.labels import field_name
 from graphscore.molecules.smiles import rdkit_errors, rdkit_reason
 
 
@@ -41,49 +43,58 @@ def mol_from_molblock(block: str) -> Chem.Mol:
     Raises:
         ValueError: If RDKit refuses it.
     """
+    lines = block.split("\n")
+    end = next((number for number, line in enumerate(lines, start=1) if line.startswith("M  END")), len(lines))
+    atoms = "\n".join(lines[:end])
     try:
         with rdBase.BlockLogs():
-            supplier = Chem.SDMolSupplier()
-            supplier.SetData(f"{block}\n\n$$$$\n", removeHs=False)  # an empty line ends a field that was cut off
-            # Malformed data fields are dropped.
-            mol = next(supplier, None) or Chem.MolFromMolBlock(block, removeHs=False)
+            mol = Chem.MolFromMolBlock(atoms, removeHs=False)
             if mol is None:  # once more, step by step, for an error with the reason
-                raw = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False, strictParsing=True)
+                raw = Chem.MolFromMolBlock(atoms, sanitize=False, removeHs=False, strictParsing=True)
                 if raw is not None:
                     Chem.SanitizeMol(raw)
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"Not a possible molecule: {rdkit_reason(error)}") from error
     if mol is None:
         raise ValueError("Not a MOL block: the counts line, an atom or a bond is malformed")
+    for name, value in read_fields(lines[end:]).items():
+        mol.SetProp(field_name(name), value)
     return mol
 
 
 def sdf_record(data: Data) -> str:
     """Write a molecule with coordinates as an SDF record; the title is its name or SMILES.
 
-    Data fields are ``SMILES`` and the numeric attributes of the graph, such as an ``energy``.
+    Data fields are ``SMILES``, that of the isomer which the coordinates are; the numeric attributes of the graph, such
+    as an ``energy``, ``method`` and ``warning``; and the fields of the record that the graph was read from.
 
     Raises:
         ValueError: If it is not a molecule, or has no coordinates.
     """
     if data.get("pos") is None:
         raise ValueError("An SDF record needs coordinates, but the graph has no pos")
-    return mol_record(mol_from_data(data), data)
+    mol = mol_from_data(data)
+    return mol_record(mol, data, canonical_smiles(mol))
 
 
 @rdkit_errors()
-def mol_record(mol: Chem.Mol, data: Data) -> str:
+def mol_record(mol: Chem.Mol, data: Data, smiles: str) -> str:
     """Write an RDKit molecule as an SDF record, with the title and the data fields of a graph; see :func:`sdf_record`.
+
+    Args:
+        mol: The molecule; its title is changed.
+        data: Graph with a name or SMILES for the title, and data fields.
+        smiles: The field ``SMILES``.
 
     Raises:
         ValueError: If RDKit cannot write it.
     """
-    smiles = data.get("smiles") or canonical_smiles(mol)
-    mol.SetProp("_Name", _one_line(data.get("name") or smiles))
-    fields = "".join(f">  <{key}>\n{value}\n\n" for key, value in [("SMILES", smiles), *_numbers(data)])
+    title = _one_line(data.get("name") or data.get("smiles") or smiles)
+    mol.SetProp("_Name", f" {title}" if title.startswith("$$$$") else title)
+    fields = with_input({"SMILES": smiles, **dict(numbers_and_texts(data))}, data)
     try:
         with rdBase.BlockLogs():
-            return f"{Chem.MolToMolBlock(mol)}{fields}$$$$\n"
+            return f"{Chem.MolToMolBlock(mol)}{_encodable(sdf_fields(fields))}$$$$\n"
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"RDKit cannot write {smiles!r}: {rdkit_reason(error)}") from error
 
@@ -92,7 +103,9 @@ def mol_record(mol: Chem.Mol, data: Data) -> str:
 def xyz_record(data: Data) -> str:
     """Write atoms with coordinates as an XYZ frame.
 
-    The comment is the name or SMILES, followed by ``key=value`` for each numeric attribute of the graph.
+    The comment is the name or SMILES, followed by the ``charge`` if there is one, by ``key=value`` for each numeric
+    attribute of the graph, and by ``key="value"`` for ``method``, ``warning`` and the data fields of its record, see
+    :func:`~graphscore.molecules.fields.xyz_pairs`.
 
     Raises:
         ValueError: If there are no atomic numbers or no finite coordinates ``[N, 3]``.
@@ -105,7 +118,12 @@ def xyz_record(data: Data) -> str:
         raise ValueError(f"Expected finite pos of shape [{len(numbers)}, 3], but got shape {list(pos.shape)}")
     table = Chem.GetPeriodicTable()
     name = data.get("name") or data.get("smiles") or ""
-    comment = " ".join([name, *(f"{key}={value}" for key, value in _numbers(data))])
+    total = int(data["charge"].sum()) if "charge" in data and "bond" in data else 0
+    own = dict(numbers_and_texts(data))
+    words = [name, *([f"charge={total:+d}"] if total else [])]
+    words += [f"{key}={value}" for key, value in own.items() if key not in TEXTS]
+    words += xyz_pairs({key: value for key, value in with_input(own, data).items() if key in TEXTS or key not in own})
+    comment = " ".join(words)
     return xyz_text([table.GetElementSymbol(number) for number in numbers.tolist()], pos.cpu().numpy(), comment)
 
 
@@ -123,12 +141,10 @@ def xyz_text(symbols: Sequence[str], pos: NDArray[np.floating], comment: str = "
     return "\n".join(lines) + "\n"
 
 
-def _numbers(data: Data) -> Iterator[tuple[str, Any]]:
-    """Numeric attributes of a graph, formatted for a file."""
-    for key, value in data.to_dict().items():
-        if isinstance(value, int | float) and not isinstance(value, bool) and key != "num_nodes":
-            yield key, value if isinstance(value, int) else f"{value:.10g}"
-
-
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return _encodable(re.sub(r"\s*[\r\n\t]\s*", " ", text).strip())
+
+
+def _encodable(text: str) -> str:
+    """Replace what UTF-8 cannot hold: bytes of file names and arguments in another encoding."""
+    return text.encode("utf-8", "replace").decode("utf-8")

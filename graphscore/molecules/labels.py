@@ -25,7 +25,8 @@ _OWN = {
     "_smilesAtomOutputOrder",
     "_smilesBondOutputOrder",
 }
-_OWN_PREFIXES = ("_Mol", "__")
+_COMPUTED = {"numArom", "ringinfo"}
+_OWN_PREFIXES = ("_Mol", "_graphscore", "__")
 
 
 def take_atom_maps(mol: Chem.Mol) -> list[int]:
@@ -92,9 +93,14 @@ def without_isotopes(mol: Chem.Mol) -> Chem.Mol:
     return mol
 
 
-def properties_of(mol: Chem.Mol) -> dict[str, str]:
-    """Collect the data fields of a molecule's record, in their order."""
-    names = mol.GetPropNames(includePrivate=True, includeComputed=False)
+def properties_of(mol: Chem.Mol, private: bool = True) -> dict[str, str]:
+    """Collect the data fields of a molecule's record, in their order.
+
+    Args:
+        mol: The molecule.
+        private: Whether to collect those whose names begin with ``_``, which RDKit takes as private.
+    """
+    names = mol.GetPropNames(includePrivate=private, includeComputed=False)
     fields = [name for name in names if name not in _OWN and not name.startswith(_OWN_PREFIXES)]
     return {name: str(content) for name in fields if (content := _text(mol, name)) is not None}
 
@@ -114,9 +120,15 @@ def fields_of(data: Data) -> dict[str, str]:
     return {str(name): str(value) for name, value in found.items() if isinstance(value, str | int | float)}
 
 
+def field_name(name: str) -> str:
+    """Name under which RDKit can hold a data field: with ``field`` before it, if RDKit uses the name itself."""
+    is_own = name in _OWN or name in _COMPUTED or name.startswith(_OWN_PREFIXES)
+    return f"field {name}" if is_own else name
+
+
 def set_properties(mol: Chem.Mol, data: Data) -> None:
     """Give a molecule, which is changed, the name and the data fields of its graph."""
     if isinstance(name := data.get("name"), str):
         mol.SetProp("_Name", name)
     for key, value in fields_of(data).items():
-        mol.SetProp(key, value)
+        mol.SetProp(field_name(key), value)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from torch_geometric.data import Data
 
 from graphscore.generate.outcome import Outcome, name_of
-from graphscore.molecules.graph import Chem, add_positions, mol_from_data, rdBase
+from graphscore.molecules.fields import TEXTS
+from graphscore.molecules.graph import Chem, add_positions, canonical_smiles, mol_from_data, rdBase
+from graphscore.molecules.labels import set_properties
 from graphscore.molecules.smiles import mol_from_smiles, rdkit_errors
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ class Conformers(Outcome):
     def mol(self) -> Chem.Mol | None:
         """RDKit molecule with the sampled conformers and explicit hydrogens, added ones last.
 
-        Attributes of the samples are properties of the conformers. ``None`` if there are no conformers.
+        It has the isotopes, atom maps and data fields of the input. Attributes of the samples are properties of the
+        conformers. ``None`` if there are no conformers.
         """
         if not self.samples:
             return None
@@ -48,6 +51,8 @@ class Conformers(Outcome):
                     conformer.SetDoubleProp(key, value)
                 elif isinstance(value, int) and key != "num_nodes":
                     conformer.SetIntProp(key, value)
+                elif key in TEXTS and isinstance(value, str):
+                    conformer.SetProp(key, value)
         return mol
 
 
@@ -62,7 +67,9 @@ def complete_mol(molecule: Any) -> Chem.Mol:
         ValueError: If it is no molecule.
     """
     if isinstance(molecule, Data):
-        return mol_from_data(Data(**{key: value for key, value in molecule.to_dict().items() if key != "pos"}))
+        mol = mol_from_data(Data(**{key: value for key, value in molecule.to_dict().items() if key != "pos"}))
+        set_properties(mol, molecule)
+        return mol
     mol = mol_from_smiles(molecule) if isinstance(molecule, str) else Chem.Mol(molecule)
     mol.RemoveAllConformers()
     with rdBase.BlockLogs():
@@ -87,7 +94,7 @@ def to_ase(mol: Chem.Mol) -> list[Atoms]:
     except ImportError as error:
         raise ImportError('ASE atoms need ASE: pip install "graphscore[ase]"', name="ase") from error
     numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
-    info = {"smiles": Chem.MolToSmiles(Chem.RemoveHs(mol)), "charge": Chem.GetFormalCharge(mol)}
+    info = {"smiles": canonical_smiles(mol), "charge": Chem.GetFormalCharge(mol)}
     return [
         Atoms(numbers, conformer.GetPositions(), info=info | conformer.GetPropsAsDict())
         for conformer in mol.GetConformers()

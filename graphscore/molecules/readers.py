@@ -12,7 +12,8 @@ from graphscore.data.readers import Failure, ReadResult, Record, collect, make_g
 from graphscore.data.text import read_lines
 from graphscore.molecules.files import mol_from_molblock, sdf_texts
 from graphscore.molecules.graph import Chem, data_from_mol, data_from_smiles
-from graphscore.molecules.xyz import Stray, mol_from_xyz, xyz_records
+from graphscore.molecules.labels import properties_of
+from graphscore.molecules.xyz import Stray, mol_from_xyz, name_in, xyz_records
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -47,7 +48,8 @@ def read_xyz(path: Path, charge: int | None = None) -> Iterator[Record]:
     Raises:
         ValueError: If no frame begins with its number of atoms and is complete.
     """
-    return _graphs(xyz_mols(path, charge))
+    for location, make in xyz_mols(path, charge):
+        yield location, partial(_xyz_graph, make)
 
 
 def sdf_mols(path: Path) -> Iterator[MolRecord]:
@@ -96,9 +98,18 @@ def _graphs(records: Iterable[MolRecord]) -> Iterator[Record]:
         yield location, lambda make=make: graph_of(make())
 
 
+def _xyz_graph(make: Callable[[], Chem.Mol]) -> Data:
+    data = graph_of(make())
+    data.name = name_in(data.name)
+    return data
+
+
 def graph_of(mol: Chem.Mol) -> Data:
-    """Convert an RDKit molecule to a graph, with its title as the name."""
-    return data_from_mol(mol, name=mol.GetProp("_Name").strip() if mol.HasProp("_Name") else "")
+    """Convert an RDKit molecule to a graph, with its title as the name and its data fields as ``properties``."""
+    data = data_from_mol(mol, name=mol.GetProp("_Name").strip() if mol.HasProp("_Name") else "")
+    if fields := properties_of(mol):
+        data.properties = fields
+    return data
 
 
 def numbers_of(mol: Chem.Mol) -> dict[str, float]:

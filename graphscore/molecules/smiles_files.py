@@ -57,8 +57,8 @@ def read_list(path: Path) -> Iterator[Record]:
     """Read a list of SMILES strings, one per line, each with an optional name after a blank, tab, comma or semicolon.
 
     A CXSMILES extension between the two, such as ``|&1:1|``, belongs to the SMILES string. The name may also come
-    first, and the first line may name the columns, as in a table (see :func:`read_table`). Empty lines and those that
-    start with ``#`` are skipped.
+    first, and the first line may name the columns, as in a table (see :func:`read_table`). What follows the name after
+    a tab becomes ``properties``, ``column 3`` and so on. Empty lines and those that start with ``#`` are skipped.
     """
     lines = ((number, line) for number, line in _filled(path) if not line.lstrip().startswith("#"))
     start = list(islice(lines, _SAMPLE))
@@ -70,7 +70,9 @@ def read_list(path: Path) -> Iterator[Record]:
     split = _by_name if _is_name_first([line for _, line in start]) else _by_smiles
     for number, line in chain(start, lines):
         smiles, name = split(line.strip())
-        yield f"line {number}", partial(data_from_smiles, smiles, name)
+        name, *more = (cell.strip() for cell in name.split("\t"))
+        titles = [f"column {place}" for place in range(3, 3 + len(more))]
+        yield f"line {number}", partial(_graph, smiles, name, dict(zip(titles, more, strict=True)))
 
 
 def read_table(path: Path) -> Iterator[Record]:
@@ -78,7 +80,8 @@ def read_table(path: Path) -> Iterator[Record]:
 
     The column of SMILES strings is the one named ``smiles``, or else ``isomeric_smiles``, ``canonical_smiles``, ``smi``
     or ``ism``, in any case, or else the only one that holds SMILES strings. Names are in the column ``name``, or else
-    ``title``, ``id`` and the like. A table without a line of column names is read as well.
+    ``title``, ``id`` and the like. The other columns become ``properties``. A table without a line of column names is
+    read as well.
 
     Raises:
         ValueError: If no column holds SMILES strings, or several without one of these names do.
@@ -102,16 +105,34 @@ def _filled(path: Path) -> Iterator[Line]:
 
 
 def _records(lines: Iterator[Line], columns: Columns) -> Iterator[Record]:
-    rows = _rows(lines, columns)
-    if columns.titled:
-        next(rows)
+    rows, titles = _rows(lines, columns), list[str]()
+    if columns.titled and not isinstance(first := next(rows)[1], csv.Error):
+        titles = [cell.strip() for cell in first]
     for number, row in rows:
         if isinstance(row, csv.Error):
             yield f"line {number}", partial(_refuse, f"Not a line of a table: {row}")
         elif any(cells := [cell.strip() for cell in row]):
             cells += [""] * (columns.num - len(cells))
             name = "" if columns.name is None else cells[columns.name].replace("\t", " ").replace("\n", " ")
-            yield f"line {number}", partial(data_from_smiles, cells[columns.smiles], name)
+            yield f"line {number}", partial(_graph, cells[columns.smiles], name, _others(cells, titles, columns))
+
+
+def _others(cells: Sequence[str], titles: Sequence[str], columns: Columns) -> dict[str, str]:
+    """Cells of a row beside the SMILES string and the name, by the titles of their columns."""
+    others: dict[str, str] = {}
+    for place, cell in enumerate(cells):
+        title = titles[place] if place < len(titles) else ""
+        if place not in (columns.smiles, columns.name) and (title or cell):
+            title = title or f"column {place + 1}"
+            others[f"{title} (column {place + 1})" if title in others else title] = cell
+    return others
+
+
+def _graph(smiles: str, name: str, properties: dict[str, str]) -> Data:
+    data = data_from_smiles(smiles, name)
+    if properties:
+        data.properties = properties
+    return data
 
 
 def _refuse(reason: str) -> Data:
@@ -228,9 +249,10 @@ def _is_name_first(lines: Sequence[str]) -> bool:
 
 def _by_name(line: str) -> tuple[str, str]:
     """SMILES string and name of a line that begins with the name."""
-    name, _, rest = line.partition("\t") if "\t" in line else _parted(line)
+    between = "\t" if "\t" in line else " "
+    name, _, rest = line.partition("\t") if between == "\t" else _parted(line)
     smiles, more = _by_smiles(rest.strip())
-    return smiles, f"{name.strip()} {more}".strip()
+    return smiles, f"{name.strip()}{between}{more}".strip()
 
 
 def _by_smiles(line: str) -> tuple[str, str]:
@@ -242,7 +264,7 @@ def _by_smiles(line: str) -> tuple[str, str]:
     rest = rest.strip()
     if (extension := _EXTENSION.match(rest)) is not None:
         smiles, rest = f"{smiles} {extension[0]}", rest[extension.end() :].lstrip(",; \t")
-    return smiles, rest.replace("\t", " ").strip()
+    return smiles, rest.strip()
 
 
 def _parted(line: str) -> tuple[str, str, str]:

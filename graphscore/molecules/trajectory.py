@@ -11,7 +11,7 @@ from torch_geometric.data import Batch, Data
 
 from graphscore.generate.tries import Job
 from graphscore.molecules.files import mol_record
-from graphscore.molecules.graph import bare_mol, set_positions
+from graphscore.molecules.graph import bare_mol, canonical_smiles, set_positions
 from graphscore.molecules.hydrogens import skeleton
 from graphscore.sdes import SDE
 
@@ -71,4 +71,5 @@ class Trajectories:
             for step, level, pos in steps:
                 if bool(pos.isfinite().all()):
                     set_positions(mol, pos.numpy())
-                    yield mol_record(mol, Data(**names, sample=k + 1, step=step, level=level))
+                    data = Data(**names, sample=k + 1, step=step, level=level)
+                    yield mol_record(mol, data, item.get("smiles") or canonical_smiles(mol))

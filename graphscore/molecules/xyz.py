@@ -11,12 +11,15 @@ from typing import NamedTuple
 from graphscore.molecules.bonding import perceive_bonds
 from graphscore.molecules.elements import atomic_number
 from graphscore.molecules.graph import Chem, rdBase
+from graphscore.molecules.labels import field_name
 from graphscore.molecules.notes import note
 from graphscore.molecules.smiles import rdkit_errors
 
 _COUNT = re.compile(r"\s*[0-9]{1,9}\s*")
 _NUMBER = re.compile(r"([A-Za-z]\w*)\s*[=:]\s*([-+.\d]\S*)")  # in a comment, such as energy=-1.5
 _PAIR = re.compile(r"""([A-Za-z]\w*)\s*=\s*("[^"]*"|'[^']*'|\{[^}]*\}|\S+)""")  # in the comment of an extended file
+_QUOTED = re.compile(r'''(?<!\S)([A-Za-z]\w*)="([^"]*)"''')
+_ASSIGNED = re.compile(r"(?<!\S)[A-Za-z]\w*=[-+.\d]\S*")
 _CHARGE = re.compile(r"""\b(?:total_?)?charge\s*[=:]\s*["']?([-+]?[\d.]+)["']?""", re.IGNORECASE)
 _MULTIPLICITY = re.compile(r"""\b(?:spin_?)?mult(?:iplicity)?\s*[=:]\s*["']?(\d+)["']?""", re.IGNORECASE)
 _SIGNED = re.compile(r"\s*([-+]\d+)(?:\s+(\d))?\s*")  # a comment that is a charge, perhaps with a multiplicity
@@ -157,8 +160,8 @@ def mol_from_xyz(frame: XYZFrame, charge: int | None = None) -> Chem.Mol:
         charge: Charge of a molecule whose comment states none.
 
     Returns:
-        The molecule, with the comment without charge and multiplicity as its title, and the numbers in the comment as
-        properties.
+        The molecule, with the comment without charge, multiplicity and quoted texts as its title, and the numbers and
+        quoted texts of the comment, ``key="text"``, as properties.
 
     Raises:
         ValueError: If the atoms are malformed, or no such bonds exist.
@@ -179,8 +182,11 @@ def mol_from_xyz(frame: XYZFrame, charge: int | None = None) -> Chem.Mol:
         )
     title, rest = _title(frame.comment)
     mol.SetProp("_Name", title)
-    for name, number in _NUMBER.findall(rest):
+    for name, number in _NUMBER.findall(_MULTIPLICITY.sub("", _CHARGE.sub("", rest))):
         mol.SetProp(name, number)
+    for name, text in _QUOTED.findall(frame.comment):
+        if name not in ("Properties", "Lattice", *_NAMES):
+            mol.SetProp(field_name(name), text.replace("\\\\", "\\"))
     return mol
 
 
@@ -235,11 +241,17 @@ def _title(comment: str) -> tuple[str, str]:
         return qm9[1], ""
     pairs = dict(_PAIR.findall(comment))
     if "Properties" not in pairs and "Lattice" not in pairs:
+        comment = _QUOTED.sub("", comment)
         title = "" if _SIGNED.fullmatch(comment) else _MULTIPLICITY.sub("", _CHARGE.sub("", comment))
         return title if title == comment else title.strip(" \t,;"), comment
     title = next((pairs[name].strip("\"'") for name in _NAMES if name in pairs), None)
     numbers = " ".join(f"{name}={value}" for name, value in pairs.items() if name != "Properties")
     return _PAIR.sub("", comment).strip() if title is None else title, numbers
+
+
+def name_in(title: str) -> str:
+    """Name in the title of an XYZ frame: what words such as ``energy=-1.5`` leave of it."""
+    return " ".join(_ASSIGNED.sub("", title).split()) if _ASSIGNED.search(title) else title.strip()
 
 
 def without_numbers(comment: str) -> str:

@@ -196,10 +196,10 @@ def test_ctrl_c_ends_a_job_of_several_processes_at_once(conformer_checkpoint, tm
 def test_a_sample_that_cannot_be_written_is_a_failure_of_its_input(sample, monkeypatch):
     real = molfiles.mol_record
 
-    def record(mol, data):
+    def record(mol, data, smiles):
         if data.smiles == "CCO" and data.sample == 1:
             raise ValueError("RDKit fails: something")
-        return real(mol, data)
+        return real(mol, data, smiles)
 
     monkeypatch.setattr(molfiles, "mol_record", record)
     sample("CC", "CCO", "--num", 2, "--out", "a.sdf")

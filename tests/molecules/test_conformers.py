@@ -108,6 +108,25 @@ def test_energies_and_fixed_atoms_are_properties_of_conformers(conformer_checkpo
     assert outcome.cost.evaluations == 4 * 5 and outcome.mol is mol  # which is made once
 
 
+def test_isotopes_maps_and_fields_of_the_input_are_kept(conformer_checkpoint: Path):
+    given = Chem.MolFromSmiles("[13CH3:5][CH2:2]O")
+    given.SetProp("IC50", "5 nM")
+    light, graph = Chem.MolFromSmiles("CCO"), data_from_mol(given)
+    graph.properties = {"IC50": "5 nM"}
+    one, other, plain = generate(conformer_checkpoint, [given, graph, light], 2)
+    for outcome in (one, other):
+        assert [(atom.GetIsotope(), atom.GetAtomMapNum()) for atom in outcome.mol.GetAtoms()][:3] == [
+            (13, 5),
+            (0, 2),
+            (0, 0),
+        ]
+        assert outcome.mol.GetProp("IC50") == "5 nM"
+        for sample, same in zip(outcome.samples, plain.samples, strict=True):
+            assert sample["properties"] == {"IC50": "5 nM"} and sample["isotope"].tolist()[:3] == [13, 0, 0]
+            assert torch.equal(sample["pos"], same["pos"])
+    assert "properties" not in plain.samples[0] and "isotope" not in plain.samples[0]
+
+
 def test_ase_atoms_have_elements_places_and_numbers(conformer_checkpoint: Path):
     pytest.importorskip("ase")
     (mol,) = mols(conformer_checkpoint, "C[NH2+]CC", 2, energy_rank=True)
