@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.molecules.axes import axes_of, set_axes, stereo_attributes
 from graphscore.molecules.domain import MOLECULES
 from graphscore.molecules.labels import atom_labels, set_atom_maps, set_isotopes, take_atom_maps, without_isotopes
 from graphscore.molecules.notes import with_notes
@@ -112,19 +113,17 @@ def data_from_mol(mol: Chem.Mol, conformer_id: int | None = None, name: str = ""
     edge_index, bond = _bonds(mol)
     atoms = [(atom.GetAtomicNum(), atom.GetFormalCharge()) for atom in mol.GetAtoms()]
     z, charge = torch.tensor(atoms).t().contiguous()
-    pairs, sides = double_bond_sides(mol)
     data = Data(
         z=z,
         charge=charge,
         edge_index=edge_index,
         bond=bond,
         chirality=torch.tensor([handedness(atom) for atom in mol.GetAtoms()]),
-        cis_trans_index=pairs,
-        cis_trans=sides,
         smiles=canonical_smiles(mol),
         name=name,
         num_nodes=mol.GetNumAtoms(),
         **atom_labels(mol, maps),
+        **stereo_attributes(mol, conformer, *double_bond_sides(mol)),
     )
     if conformer is not None:
         data.pos = torch.from_numpy(mol.GetConformer(conformer).GetPositions()).float()
@@ -162,6 +161,7 @@ def mol_from_data(data: Data) -> Chem.Mol:
     if data.get("pos") is not None:
         add_positions(mol, checked_positions(data["pos"], mol.GetNumAtoms()))
         Chem.AssignStereochemistryFrom3D(mol)
+        set_axes(mol, axes_of(data))
     set_atom_maps(mol, data)
     return mol
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch_geometric.data import Data
 
 from graphscore.attributes import NOTES, add_notes
+from graphscore.molecules.axes import axes_of, set_axes
 from graphscore.molecules.graph import BONDS, Chem, bare_mol, data_from_mol, handedness, mol_from_data
 
 MARKS = ("chirality", "cis_trans_index", "cis_trans")
@@ -30,8 +33,9 @@ def marked(data: Data) -> Data:
         known = data_from_mol(mol_from_data(data))
     except ValueError:  # no molecule, or without coordinates in space: said where it is used
         return result
-    for name in MARKS:
-        result[name] = known[name]
+    for name in (*MARKS, "axis_index"):
+        if name in known:
+            result[name] = known[name]
     if not isinstance(data.get("smiles"), str):
         result.smiles = known.smiles
     return add_notes(result, *(known.get(NOTES) or ()))
@@ -59,25 +63,20 @@ def stereo_mol(data: Data) -> Chem.Mol:
         if a < b and (path := path_of_double_bond(mol, a, b)) is not None:
             set_side(mol, path, side == 1)
     Chem.SetDoubleBondNeighborDirections(mol)  # SMILES of the molecule are written from these
-    for axis in axes_of(data):
-        set_axis(mol, axis)
+    set_axes(mol, axes_of(data))
     return mol
 
 
-def axes_of(data: Data) -> list[tuple[int, int, int, int]]:
-    """List the marked axes of a molecule: substituent, first end, last end, substituent."""
-    index = data.get("axis_index")
-    return [] if index is None else [(a, b, c, d) for a, b, c, d in index.t().tolist()]
-
-
 def path_of_double_bond(mol: Chem.Mol, a: int, d: int) -> tuple[int, int, int, int] | None:
-    """Find the double bond between two substituents; returns them with its ends amid, or None."""
-    for first in mol.GetAtomWithIdx(a).GetNeighbors():
-        for last in mol.GetAtomWithIdx(d).GetNeighbors():
-            bond = mol.GetBondBetweenAtoms(first.GetIdx(), last.GetIdx())
-            if bond is not None and BONDS[bond.GetBondType()] == 2:
-                return a, first.GetIdx(), last.GetIdx(), d
-    return None
+    """Find the double bond, or the cumulated ones, between two substituents; returns them with its ends amid, or None.
+
+    The ends are those of the whole chain of double bonds.
+    """
+    path = Chem.GetShortestPath(mol, a, d)
+    bonds = [mol.GetBondBetweenAtoms(*pair) for pair in pairwise(path)]
+    if len(bonds) < 3 or any(BONDS[bond.GetBondType()] != 2 for bond in bonds[1:-1]):
+        return None
+    return a, path[1], path[-2], d
 
 
 def set_centre(atom: Chem.Atom, sign: int) -> None:
@@ -88,27 +87,13 @@ def set_centre(atom: Chem.Atom, sign: int) -> None:
 
 
 def set_side(mol: Chem.Mol, path: tuple[int, int, int, int], is_cis: bool) -> None:
-    """Mark a double bond: the first and the last atom of the path are on the same side of it, or not."""
+    """Mark a double bond: the first and the last atom of the path are on the same side of it, or not.
+
+    Cumulated double bonds are left as they are, for RDKit cannot mark them.
+    """
     a, b, c, d = path
     bond = mol.GetBondBetweenAtoms(b, c)
+    if bond is None:
+        return
     bond.SetStereoAtoms(*((a, d) if bond.GetBeginAtomIdx() == b else (d, a)))
     bond.SetStereo(Chem.BondStereo.STEREOCIS if is_cis else Chem.BondStereo.STEREOTRANS)
-
-
-def set_axis(mol: Chem.Mol, axis: tuple[int, int, int, int], sign: int = 1) -> None:
-    """Mark the single bond of an axis with the sign of its torsion; axes of several bonds are left as they are."""
-    bond = mol.GetBondBetweenAtoms(axis[1], axis[2])
-    if bond is not None:
-        # RDKit's mark is the direction from the lowest substituent of one end to that of the other.
-        lowest = lowest_substituents(mol, axis[1], axis[2])
-        flips = (axis[0] != lowest[0]) + (axis[3] != lowest[1])
-        is_clockwise = (sign > 0) == (flips % 2 == 0)
-        bond.SetStereo(Chem.BondStereo.STEREOATROPCW if is_clockwise else Chem.BondStereo.STEREOATROPCCW)
-
-
-def lowest_substituents(mol: Chem.Mol, first: int, last: int) -> tuple[int, int]:
-    """Find the lowest neighbor of either end of a bond, other than the other end."""
-    return (
-        min(atom.GetIdx() for atom in mol.GetAtomWithIdx(first).GetNeighbors() if atom.GetIdx() != last),
-        min(atom.GetIdx() for atom in mol.GetAtomWithIdx(last).GetNeighbors() if atom.GetIdx() != first),
-    )

@@ -11,6 +11,15 @@ try:
 except ImportError as error:  # pragma: no cover
     raise ImportError('Molecules need RDKit: pip install "graphscore[mol]"') from error
 
+WRITTEN = "_graphscore_written"
+"""Private property of molecules, atoms and bonds: the stereo mark in the SMILES string, before RDKit removes some.
+
+1 for ``@`` and -1 for ``@@``, 0 for marks of other kinds than tetrahedral, and of hydrogens that are atoms of the
+string; 1 for a bond that goes up, -1 for down.
+"""
+_MARKS = {Chem.ChiralType.CHI_TETRAHEDRAL_CCW: 1, Chem.ChiralType.CHI_TETRAHEDRAL_CW: -1}
+_DIRECTIONS = {Chem.BondDir.ENDUPRIGHT: 1, Chem.BondDir.ENDDOWNRIGHT: -1}
+
 
 def mol_from_smiles(smiles: str) -> Chem.Mol:
     """Convert a SMILES string to an RDKit molecule with explicit hydrogens.
@@ -36,6 +45,8 @@ def mol_from_smiles(smiles: str) -> Chem.Mol:
         raise ValueError(f"{smiles!r} is not a SMILES string: {detail}")
     if mol.GetNumAtoms() == 0:
         raise ValueError(f"Expected a SMILES string, but got {smiles!r}, which has no atoms")
+    if any(sign in smiles for sign in "@/\\"):
+        _keep_marks(mol)
     try:
         with rdBase.BlockLogs():
             Chem.SanitizeMol(mol)
@@ -43,6 +54,20 @@ def mol_from_smiles(smiles: str) -> Chem.Mol:
             return Chem.AddHs(mol)
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{smiles!r} is not a possible molecule: {rdkit_reason(error)}") from error
+
+
+def _keep_marks(mol: Chem.Mol) -> None:
+    """Keep the stereo marks of a molecule that is not cleaned yet, see :data:`WRITTEN`."""
+    mol.SetIntProp(WRITTEN, 1)
+    for atom in mol.GetAtoms():
+        tag = atom.GetChiralTag()
+        if tag == Chem.ChiralType.CHI_ALLENE:
+            atom.SetIntProp(WRITTEN, 1 if atom.GetIntProp("_chiralPermutation") == 1 else -1)
+        elif tag != Chem.ChiralType.CHI_UNSPECIFIED or atom.GetAtomicNum() == 1:
+            atom.SetIntProp(WRITTEN, _MARKS.get(tag, 0))
+    for bond in mol.GetBonds():
+        if direction := _DIRECTIONS.get(bond.GetBondDir()):
+            bond.SetIntProp(WRITTEN, direction)
 
 
 def rdkit_reason(error: Exception) -> str:

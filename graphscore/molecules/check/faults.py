@@ -12,7 +12,7 @@ class Fault:
     Attributes:
         kind: ``"coordinates"`` (not finite), ``"bond"``, ``"angle"``, ``"contact"``, ``"plane"`` (an aromatic ring, a
             double bond or an sp2 carbon that is not flat), ``"flat ring"`` (a saturated six-membered ring that is),
-            ``"centre"`` (R/S) or ``"double bond"`` (E/Z).
+            ``"centre"`` (R/S), ``"double bond"`` (E/Z) or ``"axis"`` (of atropisomers and allenes).
         atoms: Numbers of its atoms, from 0.
         reason: The place, the value and what was expected, such as ``bond C3-C4 0.82 Å, expected 1.28 to 1.75``.
         doubtful: Whether PoseBusters refuses it, although minima of GFN2-xTB of some molecules have it too: conjugated

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from graphscore.molecules.axes import FLAT_BOND, FLAT_CUMULENE, axes_of, sines
 from graphscore.molecules.check.faults import Fault
 from graphscore.molecules.graph import Chem, bare_mol, double_bond_sides, handedness, rdBase, set_positions
 from graphscore.molecules.marks import marked, path_of_double_bond, set_centre, set_side
@@ -21,8 +22,8 @@ class StereoMarks:
     """Stereo marks of one molecule, as vectorised conditions on coordinates.
 
     Args:
-        template: Graph in the layout of :mod:`graphscore.molecules.graph`; ``chirality``, ``cis_trans_index`` and
-            ``cis_trans`` are what is asked for.
+        template: Graph in the layout of :mod:`graphscore.molecules.graph`; ``chirality``, ``cis_trans_index``,
+            ``cis_trans`` and ``axis_index`` are what is asked for.
     """
 
     def __init__(self, template: Data) -> None:
@@ -42,13 +43,22 @@ class StereoMarks:
         self.sides = {(a, b): side for a, b, side in pairs if a < b}
         heavy_last = sorted(self.sides.items(), key=lambda item: sum(self._is_heavy(atom) for atom in item[0]))
         paths = [(path_of_double_bond(self.mol, a, b), side) for (a, b), side in heavy_last]
-        self.paths = np.array([path for path, _ in paths if path], dtype=np.intp).reshape(-1, 4)
-        self.directions = np.array([1.0 if side == 1 else -1.0 for path, side in paths if path])
+        self.axes = axes_of(template)
+        self.paths = np.array([path for path, _ in paths if path] + self.axes, dtype=np.intp).reshape(-1, 4)
+        self.directions = np.array(
+            [1.0 if side == 1 else -1.0 for path, side in paths if path] + [1.0] * len(self.axes)
+        )
+        self.num_bonds = len(self.paths) - len(self.axes)  # the first of the paths
+        single = [self.mol.GetBondBetweenAtoms(b, c) is not None for _, b, c, _ in self.paths.tolist()]
+        # Sines of axes are scaled so that TWISTED is their limit too.
+        limits = [FLAT_BOND if is_bond else FLAT_CUMULENE for is_bond in single[self.num_bonds :]]
+        self._scales = TWISTED / np.array(limits, dtype=np.float64)
+        self._is_known = not self.axes and all(single)  # whether RDKit has a place for all marks
         self._asked = self._marked(self.signs, self.directions)
         self._verdicts: dict[bytes, bool] = {}
 
     def __len__(self) -> int:
-        return len(self.centres) + len(self.sides)
+        return len(self.centres) + len(self.sides) + len(self.axes)
 
     def values(self, pos: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Measure how clearly coordinates have each mark.
@@ -57,18 +67,20 @@ class StereoMarks:
             pos: Coordinates ``[K, N, 3]``.
 
         Returns:
-            For each centre, its signed volume over the cubed edge, ``[K, C]``, and for each pair of
-            substituents of a double bond, the cosine of their torsion, ``[K, P]``; positive if as asked for.
+            For each centre, its signed volume over the cubed edge, ``[K, C]``, and for each of :attr:`paths` a number
+            from its torsion, ``[K, P]``: the cosine for a double bond, and for an axis the sine, scaled so that
+            ``TWISTED`` is the least that is clear; positive if as asked for.
         """
         a, b, c, d = (pos[:, self.corners[:, i]] for i in range(4))
         volume = ((a - d) * np.cross(b - d, c - d)).sum(axis=-1)
         edges = sum(((p - q) ** 2).sum(axis=-1) for p, q in combinations((a, b, c, d), 2))
         volume /= np.maximum(edges / 6, 1e-6) ** 1.5
-        a, b, c, d = (pos[:, self.paths[:, i]] for i in range(4))
+        a, b, c, d = (pos[:, self.paths[: self.num_bonds, i]] for i in range(4))
         first, last = np.cross(a - b, c - b), np.cross(d - c, c - b)
         lengths = np.linalg.norm(first, axis=-1) * np.linalg.norm(last, axis=-1)
         cosine = (first * last).sum(axis=-1) / np.maximum(lengths, 1e-9)
-        return self.signs * volume, self.directions * cosine
+        torsions = np.concatenate([cosine, sines(pos, self.paths[self.num_bonds :]) * self._scales], axis=1)
+        return self.signs * volume, self.directions * torsions
 
     def centre_fault(self, number: int, value: float) -> Fault:
         """Describe a centre that is not as asked for."""
@@ -77,8 +89,13 @@ class StereoMarks:
         return Fault("centre", (atom,), f"centre {self.labels[atom]} {state}")
 
     def bond_fault(self, number: int, value: float) -> Fault:
-        """Describe a double bond that is not as asked for."""
+        """Describe a double bond or an axis that is not as asked for."""
         a, b, c, d = self.paths[number].tolist()
+        if number >= self.num_bonds:
+            state = "has the other handedness" if value <= -TWISTED else "is nearly flat"
+            torsion = "-".join(self.labels[atom] for atom in (a, b, c, d))
+            reason = f"axis {self.labels[b]}-{self.labels[c]} {state}, expected a torsion {torsion} from 0 to 180°"
+            return Fault("axis", (min(b, c), max(b, c)), reason)
         wanted = "one side" if self.directions[number] > 0 else "opposite sides"
         state = "is reversed" if value <= -TWISTED else "is twisted"
         reason = f"double bond {self.labels[b]}={self.labels[c]} {state}"
@@ -101,7 +118,8 @@ class StereoMarks:
         if self.sides:
             pairs, sides = double_bond_sides(mol)
             seen = dict(zip(zip(*pairs.tolist(), strict=True), sides.tolist(), strict=True))
-            for (a, b, c, d), direction in zip(self.paths.tolist(), self.directions.tolist(), strict=True):
+            bonds = self.paths[: self.num_bonds].tolist()
+            for (a, b, c, d), direction in zip(bonds, self.directions.tolist(), strict=False):
                 if seen.get((a, d), direction) == (2 if direction > 0 else 1):
                     reason = f"double bond {self.labels[b]}={self.labels[c]} is perceived reversed"
                     found.append(Fault("double bond", (min(b, c), max(b, c)), reason))
@@ -110,9 +128,12 @@ class StereoMarks:
     def is_same_isomer(self, volumes: NDArray[np.float64], torsions: NDArray[np.float64]) -> bool:
         """Tell whether one conformer's values are of the isomer asked for, up to an exchange of equivalent atoms.
 
-        The mirror image of a meso form has the other handedness at each centre, and is the same isomer.
+        The mirror image of a meso form has the other handedness at each centre, and is the same isomer. With marks that
+        RDKit has no place for, no exchange is considered.
         """
         key = np.concatenate([volumes, torsions]) < 0
+        if not self._is_known:
+            return not key.any()
         if key.tobytes() not in self._verdicts:
             found = self._marked(self.signs * np.sign(volumes), self.directions * np.sign(torsions))
             self._verdicts[key.tobytes()] = self._is_asked(found)
@@ -126,7 +147,8 @@ class StereoMarks:
         mol = Chem.Mol(self.mol)
         for centre, sign in zip(self.centres.tolist(), signs.tolist(), strict=True):
             set_centre(mol.GetAtomWithIdx(centre), sign)
-        for (a, b, c, d), direction in zip(self.paths.tolist(), directions.tolist(), strict=True):
+        bonds = self.paths[: self.num_bonds].tolist()
+        for (a, b, c, d), direction in zip(bonds, directions.tolist(), strict=False):
             set_side(mol, (a, b, c, d), direction > 0)
         return _heavy(mol)
 
