@@ -30,11 +30,8 @@ def cumulenes(mol: Chem.Mol) -> Iterator[Cumulene]:
             while near := [one for one in _neighbors(mol, chain[-1 if forward else 0]) if one in middle]:
                 middle.discard(near[0])
                 chain.insert(len(chain) if forward else 0, near[0])
-        ends = (
-            [next(one for one in _neighbors(mol, atom) if one not in chain) for atom in (chain[0], chain[-1])]
-            if (len(chain) > 1)
-            else _neighbors(mol, chain[0])
-        )
+        beyond = dict.fromkeys((chain[0], chain[-1]))
+        ends = [one for atom in beyond for one in _neighbors(mol, atom) if one not in chain]
         if len(ends) != 2 or ends[0] == ends[1]:
             continue
         first, last = (_substituents(mol, end, set(chain)) for end in ends)
