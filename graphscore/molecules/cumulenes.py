@@ -68,7 +68,7 @@ def written_sign(atom: Chem.Atom) -> int:
 
 
 def written_height(mol: Chem.Mol, end: int, other: int) -> int:
-    """Whether a substituent is above (1) or below (-1) its end by the bond's mark in a SMILES string; 0 without."""
+    """Height of a substituent against its end by the mark in a SMILES string: 1 above, -1 below, 0 without."""
     bond = mol.GetBondBetweenAtoms(end, other)
     if not bond.HasProp(WRITTEN):
         return 0

@@ -105,7 +105,7 @@ def test_the_check_finds_axes_of_the_other_handedness_and_flat_ones():
     asked, (sample, *_) = data_from_smiles(M), embedded(M)
     check = GeometryCheck(asked)
     kinds = []
-    for pos in (sample["pos"], -sample["pos"], sample.pos * torch.tensor([1.0, 1.0, 0.0])):
+    for pos in (sample["pos"], -sample["pos"], sample["pos"] * torch.tensor([1.0, 1.0, 0.0])):
         faults = [fault for fault in check(pos[None])[0] if fault.kind == "axis"]
         kinds.append([(fault.atoms, fault.reason) for fault in faults])
         assert bool(check.passes(pos[None])[0]) == (len(kinds) == 1)

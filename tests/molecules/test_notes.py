@@ -24,7 +24,7 @@ from graphscore.molecules.graph import data_from_mol, data_from_smiles
     ],
 )  # fmt: skip
 def test_unpaired_electrons_are_noted(smiles: str, start: str):
-    (note,) = data_from_smiles(smiles).notes
+    note = data_from_smiles(smiles).notes[-1]
     assert note.startswith(start) and "hydrogens were left out" in note
 
 
