@@ -19,6 +19,7 @@ from graphscore.denoiser import ScoreModel
 from graphscore.domains import domain_of
 from graphscore.experiment.build import build_transform, with_null_values
 from graphscore.experiment.diversity import diversify
+from graphscore.experiment.parts import WholeInputs
 from graphscore.experiment.pretrained import asked_by, load_model
 from graphscore.experiment.request import Request
 from graphscore.experiment.schema import ModelConfig
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 POS = "pos"
 
 
-class Pipeline:
+class Pipeline(WholeInputs):
     """A trained model with its sampler, loaded once and used for any number of calls.
 
     >>> from graphscore.data import read

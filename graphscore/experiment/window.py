@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
+from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from graphscore.attributes import NOTES
@@ -14,8 +16,8 @@ from graphscore.experiment.pretrained import asked_by
 from graphscore.experiment.request import Request
 from graphscore.generate.inputs import inputs_of, without_measurements
 from graphscore.generate.jobs import generate
-from graphscore.generate.outcome import Outcome
-from graphscore.generate.tries import Trace
+from graphscore.generate.outcome import Cost, Outcome, name_of
+from graphscore.generate.tries import Finish, Trace, with_values
 from graphscore.runtime.workers import Progress
 
 if TYPE_CHECKING:
@@ -23,6 +25,15 @@ if TYPE_CHECKING:
 
 Piece = tuple[int, Data | str, int]
 """Number of an input; its graph, or the reason of its failure; and its number of samples."""
+
+
+class _Plan(NamedTuple):
+    """An input with the graphs that are sampled for it, the input itself or its parts."""
+
+    number: int
+    graph: Data
+    num: int
+    parts: list[Data]
 
 
 class WindowSampler:
@@ -48,13 +59,63 @@ class WindowSampler:
     def __call__(self, pieces: Sequence[Piece], progress: Progress | None = None) -> list[Outcome]:
         """Sample the inputs of a window; outcomes do not contain the inputs, to avoid copies between processes."""
         pipeline, request, type_ = self.pipeline, self.request, self.pipeline.outcome_type
-        outcomes = {number: type_(None, failure=graph) for number, graph, _ in pieces if isinstance(graph, str)}
-        readable = [(number, graph, num) for number, graph, num in pieces if not isinstance(graph, str)]
-        finish = pipeline.finisher(request)
-        result = generate(
+        finish, outcomes, plans = pipeline.finisher(request), dict[int, Outcome](), list[_Plan]()
+        for number, graph, num in pieces:
+            try:
+                if isinstance(graph, str):
+                    raise ValueError(graph)
+                plans.append(_Plan(number, graph, num, pipeline.parts(graph, request)))
+            except ValueError as error:
+                outcomes[number] = type_(None, failure=str(error))
+        found = self._sampled(plans, finish, progress)
+        for plan in plans:
+            outcome = found[plan.number, 0]
+            if len(plan.parts) > 1:
+                outcome = self._joined(plan, [found[plan.number, place] for place in range(len(plan.parts))])
+            for sample in outcome.samples:
+                sample.seed = request.seed
+            outcome = pipeline.complete(outcome, request, finish)
+            notes = [*(plan.graph.get(NOTES) or ()), *self._left_behind(plan.graph), *outcome.notes]
+            outcomes[plan.number] = type_(
+                None, outcome.samples, outcome.failure, notes, outcome.cost, outcome.num_refused
+            )
+        return [outcomes[number] for number, _, _ in pieces]
+
+    def _sampled(
+        self, plans: Sequence[_Plan], finish: Finish | None, progress: Progress | None
+    ) -> dict[tuple[int, int], Outcome]:
+        """Sample all parts of the inputs; outcomes by the number of the input and of the part."""
+        found, shares = dict[tuple[int, int], Outcome](), ([], [])
+        for plan in plans:
+            for place, part in enumerate(plan.parts):
+                if (values := self.pipeline.exact(part, self.request)) is not None:
+                    found[plan.number, place] = self._known(plan, part, values)
+                else:  # steps of the parts of an input do not show the input
+                    shares[self.trace is not None and len(plan.parts) > 1].append((plan, place))
+        total = sum(plan.num for share in shares for plan, _ in share)
+        inputs = sum(plan.num for plan in plans)
+        for share, trace in zip(shares, (self.trace, None), strict=True):
+            outcomes = self._generated(
+                [(plan.parts[place], plan.num) for plan, place in share],
+                finish,
+                None if progress is None else _scaled(progress, inputs, total),
+                None if trace is None else self._renumbered([plan.number for plan, _ in share]),
+            )
+            found |= {(plan.number, place): one for (plan, place), one in zip(share, outcomes, strict=True)}
+        return found
+
+    def _generated(
+        self,
+        templates: Sequence[tuple[Data, int]],
+        finish: Finish | None,
+        progress: Progress | None,
+        trace: Trace | None,
+    ) -> Iterable[Outcome]:
+        pipeline, request = self.pipeline, self.request
+        return generate(
             self.sampler,
-            [graph for _, graph, _ in readable],
-            num=[num for _, _, num in readable],
+            [template for template, _ in templates],
+            num=[num for _, num in templates],
             seed=request.seed,
             transform=self._see,
             known=pipeline.known,
@@ -66,15 +127,39 @@ class WindowSampler:
             together=request.diverse,
             window=None,
             progress=progress,
-            trace=None if self.trace is None else self._renumbered([number for number, _, _ in readable]),
+            trace=trace,
         )
-        for (number, graph, _), outcome in zip(readable, result, strict=True):
-            for sample in outcome.samples:
-                sample.seed = request.seed
-            outcome = pipeline.complete(outcome, request, finish)
-            notes = [*(graph.get(NOTES) or ()), *self._left_behind(graph), *outcome.notes]
-            outcomes[number] = type_(None, outcome.samples, outcome.failure, notes, outcome.cost, outcome.num_refused)
-        return [outcomes[number] for number, _, _ in pieces]
+
+    def _known(self, plan: _Plan, part: Data, values: Mapping[str, Tensor]) -> Outcome:
+        """The outcome of a part whose samples are known: all equal."""
+        template, samples = without_measurements(part, self.kept), []
+        for k in range(plan.num):
+            sample = with_values(template, part, values)
+            sample.drift, sample.sample, sample.method = 0.0, k + 1, "exact"
+            samples.append(sample)
+        notes = [] if self.trace is None else ["no trajectory is written, because its samples are known"]
+        return Outcome(part, samples, notes=notes, cost=Cost(0, {"sample": 0.0, "finish": 0.0}))
+
+    def _joined(self, plan: _Plan, outcomes: Sequence[Outcome]) -> Outcome:
+        """Join the outcomes of the parts of an input: sample k is made of sample k of each part."""
+        by_number = [{sample.sample: sample for sample in outcome.samples} for outcome in outcomes]
+        cost, started = sum((outcome.cost for outcome in outcomes[1:]), outcomes[0].cost), time.perf_counter()
+        failures = [
+            f"part {place}, {name_of(part)}: {outcome.failure}"
+            for place, (part, outcome) in enumerate(zip(plan.parts, outcomes, strict=True), start=1)
+            if outcome.failure is not None
+        ]
+        notes = [note for outcome in outcomes for note in outcome.notes]
+        if self.trace is not None:
+            notes.append("no trajectory is written, because its parts were sampled one by one")
+        numbers = sorted(set.intersection(*(set(samples) for samples in by_number)))
+        parts = [[samples[number] for samples in by_number] for number in numbers]
+        samples = self.pipeline.join(without_measurements(plan.graph, self.kept), parts, self.request)
+        cost += Cost(0, {"finish": time.perf_counter() - started})
+        refused = 0
+        if any(outcome.num_refused for outcome in outcomes):
+            refused = sum(not self.pipeline.accept(sample) for sample in samples)
+        return Outcome(plan.graph, samples, "; ".join(failures) or None, notes, cost, refused)
 
     def _see(self, item: Data) -> Data:
         return self.pipeline.see(item, self.request)
@@ -93,3 +178,8 @@ class WindowSampler:
         kept = {*without_measurements(item, self.kept).keys(), *self.pipeline.model.fields, NOTES}
         left = sorted(set(item.keys()) - kept - set(domain_of(item).derived_from))
         return [f"measured for other coordinates, and not passed on: {', '.join(left)}"] if left else []
+
+
+def _scaled(progress: Progress, inputs: int, total: int) -> Progress:
+    """Progress in samples of the inputs, of which there are fewer than of their parts."""
+    return lambda done, _: progress(done * inputs // max(total, 1), inputs)

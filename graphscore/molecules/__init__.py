@@ -29,6 +29,9 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``features``       input features of atoms and bonds for a network
 ``conformers``     conformers by a trained model
 ``outcome``        conformers of one molecule, as an RDKit molecule and as ASE atoms
+``exact``          geometry of molecules of one to three atoms
+``components``     components of molecules: split, sampled one by one and joined
+``packing``        places of components side by side, at van der Waals or ionic contact
 ``fragments``      atoms that are fixed at the coordinates of a template
 ``hydrogens``      hydrogens for molecules whose other atoms have coordinates
 ``forcefield``     MMFF94: energies, relaxation, ranking

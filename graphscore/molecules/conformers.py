@@ -11,7 +11,7 @@ Conformers('c1ccccc1O': 10 samples) 10
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -28,10 +28,12 @@ from graphscore.experiment.request import Request
 from graphscore.generate.outcome import Outcome
 from graphscore.generate.tries import Finish, with_values
 from graphscore.guidance import Inpainting
+from graphscore.molecules.components import FREE, pack_components, split_components
 from graphscore.molecules.domain import MOLECULES
+from graphscore.molecules.exact import MOST_ATOMS, exact_positions
 from graphscore.molecules.forcefield import rank, refine
 from graphscore.molecules.fragments import Fragment
-from graphscore.molecules.graph import Chem, data_from_mol, rdBase
+from graphscore.molecules.graph import Chem, bare_mol, data_from_mol, rdBase
 from graphscore.molecules.labels import properties_of
 from graphscore.molecules.metrics.stereo import is_as_asked
 from graphscore.molecules.outcome import Conformers
@@ -173,7 +175,9 @@ class ConformerModel(Pipeline):
             raise ValueError("Only molecules can be refined, ranked or held, but this input is none")
         graph = super().see(item, request)
         if wanted.fragment is not None:
-            rows, pos = wanted.fragment.find(item, graph)
+            rows, pos = (torch.empty(0, dtype=torch.long), torch.empty(0, 3))
+            if not item.get(FREE):
+                rows, pos = wanted.fragment.find(item, graph)
             graph[FIXED] = torch.zeros(graph.num_nodes or 0, dtype=torch.bool).index_fill(0, rows, True)
             graph[FIXED_POS] = pos.new_zeros(graph.num_nodes or 0, 3).index_copy(0, rows, pos)
         return graph
@@ -183,12 +187,29 @@ class ConformerModel(Pipeline):
         finish = super().finisher(request)
         return finish if _chemical(request).fragment is None else _HoldAtoms(finish or with_values)
 
+    def parts(self, graph: Data, request: Request) -> list[Data]:
+        """Split a molecule into its components."""
+        if not MOLECULES.owns(graph) or set(self.model.fields) != {POS}:
+            return [graph]
+        return split_components(graph, _chemical(request).fragment)
+
+    def join(self, template: Data, parts: Sequence[Sequence[Data]], request: Request) -> list[Data]:
+        """Pack conformers of the components side by side."""
+        return pack_components(template, parts, request.seed)
+
+    def exact(self, graph: Data, request: Request) -> Mapping[str, Tensor] | None:
+        """Coordinates of molecules of one to three atoms, unless some are held."""
+        if not MOLECULES.owns(graph) or set(self.model.fields) != {POS} or _chemical(request).fragment is not None:
+            return None
+        pos = exact_positions(bare_mol(graph)) if (graph.num_nodes or 0) <= MOST_ATOMS else None
+        return None if pos is None else {POS: torch.from_numpy(pos).float()}
+
     def complete(self, outcome: Outcome, request: Request, finish: Finish | None) -> Outcome:
         """Relax and rank the conformers of a molecule, if requested."""
         wanted, started = _chemical(request), time.perf_counter()
         samples, notes, failure, refused = outcome.samples, list(outcome.notes), outcome.failure, outcome.num_refused
         if samples and (wanted.refine == "mmff" or wanted.energy_rank):
-            held = finish.held.get(id(samples[0]), []) if isinstance(finish, _HoldAtoms) else []
+            held = [] if wanted.fragment is None else wanted.fragment.find(samples[0], samples[0])[0].tolist()
             result = refine(samples, wanted.refine == "mmff", held)
             notes += result.notes
             failure = failure if result.samples else "; ".join(result.notes)
@@ -208,14 +229,13 @@ class _HoldAtoms:
 
     def __init__(self, finish: Finish) -> None:
         self.finish = finish
-        self.held: dict[int, list[int]] = {}  # by the identity of the sample
 
     def __call__(self, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
         item = self.finish(template, graph, values)
         rows = graph[FIXED].nonzero()[:, 0]
-        off = values[POS][rows] - graph[FIXED_POS][rows]
-        item.fixed_rmsd = float(off.square().sum(-1).mean().sqrt())
-        self.held[id(item)] = (graph["kept"][rows] if "kept" in graph else rows).tolist()
+        if len(rows):
+            off = values[POS][rows] - graph[FIXED_POS][rows]
+            item.fixed_rmsd = float(off.square().sum(-1).mean().sqrt())
         return item
 
 

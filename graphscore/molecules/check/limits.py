@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit.Chem import rdDistGeom
 
+from graphscore.molecules.exact import exact_components
 from graphscore.molecules.graph import Chem, rdBase
 
 BOND = 0.15  # of the bounds; PoseBusters: 0.25; GFN2: -0.06 to 0.13
@@ -74,7 +75,8 @@ class Angles(NamedTuple):
 def distance_bounds(mol: Chem.Mol) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Compute RDKit's symmetric lower and upper bounds ``[N, N]``, as PoseBusters does.
 
-    Where they contradict each other, as for some cages, they are not smoothed. Atoms alone have none.
+    Where they contradict each other, as for some cages, they are not smoothed. Atoms alone have none. Components of one
+    to three atoms have the distances of :mod:`graphscore.molecules.exact`.
     """
     size = mol.GetNumAtoms()
     if size == 1:
@@ -85,7 +87,10 @@ def distance_bounds(mol: Chem.Mol) -> tuple[NDArray[np.float64], NDArray[np.floa
         except RuntimeError:
             matrix = rdDistGeom.GetMoleculeBoundsMatrix(mol, True, True, False, False)
     lower, upper = np.tril(matrix, -1), np.triu(matrix, 1)
-    return lower + lower.T, upper + upper.T
+    lower, upper = lower + lower.T, upper + upper.T
+    for atoms, pos in exact_components(mol):
+        lower[np.ix_(atoms, atoms)] = upper[np.ix_(atoms, atoms)] = np.linalg.norm(pos[:, None] - pos, axis=-1)
+    return lower, upper
 
 
 def distance_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.float64]]) -> Distances:

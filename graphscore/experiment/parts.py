@@ -1,0 +1,39 @@
+"""Inputs that are sampled in parts, or without the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphscore.experiment.request import Request
+
+
+class WholeInputs:
+    """Part of a pipeline that takes each input to the model as it is; pipelines of domains override it."""
+
+    def parts(self, graph: Data, request: Request) -> list[Data]:
+        """Split an input into graphs that are sampled on their own; by default it is the only one.
+
+        Raises:
+            ValueError: If it cannot be split as the request demands.
+        """
+        return [graph]
+
+    def join(self, template: Data, parts: Sequence[Sequence[Data]], request: Request) -> list[Data]:
+        """Make samples of an input of those of its parts.
+
+        Args:
+            template: The input without measurements for its own coordinates.
+            parts: For each sample, those of the parts.
+            request: Options of sampling.
+
+        Returns:
+            The samples.
+        """
+        raise NotImplementedError(f"{type(self).__name__} splits inputs, but does not join their samples")
+
+    def exact(self, graph: Data, request: Request) -> Mapping[str, Tensor] | None:
+        """Fields of an input whose samples are all equal and known without the model; ``None`` for any other."""
+        return None
