@@ -13,7 +13,7 @@ This module imports no domain, nor does any module that domains import: code tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
@@ -45,6 +45,11 @@ def accept_all(sample: Data) -> bool:
 
 def no_group(item: Data) -> str:
     """Return an empty group key, which puts each graph into a group of its own."""
+    return ""
+
+
+def nothing_unknown(item: Data, known: Mapping[str, Collection[int]]) -> str:
+    """Return an empty string: whether a model knows the values of a graph shows when it is sampled."""
     return ""
 
 
@@ -87,6 +92,9 @@ class Domain:
             by hydrogens; empty where there is nothing to complete.
         label: Function ``(template, graph, name, row) -> str`` that describes the node or edge of a row for messages.
         accept: Function ``(sample) -> bool`` that checks that a sample fits its input; others are drawn again.
+        weights: Name of the model that comes with the package and is taken by default.
+        unknown: Function ``(graph, known) -> str``: why a model cannot sample a graph, if it was trained on the values
+            ``known`` of integer attributes; empty if nothing speaks against it.
         pipeline: Class of a loaded model, :class:`~graphscore.experiment.pipeline.Pipeline` or a subclass.
         evaluate: Function ``(generated, reference, *, progress, **options) -> report`` that compares the graphs of two
             files, given by their paths; the report is written as JSON.
@@ -117,6 +125,8 @@ class Domain:
     complete: Reference | None = None
     label: Reference = row_label
     accept: Reference = accept_all
+    weights: str | None = None
+    unknown: Reference = nothing_unknown
     pipeline: Reference = "graphscore.experiment.pipeline:Pipeline"
     evaluate: Reference | None = None
     report: Reference = "graphscore.experiment.reports:report_graphs"

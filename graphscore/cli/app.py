@@ -16,6 +16,7 @@ from graphscore.cli.measure import benchmark, evaluate, methods, view
 from graphscore.cli.options import Charge, Checkpoint, Device, Format, Overrides, Trusted, Workers
 from graphscore.cli.progress import Counter, prepare_process
 from graphscore.cli.stdin import spooled
+from graphscore.cli.validate import validate
 from graphscore.data.sources import find_files
 from graphscore.runtime.startup import SLOW, postponed
 
@@ -153,5 +154,5 @@ def sample(
     library.show_sampled(console, result)
 
 
-for command in (evaluate, benchmark, view, methods):
+for command in (validate, evaluate, benchmark, view, methods):
     app.command()(command)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from graphscore.cli.show import show_evaluation as show_evaluation
     from graphscore.cli.show import show_methods as show_methods
     from graphscore.cli.show import show_sampled as show_sampled
+    from graphscore.cli.show import show_validation as show_validation
     from graphscore.data.dataset import datasets as datasets
     from graphscore.experiment.demo import run_demo as run_demo
     from graphscore.experiment.files import evaluate_files as evaluate_files
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from graphscore.experiment.run import SKIPPED_FILE as SKIPPED_FILE
     from graphscore.experiment.run import train_model as train_model
     from graphscore.experiment.schema import load_config as load_config
+    from graphscore.experiment.validation import validate_file as validate_file
     from graphscore.molecules.benchmark import benchmark as benchmark
     from graphscore.molecules.conformers import ConformerRequest as ConformerRequest
     from graphscore.molecules.evaluate import Measures as Measures
@@ -54,6 +56,7 @@ _HOMES = {
         "show_evaluation",
         "show_methods",
         "show_sampled",
+        "show_validation",
     ),
     "data.dataset": ("datasets",),
     "experiment.demo": ("run_demo",),
@@ -67,6 +70,7 @@ _HOMES = {
         "train_model",
     ),
     "experiment.schema": ("load_config",),
+    "experiment.validation": ("validate_file",),
     "molecules.benchmark": ("benchmark",),
     "molecules.conformers": ("ConformerRequest",),
     "molecules.evaluate": ("Measures",),

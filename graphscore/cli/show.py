@@ -37,6 +37,10 @@ def show_methods(console: Console, trials: Sequence[Trial]) -> None:
         console.print(f"refused: {reason}")
 
 
+NUM_PLACES = 4
+"""Number of places in a file that are shown for a kind of failures."""
+
+
 def show_sampled(console: Console, report: Mapping[str, Any]) -> None:
     """Print a summary of a sampling job, with warnings about failures."""
     console.print(
@@ -55,6 +59,20 @@ def show_sampled(console: Console, report: Mapping[str, Any]) -> None:
             console.print(f"[yellow]Warning:[/] {number} {what}; {report['path']} has all:", highlight=False)
             for name, reason in shown:
                 console.print(f"  {name}: {reason}", highlight=False, markup=False, soft_wrap=True)
+
+
+def show_validation(console: Console, report: Mapping[str, Any]) -> None:
+    """Print what of a file can be used, and the kinds of failures and notes with their first places."""
+    num, usable, noted = report["num_records"], report["num_usable"], report["num_noted"]
+    console.print(
+        f"{report['file']}: {usable:,} of {num:,} records can be used" + (f", {noted:,} with notes" if noted else ""),
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+    for title, kinds in (("Not usable", report["failures"]), ("Notes", report["notes"])):
+        for number, kind in enumerate(kinds):
+            places = ", ".join(kind["places"][:NUM_PLACES]) + (", ..." if kind["count"] > NUM_PLACES else "")
+            text = f"{title + ':' if not number else '':11} {kind['count']:>6,}  {kind['example']} ({places})"
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def show_evaluation(console: Console, evaluation: Evaluation) -> None:

@@ -104,24 +104,24 @@ def records(path: Path, format: str | None = None, **options: Any) -> Iterator[R
         for num, record in enumerate(reader(path, **given), start=1):  # noqa: B007 (used below)
             yield record
     except ValueError as error:
-        raise ValueError(f"{error}{'' if num else _hint(path, name)}") from error
+        raise ValueError(f"{error}{'' if num else format_hint(path, name)}") from error
 
 
 def _iterate(path: Path, format: str, records: Iterable[Record]) -> Iterator[Data | Failure]:
     empty = True
     for made in make_graphs(str(path), records):
         if empty and isinstance(made, Failure):
-            made = replace(made, reason=made.reason + _hint(path, format))
+            made = replace(made, reason=made.reason + format_hint(path, format))
         empty = False
         yield made
     if empty:
-        raise ValueError(f"The file {path} holds no records{_hint(path, format)}")
+        raise ValueError(f"The file {path} holds no records{format_hint(path, format)}")
 
 
-def _hint(path: Path, format: str) -> str:
-    """A sentence on the format that the content of a file rather has; empty if it has the one it was read in."""
+def format_hint(path: Path, format: str | None) -> str:
+    """Write the end of a message on the format that a file rather seems to have; empty if it is the one given."""
     looks = guess_format(path)
-    if not looks or format.removesuffix(GZ) in looks:
+    if not looks or _format(path, format).removesuffix(GZ) in looks:
         return ""
     name = looks[0].removeprefix(".")
     return f"; the file looks like {looks[0]}: name its format, by --format {name} or format={name!r}"
@@ -147,7 +147,7 @@ def check_input(path: str | Path, format: str | None = None) -> Path:
         names = extensions_as_text(sorted(known))
         if format is not None:
             raise ValueError(f"Unknown format {format!r}: expected one of {names}")
-        raise ValueError(f"Cannot read {path}: expected one of the extensions {names}{_hint(path, '')}")
+        raise ValueError(f"Cannot read {path}: expected one of the extensions {names}{format_hint(path, None)}")
     if path.stat().st_size == 0:
         raise ValueError(f"The file {path} is empty")
     return path

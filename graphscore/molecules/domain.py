@@ -58,6 +58,8 @@ MOLECULES = Domain(
         "gfn2-ensembles": "graphscore.molecules.recipes.ensembles:build_from_files",
     },
     parse="graphscore.molecules.readers:iterate_smiles",
+    weights="conformers",
+    unknown="graphscore.molecules.elements:unknown_elements",
     pipeline="graphscore.molecules.conformers:ConformerModel",
     readers={extension + packed: reader for extension, reader in _READERS.items() for packed in ("", ".gz")},
     guess="graphscore.molecules.formats:guess",

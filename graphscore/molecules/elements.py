@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from torch_geometric.data import Data
 
 from graphscore.molecules.smiles import Chem, rdBase
@@ -18,6 +20,27 @@ def atomic_number(symbol: str) -> int:
             return Chem.GetPeriodicTable().GetAtomicNumber(symbol)
     except RuntimeError as error:
         raise ValueError(f"Expected the symbol of an element, but got {symbol!r}") from error
+
+
+def unknown_elements(data: Data, known: Mapping[str, Collection[int]]) -> str:
+    """Describe the elements of a molecule that a model was not trained on; empty if there are none.
+
+    Hydrogens are placed without a model, and so are atoms alone.
+
+    Args:
+        data: The molecule.
+        known: Values of integer attributes in training; ``z`` are the elements.
+    """
+    if "z" not in known:
+        return ""
+    bonded = set(data["edge_index"].flatten().tolist())
+    strange = [atom for atom, z in enumerate(data["z"].tolist()) if z not in (1, *known["z"]) and atom in bonded]
+    if not strange:
+        return ""
+    table = Chem.GetPeriodicTable()
+    symbols = [table.GetElementSymbol(z) for z in sorted({int(data["z"][atom]) for atom in strange})]
+    learned = [table.GetElementSymbol(z) for z in sorted({1, *known["z"]})]
+    return f"{', '.join(symbols)} is unknown to the model, which was trained on {' '.join(learned)}"
 
 
 def atom_label(data: Data, atom: int) -> str:

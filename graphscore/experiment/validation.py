@@ -1,0 +1,112 @@
+"""Validation of files of graphs: which records can be used, without sampling."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from graphscore.attributes import NOTES
+from graphscore.data.readers import Failure, check_input, format_hint, make_graphs, records
+from graphscore.data.writers import check_output, write_json
+from graphscore.domains import domain_of
+from graphscore.experiment.weights import find_model, named_weights
+from graphscore.registry import resolve
+from graphscore.runtime.checkpoint import load_checkpoint
+
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*"|\[[^][]*,[^][]*\]""")
+_NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?!\w)")
+
+
+def validate_file(
+    path: Path,
+    out: Path | None = None,
+    *,
+    format: str | None = None,
+    checkpoint: Path | None = None,
+    source: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Read a file, and tell what of it can be used.
+
+    Args:
+        path: The file.
+        out: File for the report, ``*.json``.
+        format: Format of the file, if its extension does not give it.
+        checkpoint: A model that is to sample the graphs; by default the one that comes with the package for them.
+        source: Name of the file in the report; by default its path.
+        progress: Called with (records done, all).
+        **options: Options of the reader, such as ``charge``, see :func:`graphscore.data.readers.read`.
+
+    Returns:
+        The numbers of all records (``num_records``), of those that can be used (``num_usable``) and of usable ones with
+        notes (``num_noted``); ``failures`` and ``notes``: for each kind ``kind``, ``count``, the ``places`` in the
+        file, and the first one in full (``example``), the most frequent first.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be read as a whole, or the report cannot be written.
+    """
+    path, out = check_input(path, format), None if out is None else check_output(out, [".json"])
+    known = _Known(checkpoint)
+    total = sum(1 for _ in records(path, format, **options))
+    failures, notes = _Kinds(), _Kinds()
+    num_usable = num_noted = 0
+    for done, (place, make) in enumerate(records(path, format, **options), start=1):
+        (item,) = make_graphs(str(path), [(place, make)])
+        reason = item.reason if isinstance(item, Failure) else known.refuses(item)
+        if reason and done == 1:
+            reason += format_hint(path, format)
+        if reason:
+            failures.add(place, reason)
+        else:
+            found = () if isinstance(item, Failure) else item.get(NOTES) or ()
+            num_usable, num_noted = num_usable + 1, num_noted + bool(found)
+            for note in found:
+                notes.add(place, note)
+        if progress is not None:
+            progress(done, total)
+    if not total:
+        raise ValueError(f"The file {path} holds no records")
+    counts = {"num_records": total, "num_usable": num_usable, "num_noted": num_noted}
+    report = {"file": source or str(path), **counts, "failures": failures.table(), "notes": notes.table()}
+    if out is not None:
+        write_json(report, out)
+    return report
+
+
+class _Known:
+    """Values of integer attributes that a model was trained on: that of a file, or the one that comes with a domain."""
+
+    def __init__(self, checkpoint: Path | None) -> None:
+        self.given = None if checkpoint is None else _known(str(checkpoint))
+        self.shipped: dict[str, Mapping[str, Sequence[int]]] = {}
+
+    def refuses(self, item: Any) -> str:
+        """Reason why the model cannot sample a graph; empty if none is known."""
+        domain = domain_of(item)
+        if domain.name not in self.shipped:
+            self.shipped[domain.name] = _known(domain.weights) if domain.weights in named_weights() else {}
+        return resolve(domain.unknown)(item, self.shipped[domain.name] if self.given is None else self.given)
+
+
+def _known(checkpoint: str) -> Mapping[str, Sequence[int]]:
+    return load_checkpoint(find_model(checkpoint)).info.get("known", {})
+
+
+class _Kinds:
+    """Sentences by kind: those that differ in numbers and quoted names alone are one."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[str, Any]] = {}
+
+    def add(self, place: str, sentence: str) -> None:
+        kind = _NUMBER.sub("N", _QUOTED.sub("...", sentence))
+        entry = self.found.setdefault(kind, {"kind": kind, "count": 0, "places": [], "example": sentence})
+        entry["count"] += 1
+        entry["places"].append(place)
+
+    def table(self) -> list[dict[str, Any]]:
+        return sorted(self.found.values(), key=lambda entry: -entry["count"])
