@@ -107,7 +107,8 @@ class ForceField:
         field = self._at(pos)
         for atom in held:
             field.AddFixedPoint(atom)
-        unfinished = field.Minimize(maxIts=max_steps, forceTol=force_tolerance, energyTol=energy_tolerance)
+        with rdBase.BlockLogs():  # an error is raised, too
+            unfinished = field.Minimize(maxIts=max_steps, forceTol=force_tolerance, energyTol=energy_tolerance)
         return self.mol.GetConformer().GetPositions(), field.CalcEnergy(), not unfinished
 
     def _at(self, pos: NDArray[np.float64]):  # RDKit's class has no importable name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
@@ -25,7 +26,7 @@ class HydrogenPlacer:
     """Place the hydrogens of one molecule, for any number of conformers.
 
     RDKit places hydrogens by the geometry of their neighbor. They are then relaxed in the MMFF94 force field (in UFF if
-    MMFF94 has no parameters, not at all if neither has), while all other atoms stay exactly where they are. Everything
+    MMFF94 has no parameters, not at all if neither has or RDKit gives up), while all other atoms stay exactly where they are. Everything
     that does not depend on coordinates is computed once.
 
     Args:
@@ -81,7 +82,9 @@ class HydrogenPlacer:
         complete = np.empty((self.mol.GetNumAtoms(), 3))
         complete[self.order] = Chem.AddHs(self.skeleton, addCoords=True).GetConformer().GetPositions()
         if self.field is not None:
-            complete = self.field.minimize(complete, self.kept, MAX_STEPS, FORCE_TOLERANCE, ENERGY_TOLERANCE)[0]
+            # RDKit gives up on some strange coordinates: hydrogens then stay where they were placed.
+            with suppress(ValueError):
+                complete = self.field.minimize(complete, self.kept, MAX_STEPS, FORCE_TOLERANCE, ENERGY_TOLERANCE)[0]
         for twins, is_right in self.twins:
             if not is_right(complete):
                 complete[twins] = complete[twins[::-1]]

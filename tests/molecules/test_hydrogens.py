@@ -12,6 +12,7 @@ from rdkit import Chem
 
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.features import MoleculeGraph
+from graphscore.molecules.forcefield import ForceField
 from graphscore.molecules.graph import data_from_mol, data_from_smiles
 from graphscore.molecules.hydrogens import AssembleMolecules, HydrogenPlacer
 from graphscore.molecules.smiles import mol_from_smiles
@@ -85,3 +86,23 @@ def test_assembles_molecules_from_what_was_sampled():
     assert "pos" not in template
     broken = assemble(template, graph, {"pos": pos * float("nan")})
     assert not bool(broken.pos.isfinite().all())
+
+
+def test_hydrogens_stay_where_they_are_placed_if_rdkit_cannot_relax_them(monkeypatch, capfd):
+    """RDKit's minimiser stops with an error on heavy atoms in a line, and would print a stack trace."""
+    minimize, reasons = ForceField.minimize, []
+
+    def watched(self, *arguments):
+        try:
+            return minimize(self, *arguments)
+        except ValueError as error:
+            reasons.append(str(error))
+            raise
+
+    monkeypatch.setattr(ForceField, "minimize", watched)
+    pos = torch.tensor([[0.1 * k, 0, 0] for k in range(4)])
+    item = HydrogenPlacer(data_from_smiles("CN(C)C"), torch.arange(4))(pos)
+    assert len(reasons) == 1 and "bad direction" in reasons[0]
+    assert item.pos[:4].tolist() == pos.tolist()
+    assert len(item.pos.unique(dim=0)) == 13  # none is left at the origin
+    assert capfd.readouterr().err == ""
