@@ -273,3 +273,12 @@ def test_a_molecule_for_which_nothing_was_generated_shows_its_reference(browser,
     browser.open(viewer_page([Entry("ethanol", [None], [data])], tmp_path / "x.html", "t"))
     assert browser.state()["balls"] == "9" and magenta(browser.picture("#view")).sum() > 1000
     assert "No conformer was generated" in browser.text("#caption") and not browser.errors
+
+
+def test_pictures_in_the_list_are_drawn_before_they_come_into_view(browser, tmp_path: Path) -> None:
+    methane = molecule("C")
+    entries = [Entry(f"methane {number}", methane, smiles="C") for number in range(16)]
+    browser.open(viewer_page(entries, tmp_path / "page.html", "List"), size=(1280, 600))
+    assert browser.run("document.querySelector('#molecules').scrollHeight > 600")
+    browser.wait("document.querySelectorAll('#molecules canvas').length === 16")
+    browser.wait("[...document.querySelectorAll('#molecules canvas')].every(canvas => canvas.painted)")

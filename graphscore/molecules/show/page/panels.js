@@ -67,7 +67,9 @@ function fillHeader() {
 function fillMolecules(select) {
   const list = byId("molecules");
   list.hidden = data.molecules.length < 2;
-  const observer = new IntersectionObserver(entries => entries.filter(entry => entry.isIntersecting).forEach(({ target }) => thumbnail(target)));
+  // Drawn before they come into view, or a quick scroll or a screenshot would find them empty.
+  const draw = entries => entries.filter(entry => entry.isIntersecting).forEach(({ target }) => thumbnail(target));
+  const observer = new IntersectionObserver(draw, { root: list, rootMargin: "200%" });
   data.molecules.forEach((molecule, number) => {
     const button = add(list, "button");
     button.type = "button";
