@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 
 from graphscore.data.dataset import Dataset, Part, Transform, embedded_file, with_coordinates
 from graphscore.data.split import PARTS
-from graphscore.molecules.graph import data_from_smiles
+from graphscore.molecules.graph import Chem, data_from_smiles
 from graphscore.molecules.recipes.ensembles import UNIT, data_file
 from graphscore.molecules.recipes.search import Ensemble
 
@@ -30,6 +30,7 @@ class GFN2Ensembles(Dataset):
         sources: Lists of molecules to use; all by default.
         max_conformers: Largest number of conformers of a training molecule, evenly spread over all of them by energy;
             no limit by default.
+        max_heavy_atoms: Largest number of heavy atoms of a molecule, in all parts; no limit by default.
 
     Attributes:
         name: ``"gfn2-ensembles"``.
@@ -39,7 +40,7 @@ class GFN2Ensembles(Dataset):
         sources: Lists of molecules in use.
 
     Raises:
-        ValueError: If there is no such source.
+        ValueError: If there is no such source, or a limit is less than 1.
     """
 
     name = "gfn2-ensembles"
@@ -50,7 +51,11 @@ class GFN2Ensembles(Dataset):
         transform: Transform | None = None,
         sources: Sequence[str] | None = None,
         max_conformers: int | None = None,
+        max_heavy_atoms: int | None = None,
     ) -> None:
+        for name, limit in (("max_conformers", max_conformers), ("max_heavy_atoms", max_heavy_atoms)):
+            if limit is not None and limit < 1:
+                raise ValueError(f"{name} must be at least 1, but is {limit}")
         with np.load(path or embedded_file("gfn2_ensembles", data_file("gfn2")), allow_pickle=False) as file:
             self.smiles = [text.decode() for text in file["smiles"].tolist()]
             names = [text.decode() for text in file["sources"].tolist()]
@@ -71,6 +76,7 @@ class GFN2Ensembles(Dataset):
         self.sources = list(sources or names)
         self.transform = transform
         self.max_conformers = max_conformers
+        self.max_heavy_atoms = max_heavy_atoms
         self._groups: dict[str, list[list[Data]]] = {}
 
     def ensemble(self, molecule: int) -> Ensemble:
@@ -96,9 +102,16 @@ class GFN2Ensembles(Dataset):
             self._groups[part] = [
                 self._conformers(molecule, most)
                 for molecule, (its_part, source) in enumerate(zip(self.part, self.source, strict=True))
-                if its_part == part and source in self.sources
+                if its_part == part and source in self.sources and self._is_small(molecule)
             ]
         return self._groups[part]
+
+    def _is_small(self, molecule: int) -> bool:
+        """Tell whether a molecule has at most ``max_heavy_atoms``."""
+        if self.max_heavy_atoms is None:
+            return True
+        mol = Chem.MolFromSmiles(self.smiles[molecule], sanitize=False)  # counting atoms needs no chemistry
+        return mol.GetNumHeavyAtoms() <= self.max_heavy_atoms
 
 
 def _with_mirror_images(pos: Tensor, energies: Tensor, mirrors: Tensor) -> tuple[Tensor, Tensor]:

@@ -127,6 +127,21 @@ def test_what_is_packed_comes_out_again(tmp_path: Path):
         GFN2Ensembles(data, sources=["other"])
 
 
+def test_large_molecules_are_left_out_of_all_parts(tmp_path: Path):
+    small, large = [("CO", "train"), ("CN", "test")], [("CCO", "train"), ("CCN", "test"), ("CCC", "val")]
+    records = [record(smiles, part, 1, [False]) for smiles, part in small + large]
+    data, _ = recipe.pack(records, tmp_path / "data.npz", ["rdkit 1"])
+
+    def smiles(dataset: GFN2Ensembles) -> list[set[str]]:
+        return [{item.smiles for item in dataset.split(part)} for part in ("train", "test", "val")]
+
+    assert smiles(GFN2Ensembles(data, max_heavy_atoms=2)) == [{"CO"}, {"CN"}, set()]
+    assert smiles(GFN2Ensembles(data, max_heavy_atoms=3)) == [{"CO", "CCO"}, {"CN", "CCN"}, {"CCC"}]
+    for option in ("max_heavy_atoms", "max_conformers"):
+        with pytest.raises(ValueError, match=f"{option} must be at least 1, but is 0"):
+            GFN2Ensembles(data, **{option: 0})
+
+
 def test_a_molecule_that_fails_is_reported_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def broken(*_):
         raise RuntimeError("a cage")
