@@ -26,8 +26,8 @@ class HydrogenPlacer:
     """Place the hydrogens of one molecule, for any number of conformers.
 
     RDKit places hydrogens by the geometry of their neighbor. They are then relaxed in the MMFF94 force field (in UFF if
-    MMFF94 has no parameters, not at all if neither has or RDKit gives up), while all other atoms stay exactly where they are. Everything
-    that does not depend on coordinates is computed once.
+    MMFF94 has no parameters, not at all if neither has or RDKit gives up), while all other atoms stay exactly where
+    they are. Everything that does not depend on coordinates is computed once.
 
     Args:
         template: Graph in the layout of :mod:`graphscore.molecules.graph`; coordinates are not used.
