@@ -13,6 +13,8 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``representable``  checks of molecules from elsewhere, for what a graph can hold
 ``axes``           chiral axes of atropisomers and allenes, stereo marks that are not used
 ``cumulenes``      cumulated double bonds, and their marks in SMILES strings
+``stereo_groups``  enhanced stereochemistry: racemic and relative centres
+``isomers``        stereoisomers of molecules that are not all marked
 ``marks``          stereo marks of graphs, on RDKit molecules and from coordinates
 ``fields``         data fields of records: those of a graph, and how SDF and XYZ hold them
 ``files``          the text of SDF records, in and out, and of XYZ frames, out

@@ -18,6 +18,7 @@ from torch_geometric.data import Data
 from graphscore.attributes import NOTES
 from graphscore.molecules.cumulenes import Cumulene, cumulenes, written_height, written_sign
 from graphscore.molecules.smiles import WRITTEN, Chem
+from graphscore.molecules.stereo_groups import group_notes, groups_of
 
 Axis = tuple[int, int, int, int]
 """A substituent, the two ends of the axis, and a substituent of the other end."""
@@ -44,7 +45,7 @@ class Marks(NamedTuple):
 
 
 def stereo_attributes(mol: Chem.Mol, conformer_id: int | None, pairs: Tensor, sides: Tensor) -> dict[str, Any]:
-    """Make the attributes of a graph that hold marks of double bonds and axes, and a note on marks that are not used.
+    """Make the attributes of a graph that hold marks of double bonds and axes and stereo groups, and notes on them.
 
     Args:
         mol: Molecule with explicit hydrogens.
@@ -59,7 +60,9 @@ def stereo_attributes(mol: Chem.Mol, conformer_id: int | None, pairs: Tensor, si
     attributes: dict[str, Any] = {"cis_trans_index": pairs, "cis_trans": sides}
     if found.axes:
         attributes["axis_index"] = torch.tensor(found.axes).t().contiguous()
-    if notes := unused(mol, found):
+    if groups := groups_of(mol):
+        attributes["stereo_groups"] = groups
+    if notes := [*unused(mol, found), *group_notes(mol, groups)]:
         attributes[NOTES] = notes
     return attributes
 

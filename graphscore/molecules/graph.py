@@ -17,6 +17,8 @@ One :class:`~torch_geometric.data.Data` per molecule, hydrogens always explicit:
                                            absent where there are none
 ``isotope``    ``[N]`` int64               mass numbers of labelled isotopes, else 0; absent where there are none
 ``atom_map``   ``[N]`` int64               atom map numbers, else 0; absent where there are none
+``stereo_groups`` str                      enhanced stereochemistry, see :mod:`graphscore.molecules.stereo_groups`;
+                                           absent where there is none
 ``pos``        ``[N, 3]`` float32          coordinates in Angstrom; absent where there are none
 ``smiles``     str                         canonical isomeric SMILES without explicit hydrogens
 ``name``       str                         name in the source, or empty
