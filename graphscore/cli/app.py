@@ -108,6 +108,13 @@ def sample(
     energy_rank: Annotated[
         bool, typer.Option("--energy-rank", help="Sort the conformers of a molecule by their MMFF94 energy.")
     ] = False,
+    stereo: Annotated[
+        str,
+        typer.Option(
+            help="Unmarked centres and double bonds: as-given, either in each conformer; any, one isomer of each "
+            "molecule; enumerate, each isomer as a molecule of its own, 32 at most."
+        ),
+    ] = "as-given",
     diverse: Annotated[
         bool, typer.Option("--diverse", help="Guide the samples of an input away from each other.")
     ] = False,
@@ -140,6 +147,8 @@ def sample(
     options = {"num": num, "seed": seed, "sampler": sampler, "num_steps": steps, "diverse": diverse, "workers": workers}
     if refine != "none":
         options["refine"] = refine
+    if stereo != "as-given":
+        options["stereo"] = stereo
     if energy_rank:
         options["energy_rank"] = True
     with postponed(*SLOW):

@@ -15,7 +15,7 @@ from graphscore.generate.inputs import graph_key
 from graphscore.molecules.fragments import Fragment
 from graphscore.molecules.graph import Chem, bare_mol, canonical_smiles
 from graphscore.molecules.labels import PROPERTIES
-from graphscore.molecules.marks import marked, stereo_mol
+from graphscore.molecules.marks import MARKS, marked, stereo_mol
 from graphscore.molecules.packing import Packer
 from graphscore.molecules.smiles import rdkit_errors
 
@@ -85,7 +85,9 @@ def _part(graph: Data, atoms: torch.Tensor) -> Data:
         if key in _OF_THE_WHOLE:
             continue
         if kind is not None and kind.indices:
-            part[key] = new[value[:, inside[value].all(dim=0)]]
+            rows = new[value[:, inside[value].all(dim=0)]]
+            if rows.numel() or key == "edge_index" or key in MARKS:  # others are absent where they are empty
+                part[key] = rows
         elif key == "cis_trans":
             part[key] = value[pairs]
         elif level == "node":

@@ -34,6 +34,7 @@ from graphscore.molecules.exact import MOST_ATOMS, exact_positions
 from graphscore.molecules.forcefield import rank, refine
 from graphscore.molecules.fragments import Fragment
 from graphscore.molecules.graph import Chem, bare_mol, data_from_mol, rdBase
+from graphscore.molecules.isomers import STEREO, isomers_of
 from graphscore.molecules.labels import properties_of
 from graphscore.molecules.metrics.stereo import is_as_asked
 from graphscore.molecules.outcome import Conformers
@@ -55,24 +56,30 @@ class ConformerRequest(Request):
         refine: ``"mmff"`` relaxes all atoms in the MMFF94 force field; ``"none"``.
         energy_rank: Whether to compute the MMFF94 energy of conformers, and sort those of a molecule by it.
         fragment: Atoms to fix at the coordinates of a template.
+        stereo: What becomes of centres and double bonds without marks: ``"as-given"``, each conformer may have either
+            handedness; ``"any"``, all conformers of an input are one stereoisomer, which a note names; ``"enumerate"``,
+            each stereoisomer is an input of its own, see :func:`~graphscore.molecules.isomers.enumerate_isomers`.
 
     Raises:
-        ValueError: If there is no such refinement, or as for :class:`~graphscore.experiment.request.Request`.
+        ValueError: If there is no such refinement or choice, or as for :class:`~graphscore.experiment.request.Request`.
     """
 
     refine: str = "none"
     energy_rank: bool = False
     fragment: Fragment | None = None
+    stereo: str = STEREO[0]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.refine not in REFINEMENTS:
             raise ValueError(f"Unknown refinement {self.refine!r}; expected one of {list(REFINEMENTS)}")
+        if self.stereo not in STEREO:
+            raise ValueError(f"Unknown choice of stereo {self.stereo!r}; expected one of {list(STEREO)}")
 
     @property
     def needs_molecules(self) -> bool:
         """True if an option applies to molecules alone."""
-        return self.refine != "none" or self.energy_rank or self.fragment is not None
+        return self.refine != "none" or self.energy_rank or self.fragment is not None or self.stereo != STEREO[0]
 
 
 class ConformerModel(Pipeline):
@@ -116,7 +123,8 @@ class ConformerModel(Pipeline):
         Yields:
             The conformers of each molecule, in order, soon after they are done. Conformer k of a molecule depends on
             the molecule, the seed and k alone (if ``diverse``, on ``num`` too): a molecule that is given twice gets the
-            same conformers twice.
+            same conformers twice. With ``stereo="enumerate"`` there are as many as stereoisomers; their ``input`` is a
+            graph.
 
         Raises:
             ValueError: If an option is out of range. Molecules that cannot be used have a ``failure``.
@@ -124,7 +132,18 @@ class ConformerModel(Pipeline):
         if "fix" in options:
             smarts, template = options.pop("fix")
             options["fragment"] = Fragment(smarts, data_from_mol(template))
+        wanted = options if request is None else vars(request)
+        if wanted.get("stereo", STEREO[0]) in STEREO[1:]:
+            items = self._isomers([items] if self.is_item(items) else items, wanted["stereo"], wanted.get("seed", 0))
         return cast(Iterator[Conformers], super().sample(items, request, **options))
+
+    def _isomers(self, items: Iterable[Any], stereo: str, seed: int) -> Iterator[Any]:
+        """Replace molecules by their stereoisomers; inputs that cannot be read stay as they are, to fail by name."""
+        for item in items:
+            try:
+                yield from isomers_of(self.read(item), stereo, seed)
+            except ValueError:
+                yield item
 
     def describe(self, request: Request) -> dict[str, Any]:
         """Describe everything that the conformers depend on: model, options and versions."""
@@ -134,6 +153,7 @@ class ConformerModel(Pipeline):
         return found | {
             "refine": _chemical(request).refine,
             "energy_rank": _chemical(request).energy_rank,
+            "stereo": _chemical(request).stereo,
             "fix": None if held is None else {"smarts": held.smarts, "from": held.source},
         }
 

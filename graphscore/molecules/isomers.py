@@ -11,7 +11,7 @@ from rdkit.Chem import rdDistGeom
 from torch_geometric.data import Data
 
 from graphscore.attributes import NOTES, add_notes
-from graphscore.molecules.graph import Chem, canonical_smiles, data_from_mol, rdBase
+from graphscore.molecules.graph import Chem, canonical_smiles, data_from_mol, is_molecule, rdBase
 from graphscore.molecules.labels import set_isotopes
 from graphscore.molecules.marks import marked, stereo_mol
 from graphscore.molecules.smiles import rdkit_errors
@@ -32,8 +32,12 @@ def isomers_of(data: Data, stereo: str, seed: int = 0) -> Iterator[Data]:
         seed: Seed of the choice of ``"any"``.
 
     Yields:
-        Copies with all marks, without coordinates; the graph itself for ``"as-given"``, and if it has all marks.
+        Copies with all marks, without coordinates; the graph itself for ``"as-given"``, and if it has all marks or is
+        no molecule.
     """
+    if not is_molecule(data):
+        yield data
+        return
     if stereo == "enumerate":
         yield from enumerate_isomers(data)
     else:
