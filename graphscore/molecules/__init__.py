@@ -15,6 +15,7 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``cumulenes``      cumulated double bonds, and their marks in SMILES strings
 ``stereo_groups``  enhanced stereochemistry: racemic and relative centres
 ``isomers``        stereoisomers of molecules that are not all marked
+``wedges``         wedges of flat depictions that RDKit leaves unused
 ``marks``          stereo marks of graphs, on RDKit molecules and from coordinates
 ``fields``         data fields of records: those of a graph, and how SDF and XYZ hold them
 ``files``          the text of SDF records, in and out, and of XYZ frames, out

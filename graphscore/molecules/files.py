@@ -17,6 +17,7 @@ from graphscore.molecules.fields import TEXTS, numbers_and_texts, read_fields, s
 from graphscore.molecules.graph import Chem, canonical_smiles, mol_from_data, rdBase
 from graphscore.molecules.labels import field_name
 from graphscore.molecules.smiles import rdkit_errors, rdkit_reason
+from graphscore.molecules.wedges import read_wedges
 
 
 def sdf_texts(lines: Iterable[str]) -> Iterator[str]:
@@ -57,6 +58,7 @@ def mol_from_molblock(block: str) -> Chem.Mol:
         raise ValueError(f"Not a possible molecule: {rdkit_reason(error)}") from error
     if mol is None:
         raise ValueError("Not a MOL block: the counts line, an atom or a bond is malformed")
+    read_wedges(mol)
     for name, value in read_fields(lines[end:]).items():
         mol.SetProp(field_name(name), value)
     return mol

@@ -66,17 +66,24 @@ def test_both_atropisomers_are_read_and_embedded_with_their_own_sign():
             assert sign * torsion(data, 1, 10, 11, 12) > 0.7
 
 
-@pytest.mark.parametrize("wedge", [Chem.BondDir.BEGINWEDGE, Chem.BondDir.BEGINDASH])
-def test_an_atropisomer_goes_through_files_and_back(wedge: Chem.BondDir):
-    mol = Chem.MolFromSmiles(BINOL)
+def flat_block(smiles: str, first: int, last: int, wedge: str, v3000: bool = False) -> str:
+    """MOL block of a flat depiction with one wedge, ``"up"`` or ``"down"``, from an atom to its neighbor."""
+    mol = Chem.MolFromSmiles(smiles)
     rdDepictor.Compute2DCoords(mol)
-    bond = mol.GetBondBetweenAtoms(10, 9)
-    block = Chem.MolToMolBlock(mol).splitlines()
-    line = next(i for i, text in enumerate(block) if text.split()[:3] in (["11", "10", "1"], ["10", "11", "1"]))
-    block[line] = f" 11 10  1  {1 if wedge == Chem.BondDir.BEGINWEDGE else 6}"
-    assert bond is not None
-    asked = graph_of(mol_from_molblock("\n".join(block)))
-    assert asked.axis_index.shape == (4, 1)
+    number = mol.GetBondBetweenAtoms(first, last).GetIdx()
+    lines = (Chem.MolToV3KMolBlock if v3000 else Chem.MolToMolBlock)(mol, kekulize=True).splitlines()
+    if v3000:
+        place = lines.index("M  V30 BEGIN BOND") + 1 + number
+        lines[place] = f"M  V30 {number + 1} 1 {first + 1} {last + 1} CFG={1 if wedge == 'up' else 3}"
+    else:
+        lines[4 + mol.GetNumAtoms() + number] = f"{first + 1:3d}{last + 1:3d}  1  {1 if wedge == 'up' else 6}"
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("wedge", ["up", "down"])
+def test_an_atropisomer_goes_through_files_and_back(wedge: str):
+    asked = graph_of(mol_from_molblock(flat_block(BINOL, 10, 9, wedge)))
+    assert asked.axis_index.shape == (4, 1) and "notes" not in asked
     mol = stereo_mol(asked)
     rdDistGeom.EmbedMolecule(mol, randomSeed=1)
     sample = asked.clone()
@@ -87,6 +94,33 @@ def test_an_atropisomer_goes_through_files_and_back(wedge: Chem.BondDir):
     mirrored = graph_of(mol_from_molblock(sdf_record(sample).removesuffix("$$$$\n")))
     assert torsion(sample, *mirrored.axis_index[:, 0].tolist()) > 0.5
     assert not torch.equal(mirrored.axis_index, asked.axis_index)
+
+
+@pytest.mark.parametrize("v3000", [False, True])
+@pytest.mark.parametrize(
+    ("smiles", "first", "last"), [("CC=C=C(F)Cl", 1, 0), ("CC=C=C(F)Cl", 3, 4), ("C(C)=C=CF", 0, 1)]
+)
+def test_wedges_at_allenes_lift_one_substituent(smiles: str, first: int, last: int, v3000: bool):
+    axes = []
+    for wedge in ("up", "down"):
+        mol = mol_from_molblock(flat_block(smiles, first, last, wedge, v3000))
+        data = graph_of(mol)
+        assert "notes" not in data
+        full = Chem.AddHs(mol, addCoords=True)
+        pos = full.GetConformer().GetPositions()
+        pos[last, 2] = 1 if wedge == "up" else -1
+        axis = data.axis_index[:, 0].tolist()
+        if last in axis:
+            assert sines(pos[None], np.array([axis]))[0, 0] > 0.3
+        axes.append(axis)
+    assert axes[0] != axes[1]
+
+
+@pytest.mark.parametrize("v3000", [False, True])
+def test_wedges_that_mark_nothing_are_noted(v3000: bool):
+    (note,) = graph_of(mol_from_molblock(flat_block("CC(C)C", 1, 0, "up", v3000))).notes
+    assert note == f"{UNUSED}: wedge at atom 1 (C)"
+    assert "notes" not in graph_of(mol_from_molblock(flat_block("CC(F)Cl", 1, 0, "down", v3000)))
 
 
 def test_axes_are_node_numbers_in_batches_and_files(tmp_path: Path):
