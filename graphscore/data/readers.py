@@ -52,7 +52,7 @@ def read(path: str | Path, format: str | None = None, **options: Any) -> ReadRes
     Formats: ``.graphml`` (see :func:`~graphscore.data.networkx.from_networkx`; coordinates as ``pos="0.1 0.2 0.3"`` or
     real-valued ``x``, ``y`` and ``z``), ``.pt`` (a file of :func:`graphscore.data.writers.write`, a PyG graph, or a
     list of them; see :func:`~graphscore.data.consistency.check_graph`), and the formats of domains: for molecules
-    ``.sdf``, ``.mol`` and ``.xyz`` (see :mod:`graphscore.molecules.readers`), and ``.smi .smiles .ism .can .txt .csv
+    ``.sdf .mol .mol2 .pdb .xyz`` (see :mod:`graphscore.molecules.readers`), and ``.smi .smiles .ism .can .txt .csv
     .tsv`` (see :mod:`graphscore.molecules.smiles_files`). All but ``.pt`` may be compressed (``.sdf.gz``). Text may be
     in UTF-8, UTF-16 or Latin-1, see :func:`~graphscore.data.text.read_lines`.
 

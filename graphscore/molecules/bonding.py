@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from rdkit.Chem import rdDetermineBonds
+from rdkit.Chem import rdDetermineBonds, rdMolTransforms
 
 from graphscore.molecules.graph import Chem, add_positions, rdBase
 from graphscore.molecules.smiles import mol_from_smiles, rdkit_reason
 
 BONDED = 1.3  # times the sum of covalent radii: no bond is longer
 NOT_BONDED = 1.15  # atoms that are closer have a bond
+LINEAR = 145.0  # degrees: angles at triple bonds in rings of eight atoms and more are wider
 MAX_MATCHES = 1000
 MAX_STEPS = 10_000  # of perception, which may not end otherwise on structures that are no molecules
 
@@ -68,6 +69,22 @@ def _radical(bare: Chem.Mol, multiplicity: int | None) -> Chem.Mol | None:
         return None
     places = [atom for atom in mol.GetAtoms() for _ in range(atom.GetNumRadicalElectrons())]
     return mol if len(places) == 1 and (multiplicity == 2 or places[0].GetAtomicNum() == 6) else None
+
+
+def bent_atom(mol: Chem.Mol) -> str:
+    """Describe an atom with a triple bond or two double bonds that is far from linear; empty if there is none.
+
+    Bonds that were perceived for atoms without some of their hydrogens have such atoms.
+    """
+    for atom in mol.GetAtoms():
+        ends = [other.GetIdx() for other in atom.GetNeighbors()]
+        orders = sorted(bond.GetBondTypeAsDouble() for bond in atom.GetBonds())
+        if atom.GetAtomicNum() not in (6, 7) or orders not in ([1, 3], [2, 2]):
+            continue
+        angle = np.degrees(rdMolTransforms.GetAngleRad(mol.GetConformer(), ends[0], atom.GetIdx(), ends[1]))
+        if angle < LINEAR:
+            return f"{angle:.0f} degrees at atom {atom.GetIdx()} ({atom.GetSymbol()}), whose bonds are linear"
+    return ""
 
 
 def mol_from_coordinates(numbers: Sequence[int], pos: np.ndarray, smiles: str | None = None) -> Chem.Mol:

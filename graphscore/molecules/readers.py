@@ -1,4 +1,4 @@
-"""Readers of molecules with coordinates, record by record: SDF, MOL and XYZ; and of SMILES strings."""
+"""Readers of molecules with coordinates, record by record: SDF, MOL, MOL2, PDB and XYZ; and of SMILES strings."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 from graphscore.data.readers import Failure, ReadResult, Record, collect, make_graphs
 from graphscore.data.text import read_lines
+from graphscore.molecules.check import GeometryCheck
 from graphscore.molecules.files import mol_from_molblock, sdf_texts
 from graphscore.molecules.graph import Chem, data_from_mol, data_from_smiles
 from graphscore.molecules.labels import properties_of
+from graphscore.molecules.mol2 import mol2_texts, mol_from_mol2
+from graphscore.molecules.pdb import PDBModel, mol_from_pdb, pdb_models
 from graphscore.molecules.xyz import Stray, mol_from_xyz, name_in, xyz_records
 
 if TYPE_CHECKING:
@@ -50,6 +53,25 @@ def read_xyz(path: Path, charge: int | None = None) -> Iterator[Record]:
     """
     for location, make in xyz_mols(path, charge):
         yield location, partial(_xyz_graph, make)
+
+
+def read_mol2(path: Path) -> Iterator[Record]:
+    """Read the graphs of a MOL2 file, see :func:`~graphscore.molecules.mol2.mol_from_mol2`."""
+    for number, (line, text) in enumerate(mol2_texts(read_lines(path)), start=1):
+        yield f"record {number} (line {line})", partial(_mol2_graph, text)
+
+
+def read_pdb(path: Path, charge: int | None = None) -> Iterator[Record]:
+    """Read the graphs of the ligand in a PDB file, one for each model.
+
+    See :func:`~graphscore.molecules.pdb.mol_from_pdb`.
+
+    Args:
+        path: File.
+        charge: Charge of the ligand if no atom states one; by default it is neutral.
+    """
+    for number, model in enumerate(pdb_models(read_lines(path)), start=1):
+        yield f"model {number} (line {model.line})", partial(_pdb_graph, model, charge)
 
 
 def sdf_mols(path: Path) -> Iterator[MolRecord]:
@@ -96,6 +118,18 @@ MOLS |= {f"{extension}.gz": reader for extension, reader in MOLS.items()}
 def _graphs(records: Iterable[MolRecord]) -> Iterator[Record]:
     for location, make in records:
         yield location, lambda make=make: graph_of(make())
+
+
+def _mol2_graph(text: str) -> Data:
+    return graph_of(mol_from_mol2(text))
+
+
+def _pdb_graph(model: PDBModel, charge: int | None) -> Data:
+    data = graph_of(mol_from_pdb(model, charge))
+    (faults,) = GeometryCheck(data)(data["pos"][None], perceive=False)
+    if faults := [fault for fault in faults if not fault.doubtful]:
+        raise ValueError(f"The perceived bonds of {data.smiles} do not fit the coordinates: {faults[0]}")
+    return data
 
 
 def _xyz_graph(make: Callable[[], Chem.Mol]) -> Data:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from graphscore.molecules.bonding import perceive_bonds
+from graphscore.molecules.bonding import bent_atom, perceive_bonds
 from graphscore.molecules.elements import atomic_number
 from graphscore.molecules.graph import Chem, rdBase
 from graphscore.molecules.labels import field_name
@@ -180,6 +180,8 @@ def mol_from_xyz(frame: XYZFrame, charge: int | None = None) -> Chem.Mol:
         note(
             mol, "read as neutral, with an unpaired electron; if it is an ion, give its charge: charge=1 in the comment"
         )
+    if bent := bent_atom(mol):
+        note(mol, f"read without any hydrogens but those in the file, which may lack some: {bent}")
     title, rest = _title(frame.comment)
     mol.SetProp("_Name", title)
     for name, number in _NUMBER.findall(_MULTIPLICITY.sub("", _CHARGE.sub("", rest))):

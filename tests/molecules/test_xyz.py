@@ -155,3 +155,13 @@ def test_a_radical_that_no_comment_declares_is_noted(tmp_path: Path):
     ]
     (item,) = read(tmp_path / "a.xyz", charge=1).items
     assert item.smiles == "[CH2+]CC" and "notes" not in item
+
+
+def test_hydrogens_that_seem_to_be_missing_are_noted(tmp_path: Path):
+    atoms = Chem.MolToXYZBlock(embed(mol_from_smiles("Oc1ccc(O)cc1"), 1, 0)).splitlines()[2:]
+    (tmp_path / "a.xyz").write_text("\n".join(["10", "", *atoms[:9], atoms[-3]]) + "\n")  # and one of CH, one of OH
+    (item,) = read(tmp_path / "a.xyz").items
+    assert item.notes[0].startswith("read without any hydrogens but those in the file, which may lack some: 12")
+    (tmp_path / "a.xyz").write_text(Chem.MolToXYZBlock(embed(mol_from_smiles("C1CCCC#CCCCC1"), 1, 0)))
+    (item,) = read(tmp_path / "a.xyz").items
+    assert item.smiles == "C1#CCCCCCCCC1" and "notes" not in item
