@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphscore.experiment.pictures import save_page
+from graphscore.molecules.fields import TEXTS
 from graphscore.molecules.graph import BONDS, Chem, data_from_mol
+from graphscore.molecules.labels import fields_of
 from graphscore.molecules.metrics.comparison import Attempt, prepare
 from graphscore.molecules.show.structures import STRANDS, color_of, radius_of
 from graphscore.molecules.show.superposition import lead_to, superpose
@@ -78,6 +80,7 @@ def viewer_page(
 ) -> Path:
     """Write an interactive HTML page of molecules, with their conformers and sampling trajectories.
 
+    A conformer with a ``warning``, as an attribute or a data field, is marked, and its ``method`` is shown.
     Conformers are superposed on their closest reference (heavy atoms, equivalent atoms matched), or on the first
     conformer. Coordinates are stored as 16-bit integers, with errors of at most 1/65,534 of a structure's largest
     coordinate. The page draws on 2-D canvases, since browsers may refuse WebGL on machines without a GPU.
@@ -153,6 +156,7 @@ def _molecule(entry: Entry) -> dict[str, Any]:
                 "number": k + 1,
                 "name": names[row] if len(set(names)) > 1 else "",
                 "smiles": smiles[row] if smiles[row] != entry.smiles else "",
+                **_texts(entry.conformers[k]),
                 "reference": int(closest[row]) if entry.references else None,
                 "values": {key: round(value, 6) for key, value in values[row].items()},
                 "frames": trajectories[row],
@@ -161,6 +165,14 @@ def _molecule(entry: Entry) -> dict[str, Any]:
             for row, k in enumerate(used)
         ],
     }
+
+
+def _texts(conformer: Attempt) -> dict[str, str]:
+    """How a conformer was made and what is wrong with it, as its graph or the fields of its record say."""
+    if not isinstance(conformer, Data):
+        return {}
+    found = {key: conformer.get(key) or fields_of(conformer).get(key) for key in TEXTS}
+    return {key: text for key, text in found.items() if isinstance(text, str) and text}
 
 
 def _frames(frames: Sequence[Frame], end: Chem.Mol) -> list[dict[str, Any]]:

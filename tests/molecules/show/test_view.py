@@ -198,3 +198,15 @@ def test_what_is_wrong_is_said_and_nothing_written(tmp_path: Path, acids: list[D
     with pytest.raises(FileNotFoundError, match="none.sdf"):
         view(tmp_path / "none.sdf", out)
     assert not list(tmp_path.glob("*.htm*"))
+
+
+@pytest.mark.parametrize("suffix", [".sdf.gz", ".xyz.gz", ".pt"])
+def test_conformers_with_a_warning_are_marked(tmp_path: Path, acids: list[Data], suffix: str) -> None:
+    items = [acid.clone() for acid in acids]
+    items[0].method = items[1].method = "redrawn"
+    items[1].warning = "C3 and O5 are 1.9 Å apart </script>"
+    write(items, tmp_path / f"x{suffix}")
+    view(tmp_path / f"x{suffix}", tmp_path / "x.html")
+    (molecule,) = content(tmp_path / "x.html")["molecules"]
+    said = [(one.get("method"), one.get("warning")) for one in molecule["conformers"]]
+    assert said == [("redrawn", None), ("redrawn", items[1].warning), (None, None)]

@@ -99,6 +99,7 @@ function fillTable(molecule, order, sort, select, sortBy) {
   head.replaceChildren();
   body.replaceChildren();
   const named = molecule.conformers.some(conformer => conformer.name);
+  const made = molecule.conformers.some(conformer => conformer.method);
   const row = add(head, "tr");
   for (const column of [{ key: "", label: "#", unit: "" }, ...columnsOf(molecule)]) {
     const cell = add(row, "th"), sorted = sort.key === column.key, arrow = sort.descending ? " ↓" : " ↑";
@@ -109,17 +110,20 @@ function fillTable(molecule, order, sort, select, sortBy) {
     if (sorted) cell.setAttribute("aria-sort", sort.descending ? "descending" : "ascending");
     button.addEventListener("click", () => sortBy(column.key));
   }
+  if (made) add(row, "th", "method", "text");
   if (named) add(row, "th", "name", "text");
   for (const number of order) {
     const conformer = molecule.conformers[number], line = add(body, "tr");
     line.dataset.conformer = number;
-    add(line, "td", String(conformer.number));
+    const first = add(line, "td", String(conformer.number));
+    if (conformer.warning) add(first, "span", " \u26a0", "warning").title = conformer.warning;
     for (const column of columnsOf(molecule)) {
       const value = column.values[number], cell = add(line, "td", value === undefined ? "–" : written(value, column.places));
       if (value >= 0 && column.most > 0 && (column.relative || column.label === "RMSD")) {
         cell.style.setProperty("--part", value / column.most);
       }
     }
+    if (made) add(line, "td", conformer.method, "text");
     if (named) add(line, "td", conformer.name, "text").title = conformer.name;
     line.addEventListener("click", () => select(number));
   }
@@ -164,5 +168,7 @@ function fillCaption(molecule, conformer) {
     const label = column.label === "RMSD" && molecule.references.length > 1 ? `RMSD to reference ${conformer.reference + 1}` : column.label;
     fact(label, written(value, column.places) + unit + above);
   }
+  if (conformer.method) fact("method", conformer.method);
+  if (conformer.warning) add(caption, "span", "\u26a0 " + conformer.warning, "warning");
   if (conformer.smiles) add(add(caption, "span", "this conformer is "), "code", conformer.smiles);
 }
