@@ -17,6 +17,7 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``isomers``        stereoisomers of molecules that are not all marked
 ``wedges``         wedges of flat depictions that RDKit leaves unused
 ``marks``          stereo marks of graphs, on RDKit molecules and from coordinates
+``perception``     stereo marks perceived from coordinates
 ``fields``         data fields of records: those of a graph, and how SDF and XYZ hold them
 ``files``          the text of SDF records, in and out, and of XYZ frames, out
 ``xyz``            the text of XYZ files, in: plain, extended, of QM9
@@ -39,6 +40,7 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``packing``        places of components side by side, at van der Waals or ionic contact
 ``fragments``      atoms that are fixed at the coordinates of a template
 ``hydrogens``      hydrogens for molecules whose other atoms have coordinates
+``hydrogen_marks`` stereo marks that hydrogens decide, as in imines
 ``forcefield``     MMFF94: energies, relaxation, ranking
 ``xtb``            GFN2-xTB: energies, relaxation, properties, by the program ``xtb``
 ``embedding``      conformers by RDKit's distance geometry

@@ -15,7 +15,7 @@ from rdkit.Chem import rdForceFieldHelpers
 from torch_geometric.data import Data
 
 from graphscore.molecules.graph import Chem, bare_mol, rdBase, set_positions
-from graphscore.molecules.metrics.stereo import keeps_stereo
+from graphscore.molecules.metrics.stereo import is_as_asked
 from graphscore.molecules.smiles import rdkit_errors
 
 MAX_STEPS = 5000
@@ -144,7 +144,7 @@ def refine(samples: Sequence[Data], relax: bool, held: Sequence[int] = ()) -> Re
 
     Args:
         samples: Conformers with all hydrogens.
-        relax: Whether to relax them first. Conformers that lose the stereochemistry of their ``smiles`` by it are left
+        relax: Whether to relax them first. Conformers that lose the stereochemistry asked for by it are left
             out.
         held: Numbers of atoms that must not move.
 
@@ -163,7 +163,7 @@ def refine(samples: Sequence[Data], relax: bool, held: Sequence[int] = ()) -> Re
     for number, sample in enumerate(samples):
         try:
             item, done = _relaxed(field, sample, held) if relax else (_with_energy(field, sample), True)
-            if relax and not keeps_stereo(item) and keeps_stereo(sample):
+            if relax and not is_as_asked(item) and is_as_asked(sample):
                 lost += 1
                 continue
         except ValueError as error:

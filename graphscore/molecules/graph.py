@@ -20,7 +20,7 @@ One :class:`~torch_geometric.data.Data` per molecule, hydrogens always explicit:
 ``stereo_groups`` str                      enhanced stereochemistry, see :mod:`graphscore.molecules.stereo_groups`;
                                            absent where there is none
 ``pos``        ``[N, 3]`` float32          coordinates in Angstrom; absent where there are none
-``smiles``     str                         canonical isomeric SMILES without explicit hydrogens
+``smiles``     str                         canonical isomeric SMILES, with those hydrogens alone that define a mark
 ``name``       str                         name in the source, or empty
 ``properties`` dict of str                 data fields or columns in the source, in their order; absent where unread
 ``notes``      list of str                 notes on the record, see :data:`graphscore.attributes.NOTES`; absent without
@@ -41,6 +41,7 @@ from graphscore.molecules.axes import axes_of, set_axes, stereo_attributes
 from graphscore.molecules.domain import MOLECULES
 from graphscore.molecules.labels import atom_labels, set_atom_maps, set_isotopes, take_atom_maps, without_isotopes
 from graphscore.molecules.notes import with_notes
+from graphscore.molecules.perception import perceive_stereo
 from graphscore.molecules.representable import (
     check_atomic_number,
     check_representable,
@@ -107,7 +108,7 @@ def data_from_mol(mol: Chem.Mol, conformer_id: int | None = None, name: str = ""
             Chem.SanitizeMol(mol)
             mol = Chem.AddHs(mol, addCoords=conformer is not None)
             if conformer is not None:
-                Chem.AssignStereochemistryFrom3D(mol, conformer)
+                perceive_stereo(mol, conformer)
             elif maps:  # without marks that RDKit has set by the maps alone
                 Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
     except (ValueError, RuntimeError) as error:
@@ -162,7 +163,7 @@ def mol_from_data(data: Data) -> Chem.Mol:
     set_isotopes(mol, data)
     if data.get("pos") is not None:
         add_positions(mol, checked_positions(data["pos"], mol.GetNumAtoms()))
-        Chem.AssignStereochemistryFrom3D(mol)
+        perceive_stereo(mol)
         set_axes(mol, axes_of(data))
     set_atom_maps(mol, data)
     return mol
@@ -237,10 +238,11 @@ def remove_hydrogens(mol: Chem.Mol) -> Chem.Mol:
 
 
 def canonical_smiles(mol: Chem.Mol) -> str:
-    """Compute the canonical SMILES with stereo marks and isotopes, without explicit hydrogens and atom maps."""
-    heavy = remove_hydrogens(mol)
-    take_atom_maps(heavy)
-    return Chem.MolToSmiles(heavy)
+    """Compute the canonical SMILES with stereo marks, the hydrogens that define one, and isotopes; no atom maps."""
+    with rdBase.BlockLogs():
+        mol = Chem.RemoveHs(mol)
+    take_atom_maps(mol)
+    return Chem.MolToSmiles(mol)
 
 
 def flat_smiles(mol: Chem.Mol) -> str:

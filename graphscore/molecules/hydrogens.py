@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch_geometric.data import Data
 
 from graphscore.molecules.forcefield import ForceField
 from graphscore.molecules.graph import Chem, bare_mol, rdBase, set_positions
+from graphscore.molecules.hydrogen_marks import HydrogenMarks
 from graphscore.molecules.smiles import rdkit_errors
 
 MAX_STEPS = 1000
@@ -25,12 +25,13 @@ FORCE_TOLERANCE, ENERGY_TOLERANCE = 1e-6, 1e-10
 class HydrogenPlacer:
     """Place the hydrogens of one molecule, for any number of conformers.
 
-    RDKit places hydrogens by the geometry of their neighbor. They are then relaxed in the MMFF94 force field (in UFF if
-    MMFF94 has no parameters, not at all if neither has or RDKit gives up), while all other atoms stay exactly where
-    they are. Everything that does not depend on coordinates is computed once.
+    RDKit places hydrogens by the geometry of their neighbor; those that define a stereo mark, as in imines, are brought
+    to the side that is asked for. They are then relaxed in the MMFF94 force field (in UFF if MMFF94 has no parameters,
+    not at all if neither has or RDKit gives up), while all other atoms stay exactly where they are. Everything that
+    does not depend on coordinates is computed once.
 
     Args:
-        template: Graph in the layout of :mod:`graphscore.molecules.graph`; coordinates are not used.
+        template: Graph in the layout of :mod:`graphscore.molecules.graph`; coordinates are not used where it has marks.
         kept: Atoms with given coordinates, shape ``[n]``: all but the hydrogens with exactly one heavy neighbor.
 
     Raises:
@@ -45,7 +46,7 @@ class HydrogenPlacer:
         with rdBase.BlockLogs():
             complete = Chem.AddHs(self.skeleton)
         self.order = self._match(complete)
-        self.twins = list(_marked_twins(template, self.mol, set(self.kept)))
+        self.marks = HydrogenMarks(template, self.kept)
         try:
             self.field = ForceField(self.mol, or_uff=True)
         except ValueError:  # hydrogens are not relaxed
@@ -81,47 +82,13 @@ class HydrogenPlacer:
         set_positions(self.skeleton, pos)
         complete = np.empty((self.mol.GetNumAtoms(), 3))
         complete[self.order] = Chem.AddHs(self.skeleton, addCoords=True).GetConformer().GetPositions()
+        complete = self.marks.correct(complete)
         if self.field is not None:
             # RDKit gives up on some strange coordinates: hydrogens then stay where they were placed.
             with suppress(ValueError):
-                complete = self.field.minimize(complete, self.kept, MAX_STEPS, FORCE_TOLERANCE, ENERGY_TOLERANCE)[0]
-        for twins, is_right in self.twins:
-            if not is_right(complete):
-                complete[twins] = complete[twins[::-1]]
+                relaxed = self.field.minimize(complete, self.kept, MAX_STEPS, FORCE_TOLERANCE, ENERGY_TOLERANCE)[0]
+                complete = relaxed if self.marks.are_right(relaxed) else complete
         return complete
-
-
-def _marked_twins(
-    template: Data, mol: Chem.Mol, kept: set[int]
-) -> Iterator[tuple[list[int], Callable[[NDArray[np.float64]], bool]]]:
-    """Pairs of hydrogens of one atom that a stereo mark tells apart, as isotopes do, and whether they lie right."""
-    pairs, sides = template.get("cis_trans_index"), template.get("cis_trans")
-    across = [] if pairs is None or sides is None else zip(*pairs.tolist(), sides.tolist(), strict=True)
-    opposite = {(a, b): side for a, b, side in across}
-    for centre, sign in enumerate(template["chirality"].tolist() if "chirality" in template else ()):
-        around = sorted(atom.GetIdx() for atom in mol.GetAtomWithIdx(centre).GetNeighbors())
-        twins = [atom for atom in around if atom not in kept]
-        if len(twins) == 2 and sign and len(around) == 4:
-            yield twins, partial(_turns, corners=around, sign=sign)
-    for bond in mol.GetBonds():
-        ends = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-        for i, j in (ends, ends[::-1]):
-            one, other = (
-                [a.GetIdx() for a in mol.GetAtomWithIdx(k).GetNeighbors() if a.GetIdx() not in ends] for k in (i, j)
-            )
-            twins = [atom for atom in one if atom not in kept]
-            if len(twins) == 2 and other and (side := opposite.get((twins[0], other[0]))):
-                yield twins, partial(_faces, chain=(twins[0], i, j, other[0]), is_cis=side == 1)
-
-
-def _turns(pos: NDArray[np.float64], corners: Sequence[int], sign: int) -> bool:
-    a, b, c, d = pos[list(corners)]
-    return bool(np.linalg.det([a - d, b - d, c - d]) * sign > 0)
-
-
-def _faces(pos: NDArray[np.float64], chain: Sequence[int], is_cis: bool) -> bool:
-    a, i, j, b = pos[list(chain)]
-    return bool((np.cross(a - i, j - i) @ np.cross(b - j, j - i) > 0) == is_cis)
 
 
 class AssembleMolecules:

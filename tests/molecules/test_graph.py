@@ -122,8 +122,19 @@ def test_atom_map_numbers_do_not_reach_the_smiles():
     assert mol.GetAtomWithIdx(0).GetAtomMapNum() == 7
 
 
-def test_hydrogen_of_an_imine_is_left_out_of_the_smiles():
-    assert data_from_mol(embed(mol_from_smiles("CC=N"), 1, seed=0)).smiles == "CC=N"
+@pytest.mark.parametrize("smiles", ["[H]/N=C/C", "[H]/N=C\\C", "[H]/N=N/C", "[H]/N=C(\\C)OC", "CC=N", "C=N", "NC(N)=N"])
+def test_hydrogens_that_define_a_mark_are_in_the_smiles(smiles: str):
+    """As the string marks them, and from coordinates; unmarked ones are free."""
+    data = data_from_smiles(smiles)
+    assert data.smiles == Chem.CanonSmiles(smiles)
+    assert bool(data.cis_trans.numel()) == ("/" in smiles)
+    placed = data_from_mol(embed(mol_from_smiles(smiles), 1, seed=0))
+    if smiles == "CC=N":
+        assert placed.smiles in {"[H]/N=C/C", "[H]/N=C\\C"}
+    else:
+        assert placed.smiles == data.smiles
+        assert placed.cis_trans.tolist() == data.cis_trans.tolist()
+    assert flat_smiles(mol_from_data(placed)) == flat_smiles(mol_from_data(data))
 
 
 def test_molecules_of_different_sizes_batch():

@@ -165,7 +165,7 @@ class GeometryCheck:
         a, centre, b = self._angles.atoms.T
         first, last = squares[:, a, centre], squares[:, centre, b]
         cosines = (first + last - squares[:, a, b]) / np.sqrt(np.maximum(4.0 * first * last, 1e-12))
-        volumes, torsions = self._marks(centred)
+        volumes, torsions = self.stereo.measure(centred)
         return _Measured(
             squares=squares,
             distances=(squares < self._lower) | (squares > self._upper),
@@ -177,15 +177,6 @@ class GeometryCheck:
             volumes=volumes,
             torsions=torsions,
         )
-
-    def _marks(self, pos: Array) -> tuple[Array, Array]:
-        """Signed volumes and cosines of the stereo marks, positive as asked for; for a meso form whichever way."""
-        volumes, torsions = self.stereo.values(pos)
-        clear = (np.abs(volumes) >= FLAT_CENTRE).all(axis=1) & (np.abs(torsions) >= TWISTED).all(axis=1)
-        for row in np.flatnonzero(clear & ((volumes < 0).any(axis=1) | (torsions < 0).any(axis=1))):
-            if self.stereo.is_same_isomer(volumes[row], torsions[row]):
-                volumes[row], torsions[row] = np.abs(volumes[row]), np.abs(torsions[row])
-        return volumes, torsions
 
     def _planes(self, pos: Array, number: int) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
         """Largest distances from the planes, which are wrong, and which of these are doubtful, ``[K, G]``."""

@@ -11,7 +11,9 @@ from torch_geometric.data import Data
 from graphscore.molecules.axes import FLAT_BOND, FLAT_CUMULENE, axes_of, sines
 from graphscore.molecules.check.faults import Fault
 from graphscore.molecules.graph import Chem, bare_mol, double_bond_sides, handedness, rdBase, set_positions
+from graphscore.molecules.labels import set_isotopes
 from graphscore.molecules.marks import marked, path_of_double_bond, set_centre, set_side
+from graphscore.molecules.perception import perceive_stereo
 
 # Signed volume over the cubed edge (root mean square of six): 0.71 for a regular tetrahedron; GFN2: at least 0.45.
 FLAT_CENTRE = 0.15
@@ -28,6 +30,7 @@ class StereoMarks:
 
     def __init__(self, template: Data) -> None:
         self.mol, template = bare_mol(template), marked(template)
+        set_isotopes(self.mol, template)
         self.labels = [f"{atom.GetSymbol()}{atom.GetIdx()}" for atom in self.mol.GetAtoms()]
         asked = template["chirality"].cpu().numpy()
         centres, corners = [], []
@@ -81,6 +84,31 @@ class StereoMarks:
         cosine = (first * last).sum(axis=-1) / np.maximum(lengths, 1e-9)
         torsions = np.concatenate([cosine, sines(pos, self.paths[self.num_bonds :]) * self._scales], axis=1)
         return self.signs * volume, self.directions * torsions
+
+    def measure(self, pos: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Measure as :meth:`values`, but all positive where an exchange of equal atoms gives the isomer asked for."""
+        volumes, torsions = self.values(pos)
+        clear = (np.abs(volumes) >= FLAT_CENTRE).all(axis=1) & (np.abs(torsions) >= TWISTED).all(axis=1)
+        for row in np.flatnonzero(clear & ((volumes < 0).any(axis=1) | (torsions < 0).any(axis=1))):
+            if self.is_same_isomer(volumes[row], torsions[row]):
+                volumes[row], torsions[row] = np.abs(volumes[row]), np.abs(torsions[row])
+        return volumes, torsions
+
+    def keeps(self, pos: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which conformers have all marks, by signed volumes and torsions, and as RDKit perceives them anew.
+
+        Args:
+            pos: Coordinates ``[K, N, 3]``; one that is not finite is not kept.
+
+        Returns:
+            ``[K]``.
+        """
+        right = np.asarray(np.isfinite(pos).all(axis=(1, 2)))
+        if len(self) and right.any():
+            volumes, torsions = self.measure(pos[right])
+            right[right] = (volumes >= FLAT_CENTRE).all(axis=1) & (torsions >= TWISTED).all(axis=1)
+            right[right] = [not self.perceived(one) for one in pos[right]]
+        return right
 
     def centre_fault(self, number: int, value: float) -> Fault:
         """Describe a centre that is not as asked for."""
@@ -157,7 +185,7 @@ class StereoMarks:
         mol = Chem.Mol(self.mol)
         set_positions(mol, pos)
         with rdBase.BlockLogs():
-            Chem.AssignStereochemistryFrom3D(mol)
+            perceive_stereo(mol)
         return mol
 
     def _is_heavy(self, atom: int) -> bool:
@@ -165,6 +193,13 @@ class StereoMarks:
 
 
 def _heavy(mol: Chem.Mol) -> Chem.Mol:
-    """A copy without hydrogens, except those that define a mark, as in imines; else matching takes long."""
+    """A copy without hydrogens, except those that decide a mark, as in imines and at P-H; else matching takes long."""
+    mol, params = Chem.Mol(mol), Chem.RemoveHsParameters()
+    params.removeMapped = False
+    for atom in mol.GetAtoms():
+        if atom.GetDegree() == 3 and atom.GetChiralTag() != Chem.ChiralType.CHI_UNSPECIFIED:
+            # RDKit would match a centre of two neighbors whatever its handedness.
+            for other in atom.GetNeighbors():
+                other.SetAtomMapNum(int(other.GetAtomicNum() == 1))
     with rdBase.BlockLogs():
-        return Chem.RemoveHs(mol)
+        return Chem.RemoveHs(mol, params)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphscore.molecules.graph import Chem, bare_mol, canonical_smiles, flat_smiles, mol_from_data, set_positions
+from graphscore.molecules.perception import perceive_stereo
 
 Attempt = Data | str | None
 """A generated conformer, or a failed attempt: the reason of the failure, None, or a graph that cannot be used."""
@@ -51,7 +52,7 @@ class Comparison:
         """Return the molecule with coordinates ``[N, 3]`` and the stereo marks perceived from them."""
         mol = Chem.Mol(self.mol)
         set_positions(mol, pos)
-        Chem.AssignStereochemistryFrom3D(mol)
+        perceive_stereo(mol)
         return mol
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from rdkit import RDConfig
 
 from graphscore.data.split import part_of
 from graphscore.data.text import read_lines
-from graphscore.molecules.graph import Chem, flat_smiles, rdBase
+from graphscore.molecules.graph import Chem, flat_smiles, rdBase, remove_hydrogens
 from graphscore.molecules.smiles import mol_from_smiles
 from graphscore.molecules.split import scaffold_smiles
 
@@ -189,3 +190,13 @@ def read_smiles_file(path: Path, every_column: bool = False) -> list[str]:
 def flat_key(smiles: str) -> str:
     """Compute the SMILES without stereo marks, which identifies a molecule here."""
     return flat_smiles(mol_from_smiles(smiles))
+
+
+def heavy_smiles(mol: Chem.Mol) -> str:
+    """Compute the canonical SMILES with the stereo marks that heavy atoms define: N-H imines may have either form."""
+    return Chem.MolToSmiles(remove_hydrogens(mol))
+
+
+def marks_hydrogens(smiles: str) -> bool:
+    """Tell whether a SMILES has stereo marks that hydrogens define, such as ``[H]/N=C/C``."""
+    return re.search(r"\[H\][/\\]|[/\\]\[H\]", smiles) is not None

@@ -15,7 +15,8 @@ from graphscore.molecules import xtb
 from graphscore.molecules.bonding import covalent_ratios, distances
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.graph import Chem, canonical_smiles, data_from_mol, mol_from_data, set_positions
-from graphscore.molecules.recipes.lists import Reject
+from graphscore.molecules.perception import perceive_stereo
+from graphscore.molecules.recipes.lists import Reject, heavy_smiles, marks_hydrogens
 from graphscore.molecules.recipes.settings import TRAINING, Settings
 from graphscore.molecules.smiles import mol_from_smiles
 
@@ -29,7 +30,7 @@ class Ensemble:
     """Conformer ensemble of one molecule.
 
     Attributes:
-        smiles: SMILES with every stereo mark assigned; its atom order, hydrogens last, is that of ``pos``.
+        smiles: SMILES with every stereo mark assigned; its atom order, added hydrogens last, is that of ``pos``.
         pos: Centered conformers by ascending energy, Angstrom, ``[K, N, 3]``.
         energies: kcal/mol above the lowest, ``[K]``.
         mirrors: Whether the mirror image of a conformer is a further conformer of the molecule, ``[K]``.
@@ -106,7 +107,7 @@ def draw_stereoisomer(smiles: str, seed: int) -> str:
     """Draw a stereoisomer: take unmarked stereochemistry from an embedding by distance geometry.
 
     Enumeration would be slow for cages, most of whose isomers cannot exist in space. Nitrogens with three neighbors get
-    no marks, since they invert.
+    no marks, since they invert, and N-H imines those alone that the SMILES has: without, both forms are conformers.
 
     Args:
         smiles: SMILES of the molecule; its stereo marks are kept.
@@ -125,7 +126,7 @@ def draw_stereoisomer(smiles: str, seed: int) -> str:
         if "@" not in smiles:
             raise
         return canonical_smiles(mol)
-    return smiles_of(embedded, embedded.GetConformer().GetId())
+    return smiles_of(embedded, embedded.GetConformer().GetId(), marks_hydrogens(smiles))
 
 
 def of_others(
@@ -180,7 +181,7 @@ def _embed(mol: Chem.Mol, smiles: str, num: int, seed: int, knowledge: bool) -> 
     for conformer in embedded.GetConformers():
         for signs in ([1, 1, 1], [-1, 1, 1]):
             found = _Conformer(conformer.GetPositions() * signs, conformer.GetDoubleProp("energy"))
-            if _smiles_at(mol, found.pos) == smiles:
+            if _smiles_at(mol, smiles, found.pos) == smiles:
                 kept.append(found)
                 break
     return kept
@@ -269,22 +270,28 @@ def _check_same_molecule(mol: Chem.Mol, smiles: str, pos: NDArray[np.float64]) -
             i, j = pairs[0]
             pair = f"{mol.GetAtomWithIdx(int(i)).GetSymbol()}{i} and {mol.GetAtomWithIdx(int(j)).GetSymbol()}{j}"
             raise ValueError(f"the bond between {pair} {what}")
-    if (got := _smiles_at(mol, pos)) != smiles:
+    if (got := _smiles_at(mol, smiles, pos)) != smiles:
         raise ValueError(f"its coordinates became those of {got or 'no isomer alone'}")
 
 
-def _smiles_at(mol: Chem.Mol, pos: NDArray[np.float64]) -> str:
+def _smiles_at(mol: Chem.Mol, smiles: str, pos: NDArray[np.float64]) -> str:
     """SMILES at coordinates; empty if a centre has all neighbors on one side, since its mark is then ambiguous."""
-    placed = _with_positions(mol, pos)
-    one, other = smiles_of(placed, 0), smiles_of(mol_from_data(data_from_mol(placed, 0)), 0)
+    placed, hydrogens = _with_positions(mol, pos), marks_hydrogens(smiles)
+    one, other = (smiles_of(m, 0, hydrogens) for m in (placed, mol_from_data(data_from_mol(placed, 0))))
     return one if one == other else ""
 
 
-def smiles_of(mol: Chem.Mol, conformer: int) -> str:
-    """Compute the canonical SMILES with the stereo marks of a conformer, but none on nitrogens, which invert."""
+def smiles_of(mol: Chem.Mol, conformer: int, hydrogens: bool = False) -> str:
+    """Compute the canonical SMILES with the stereo marks of a conformer, but none on nitrogens, which invert.
+
+    Args:
+        mol: Molecule with explicit hydrogens.
+        conformer: Id of the conformer.
+        hydrogens: Whether marks that hydrogens define, as in N-H imines, are kept too.
+    """
     mol = _without_stereo(mol)
-    Chem.AssignStereochemistryFrom3D(mol, conformer)
+    perceive_stereo(mol, conformer)
     for atom in mol.GetAtoms():
         if atom.GetAtomicNum() == 7 and atom.GetDegree() == 3:
             atom.SetChiralTag(Chem.ChiralType.CHI_UNSPECIFIED)
-    return canonical_smiles(mol)
+    return canonical_smiles(mol) if hydrogens else heavy_smiles(mol)

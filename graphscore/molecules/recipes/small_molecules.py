@@ -20,7 +20,7 @@ from rdkit.Chem.EnumerateStereoisomers import EnumerateStereoisomers, StereoEnum
 from graphscore.data.split import PARTS, part_of, seed_of
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.graph import Chem, canonical_smiles, flat_smiles, rdBase
-from graphscore.molecules.recipes.lists import Reject, nci_file, pieces
+from graphscore.molecules.recipes.lists import Reject, heavy_smiles, nci_file, pieces
 from graphscore.molecules.smiles import mol_from_smiles
 from graphscore.runtime.workers import map_in_workers
 
@@ -40,7 +40,7 @@ class Entry:
     """One molecule of the data set, with its conformers.
 
     Attributes:
-        smiles: SMILES with every stereo mark assigned; its atom order, hydrogens last, is that of ``pos``.
+        smiles: SMILES with every stereo mark assigned; its atom order, added hydrogens last, is that of ``pos``.
         part: Index into ``PARTS``.
         pos: Integers ``[K, N, 3]`` in units of ``UNIT``, centered conformers by ascending energy.
     """
@@ -194,4 +194,4 @@ def _conformers(mol: Chem.Mol, smiles: str, rejects: list[Reject]) -> list[np.nd
 def _smiles_of(mol: Chem.Mol, conformer: int) -> str:
     mol = Chem.Mol(mol)
     Chem.AssignStereochemistryFrom3D(mol, conformer)
-    return canonical_smiles(mol)
+    return heavy_smiles(mol)

@@ -18,7 +18,7 @@ from graphscore.data.dataset import embedded_file
 from graphscore.data.split import PARTS
 from graphscore.molecules.datasets.ensembles import GFN2Ensembles
 from graphscore.molecules.graph import Chem, flat_smiles
-from graphscore.molecules.metrics.stereo import keeps_stereo
+from graphscore.molecules.metrics.stereo import is_as_asked
 from graphscore.molecules.recipes.ensembles import REJECTS_FILE, data_file
 from graphscore.molecules.recipes.lists import part_of_molecule
 from graphscore.molecules.smiles import mol_from_smiles
@@ -96,7 +96,16 @@ def test_conformers_are_those_of_their_molecule(part: str):
             radii = torch.tensor([Chem.GetPeriodicTable().GetRcovalent(z) for z in item.z.tolist()])
             ratio = (item.pos[i] - item.pos[j]).norm(dim=-1) / (radii[i] + radii[j])
             assert float(ratio.min()) > 0.75 and float(ratio.max()) < 1.3
-            assert keeps_stereo(item)
+            assert is_as_asked(item)
+
+
+def test_marks_of_hydrogens_are_those_of_the_list():
+    """The test list marks the hydrogens of some imines, and their conformers have them all."""
+    dataset = GFN2Ensembles(sources=["geom-qm9"])
+    marked = [group for group in dataset.groups("test") if "[H]" in group[0].smiles]
+    assert len(marked) == 6
+    for group in marked:
+        assert group[0].cis_trans.numel() and all(is_as_asked(item) for item in group)
 
 
 def test_mirror_images_are_of_molecules_without_handedness():
@@ -114,7 +123,7 @@ def test_elements_and_sizes_are_those_of_the_card():
         sizes.setdefault(kind, set()).add(mol.GetNumHeavyAtoms())
         assert pos.shape[1] == Chem.AddHs(mol).GetNumAtoms(), smiles
         atoms.add(pos.shape[1])
-    assert elements["small"] <= {"C", "N", "O", "F"} and max(sizes["small"]) == 9
+    assert elements["small"] <= {"H", "C", "N", "O", "F"} and max(sizes["small"]) == 9
     assert elements["large"] == {"C", "N", "O", "F", "P", "S", "Cl", "Br", "I"} and max(sizes["large"]) == 40
     assert f"{min(atoms)} to {max(atoms)} atoms" in (CARD / "README.md").read_text(encoding="utf-8")
 

@@ -114,7 +114,7 @@ def test_molecules_and_coordinates_of_all_files(folder: Path, files: dict[str, s
     assert isinstance(data, Dataset) and data.name == "qm9" and not data.failures
     assert {item.name: item.smiles for item in found.values()} == {
         "gdb_1": "C", **{f"gdb_{n}": Chem.CanonSmiles(s) for n, s in MOLECULES.items() if n != 500},
-        "gdb_500": "C1[C@H]2C[C@@H]1O2",
+        "gdb_500": "C1[C@H]2C[C@@H]1O2", "gdb_58": "[H]/N=C(\\N)C#N",
     }  # fmt: skip
     for name, text in files.items():
         assert ("*^" in text) == (name != "dsgdb9nsd_000001.xyz")

@@ -9,8 +9,9 @@ pytest.importorskip("rdkit")
 from torch_geometric.data import Data
 
 from graphscore.molecules.baselines import etkdg, etkdg_mmff
+from graphscore.molecules.graph import data_from_smiles
 from graphscore.molecules.metrics.comparison import prepare
-from graphscore.molecules.metrics.stereo import MIRRORED, RIGHT, WRONG, keeps_stereo, stereo_of
+from graphscore.molecules.metrics.stereo import MIRRORED, RIGHT, WRONG, is_as_asked, stereo_of
 
 
 def conformer(smiles: str, mirrored: bool = False) -> Data:
@@ -25,18 +26,24 @@ def conformer(smiles: str, mirrored: bool = False) -> Data:
     [("C[C@H](N)O", False), ("CC(N)O", True), ("C/C=C/F", True), ("O[C@@H](F)C[C@H](F)N", False), ("CCO", True)],
 )
 def test_stereo_is_kept_by_conformers_and_lost_by_their_mirror_images(smiles, mirrored_keeps):
-    (data,) = etkdg_mmff(smiles, 1, 0)
-    data.smiles = smiles
-    assert keeps_stereo(data)
+    (placed,) = etkdg_mmff(smiles, 1, 0)
+    data = data_from_smiles(smiles)
+    data.pos = placed.pos
+    assert is_as_asked(data)
     data.pos = -data.pos
-    assert keeps_stereo(data) == mirrored_keeps
+    assert is_as_asked(data) == mirrored_keeps
+    bare = Data(z=data.z, charge=data.charge, edge_index=data.edge_index, bond=data.bond, pos=data.pos, smiles=smiles)
+    assert is_as_asked(bare) == mirrored_keeps  # the SMILES alone tells what was asked for
+    data.pos = data.pos * float("nan")
+    assert is_as_asked(data) == (not set(smiles) & set("@/"))
 
 
 def test_the_other_double_bond_isomer_does_not_keep_stereo():
     cis, trans = conformer("C/C=C\\F"), conformer("C/C=C/F")
-    cis.smiles, trans.smiles = trans.smiles, cis.smiles
-    assert not keeps_stereo(cis)
-    assert not keeps_stereo(trans)
+    assert is_as_asked(cis) and is_as_asked(trans)
+    cis.pos, trans.pos = trans.pos, cis.pos
+    assert not is_as_asked(cis)
+    assert not is_as_asked(trans)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +58,10 @@ def test_the_other_double_bond_isomer_does_not_keep_stereo():
         ("C/C=C/F", "C/C=C\\F", [WRONG, WRONG]),
         ("C[C@H](F)/C=C/F", "C[C@@H](F)/C=C/F", [MIRRORED, RIGHT]),
         ("C[C@H](F)/C=C/F", "C[C@@H](F)/C=C\\F", [WRONG, WRONG]),  # E and Z do not mirror
+        ("[H]/N=C/C", "[H]/N=C/C", [RIGHT, RIGHT]),
+        ("[H]/N=C/C", "[H]/N=C\\C", [WRONG, WRONG]),  # which hydrogens alone tell
+        ("C[P@](C1CCCC1)c1ccccc1", "C[P@](C1CCCC1)c1ccccc1", [RIGHT, MIRRORED]),
+        ("CC[P@H]C", "CC[P@@H]C", [MIRRORED, RIGHT]),
     ],
 )
 def test_isomers_are_told_apart(wanted, other, verdicts):
