@@ -42,6 +42,7 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``hydrogens``      hydrogens for molecules whose other atoms have coordinates
 ``hydrogen_marks`` stereo marks that hydrogens decide, as in imines
 ``forcefield``     MMFF94: energies, relaxation, ranking
+``ensemble``       distinct conformers of low energy among samples, and their Boltzmann weights
 ``xtb``            GFN2-xTB: energies, relaxation, properties, by the program ``xtb``
 ``embedding``      conformers by RDKit's distance geometry
 ``baselines``      RDKit's conformers as baselines for a model

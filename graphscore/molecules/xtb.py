@@ -1,4 +1,7 @@
-"""Interface to the program ``xtb``: GFN2-xTB and GFN-FF geometries, energies and properties."""
+"""Interface to the program ``xtb``: GFN2-xTB and GFN-FF geometries, energies and properties.
+
+All is computed in vacuum, on one thread. Without unpaired electrons, shells are closed if their number is even.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,14 @@ from graphscore.molecules.xyz import xyz_frames
 
 KCAL_PER_HARTREE = 627.5094740631
 KCAL_PER_EV = 23.060547830
-KT = 1.987204259e-3 * 298.15  # kcal/mol, at 298.15 K
+GAS_CONSTANT = 1.987204259e-3  # kcal/mol/K
+KT = GAS_CONSTANT * 298.15  # kcal/mol
 TIMEOUT = 600.0  # seconds
 
 Method = Literal["gfn2", "gfnff"]
 _FLAGS: dict[str, list[str]] = {"gfn2": ["--gfn", "2"], "gfnff": ["--gfnff"]}
+_FIXED = "fixed.inp"
+_TOTAL = re.compile(r"TOTAL ENERGY\s+(\S+) Eh")
 
 
 class Optimized(NamedTuple):
@@ -63,14 +69,25 @@ def version() -> str:
     return words[words.index("version") + 1] if "version" in words else "unknown"
 
 
-def optimize(symbols: Sequence[str], pos: NDArray[np.float64], charge: int = 0, method: Method = "gfn2") -> Optimized:
-    """Relax coordinates to an energy minimum by GFN2-xTB or GFN-FF, in vacuum, closed shell, on one thread.
+def optimize(
+    symbols: Sequence[str],
+    pos: NDArray[np.float64],
+    charge: int = 0,
+    method: Method = "gfn2",
+    fixed: Sequence[int] = (),
+    unpaired: int = 0,
+) -> Optimized:
+    """Relax coordinates to an energy minimum by GFN2-xTB or GFN-FF.
+
+    GFN-FF takes the bonds from the coordinates, so these must be near those of the molecule.
 
     Args:
         symbols: Element symbols of N atoms.
         pos: Coordinates in Angstrom, ``[N, 3]``.
         charge: Total charge in elementary charges.
         method: ``"gfn2"`` (GFN2-xTB) or ``"gfnff"`` (the GFN force field).
+        fixed: Numbers of atoms that must not move.
+        unpaired: Number of unpaired electrons, for GFN2-xTB.
 
     Returns:
         The minimum and its energy.
@@ -86,7 +103,12 @@ def optimize(symbols: Sequence[str], pos: NDArray[np.float64], charge: int = 0, 
         (GFN-FF)
     """
     with tempfile.TemporaryDirectory(prefix="xtb-") as folder:
-        output = _run(folder, symbols, pos, ["--opt", *_FLAGS[method], "--chrg", str(charge)])
+        options = ["--opt", *_FLAGS[method], "--chrg", str(charge), "--uhf", str(unpaired)]
+        if fixed:
+            numbers = ",".join(str(atom + 1) for atom in sorted(fixed))
+            Path(folder, _FIXED).write_text(f"$fix\n   atoms: {numbers}\n$end\n")
+            options += ["--input", _FIXED]
+        output = _run(folder, symbols, pos, options)
         result = Path(folder, "xtbopt.xyz")
         if not result.is_file() or Path(folder, "NOT_CONVERGED").exists():
             raise ValueError(f"xtb did not converge: {_reason(output)}")
@@ -96,8 +118,25 @@ def optimize(symbols: Sequence[str], pos: NDArray[np.float64], charge: int = 0, 
     return Optimized(np.array([[float(x) for x in line.split()[1:4]] for line in frame.atoms]), energy)
 
 
+def energy(
+    symbols: Sequence[str], pos: NDArray[np.float64], charge: int = 0, method: Method = "gfn2", unpaired: int = 0
+) -> float:
+    """Compute the energy of a geometry in kcal/mol by GFN2-xTB or GFN-FF; see :func:`optimize`.
+
+    Raises:
+        RuntimeError: If there is no program ``xtb``.
+        ValueError: If it does not converge, with the program's reason.
+    """
+    with tempfile.TemporaryDirectory(prefix="xtb-") as folder:
+        output = _run(folder, symbols, pos, [*_FLAGS[method], "--chrg", str(charge), "--uhf", str(unpaired)])
+    found = _TOTAL.search(output)
+    if found is None:
+        raise ValueError(f"xtb did not converge: {_reason(output)}")
+    return float(found[1]) * KCAL_PER_HARTREE
+
+
 def single_point(symbols: Sequence[str], pos: NDArray[np.float64], charge: int = 0) -> SinglePoint:
-    """Compute energy, dipole moment and gap of a geometry by GFN2-xTB, in vacuum, closed shell, on one thread.
+    """Compute energy, dipole moment and gap of a geometry by GFN2-xTB.
 
     Args:
         symbols: Element symbols of N atoms.
@@ -110,12 +149,12 @@ def single_point(symbols: Sequence[str], pos: NDArray[np.float64], charge: int =
     """
     with tempfile.TemporaryDirectory(prefix="xtb-") as folder:
         output = _run(folder, symbols, pos, [*_FLAGS["gfn2"], "--chrg", str(charge)])
-    energy = re.search(r"TOTAL ENERGY\s+(\S+) Eh", output)
+    total = _TOTAL.search(output)
     gap = re.search(r"HOMO-LUMO GAP\s+(\S+) eV", output)
     dipole = re.search(r"molecular dipole:.*?full:(?:\s+\S+){3}\s+(\S+)", output, re.DOTALL)
-    if energy is None or gap is None or dipole is None:
+    if total is None or gap is None or dipole is None:
         raise ValueError(f"xtb did not converge: {_reason(output)}")
-    return SinglePoint(float(energy[1]) * KCAL_PER_HARTREE, float(dipole[1]), float(gap[1]) * KCAL_PER_EV)
+    return SinglePoint(float(total[1]) * KCAL_PER_HARTREE, float(dipole[1]), float(gap[1]) * KCAL_PER_EV)
 
 
 def _run(folder: str, symbols: Sequence[str], pos: NDArray[np.float64], options: Sequence[str]) -> str:

@@ -1,0 +1,153 @@
+r"""Ensembles of one molecule: the distinct conformers of low energy among samples, and their Boltzmann weights.
+
+Conformers are distinct if their heavy atoms differ by at least a cutoff in RMSD, after the best superposition and the
+best matching of equivalent atoms. They are taken in the order of their energies, so that of equal ones the lowest
+stays; those without an energy come last, and after them those with a ``warning``. The weight of conformer i at
+temperature T is
+
+.. math::
+    w_i = e^{-E_i / RT} / \sum_j e^{-E_j / RT}
+
+over the conformers that stay: hydrogens that only rotate, and vibrations, are not counted.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch_geometric.data import Data
+
+from graphscore.molecules.graph import bare_mol
+from graphscore.molecules.metrics.rmsd import best_rmsd, matchings
+from graphscore.molecules.xtb import GAS_CONSTANT
+
+ROOM = 298.15  # K
+
+
+class Selected(NamedTuple):
+    """Result of :func:`select`.
+
+    Attributes:
+        samples: The samples that stay, in their order.
+        notes: Notes on those that do not: at most one sentence with their numbers, and one on thresholds that could not
+            be applied.
+    """
+
+    samples: list[Data]
+    notes: list[str]
+
+
+def rank(samples: Sequence[Data]) -> list[int]:
+    """Rank samples of one molecule by ``energy``, the lowest first; those without an energy last, in their order."""
+    energies = [sample.get("energy") for sample in samples]
+    return sorted(range(len(samples)), key=lambda i: math.inf if energies[i] is None else energies[i])
+
+
+def distinct(samples: Sequence[Data], cutoff: float, most: int | None = None) -> tuple[list[int], int]:
+    """Find distinct conformers, in the given order: each differs from all before it that are kept.
+
+    Args:
+        samples: Conformers of one molecule.
+        cutoff: Smallest heavy-atom RMSD of distinct conformers in Angstrom, as described in :mod:`this module
+            <graphscore.molecules.ensemble>`.
+        most: Number of conformers after which the search ends; by default all are found.
+
+    Returns:
+        Their numbers, and how many of the others were found equal to one of them.
+    """
+    if not samples or cutoff <= 0:
+        return list(range(len(samples)))[:most], 0
+    orders = matchings(bare_mol(samples[0])).atoms
+    pos = np.stack([sample["pos"].double().numpy() for sample in samples])
+    kept: list[int] = []
+    for number in range(len(samples)):
+        if len(kept) == most:
+            return kept, number - len(kept)
+        if not (best_rmsd(pos[kept], pos[number : number + 1], orders) < cutoff).any():
+            kept.append(number)
+    return kept, len(samples) - len(kept)
+
+
+def select(
+    samples: Sequence[Data],
+    num: int | None = None,
+    rmsd_cutoff: float = 0.0,
+    energy_window: float = math.inf,
+    max_energy: float = math.inf,
+) -> Selected:
+    """Select distinct conformers of low energy.
+
+    Args:
+        samples: Conformers of one molecule, with or without ``energy`` in kcal/mol.
+        num: Largest number of conformers that stay, those of the lowest energies; by default all.
+        rmsd_cutoff: Smallest heavy-atom RMSD of distinct conformers in Angstrom; 0 keeps all.
+        energy_window: Largest energy above that of the lowest conformer.
+        max_energy: Largest energy itself.
+
+    Returns:
+        The samples that stay, in the given order. Conformers without an energy are left out by the thresholds on
+        energies if others have one; if none has, the thresholds are not applied.
+    """
+    order, notes, left = sorted(rank(samples), key=lambda i: "warning" in samples[i]), [], []
+    energies = np.array([sample.get("energy", math.nan) for sample in samples], dtype=np.float64)[order]
+    if math.isfinite(min(energy_window, max_energy)):
+        if np.isnan(energies).all():
+            notes = ["thresholds of energy were not applied: there are no energies"] if samples else []
+        else:
+            lowest = energies[np.isfinite(energies).argmax()]  # in their order: of sound conformers, if there are any
+            low = energies - lowest <= energy_window
+            left += [
+                (np.isnan(energies).sum(), "without an energy"),
+                ((energies > max_energy).sum(), f"with more than {max_energy:g} kcal/mol"),
+                ((~low & (energies <= max_energy)).sum(), f"over {energy_window:g} kcal/mol above the lowest"),
+            ]
+            order = [i for i, stays in zip(order, low & (energies <= max_energy), strict=True) if stays]
+    kept, equal = distinct([samples[i] for i in order], rmsd_cutoff, num)
+    left.append((equal, f"within {rmsd_cutoff:g} A of another"))
+    left.append((len(order) - equal - len(kept), f"beyond the {num} asked for"))
+    told = ", ".join(f"{count} {what}" for count, what in left if count)
+    if told:
+        few = "" if num is None or len(kept) >= num else f" of {num} asked for"
+        notes.append(f"left out of {len(samples)} conformers: {told}; {len(kept)} remain{few}")
+    return Selected([samples[i] for i in sorted(order[i] for i in kept)], notes)
+
+
+def relative_energies(samples: Sequence[Data]) -> list[Data]:
+    """Copy samples with ``relative_energy``, in kcal/mol above the lowest; those without an energy have none."""
+    lowest = min((sample.energy for sample in samples if "energy" in sample), default=0.0)
+    return [
+        _with(sample, relative_energy=sample.energy - lowest) if "energy" in sample else sample for sample in samples
+    ]
+
+
+def boltzmann_weights(energies: NDArray[np.float64], temperature: float = ROOM) -> NDArray[np.float64]:
+    """Compute Boltzmann weights, which sum to 1.
+
+    Args:
+        energies: Energies in kcal/mol, ``[K]``.
+        temperature: Temperature in kelvin, more than 0.
+    """
+    factors = np.exp(-(energies - energies.min()) / (GAS_CONSTANT * temperature))
+    return factors / factors.sum()
+
+
+def weigh(samples: Sequence[Data], temperature: float = ROOM) -> Selected:
+    """Copy samples with their Boltzmann ``weight``; without weights and with a note, if some have no energy."""
+    if not samples:
+        return Selected([], [])
+    if missing := sum("energy" not in sample for sample in samples):
+        return Selected(list(samples), [f"no Boltzmann weights: {missing} conformers have no energy"])
+    weights = boltzmann_weights(np.array([sample.energy for sample in samples]), temperature)
+    return Selected([_with(s, weight=float(w)) for s, w in zip(samples, weights, strict=True)], [])
+
+
+def _with(sample: Data, **values: float) -> Data:
+    item = copy.copy(sample)
+    for name, value in values.items():
+        item[name] = value
+    return item
