@@ -36,6 +36,7 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``conformers``     conformers by a trained model
 ``outcome``        conformers of one molecule, as an RDKit molecule and as ASE atoms
 ``exact``          geometry of molecules of one to three atoms
+``polyhedra``       centres with five or more electron pairs, by VSEPR
 ``components``     components of molecules: split, sampled one by one and joined
 ``packing``        places of components side by side, at van der Waals or ionic contact
 ``fragments``      atoms that are fixed at the coordinates of a template

@@ -254,7 +254,8 @@ class _HoldAtoms:
         item = self.finish(template, graph, values)
         rows = graph[FIXED].nonzero()[:, 0]
         if len(rows):
-            off = values[POS][rows] - graph[FIXED_POS][rows]
+            atoms = graph["kept"][rows] if "kept" in graph else rows
+            off = item[POS][atoms] - graph[FIXED_POS][rows]
             item.fixed_rmsd = float(off.square().sum(-1).mean().sqrt())
         return item
 

@@ -11,6 +11,7 @@ from rdkit.Chem import rdDistGeom
 
 from graphscore.molecules.forcefield import ForceField, relax_conformers
 from graphscore.molecules.graph import Chem, canonical_smiles, rdBase
+from graphscore.molecules.polyhedra import Polyhedra, has_polyhedra
 from graphscore.molecules.smiles import rdkit_errors, rdkit_reason
 
 MAX_STEPS = 2000  # of relaxing
@@ -106,8 +107,10 @@ def embed_hard(
         field = ForceField(mol, or_uff=True)
     except ValueError:  # the start itself is the conformer
         field = None
+    polyhedra = Polyhedra(mol) if has_polyhedra(mol) else None
     first: NDArray[np.float64] | None = None
     for start in _starts(mol, seed, time.monotonic() + timeout, max_iterations):
+        start = start if polyhedra is None else polyhedra.idealise(start)
         pos = start if field is None else field.minimize(start)[0]
         if not np.isfinite(pos).all():
             continue

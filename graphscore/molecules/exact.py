@@ -12,8 +12,10 @@ References:
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from graphscore.linalg.kabsch import align
 from graphscore.molecules.graph import Chem
 
 MOST_ATOMS = 3
@@ -115,6 +117,12 @@ def exact_components(mol: Chem.Mol) -> list[tuple[list[int], NDArray[np.float64]
         return []
     known = (exact_positions(part) for part in Chem.GetMolFrags(mol, asMols=True, sanitizeFrags=False))
     return [(atoms, pos) for atoms, pos in zip(members, known, strict=True) if pos is not None]
+
+
+def superposed(pos: NDArray[np.float64], onto: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn and shift coordinates ``[n, 3]`` so that they are nearest to others."""
+    x, y = (torch.from_numpy(np.ascontiguousarray(points)) for points in (pos, onto))
+    return align(x, y, torch.zeros(len(x), dtype=torch.long), 1).numpy()
 
 
 def bond_length(bond: Chem.Bond) -> float:

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Sequence
 from functools import partial
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 from rdkit.Chem import rdForceFieldHelpers
 from torch_geometric.data import Data
 
+from graphscore.molecules.exact import exact_components, superposed
 from graphscore.molecules.graph import Chem, bare_mol, rdBase, set_positions
 from graphscore.molecules.metrics.stereo import is_as_asked
+from graphscore.molecules.polyhedra import rigid_pairs
 from graphscore.molecules.smiles import rdkit_errors
 
 MAX_STEPS = 5000
@@ -23,6 +26,8 @@ NO_PARAMETERS = "MMFF94 lacks parameters for it"
 # Starting coordinates are rounded to this grid, far finer than the changes by relaxation. Otherwise rounding errors,
 # which depend on the rest of a batch, could grow from step to step and lead to another minimum.
 START_GRID = 0.02  # Angstrom
+
+STIFF = 1e4  # kcal/mol/Å^2, of distances that are held
 
 _WHOLE: dict[str, Any] = {"ignoreInterfragInteractions": False}  # else components of a salt pass through each other
 
@@ -68,6 +73,9 @@ class ForceField:
             else:
                 raise ValueError(NO_PARAMETERS)
         self._make = partial(make, **_WHOLE)
+        self._hold = "MMFFAddDistanceConstraint" if properties is not None else "UFFAddDistanceConstraint"
+        self._pairs = rigid_pairs(self.mol)
+        self._exact = [part for part in exact_components(self.mol) if len(part[0]) > 1]
 
     @rdkit_errors()
     def energy(self, pos: NDArray[np.float64]) -> float:
@@ -81,6 +89,8 @@ class ForceField:
         """
         start = START_GRID * np.round(pos / START_GRID)
         start[list(held)] = pos[list(held)]
+        rigid = sorted({atom for atoms in (*self._pairs, *(atoms for atoms, _ in self._exact)) for atom in atoms})
+        start[rigid] = pos[rigid]
         return self.minimize(start, held)
 
     @rdkit_errors()
@@ -93,6 +103,9 @@ class ForceField:
         energy_tolerance: float = 1e-8,
     ) -> tuple[NDArray[np.float64], float, bool]:
         """Minimize the energy from given coordinates.
+
+        Centres with five or more electron pairs keep the distances of their ligands, and components of one to three
+        atoms get those of :mod:`~graphscore.molecules.exact`: the force field has no terms for them, or wrong ones.
 
         Args:
             pos: Coordinates ``[N, 3]``.
@@ -108,12 +121,21 @@ class ForceField:
         for atom in held:
             field.AddFixedPoint(atom)
         with rdBase.BlockLogs():  # an error is raised, too
-            unfinished = field.Minimize(maxIts=max_steps, forceTol=force_tolerance, energyTol=energy_tolerance)
-        return self.mol.GetConformer().GetPositions(), field.CalcEnergy(), not unfinished
+            pairs = [*self._pairs, *(pair for atoms, _ in self._exact for pair in combinations(atoms, 2))]
+        for i, j in pairs:
+            length = float(np.linalg.norm(pos[i] - pos[j]))
+            getattr(field, self._hold)(i, j, False, length, length, STIFF)
+        unfinished = field.Minimize(maxIts=max_steps, forceTol=force_tolerance, energyTol=energy_tolerance)
+        found = self.mol.GetConformer().GetPositions()
+        for atoms, exact in self._exact:
+            if not set(atoms) & set(held):
+                found[atoms] = superposed(exact, found[atoms])
+        return found, self.energy(found) if pairs else field.CalcEnergy(), not unfinished
 
     def _at(self, pos: NDArray[np.float64]):  # RDKit's class has no importable name
         set_positions(self.mol, pos)
-        field = self._make(self.mol)
+        with rdBase.BlockLogs():  # UFF warns of each centre with more than four neighbors
+            field = self._make(self.mol)
         field.Initialize()
         return field
 

@@ -15,6 +15,7 @@ from torch_geometric.data import Data
 from graphscore.molecules.forcefield import ForceField
 from graphscore.molecules.graph import Chem, bare_mol, rdBase, set_positions
 from graphscore.molecules.hydrogen_marks import HydrogenMarks
+from graphscore.molecules.polyhedra import Polyhedra, has_polyhedra
 from graphscore.molecules.smiles import rdkit_errors
 
 MAX_STEPS = 1000
@@ -47,6 +48,7 @@ class HydrogenPlacer:
             complete = Chem.AddHs(self.skeleton)
         self.order = self._match(complete)
         self.marks = HydrogenMarks(template, self.kept)
+        self.polyhedra = Polyhedra(self.mol) if has_polyhedra(self.mol) else None
         try:
             self.field = ForceField(self.mol, or_uff=True)
         except ValueError:  # hydrogens are not relaxed
@@ -73,20 +75,25 @@ class HydrogenPlacer:
         item = copy.copy(self.template)
         item.pos = torch.zeros(self.mol.GetNumAtoms(), 3, dtype=pos.dtype)
         item.pos[self.kept] = pos
-        if len(self.kept) < self.mol.GetNumAtoms() and bool(pos.isfinite().all()):
+        is_incomplete = self.polyhedra is not None or len(self.kept) < self.mol.GetNumAtoms()
+        if is_incomplete and bool(pos.isfinite().all()):
             item.pos = torch.from_numpy(self._with_hydrogens(pos.double().numpy())).to(pos.dtype)
-            item.pos[self.kept] = pos
+            if self.polyhedra is None:
+                item.pos[self.kept] = pos
         return item
 
     def _with_hydrogens(self, pos: NDArray[np.float64]) -> NDArray[np.float64]:
         set_positions(self.skeleton, pos)
         complete = np.empty((self.mol.GetNumAtoms(), 3))
         complete[self.order] = Chem.AddHs(self.skeleton, addCoords=True).GetConformer().GetPositions()
-        complete = self.marks.correct(complete)
-        if self.field is not None:
+        complete, held = self.marks.correct(complete), self.kept
+        if self.polyhedra is not None:
+            complete = self.polyhedra.idealise(complete)
+            held = sorted(self.polyhedra.atoms | set(self.kept) - self.polyhedra.bent)
+        if self.field is not None and len(held) < len(complete):
             # RDKit gives up on some strange coordinates: hydrogens then stay where they were placed.
-            with suppress(ValueError):
-                relaxed = self.field.minimize(complete, self.kept, MAX_STEPS, FORCE_TOLERANCE, ENERGY_TOLERANCE)[0]
+            with suppress(ValueError), rdBase.BlockLogs():
+                relaxed = self.field.minimize(complete, held, MAX_STEPS, FORCE_TOLERANCE, ENERGY_TOLERANCE)[0]
                 complete = relaxed if self.marks.are_right(relaxed) else complete
         return complete
 

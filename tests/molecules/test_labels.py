@@ -43,6 +43,7 @@ def test_labels_change_neither_noise_nor_input_nor_keys(labelled: str, light: st
     one, other = data_from_smiles(labelled), data_from_smiles(light)
     assert graph_key(one) == graph_key(other)
     seen, plain = MoleculeGraph()(one), MoleculeGraph()(other)
+    assert set(seen.keys()) == set(plain.keys())
     assert all(
         torch.equal(value, plain[key]) for key, value in seen.to_dict().items() if isinstance(value, torch.Tensor)
     )

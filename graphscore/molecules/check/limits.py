@@ -20,6 +20,7 @@ from rdkit.Chem import rdDistGeom
 
 from graphscore.molecules.exact import exact_components
 from graphscore.molecules.graph import Chem, rdBase
+from graphscore.molecules.polyhedra import is_polyhedral
 
 BOND = 0.15  # of the bounds; PoseBusters: 0.25; GFN2: -0.06 to 0.13
 WEAK_BOND = 0.25  # aromatic ones of two hetero atoms are long: N-O to 1.56 Å in QM9, by B3LYP
@@ -38,8 +39,9 @@ TOLERANCE = 20.0  # GFN2: -13 to 10
 TOLERANCE_HEAVY = 25.0  # centres below the second row, whose hydrides have 92 degrees
 TOLERANCE_FUSED = 45.0  # centres of several rings; GFN2: -29 to 16; QM9: to -40
 TOLERANCE_ANY = 180.0  # only ANGLE_DISTANCE: rings of three or four; GFN2: -54 to 51
-# Smallest angle by number of neighbors, for five (85 degrees in BrF5), six (90) and seven (72 in IF7).
-CROWDED = {5: 75.0, 6: 80.0, 7: 62.0}
+# Smallest angle by number of neighbors, for five (85 degrees in BrF5), six (90) and seven (72 in IF7), and for fewer
+# beside lone pairs (87 in ClF3 and SF4).
+CROWDED = {2: 150.0, 3: 75.0, 4: 75.0, 5: 75.0, 6: 80.0, 7: 62.0}
 CROWDED_RING = 55.0  # both neighbors in a ring with the centre
 NO_BOUNDS = 1000.0
 
@@ -75,8 +77,8 @@ class Angles(NamedTuple):
 def distance_bounds(mol: Chem.Mol) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Compute RDKit's symmetric lower and upper bounds ``[N, N]``, as PoseBusters does.
 
-    Where they contradict each other, as for some cages, they are not smoothed. Atoms alone have none. Components of one
-    to three atoms have the distances of :mod:`graphscore.molecules.exact`.
+    Where they contradict each other, as for some cages, they are not smoothed. Atoms alone have none. They are
+    widened to the distances of :mod:`graphscore.molecules.exact` for components of one to three atoms.
     """
     size = mol.GetNumAtoms()
     if size == 1:
@@ -89,7 +91,8 @@ def distance_bounds(mol: Chem.Mol) -> tuple[NDArray[np.float64], NDArray[np.floa
     lower, upper = np.tril(matrix, -1), np.triu(matrix, 1)
     lower, upper = lower + lower.T, upper + upper.T
     for atoms, pos in exact_components(mol):
-        lower[np.ix_(atoms, atoms)] = upper[np.ix_(atoms, atoms)] = np.linalg.norm(pos[:, None] - pos, axis=-1)
+        place, known = np.ix_(atoms, atoms), np.linalg.norm(pos[:, None] - pos, axis=-1)
+        lower[place], upper[place] = np.minimum(lower[place], known), np.maximum(upper[place], known)
     return lower, upper
 
 
@@ -110,7 +113,7 @@ def distance_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np
         i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
         if bond.GetIsAromatic() and not {6} & {bond.GetBeginAtom().GetAtomicNum(), bond.GetEndAtom().GetAtomicNum()}:
             upper[i, j] = upper[j, i] = (1 + WEAK_BOND) * bounds[1][i, j]
-    crowded = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetDegree() > 4]
+    crowded = [atom.GetIdx() for atom in mol.GetAtoms() if _is_crowded(atom)]
     for centre in crowded:  # RDKit's bounds of their neighbors allow anything; angles alone count
         around = [other.GetIdx() for other in mol.GetAtomWithIdx(centre).GetNeighbors()]
         pairs = np.ix_(around, around)
@@ -168,7 +171,7 @@ def angle_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.fl
         for a, b in ((a, b) for i, a in enumerate(around) for b in around[i + 1 :]):
             if mol.GetBondBetweenAtoms(a, b) is not None:
                 continue
-            if atom.GetDegree() > 4:
+            if _is_crowded(atom):
                 together = mol.GetRingInfo().AreAtomsInSameRing(a, b)
                 low, high = CROWDED_RING if together else CROWDED.get(atom.GetDegree(), 0.0), 180.0
             else:
@@ -179,6 +182,11 @@ def angle_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.fl
             lows.append(low)
             highs.append(high)
     return Angles(np.array(rows, dtype=np.intp).reshape(-1, 3), np.array(lows), np.array(highs))
+
+
+def _is_crowded(atom: Chem.Atom) -> bool:
+    """Whether an atom has more than four neighbors, or electron pairs around it."""
+    return atom.GetDegree() > 4 or is_polyhedral(atom)
 
 
 def _tolerances(mol: Chem.Mol, atom: Chem.Atom) -> tuple[float, float]:
