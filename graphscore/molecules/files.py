@@ -19,16 +19,26 @@ from graphscore.molecules.labels import field_name
 from graphscore.molecules.smiles import rdkit_errors, rdkit_reason
 from graphscore.molecules.wedges import read_wedges
 
+_HEADER = 3  # lines of a MOL block before the counts line
+_COUNTS = re.compile(r"[ \d]{6}[ \d]*.*V[23]000\s*")
+
 
 def sdf_texts(lines: Iterable[str]) -> Iterator[str]:
-    """Split the lines of an SDF into the texts of its records, without the separators ``$$$$``."""
-    text: list[str] = []
+    """Split the lines of an SDF into the texts of its records, without the separators ``$$$$``.
+
+    Where a separator is missing, a record begins with the MOL block that follows the end of another.
+    """
+    text, is_ended = list[str](), False
     for line in lines:
         if line.startswith("$$$$"):
             yield "".join(text)
-            text = []
-        else:
-            text.append(line)
+            text, is_ended = [], False
+            continue
+        if is_ended and _COUNTS.fullmatch(line):
+            yield "".join(text[:-_HEADER])
+            text, is_ended = text[-_HEADER:], False
+        is_ended = is_ended or line.startswith("M  END")
+        text.append(line)
     yield "".join(text)
 
 

@@ -5,7 +5,7 @@ Checks read only shapes and types, which are on the host, so that no device has 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +17,9 @@ from graphscore.nn.inputs import Chirality
 if TYPE_CHECKING:
     from graphscore.nn.backbones.base import CheckedBackbone
     from graphscore.nn.score_network import ScoreNetwork
+
+Argument = tuple[str, Tensor | None, tuple[int | None, ...], bool]
+"""Name and value of an argument, its shape with ``None`` for any size, and whether it holds real numbers or indices."""
 
 
 def check_arguments(
@@ -36,7 +39,7 @@ def check_arguments(
     """
     num_nodes = batch.shape[0] if isinstance(batch, Tensor) else None
     num_edges = edge_index.shape[-1] if isinstance(edge_index, Tensor) else None
-    arguments: list[tuple[str, Tensor | None, tuple[int | None, ...], bool]] = [
+    arguments: list[Argument] = [
         ("h", h, (num_nodes, backbone.hidden_channels), True),
         ("pos", pos, (num_nodes, None), True),
         ("edge_index", edge_index, (2, None), False),
@@ -58,18 +61,29 @@ def check_arguments(
         arguments.append(("vectors", vectors, (num_nodes, num_vectors, None), True))
     if backbone.edge_channels:
         arguments.append(("edge_attr", edge_attr, (num_edges, backbone.edge_channels), True))
-    like = next(backbone.parameters(), h)
+    check_tensors(type(backbone).__name__, arguments, next(backbone.parameters(), h))
+
+
+def check_tensors(owner: str, arguments: Iterable[Argument], like: Tensor) -> None:
+    """Check the shapes and types of arguments.
+
+    Args:
+        owner: Name of the class that takes them, for messages.
+        arguments: The arguments.
+        like: A parameter, whose type real numbers must have.
+
+    Raises:
+        ValueError: If one is no tensor, or of the wrong shape or type.
+    """
     for name, value, shape, real in arguments:
         if not isinstance(value, Tensor):
             kind, names = ("nothing" if value is None else type(value).__name__), _shape(shape)
-            raise ValueError(f"{type(backbone).__name__}: {name} must be a tensor {names}, but is {kind}")
+            raise ValueError(f"{owner}: {name} must be a tensor {names}, but is {kind}")
         if len(shape) != value.dim() or any(a is not None and a != b for a, b in zip(shape, value.shape, strict=True)):
-            raise ValueError(
-                f"{type(backbone).__name__}: {name} must have shape {_shape(shape)}, but has {list(value.shape)}"
-            )
+            raise ValueError(f"{owner}: {name} must have shape {_shape(shape)}, but has {list(value.shape)}")
         if value.dtype != torch.long if not real else not fits(value, like):
             wanted = like.dtype if real else torch.long
-            raise ValueError(f"{type(backbone).__name__}: {name} must be {wanted}, but is {value.dtype}")
+            raise ValueError(f"{owner}: {name} must be {wanted}, but is {value.dtype}")
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:

@@ -19,11 +19,13 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from graphscore.nn.backbones.egnn import EGNNLayer
 from graphscore.nn.backbones.equivariant_transformer import EquivariantTransformerLayer
 from graphscore.nn.backbones.painn import PaiNNMessage, PaiNNUpdate, painn_features
+from graphscore.nn.checks import Argument, check_tensors
 from graphscore.nn.edges.geometry import EdgeGeometry
 from graphscore.nn.edges.sorted import Edges
 from graphscore.nn.layers.heads import randomize_heads
@@ -47,15 +49,21 @@ class _Conv(nn.Module):
         self.edge_dim = edge_dim
         self.lin = nn.Identity() if in_channels == out_channels else nn.Linear(in_channels, out_channels)
 
-    def _check(self, h: Tensor, edge_index: Tensor, edge_attr: Tensor | None) -> Tensor | None:
+    def _check(self, h: Tensor, pos: Tensor, edge_index: Tensor, edge_attr: Tensor | None) -> Tensor | None:
         """Edge attributes as a matrix.
 
         Raises:
-            ValueError: If node scalars or edge attributes have an unexpected shape.
+            ValueError: If an argument is no tensor, or has an unexpected shape or type.
         """
         name = type(self).__name__
-        if h.dim() != 2 or h.shape[1] != self.in_channels:
-            raise ValueError(f"{name}: h must have shape [*, {self.in_channels}], but has {list(h.shape)}")
+        if not torch.compiler.is_compiling():
+            rows = h.shape[0] if isinstance(h, Tensor) and h.dim() else None
+            arguments: list[Argument] = [
+                ("h", h, (None, self.in_channels), True),
+                ("pos", pos, (rows, None), True),
+                ("edge_index", edge_index, (2, None), False),
+            ]
+            check_tensors(name, arguments, next(self.parameters(), h))
         if edge_attr is not None and edge_attr.dim() == 1:
             edge_attr = edge_attr[:, None]
         got = None if edge_attr is None else [*edge_attr.shape]
@@ -118,7 +126,7 @@ class EGNNConv(_Conv):
         Returns:
             New scalars ``[N, out_channels]`` and positions ``[N, D]``.
         """
-        edge_attr = self._check(h, edge_index, edge_attr)
+        edge_attr = self._check(h, pos, edge_index, edge_attr)
         edges = Edges.from_index(edge_index, h.shape[0])
         scale = edges.degree(h.dtype).clamp(min=1).rsqrt()[:, None]
         given = None if edge_attr is None else edges.sort(edge_attr)
@@ -194,7 +202,7 @@ class PaiNNConv(_VectorConv):
         Returns:
             New scalars ``[N, out_channels]`` and vectors ``[N, out_channels, D]``.
         """
-        edge_attr = self._check(h, edge_index, edge_attr)
+        edge_attr = self._check(h, pos, edge_index, edge_attr)
         edges = Edges.from_index(edge_index, h.shape[0])
         distance, direction = edges.measure(pos)
         features = painn_features(distance, edges, edge_attr, self.basis, self.envelope, self.basis_factors)
@@ -256,7 +264,7 @@ class EquivariantTransformerConv(_VectorConv):
         edge_attr: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Apply the layer, with the arguments and results of :meth:`PaiNNConv.forward`."""
-        edge_attr = self._check(h, edge_index, edge_attr)
+        edge_attr = self._check(h, pos, edge_index, edge_attr)
         geometry = EdgeGeometry.measure(pos, edge_index, edge_attr, self.basis, self.envelope)
         h, moved = self.layer(*self._inputs(h, pos, vectors), geometry, None, None)
         return h, moved.transpose(1, 2)

@@ -134,3 +134,25 @@ def test_a_bad_byte_in_a_molblock_costs_one_record(tmp_path: Path):
     result = read(tmp_path / "a.sdf")
     assert [item.smiles for item in result.items] == ["CCO", "CC"]
     assert [failure.location for failure in result.failures] == ["record 2"]
+
+
+def test_a_missing_separator_costs_no_record(tmp_path: Path):
+    blocks = [molblock(smiles, name) for smiles, name in (("CCO", "one"), ("CO", "two"), ("C", "three"))]
+    path = save(tmp_path / "a.sdf", blocks[0] + blocks[1] + "> <A>\n1\n\n" + blocks[2])
+    result = read(path)
+    assert [(item.smiles, item.name) for item in result.items] == [("CCO", "one"), ("CO", "two"), ("C", "three")]
+    assert not result.failures
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("M  END\n", ""), ("  9  8", " 12  8"), ("  9  8", "  5  4"), (" O   0", " A   0"), (" O   0", " R#  0"),
+     ("  1  2  1  0", "  1  2  8  0")],
+)  # fmt: skip
+def test_a_broken_block_or_a_query_costs_its_record_alone(tmp_path: Path, old: str, new: str):
+    block = molblock("CCO")
+    assert old in block
+    path = save(tmp_path / "a.sdf", block.replace(old, new, 1) + "$$$$\n" + molblock("CO") + "$$$$\n")
+    result = read(path)
+    assert [item.smiles for item in result.items] == ["CO"]
+    assert [failure.location for failure in result.failures] == ["record 1"]

@@ -113,3 +113,26 @@ def test_wrong_arguments_are_named(call, words):
     batch = ragged_batch(SIZES)
     with pytest.raises(ValueError, match=words):
         call(torch.randn(13, 4), batch.pos.float(), batch.edge_index)
+
+
+@pytest.mark.parametrize("conv", [EGNNConv, PaiNNConv, EquivariantTransformerConv])
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("edge_index", torch.empty(2, 0), r"edge_index must be torch.int64, but is torch.float32"),
+        ("edge_index", None, r"edge_index must be a tensor \[2, \*\], but is nothing"),
+        (
+            "edge_index",
+            torch.tensor([[0, 1], [1, 2], [2, 0]]),
+            r"edge_index must have shape \[2, \*\], but has \[3, 2\]",
+        ),
+        ("h", torch.zeros(3, 8, dtype=torch.float64), r"h must be torch.float32, but is torch.float64"),
+        ("h", torch.zeros(3), r"h must have shape \[\*, 8\], but has \[3\]"),
+        ("pos", torch.zeros(3, 3, dtype=torch.float64), r"pos must be torch.float32, but is torch.float64"),
+        ("pos", torch.zeros(2, 3), r"pos must have shape \[3, \*\], but has \[2, 3\]"),
+    ],
+)
+def test_what_is_no_graph_is_named(conv: type, name: str, value: torch.Tensor | None, problem: str):
+    arguments = {"h": torch.zeros(3, 8), "pos": torch.randn(3, 3), "edge_index": torch.tensor([[0, 1], [1, 0]])}
+    with pytest.raises(ValueError, match=f"{conv.__name__}: {problem}"):
+        conv(8, 8)(**arguments | {name: value})
