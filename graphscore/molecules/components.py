@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
+from graphscore.attributes import NOTES
 from graphscore.domains import attributes
 from graphscore.generate.inputs import graph_key
 from graphscore.molecules.fragments import Fragment
@@ -24,7 +25,7 @@ COPY = "component_copy"
 FREE = "free"
 """Attribute of components without any of the held atoms."""
 SAMPLED, EXACT = "sampled", "exact"  # how a component was made
-_OF_THE_WHOLE = ("pos", "name", "smiles", "num_nodes", PROPERTIES)
+_OF_THE_WHOLE = ("pos", "name", "smiles", "num_nodes", "stereo_groups", NOTES, PROPERTIES)
 
 
 def component_atoms(graph: Data) -> list[torch.Tensor]:
