@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 
 from torch_geometric.data import Data
 
+from graphscore.molecules.exact import exact_components
+from graphscore.molecules.graph import bare_mol
 from graphscore.molecules.smiles import Chem, rdBase
 
 
@@ -25,7 +27,7 @@ def atomic_number(symbol: str) -> int:
 def unknown_elements(data: Data, known: Mapping[str, Collection[int]]) -> str:
     """Describe the elements of a molecule that a model was not trained on; empty if there are none.
 
-    Hydrogens are placed without a model, and so are atoms alone.
+    Hydrogens are placed without a model, and so are components of one to three atoms without metals.
 
     Args:
         data: The molecule.
@@ -33,8 +35,9 @@ def unknown_elements(data: Data, known: Mapping[str, Collection[int]]) -> str:
     """
     if "z" not in known:
         return ""
-    bonded = set(data["edge_index"].flatten().tolist())
-    strange = [atom for atom, z in enumerate(data["z"].tolist()) if z not in (1, *known["z"]) and atom in bonded]
+    strange = {atom for atom, z in enumerate(data["z"].tolist()) if z not in (1, *known["z"])}
+    if strange:
+        strange -= {atom for atoms, _ in exact_components(bare_mol(data)) for atom in atoms}
     if not strange:
         return ""
     table = Chem.GetPeriodicTable()

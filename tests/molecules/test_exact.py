@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("rdkit")
 
 from graphscore.molecules.check import GeometryCheck
+from graphscore.molecules.elements import unknown_elements
 from graphscore.molecules.exact import RADII, bond_length, exact_positions
 from graphscore.molecules.graph import Chem, bare_mol, data_from_smiles
 from graphscore.molecules.smiles import mol_from_smiles
@@ -79,3 +80,10 @@ def test_radii_fit_to_rdkit_and_to_the_table():
         mol = mol_from_smiles(smiles)
         if not set("FH") & {atom.GetSymbol() for atom in mol.GetAtoms()}:
             assert bond_length(mol.GetBondWithIdx(0)) == pytest.approx(length, abs=0.11)
+
+
+def test_elements_beyond_the_training_are_known_in_small_components_alone():
+    known = {"z": [6, 7, 8]}
+    assert unknown_elements(data_from_smiles("CCO.[H][H].[He].F[Xe]F"), known) == ""
+    assert unknown_elements(data_from_smiles("CCO.[Na+].[Cl-]"), known).startswith("Na is unknown to the model")
+    assert unknown_elements(data_from_smiles("CC[SiH3]"), known).startswith("Si is unknown to the model")
