@@ -32,10 +32,11 @@ def _load(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals([Data, DataEdgeAttr, DataTensorAttr, GlobalStorage]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError, ValueError) as error:
+    except Exception as error:  # of a damaged file, PyTorch raises errors of many types, without a list of them
+        reason = str(error).splitlines()[0] if str(error) else ""
+        kind = "" if isinstance(error, UnpicklingError | RuntimeError) and reason else f"{type(error).__name__}: "
         raise ValueError(
-            f"Cannot read {path}: expected tensors in plain dicts, or PyG Data, saved by torch.save "
-            f"({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+            f"Cannot read {path}: expected tensors in plain dicts, or PyG Data, saved by torch.save ({kind}{reason})"
         ) from error
 
 

@@ -108,11 +108,14 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
         ValueError: If it is not YAML, a key is unknown or missing, or a value is out of range.
     """
     if named := packaged("configs", ".yaml").get(str(source)):
-        text = named.read_text()
+        text = named.read_text(encoding="utf-8")
     elif Path(source).suffix in (".yaml", ".yml"):
         if not Path(source).is_file():
             raise FileNotFoundError(f"No configuration file {source}")
-        text = Path(source).read_text()
+        try:
+            text = Path(source).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{source} is not YAML: it is no text in UTF-8 ({error})") from error
     else:
         raise ValueError(f"Unknown configuration {str(source)!r}; expected one of {named_configs()} or a .yaml file")
     try:

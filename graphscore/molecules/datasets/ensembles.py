@@ -11,10 +11,13 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.data.dataset import Dataset, Part, Transform, embedded_file, with_coordinates
-from graphscore.data.split import PARTS
-from graphscore.molecules.graph import Chem, data_from_smiles
+from graphscore.data.npz import BYTES, REAL, TRUTH, WHOLE
+from graphscore.molecules.datasets.packed import Packed, read_packed
+from graphscore.molecules.graph import Chem
 from graphscore.molecules.recipes.ensembles import UNIT, data_file
 from graphscore.molecules.recipes.search import Ensemble
+
+_ARRAYS = {"sources": (BYTES, 1), "source": (WHOLE, 1), "energies": (REAL, 1), "mirrors": (TRUTH, 1)}
 
 
 class GFN2Ensembles(Dataset):
@@ -40,7 +43,8 @@ class GFN2Ensembles(Dataset):
         sources: Lists of molecules in use.
 
     Raises:
-        ValueError: If there is no such source, or a limit is less than 1.
+        FileNotFoundError: If there is no such file.
+        ValueError: If there is no such source, a limit is less than 1, or the file is not such a data file.
     """
 
     name = "gfn2-ensembles"
@@ -56,21 +60,10 @@ class GFN2Ensembles(Dataset):
         for name, limit in (("max_conformers", max_conformers), ("max_heavy_atoms", max_heavy_atoms)):
             if limit is not None and limit < 1:
                 raise ValueError(f"{name} must be at least 1, but is {limit}")
-        with np.load(path or embedded_file("gfn2_ensembles", data_file("gfn2")), allow_pickle=False) as file:
-            self.smiles = [text.decode() for text in file["smiles"].tolist()]
-            names = [text.decode() for text in file["sources"].tolist()]
-            self.source = [names[number] for number in file["source"].tolist()]
-            self.part = [PARTS[number] for number in file["part"].tolist()]
-            counts, atoms = file["num_conformers"].astype(int), file["num_atoms"].astype(int)
-            rows = torch.from_numpy(file["pos"].astype(np.float32) * np.float32(UNIT))
-            self._energies = torch.from_numpy(file["energies"].astype(np.float32)).split(counts.tolist())
-            self._mirrors = torch.from_numpy(file["mirrors"]).split(counts.tolist())
-        self._pos = [
-            pos.view(num, size, 3)
-            for pos, num, size in zip(
-                rows.split((counts * atoms).tolist()), counts.tolist(), atoms.tolist(), strict=True
-            )
-        ]
+        path = embedded_file("gfn2_ensembles", data_file("gfn2")) if path is None else path
+        self._packed = read_packed(Path(path), UNIT, _ARRAYS)
+        self.smiles, self.part, self._pos = self._packed.smiles, self._packed.part, self._packed.pos
+        names, self.source, self._energies, self._mirrors = _sorted(self._packed)
         if unknown := set(sources or ()) - set(names):
             raise ValueError(f"Unknown sources {sorted(unknown)}; the file has {names}")
         self.sources = list(sources or names)
@@ -89,9 +82,7 @@ class GFN2Ensembles(Dataset):
         if most is not None and len(pos) > most:
             chosen = torch.linspace(0, len(pos) - 1, most).round().long()
             pos, energies = pos[chosen], energies[chosen]
-        graph = data_from_smiles(self.smiles[molecule])
-        graph.molecule = molecule
-        items = with_coordinates(graph, pos, self.transform)
+        items = with_coordinates(self._packed.graph(molecule), pos, self.transform)
         for item, energy in zip(items, energies.tolist(), strict=True):
             item.energy = energy
         return items
@@ -111,7 +102,23 @@ class GFN2Ensembles(Dataset):
         if self.max_heavy_atoms is None:
             return True
         mol = Chem.MolFromSmiles(self.smiles[molecule], sanitize=False)  # counting atoms needs no chemistry
-        return mol.GetNumHeavyAtoms() <= self.max_heavy_atoms
+        return mol is None or mol.GetNumHeavyAtoms() <= self.max_heavy_atoms  # what is no SMILES is an error later
+
+
+def _sorted(packed: Packed) -> tuple[list[str], list[str], list[Tensor], list[Tensor]]:
+    """Names of the lists of molecules, and of each molecule its list, its energies and which mirror images it has."""
+    names = [text.decode(errors="replace") for text in packed.arrays["sources"].tolist()]
+    numbers, counts = packed.arrays["source"].tolist(), packed.arrays["counts"].tolist()
+    if len(numbers) != len(counts) or not all(0 <= number < len(names) for number in numbers):
+        raise ValueError(
+            f"Expected source in {packed.source} to be a row of sources for each of {len(counts)} molecules"
+        )
+    for name in ("energies", "mirrors"):
+        if len(packed.arrays[name]) != sum(counts):
+            raise ValueError(f"Expected {name} in {packed.source} to have {sum(counts)} rows, one for each conformer")
+    energies = torch.from_numpy(packed.arrays["energies"].astype(np.float32)).split(counts)
+    mirrors = torch.from_numpy(packed.arrays["mirrors"]).split(counts)
+    return names, [names[number] for number in numbers], list(energies), list(mirrors)
 
 
 def _with_mirror_images(pos: Tensor, energies: Tensor, mirrors: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -18,10 +17,12 @@ from torch_geometric.data import Data
 
 from graphscore.data.archives import members
 from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
+from graphscore.data.npz import REAL, check_array
 from graphscore.data.split import PARTS, part_of
 from graphscore.molecules.bonding import mol_from_coordinates
 from graphscore.molecules.elements import atomic_number
 from graphscore.molecules.graph import data_from_mol
+from graphscore.molecules.representable import NUM_ELEMENTS
 from graphscore.molecules.xyz import xyz_frames
 
 Unit = Literal["kcal/mol", "eV"]
@@ -94,7 +95,7 @@ class MD17(Dataset):
         else:
             train, test = (_indices(files[name], name, num_frames) for name in _split_names(split))
             self._indices = _with_validation(train, test, num_val, seed)
-        graph = _graph(self._frames, smiles, molecule or path.name)
+        graph = _graph(self._frames, smiles, molecule or path.name, path)
         self._graph = graph if transform is None else transform(graph)
         self._groups: dict[str, list[list[Data]]] = {}
 
@@ -170,13 +171,12 @@ def _with_validation(train: list[int], test: list[int], num_val: int, seed: int)
     return {"train": shuffled[num_val:], "val": shuffled[:num_val], "test": test}
 
 
-def _graph(frames: _Frames, smiles: str | None, name: str) -> Data:
+def _graph(frames: _Frames, smiles: str | None, name: str, path: Path) -> Data:
     try:
         mol = mol_from_coordinates(frames.numbers, frames.pos[0], smiles)
     except ValueError as error:
-        if smiles is None:
-            raise ValueError(f"{error}; set smiles to the molecule") from error
-        raise
+        hint = "; set smiles to the molecule" if smiles is None else ""
+        raise ValueError(f"The first geometry of {path}: {error}{hint}") from error
     graph = data_from_mol(mol, name=name)
     del graph.pos
     return graph
@@ -186,10 +186,15 @@ def _read_npz(content: bytes, path: Path) -> _Frames:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             names = [new if new in file else old for new, old in NPZ_KEYS]
-            numbers, pos, energy, force = (np.asarray(file[name], dtype=np.float64) for name in names)
-    except (ValueError, KeyError, BadZipFile) as error:
+            numbers, pos, energy, force = (np.asarray(file[name]) for name in names)
+    except Exception as error:  # of a damaged file, numpy and zipfile raise errors of many types
         raise ValueError(f"Expected arrays {[new for new, _ in NPZ_KEYS]} of numbers in {path}: {error}") from error
-    return _checked(_Frames(numbers.astype(int).tolist(), pos, energy.reshape(-1), force), path)
+    for name, array, dimensions in zip(names, (numbers, pos, energy, force), (1, 3, energy.ndim, 3), strict=True):
+        check_array(name, array, REAL, dimensions, path)
+    if len(numbers) and not (1 <= numbers.min() <= numbers.max() <= NUM_ELEMENTS and (numbers % 1 == 0).all()):
+        raise ValueError(f"Expected whole numbers from 1 to {NUM_ELEMENTS} as {names[0]} in {path}")
+    pos, energy, force = (array.astype(np.float64) for array in (pos, energy.reshape(-1), force))
+    return _checked(_Frames(numbers.astype(int).tolist(), pos, energy, force), path)
 
 
 def _read_xyz(content: bytes, path: Path) -> _Frames:

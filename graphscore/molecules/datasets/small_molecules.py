@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch_geometric.data import Data
 
 from graphscore.data.dataset import Dataset, Part, Transform, embedded_file, with_coordinates
-from graphscore.data.split import PARTS
-from graphscore.molecules.graph import data_from_smiles
+from graphscore.molecules.datasets.packed import read_packed
 from graphscore.molecules.recipes.small_molecules import UNIT
 
 FILE = "small_molecules.npz"
@@ -30,28 +27,26 @@ class SmallMolecules(Dataset):
     Attributes:
         name: ``"small-molecules"``.
         smiles: SMILES of all molecules, by ``molecule``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not such a data file.
     """
 
     name = "small-molecules"
 
     def __init__(self, path: str | Path | None = None, transform: Transform | None = None) -> None:
-        with np.load(path or embedded_file("small_molecules", FILE), allow_pickle=False) as file:
-            self.smiles = [text.decode() for text in file["smiles"].tolist()]
-            self._part = file["part"].tolist()
-            blocks = list(zip(file["num_conformers"].tolist(), file["num_atoms"].tolist(), strict=True))
-            rows = torch.from_numpy(file["pos"].astype(np.float32) * np.float32(UNIT))
-        sizes = [num_conformers * num_atoms for num_conformers, num_atoms in blocks]
-        self._pos = [pos.view(*block, 3) for pos, block in zip(rows.split(sizes), blocks, strict=True)]
+        path = embedded_file("small_molecules", FILE) if path is None else path
+        self._packed = read_packed(Path(path), UNIT)
+        self.smiles = self._packed.smiles
         self.transform = transform
         self._groups: dict[str, list[list[Data]]] = {}
 
     def _conformers(self, molecule: int) -> list[Data]:
-        graph = data_from_smiles(self.smiles[molecule])
-        graph.molecule = molecule
-        return with_coordinates(graph, self._pos[molecule], self.transform)
+        return with_coordinates(self._packed.graph(molecule), self._packed.pos[molecule], self.transform)
 
     def _part_groups(self, part: Part) -> Iterable[list[Data]]:
         if part not in self._groups:  # built on first use: few callers need all parts
-            molecules = [i for i, p in enumerate(self._part) if PARTS[p] == part]
+            molecules = [i for i, p in enumerate(self._packed.part) if p == part]
             self._groups[part] = [self._conformers(molecule) for molecule in molecules]
         return self._groups[part]

@@ -1,0 +1,59 @@
+"""Reading of numpy archives, ``.npz``, with clear errors and without running code from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+WHOLE, REAL, TRUTH, BYTES = "whole numbers", "real numbers", "truth values", "byte strings"
+_KINDS = {WHOLE: "iu", REAL: "iuf", TRUTH: "b", BYTES: "S"}
+
+
+def read_npz(file: str | Path | IO[bytes], wanted: Mapping[str, tuple[str, int]], source: object) -> dict[str, Any]:
+    """Read the arrays of an archive.
+
+    Args:
+        file: File, or its content as a stream.
+        wanted: Content (:data:`WHOLE`, :data:`REAL`, :data:`TRUTH` or :data:`BYTES`) and number of dimensions of each
+            array, by name; others are not read.
+        source: Name of the file in error messages.
+
+    Returns:
+        The arrays by name.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not such an archive, or an array is missing or another one.
+    """
+    if isinstance(file, str | Path) and not Path(file).is_file():
+        raise FileNotFoundError(f"There is no file {file}")
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            missing = wanted.keys() - set(archive.files)
+            arrays = {} if missing else {name: archive[name] for name in wanted}
+    except Exception as error:  # of a damaged file, numpy and zipfile raise errors of many types
+        raise ValueError(f"Cannot read {source} as a numpy archive: {type(error).__name__}: {error}") from error
+    if missing:
+        raise ValueError(f"Expected the arrays {sorted(wanted)} in {source}, but {sorted(missing)} are missing")
+    for name, (kind, dimensions) in wanted.items():
+        check_array(name, arrays[name], kind, dimensions, source)
+    return arrays
+
+
+def check_array(name: str, array: NDArray[Any], kind: str, dimensions: int, source: object) -> None:
+    """Check content and number of dimensions of an array; real numbers must be finite.
+
+    Raises:
+        ValueError: If they are others.
+    """
+    if array.dtype.kind not in _KINDS[kind] or array.ndim != dimensions:
+        raise ValueError(
+            f"Expected {name} in {source} to hold {kind} in {dimensions} dimension(s), but it is {array.dtype} "
+            f"of shape {list(array.shape)}"
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"Numbers of {name} in {source} are not finite")
