@@ -1,0 +1,85 @@
+"""The judge of written conformers, and ``graphscore sample`` with the shipped model, loaded once."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+
+@dataclass
+class Job:
+    """What a sampling job printed and wrote."""
+
+    code: int
+    printed: str
+    records: list[Any] = field(default_factory=list)
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def said(self, number: int = 1) -> str:
+        """Everything that is said of an input, from 1: its notes, its failure, the warnings of its records."""
+        entry = self.report["inputs"][number - 1]
+        before = sum(one["written"] for one in self.report["inputs"][: number - 1])
+        warnings = [record.warning for record in self.records[before : before + entry["written"]]]
+        return "; ".join([*entry["notes"], entry["failure"] or "", *warnings])
+
+    def of(self, title: str) -> list[Any]:
+        """The records with a title."""
+        return [record for record in self.records if record.title == title]
+
+
+def load_module(path: Path) -> ModuleType:
+    """Import a module that is no package of the tests."""
+    if path.stem not in sys.modules:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None and spec.loader is not None
+        sys.modules[path.stem] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[path.stem]
+
+
+@pytest.fixture(scope="session")
+def judge() -> ModuleType:
+    return load_module(Path(__file__).with_name("judge.py"))
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Any:
+    """The model that comes with the package."""
+    pytest.importorskip("rdkit")
+    from graphscore.molecules.conformers import ConformerModel
+
+    return ConformerModel.load()
+
+
+@pytest.fixture
+def sample(shipped: Any, judge: ModuleType, monkeypatch, tmp_path: Path, capsys) -> Callable[..., Job]:
+    """Write an input file, sample from it, and read what was written."""
+    from graphscore import cli
+    from graphscore.molecules.conformers import ConformerModel
+
+    monkeypatch.setattr(ConformerModel, "load", classmethod(lambda cls, *_, **__: shipped))
+    monkeypatch.chdir(tmp_path)
+
+    def call(name: str, content: str | bytes, *options: object, num: int = 2) -> Job:
+        Path(name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        words = ["sample", "--input", name, "--num", num, "--out", "x.sdf", "--workers", 1, *options]
+        monkeypatch.setattr(sys, "argv", ["graphscore", *map(str, words)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        captured = capsys.readouterr()
+        job = Job(int(exit_.value.code or 0), " ".join((captured.out + captured.err).split()))
+        if Path("x.sdf").exists():
+            job.records, job.report = judge.read("x.sdf"), json.loads(Path("x.sdf.report.json").read_text())
+            written = sum(entry["written"] for entry in job.report["inputs"])
+            assert len(job.records) == written, "the report and the file differ"
+        return job
+
+    return call
