@@ -158,10 +158,10 @@ def unused(mol: Chem.Mol, honoured: Marks) -> list[str]:
                 atoms.append(f"{atom.GetIdx()} ({atom.GetSymbol()})")
     across = {atom for pair in honoured.sides for atom in pair}
     for bond in mol.GetBonds():
-        i, j = bond.GetBeginAtom(), bond.GetEndAtom()
-        is_used = _is_used(i) or _is_used(j) or bool({i.GetIdx(), j.GetIdx()} & across)
-        if bond.HasProp(WRITTEN) and not is_used:
-            bonds.add((i.GetIdx(), j.GetIdx()))
+        if bond.HasProp(WRITTEN):
+            i, j = bond.GetBeginAtom(), bond.GetEndAtom()
+            if not (_is_used(i) or _is_used(j) or {i.GetIdx(), j.GetIdx()} & across):
+                bonds.add((i.GetIdx(), j.GetIdx()))
     places = [f"at atom {atom}" for atom in atoms] + [f"of bond {i}-{j}" for i, j in sorted(bonds)]
     return [f"{UNUSED}: {', '.join(places)}"] if places else []
 
