@@ -10,7 +10,7 @@ import pytest
 
 from graphscore.experiment.validation import validate_file
 
-LIST = "CCO fine\nC1CC open\nC[CH]C radical\nCC( open\nC1CCC open\nCB(C)C boron\n[Na+].[Cl-] salt\n"
+LIST = "CCO fine\nC1CC open\nC[CH]C radical\nCC( open\nC1CCC open\nCB(C)C boron\nC[NH3+].[Cl-] salt\n"
 
 
 @pytest.fixture
