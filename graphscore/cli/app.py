@@ -122,6 +122,12 @@ def sample(
         str | None, typer.Option(metavar="SMARTS", help="Fix the matching atoms at their coordinates in --from.")
     ] = None,
     template: Annotated[Path | None, typer.Option("--from", help="A molecule with coordinates, for --fix.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Leave out conformers that would carry a warning; they are failures then.")
+    ] = False,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds for an input, after which nothing is drawn again or repaired.")
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="JSON report; by default OUT.report.json.")] = None,
     trajectory: Annotated[Path | None, typer.Option(help="Also write all sampling steps to this .sdf file.")] = None,
     sampler: Annotated[
@@ -151,6 +157,10 @@ def sample(
         options["stereo"] = stereo
     if energy_rank:
         options["energy_rank"] = True
+    if strict:
+        options["strict"] = True
+    if timeout is not None:
+        options["timeout"] = timeout
     with postponed(*SLOW):
         if (fragment := library.read_fragment(fix, template)) is not None:
             options["fragment"] = fragment

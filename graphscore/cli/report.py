@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ class Summary:
     """Sums over the inputs of a job, and the first few failures and notes."""
 
     def __init__(self) -> None:
-        self.num_written = self.num_sampled = self.num_failed = self.num_wrong = self.num_notes = self.num_samples = 0
+        self.num_written = self.num_sampled = self.num_failed = self.num_marked = self.num_notes = self.num_samples = 0
+        self.methods = Counter[str]()
         self.cost = Cost()
         self.failures: list[tuple[str, str]] = []
         self.notes: list[tuple[str, str]] = []
@@ -34,7 +36,8 @@ class Summary:
         self.num_samples += costs["sampled"]
         self.num_failed += len(failed)
         self.num_notes += len(noted)
-        self.num_wrong += entry["wrong_stereo"]
+        self.num_marked += entry["marked"]
+        self.methods.update(entry["methods"])
         self.cost += Cost(entry["evaluations"], costs["seconds"], costs["workers"])
         self.failures += failed[: NUM_SHOWN - len(self.failures)]
         self.notes += noted[: NUM_SHOWN - len(self.notes)]
@@ -46,7 +49,8 @@ class Summary:
             "num_written": self.num_written,
             "num_sampled": self.num_sampled,
             "num_failed": self.num_failed,
-            "num_wrong_stereo": self.num_wrong,
+            "num_marked": self.num_marked,
+            "methods": dict(self.methods),
             "evaluations_per_sample": self.cost.evaluations / max(1, self.num_samples),
             "seconds": {"load": seconds["load"], **self.cost.seconds, "write": seconds["write"]},
             "workers": self.cost.workers,

@@ -14,6 +14,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -218,7 +219,8 @@ class FileJob:
             "written": len(records),
             "failure": failure,
             "notes": outcome.notes,
-            "wrong_stereo": outcome.num_refused,
+            "methods": dict(Counter(name for sample in samples for name in sample["method"].split("; "))),
+            "marked": outcome.num_refused,
             **{key: max(sample[key] for sample in samples) for key in ("fixed_rmsd",) if samples and key in samples[0]},
             "evaluations": outcome.cost.evaluations,
         }

@@ -17,6 +17,15 @@ if TYPE_CHECKING:  # commands that train nothing need not load the training engi
     from graphscore.experiment.files import Evaluation
 
 
+MENDED = {
+    "redrawn": "drawn again",
+    "mirrored": "mirrored",
+    "relaxed": "relaxed",
+    "embedded": "replaced by distance geometry",
+}
+"""What was done to samples at first not as they should be, by the method that made them."""
+
+
 def show_methods(console: Console, trials: Sequence[Trial]) -> None:
     """Print tables of objectives and samplers, with a column for each process, and the reasons of refusals."""
     processes = list(dict.fromkeys(trial.process for trial in trials))
@@ -47,10 +56,12 @@ def show_sampled(console: Console, report: Mapping[str, Any]) -> None:
         f"Wrote {report['num_written']} samples of {report['num_sampled']} input(s) to {report['output']}",
         highlight=False,
     )
-    if report["num_wrong_stereo"]:
+    mended = [f"{report['methods'][name]} {words}" for name, words in MENDED.items() if report["methods"].get(name)]
+    if mended:
+        console.print(f"Of all samples, {', '.join(mended)}", highlight=False)
+    if report["num_marked"]:
         console.print(
-            f"[yellow]Warning:[/] {report['num_wrong_stereo']} of them have another stereochemistry than their input; "
-            f"{report['path']} counts them for each input",
+            f"[yellow]Warning:[/] {report['num_marked']} of them do not fit their input; each says why in its warning",
             highlight=False,
         )
     failed, noted = (report["num_failed"], report["failures"]), (report["num_notes"], report["notes"])

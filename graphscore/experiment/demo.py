@@ -83,8 +83,9 @@ def run_demo(
     nums = [2 * len(group) for group in groups]
     say(f"Sampling {sum(nums)} graphs of {len(groups)} groups of the test part, and as many by an untrained network")
     templates, samples = [group[0] for group in groups], {}
+    alone = {"seed": seed, "retries": 0, "repair": False}  # the network's own samples are measured
     for name, which in (("model", pipeline), ("untrained", untrained)):
-        samples[name] = [outcome.samples for outcome in which.sample(templates, nums=nums, seed=seed, retries=0)]
+        samples[name] = [outcome.samples for outcome in which.sample(templates, nums=nums, **alone)]
     if not any(samples["model"]):
         raise FloatingPointError("No sample of the trained model is finite: train longer, or at a lower learning rate")
     sampled = time.monotonic()

@@ -216,6 +216,8 @@ class Pipeline(WholeInputs):
             "prior_scale": sampling.prior_scale,
             "max_drift": sampling.max_drift,
             "retries": request.retries,
+            "repair": request.repair,
+            "timeout": request.timeout,
             "diverse": request.diverse,
             "device": describe_device(self.device),
             "checkpoint": str(self.checkpoint),
@@ -281,14 +283,18 @@ class Pipeline(WholeInputs):
         """Make the function that turns sampled fields into samples, see :func:`graphscore.generate.jobs.generate`."""
         return None if self.assembler is None else self.assembler()
 
-    def accept(self, sample: Data) -> bool:
-        """Tell whether a sample fits its input, by the check of its domain."""
-        return resolve(domain_of(sample).accept)(sample)
+    def judge(self, template: Data, sample: Data) -> float:
+        """Tell how much is wrong with a sample, 0 if it fits its input, by the check of its domain."""
+        return float(not resolve(domain_of(sample).accept)(sample))
 
     def label(self, template: Data, graph: Data, name: str, row: int) -> str:
         """Describe the node or edge of a row of an attribute, by the domain of the input."""
         return resolve(domain_of(template).label)(template, graph, name, row)
 
-    def complete(self, outcome: Outcome, request: Request, finish: Finish | None) -> Outcome:
+    def repair(self, outcome: Outcome, request: Request) -> Outcome:
+        """Repair the samples of an input that do not fit it, or mark them."""
+        return outcome
+
+    def complete(self, outcome: Outcome, request: Request) -> Outcome:
         """Post-process all samples of an input, such as relaxing and ranking conformers."""
         return outcome

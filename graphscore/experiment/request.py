@@ -9,6 +9,7 @@ from graphscore.generate.jobs import check_request
 from graphscore.runtime.sharing import check_workers
 
 RETRIES = 3
+TIMEOUT = 300.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class Request:
         diverse: Whether to guide the samples of a graph away from each other.
         retries: Largest number of times to draw a sample again that does not fit its input or drifts too much; diverse
             samples are not drawn again.
+        repair: Whether to repair samples that still do not fit their input, where the domain has a way.
+        timeout: Seconds after which no sample of a graph is drawn again or repaired; which samples this concerns
+            depends on the speed of the machine.
         prior_scale: Factor of the noise at the start of sampling; by default that of the model's configuration.
         max_drift: Largest drift of accepted samples, see :func:`~graphscore.samplers.drift`; by default that of the
             model's configuration for its own sampler and number of steps, and no limit for others.
@@ -40,6 +44,8 @@ class Request:
     num_steps: int | None = None
     diverse: bool = False
     retries: int = RETRIES
+    repair: bool = True
+    timeout: float = TIMEOUT
     prior_scale: float | None = None
     max_drift: float | None = None
     workers: int | None = 1
@@ -49,6 +55,6 @@ class Request:
         check_workers(self.workers)
         if self.retries < 0:
             raise ValueError(f"retries must be 0 or more, but is {self.retries}")
-        for name in ("prior_scale", "max_drift"):
+        for name in ("timeout", "prior_scale", "max_drift"):
             if (value := getattr(self, name)) is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name} must be positive and finite, but is {value}")

@@ -69,12 +69,11 @@ class WindowSampler:
                 outcomes[number] = type_(None, failure=str(error))
         found = self._sampled(plans, finish, progress)
         for plan in plans:
-            outcome = found[plan.number, 0]
-            if len(plan.parts) > 1:
-                outcome = self._joined(plan, [found[plan.number, place] for place in range(len(plan.parts))])
+            parts = [pipeline.repair(found[plan.number, place], request) for place in range(len(plan.parts))]
+            outcome = parts[0] if len(parts) == 1 else pipeline.repair(self._joined(plan, parts), request)
             for sample in outcome.samples:
                 sample.seed = request.seed
-            outcome = pipeline.complete(outcome, request, finish)
+            outcome = pipeline.complete(outcome, request)
             notes = [*(plan.graph.get(NOTES) or ()), *self._left_behind(plan.graph), *outcome.notes]
             outcomes[plan.number] = type_(
                 None, outcome.samples, outcome.failure, notes, outcome.cost, outcome.num_refused
@@ -120,10 +119,11 @@ class WindowSampler:
             transform=self._see,
             known=pipeline.known,
             finish=finish,
-            accept=pipeline.accept,
+            judge=pipeline.judge,
             label=pipeline.label,
             max_drift=self.max_drift,
             retries=request.retries,
+            timeout=request.timeout,
             together=request.diverse,
             window=None,
             progress=progress,
@@ -156,9 +156,7 @@ class WindowSampler:
         parts = [[samples[number] for samples in by_number] for number in numbers]
         samples = self.pipeline.join(without_measurements(plan.graph, self.kept), parts, self.request)
         cost += Cost(0, {"finish": time.perf_counter() - started})
-        refused = 0
-        if any(outcome.num_refused for outcome in outcomes):
-            refused = sum(not self.pipeline.accept(sample) for sample in samples)
+        refused = sum(self.pipeline.judge(plan.graph, sample) > 0 for sample in samples)
         return Outcome(plan.graph, samples, "; ".join(failures) or None, notes, cost, refused)
 
     def _see(self, item: Data) -> Data:

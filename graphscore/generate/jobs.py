@@ -18,7 +18,7 @@ from graphscore.generate.batches import collate, split_fields
 from graphscore.generate.inputs import Label, inputs_of
 from graphscore.generate.outcome import Outcome
 from graphscore.generate.progress import Tally
-from graphscore.generate.tries import Accept, Finish, Options, Trace, Tries, with_values
+from graphscore.generate.tries import Finish, Judge, Options, Trace, Tries, with_values
 from graphscore.generate.windows import NUM_BATCHES, NUM_INPUTS, windows
 from graphscore.guidance import Guidance, Inpainting
 from graphscore.rng import SAMPLING, GraphGenerator, mix_seed
@@ -38,10 +38,11 @@ def generate(
     transform: Callable[[Data], Data] | None = None,
     known: Mapping[str, Sequence[int]] | None = None,
     finish: Finish | None = None,
-    accept: Accept | None = None,
+    judge: Judge | None = None,
     label: Label = row_label,
     max_drift: float | None = None,
     retries: int = 0,
+    timeout: float = math.inf,
     together: bool = False,
     max_edges: int | None = None,
     window: int | None = NUM_INPUTS,
@@ -67,13 +68,15 @@ def generate(
         finish: Called as ``finish(template, graph, values)`` with a copy of the template without measurements, the same
             for all its samples, the network's input graph and the sampled fields; returns the sample. By default a copy
             of the template with these fields.
-        accept: Called as ``accept(sample)``; a rejected sample is drawn again from other noise.
+        judge: Called as ``judge(template, sample)``, with the template given to ``finish``; returns how much is wrong
+            with a sample. Unless this is 0, the sample is drawn again from other noise.
         label: Called as ``label(template, graph, name, row)`` to describe, in a failure, the row of an attribute whose
             value was not in the training data.
         max_drift: Largest drift; samples that drift more are drawn again, as are samples that are not finite.
-        retries: Largest number of times a sample is drawn again. Then the best try is kept: an accepted one if there is
-            one, with the least drift, but none that is not finite. Not used with ``together``, where samples depend on
-            each other.
+        retries: Largest number of times a sample is drawn again. Then the best try is kept: the one with the least
+            wrong, and among these with the least drift, but none that is not finite. Not used with ``together``, where
+            samples depend on each other.
+        timeout: Seconds after which no sample of a template is drawn again.
         together: Whether all samples of a template share one batch, whose attribute
             :data:`~graphscore.attributes.TEMPLATE` is the number of the template of each graph, as
             :class:`~graphscore.guidance.particle.ParticleGuidance` needs it.
@@ -92,7 +95,7 @@ def generate(
         The outcome of each template, in order: those of a window when all of them are done. Samples are copies of the
         template with the fields replaced, in data units, without measurements for its own coordinates
         (:func:`~graphscore.generate.inputs.without_measurements`), and with the numbers ``sample``, from 1, and
-        ``drift``.
+        ``drift``, and the ``method``: ``"sampled"``, or ``"redrawn"`` for a later try.
 
     Raises:
         ValueError: If ``num`` or ``seed`` is out of range.
@@ -103,8 +106,8 @@ def generate(
     device = torch.device("cpu") if parameter is None else parameter.device
     budget = max_edges or (CPU_EDGES if device.type == "cpu" else GPU_EDGES)
     options = Options(
-        sampler, device, seed, transform, known or {}, finish or with_values, accept, label, max_drift,
-        0 if together else retries, together, budget, trace, inputs_of(sampler.model),
+        sampler, device, seed, transform, known or {}, finish or with_values, judge, label, max_drift,
+        0 if together else retries, timeout, together, budget, trace, inputs_of(sampler.model),
     )  # fmt: skip
     counter = Tally(progress, None if nums is None else sum(nums))
     pairs = zip(templates, (repeat(num) if isinstance(num, int) else num), strict=not isinstance(num, int))
@@ -167,7 +170,7 @@ def _draw(options: Options, chunk: Sequence[_Draw], attempt: int) -> list[_Draw]
     for (entry, k), moved, count, fields in zip(chunk, drifts, counts, values, strict=True):
         entry.evaluations += count
         entry.seconds["sample"] += share * entry.size
-        is_better, is_refused = entry.offer(k, fields, moved, options)
+        is_better, is_refused = entry.offer(k, fields, moved, attempt, options)
         better.append(is_better)
         again += [(entry, k)] if is_refused else []
     if options.trace is not None and any(better):

@@ -8,6 +8,9 @@ from typing import Any
 
 from torch_geometric.data import Data
 
+SAMPLED, REDRAWN = "sampled", "redrawn"
+"""Methods by which a sample was made: by the first try, or by a later one."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -36,11 +39,13 @@ class Outcome:
     Attributes:
         input: The input as given.
         samples: Copies of the input with the fields replaced, in data units. Numbers about a sample are attributes,
-            such as ``drift``, see :func:`~graphscore.samplers.drift`: the larger, the less reliable the sample.
+            such as ``drift``, see :func:`~graphscore.samplers.drift`: the larger, the less reliable the sample. The
+            attribute ``method`` says how the sample was made.
         failure: Reason why samples are missing; ``None`` if none are.
         notes: Notes on the samples, one sentence each.
         cost: Cost of the samples.
-        num_refused: Number of samples that do not fit the input, and were kept because no other try was better.
+        num_refused: Number of samples that do not fit the input, and were kept because no other try was better. The
+            attribute ``warning`` of such a sample may say why.
     """
 
     input: Any

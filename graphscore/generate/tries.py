@@ -12,11 +12,11 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from graphscore.generate.inputs import Label, count_edges, graph_key, input_graph, without_measurements
-from graphscore.generate.outcome import Cost, Outcome
+from graphscore.generate.outcome import REDRAWN, SAMPLED, Cost, Outcome
 from graphscore.samplers import Sampler
 
 Finish = Callable[[Data, Data, Mapping[str, Tensor]], Data]
-Accept = Callable[[Data], bool]
+Judge = Callable[[Data, Data], float]
 Job = tuple[int, int]
 """Number of a template, and number of a sample of it."""
 Trace = Callable[[Sequence[Job], int, float, Batch], None]
@@ -32,10 +32,11 @@ class Options:
     transform: Callable[[Data], Data] | None
     known: Mapping[str, Sequence[int]]
     finish: Finish
-    accept: Accept | None
+    judge: Judge | None
     label: Label
     max_drift: float | None
     retries: int
+    timeout: float
     together: bool
     budget: int
     trace: Trace | None
@@ -68,7 +69,7 @@ class Tries:
         self.failure: str | None = None
         self.key = self.size = 0
         self.found: dict[int, Data] = {}
-        self.quality: dict[int, tuple[bool, float]] = {}
+        self.quality: dict[int, tuple[float, float]] = {}
         self.evaluations = 0
         try:
             graph = input_graph(
@@ -83,12 +84,14 @@ class Tries:
             self.size = max(count_edges(options.sampler.model, graph), graph.num_nodes or 0)
         self.seconds = {"sample": time.perf_counter() - started, "finish": 0.0}
 
-    def offer(self, k: int, values: Mapping[str, Tensor], drift: float, options: Options) -> tuple[bool, bool]:
+    def offer(
+        self, k: int, values: Mapping[str, Tensor], drift: float, attempt: int, options: Options
+    ) -> tuple[bool, bool]:
         """Keep a try if it is better than those before; return whether it is, and whether to draw again."""
         started = time.perf_counter()
         try:
             sample = _finished(options.finish, self.origin, self.graph, values)
-            accepted = options.accept is None or (sample is not None and options.accept(sample))
+            wrong = 0.0 if sample is None or options.judge is None else options.judge(self.origin, sample)
         except ValueError as error:
             if k not in self.found:  # otherwise an earlier try is kept
                 self.failure = str(error)
@@ -96,12 +99,13 @@ class Tries:
         finally:
             self.seconds["finish"] += time.perf_counter() - started
         if sample is None:
-            return False, True
-        better = k not in self.found or (accepted, -drift) > self.quality[k]
+            return False, sum(self.seconds.values()) < options.timeout
+        better = k not in self.found or (wrong, drift) < self.quality[k]
         if better:
-            sample.drift, sample.sample = drift, k + 1
-            self.found[k], self.quality[k] = sample, (accepted, -drift)
-        return better, not accepted or (options.max_drift is not None and drift > options.max_drift)
+            sample.drift, sample.sample, sample.method = drift, k + 1, REDRAWN if attempt else SAMPLED
+            self.found[k], self.quality[k] = sample, (wrong, drift)
+        again = wrong > 0 or (options.max_drift is not None and drift > options.max_drift)
+        return better, again and sum(self.seconds.values()) < options.timeout
 
     def outcome(self) -> Outcome:
         """Make the outcome of the template from the best tries; samples without a finite try are missing."""
@@ -109,7 +113,7 @@ class Tries:
         failure = self.failure
         if failure is None and (missing := self.num - len(samples)):
             failure = f"{missing} of {self.num} samples are not finite"
-        refused = sum(not accepted for accepted, _ in self.quality.values())
+        refused = sum(wrong > 0 for wrong, _ in self.quality.values())
         return Outcome(self.template, samples, failure, cost=Cost(self.evaluations, self.seconds), num_refused=refused)
 
 

@@ -28,12 +28,14 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``smiles_files``   lists and tables of SMILES strings, record by record: smi, txt, csv, tsv
 ``networkx``       molecules from networkx graphs
 ``check``          faults of conformers: bond lengths, angles, contacts, planes, stereo marks
+``repair``         repair of conformers that fail the check: mirrored, relaxed, made anew, or marked
 ``bonding``        bonds for atoms that have only coordinates
 ``split``          keys by which molecules are split into training, validation and test
 ``datasets``       QM9, GEOM, rMD17, and the data that come with the package
 ``recipes``        rebuilding and auditing the data that come with the package
 ``features``       input features of atoms and bonds for a network
 ``conformers``     conformers by a trained model
+``request``        options of generating conformers
 ``outcome``        conformers of one molecule, as an RDKit molecule and as ASE atoms
 ``exact``          geometry of molecules of one to three atoms
 ``polyhedra``       centres with five or more electron pairs, by VSEPR

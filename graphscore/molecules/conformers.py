@@ -10,9 +10,10 @@ Conformers('c1ccccc1O': 10 samples) 10
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -25,74 +26,51 @@ from graphscore.denoiser import ScoreModel
 from graphscore.domains import packaged
 from graphscore.experiment.pipeline import POS, Pipeline
 from graphscore.experiment.request import Request
+from graphscore.experiment.schema import ModelConfig
 from graphscore.generate.outcome import Outcome
 from graphscore.generate.tries import Finish, with_values
 from graphscore.guidance import Inpainting
 from graphscore.molecules.components import FREE, pack_components, split_components
 from graphscore.molecules.domain import MOLECULES
 from graphscore.molecules.exact import MOST_ATOMS, exact_positions
-from graphscore.molecules.forcefield import rank, refine
+from graphscore.molecules.forcefield import ranked, refine
 from graphscore.molecules.fragments import Fragment
 from graphscore.molecules.graph import Chem, bare_mol, data_from_mol, rdBase
 from graphscore.molecules.isomers import STEREO, isomers_of
 from graphscore.molecules.labels import properties_of
-from graphscore.molecules.metrics.stereo import is_as_asked
 from graphscore.molecules.outcome import Conformers
-from graphscore.molecules.smiles import mol_from_smiles
+from graphscore.molecules.repair import Checks, badness, faults_of, mark, repair_all
+from graphscore.molecules.request import ConformerRequest
+from graphscore.molecules.smiles import mol_from_smiles, rdkit_errors
 from graphscore.registry import Trusted
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 WEIGHTS = "conformers"
-REFINEMENTS = ("none", "mmff")
-
-
-@dataclass(frozen=True)
-class ConformerRequest(Request):
-    """Options for generating conformers.
-
-    Attributes:
-        refine: ``"mmff"`` relaxes all atoms in the MMFF94 force field; ``"none"``.
-        energy_rank: Whether to compute the MMFF94 energy of conformers, and sort those of a molecule by it.
-        fragment: Atoms to fix at the coordinates of a template.
-        stereo: What becomes of centres and double bonds without marks: ``"as-given"``, each conformer may have either
-            handedness; ``"any"``, all conformers of an input are one stereoisomer, which a note names; ``"enumerate"``,
-            each stereoisomer is an input of its own, see :func:`~graphscore.molecules.isomers.enumerate_isomers`.
-
-    Raises:
-        ValueError: If there is no such refinement or choice, or as for :class:`~graphscore.experiment.request.Request`.
-    """
-
-    refine: str = "none"
-    energy_rank: bool = False
-    fragment: Fragment | None = None
-    stereo: str = STEREO[0]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.refine not in REFINEMENTS:
-            raise ValueError(f"Unknown refinement {self.refine!r}; expected one of {list(REFINEMENTS)}")
-        if self.stereo not in STEREO:
-            raise ValueError(f"Unknown choice of stereo {self.stereo!r}; expected one of {list(STEREO)}")
-
-    @property
-    def needs_molecules(self) -> bool:
-        """True if an option applies to molecules alone."""
-        return self.refine != "none" or self.energy_rank or self.fragment is not None or self.stereo != STEREO[0]
 
 
 class ConformerModel(Pipeline):
     """A trained conformer model, loaded once and used for any number of calls.
 
     Conformers have the stereochemistry that the input marks, as in RDKit's own embedding; unmarked centres may have
-    either handedness. Conformers with wrong stereochemistry or drift are drawn again, up to three times. Conformers
-    of the input are ignored. If other programs use the machine, call :func:`graphscore.runtime.settings.prepare` with
-    ``spare_cores=True`` once before: it saves much time.
+    either handedness. Each conformer is checked (:mod:`graphscore.molecules.check`): what has wrong stereochemistry, a
+    wrong bond length, angle, plane or contact, or drifts, is drawn again, up to three times, and then repaired
+    (:class:`~graphscore.molecules.repair.Repair`). What is still wrong is in the attribute ``warning`` of the
+    conformer, and how it was made in its ``method``. Conformers of the input are ignored.
+
+    If other programs use the machine, call :func:`graphscore.runtime.settings.prepare` with ``spare_cores=True`` once
+    before: it saves much time.
     """
 
     request_type: ClassVar[type[Request]] = ConformerRequest
     outcome_type: ClassVar[type[Outcome]] = Conformers
+
+    def __init__(
+        self, model: ScoreModel, config: ModelConfig, info: Mapping[str, Any], checkpoint: Path, device: str = "auto"
+    ) -> None:
+        super().__init__(model, config, info, checkpoint, device)
+        self.checks = Checks()
 
     @classmethod
     def load(cls, path: str | Path | None = None, *, device: str = "auto", trust: Trusted = ()) -> Self:
@@ -154,6 +132,7 @@ class ConformerModel(Pipeline):
             "refine": _chemical(request).refine,
             "energy_rank": _chemical(request).energy_rank,
             "stereo": _chemical(request).stereo,
+            "strict": _chemical(request).strict,
             "fix": None if held is None else {"smarts": held.smarts, "from": held.source},
         }
 
@@ -192,7 +171,7 @@ class ConformerModel(Pipeline):
         """Make the network's input graph of a molecule."""
         wanted = _chemical(request)
         if wanted.needs_molecules and not MOLECULES.owns(item):
-            raise ValueError("Only molecules can be refined, ranked or held, but this input is none")
+            raise ValueError("Only molecules can be refined, ranked, held or marked, but this input is none")
         graph = super().see(item, request)
         if wanted.fragment is not None:
             rows, pos = (torch.empty(0, dtype=torch.long), torch.empty(0, 3))
@@ -224,24 +203,56 @@ class ConformerModel(Pipeline):
         pos = exact_positions(bare_mol(graph)) if (graph.num_nodes or 0) <= MOST_ATOMS else None
         return None if pos is None else {POS: torch.from_numpy(pos).float()}
 
-    def complete(self, outcome: Outcome, request: Request, finish: Finish | None) -> Outcome:
-        """Relax and rank the conformers of a molecule, if requested."""
+    @rdkit_errors()
+    def judge(self, template: Data, sample: Data) -> float:
+        """Tell how much is wrong with a conformer, by the check of its molecule; 0 for nothing."""
+        if not MOLECULES.owns(template):
+            return super().judge(template, sample)
+        return badness(faults_of(sample, self.checks(template)))
+
+    def repair(self, outcome: Outcome, request: Request) -> Outcome:
+        """Repair the conformers of a molecule that fail its check; see :mod:`graphscore.molecules.repair`."""
+        if not outcome.samples or not MOLECULES.owns(outcome.samples[0]):
+            return outcome
+        started, first = time.perf_counter(), outcome.samples[0]
+        samples = repair_all(
+            outcome.samples,
+            self.checks(first),
+            request.seed,
+            max_drift=self.configure(request).sampling.max_drift or math.inf,
+            held=_held(_chemical(request), first),
+            seconds=request.timeout - sum(outcome.cost.seconds.values()) if request.repair else 0.0,
+        )
+        seconds = {**outcome.cost.seconds, "repair": time.perf_counter() - started}
+        return replace(outcome, samples=samples, cost=replace(outcome.cost, seconds=seconds))
+
+    def complete(self, outcome: Outcome, request: Request) -> Outcome:
+        """Relax and rank the conformers of a molecule, and leave out marked ones, as far as it is requested."""
         wanted, started = _chemical(request), time.perf_counter()
-        samples, notes, failure, refused = outcome.samples, list(outcome.notes), outcome.failure, outcome.num_refused
+        samples, notes, failure = outcome.samples, list(outcome.notes), outcome.failure
         if samples and (wanted.refine == "mmff" or wanted.energy_rank):
-            held = [] if wanted.fragment is None else wanted.fragment.find(samples[0], samples[0])[0].tolist()
-            result = refine(samples, wanted.refine == "mmff", held)
+            check = self.checks(samples[0])
+            held = _held(wanted, samples[0])
+            result = refine(samples, wanted.refine == "mmff", held, lambda sample: badness(faults_of(sample, check)))
             notes += result.notes
-            failure = failure if result.samples else "; ".join(result.notes)
-            samples = _ranked(result.samples) if wanted.energy_rank else result.samples
-            refused = sum(not is_as_asked(sample) for sample in samples) if refused else 0
+            samples = mark(result.samples, check) if wanted.refine == "mmff" else result.samples
+            samples = ranked(samples) if wanted.energy_rank else samples
+        if marked := [sample for sample in samples if "warning" in sample]:
+            said = f"{len(marked)} of {len(samples)} conformers are {{}}: {marked[0]['warning']}"
+            if wanted.strict:
+                samples = [sample for sample in samples if "warning" not in sample]
+                failure = "; ".join(filter(None, [failure, said.format("left out, since they would be marked")]))
+            else:
+                notes.append(said.format("marked"))
         seconds = {
             "sample": outcome.cost.seconds["sample"],
             "hydrogens": outcome.cost.seconds["finish"],
+            "repair": outcome.cost.seconds.get("repair", 0.0),
             "refine": time.perf_counter() - started,
         }
         cost = replace(outcome.cost, seconds=seconds)
-        return replace(outcome, samples=samples, failure=failure, notes=notes, cost=cost, num_refused=refused)
+        num_marked = sum("warning" in sample for sample in samples)
+        return replace(outcome, samples=samples, failure=failure, notes=notes, cost=cost, num_refused=num_marked)
 
 
 class _HoldAtoms:
@@ -274,12 +285,11 @@ def shipped_checkpoint() -> Path:
     return Path(str(found))
 
 
-def _ranked(samples: list[Data]) -> list[Data]:
-    ranked = [samples[place] for place in rank(samples)]
-    for sample in ranked:
-        if "energy" in sample:
-            sample.relative_energy = sample.energy - ranked[0].energy
-    return ranked
+def _held(request: ConformerRequest, sample: Data) -> list[int]:
+    """Atoms of a molecule that are fixed."""
+    if request.fragment is None or sample.get(FREE):
+        return []
+    return request.fragment.find(sample, sample)[0].tolist()
 
 
 def _chemical(request: Request) -> ConformerRequest:

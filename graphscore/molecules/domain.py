@@ -78,7 +78,6 @@ MOLECULES = Domain(
     },
     group="graphscore.molecules.split:group",
     label="graphscore.molecules.elements:row_label",
-    accept="graphscore.molecules.metrics.stereo:is_as_asked",
     evaluate="graphscore.molecules.evaluate:evaluate",
     report="graphscore.molecules.show.report:report",
     tables="graphscore.molecules.show.tables:show_conformers",

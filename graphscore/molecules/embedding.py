@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from rdkit.Chem import rdDistGeom
 
-from graphscore.molecules.forcefield import ForceField, relax_conformers
+from graphscore.molecules.forcefield import relax_conformers
 from graphscore.molecules.graph import Chem, canonical_smiles, rdBase
 from graphscore.molecules.polyhedra import Polyhedra, has_polyhedra
 from graphscore.molecules.smiles import rdkit_errors, rdkit_reason
@@ -71,31 +71,20 @@ def embed(
     return mol
 
 
-def embed_hard(
-    mol: Chem.Mol,
-    seed: int,
-    accept: Callable[[NDArray[np.float64]], bool] | None = None,
-    timeout: float = 30.0,
-    max_iterations: int = 5,
-) -> NDArray[np.float64]:
-    """Make one conformer of a molecule for which the usual distance geometry may fail, such as C60 or a large cage.
+def starts(mol: Chem.Mol, seed: int, timeout: float, max_iterations: int = 5) -> Iterator[NDArray[np.float64]]:
+    """Make coordinates of a molecule in several ways, also where the usual distance geometry fails, as for C60.
 
-    Starts are tried in turn: ETKDGv3, ETKDGv3 from random coordinates, distance bounds and chirality alone from random
+    They are, each twice: ETKDGv3, ETKDGv3 from random coordinates, distance bounds and chirality alone from random
     coordinates, bounds that are not smoothed, and the eigenvectors of the graph, which draw a cage without crossings.
-    Each is relaxed by MMFF94, or UFF where it has no parameters.
 
     Args:
         mol: Molecule with explicit hydrogens, with the stereo marks that it shall have; its conformers are not used.
-        seed: Seed of the starts, at least 0.
-        accept: Called with coordinates ``[N, 3]``; the first that it accepts are taken, or else the first of all.
-        timeout: Seconds after which no further start is made, and distance geometry ends.
-        max_iterations: Number of attempts of distance geometry for each start.
+        seed: Seed, at least 0.
+        timeout: Seconds after which the coordinates end.
+        max_iterations: Number of attempts of distance geometry for each.
 
-    Returns:
-        Coordinates in Å, ``[N, 3]``.
-
-    Raises:
-        ValueError: If no start gives finite coordinates.
+    Yields:
+        Coordinates in Å, ``[N, 3]``, not relaxed.
 
     References:
         P. W. Fowler, D. E. Manolopoulos (1995), An Atlas of Fullerenes, chapter 5 (topological coordinates).
@@ -103,27 +92,13 @@ def embed_hard(
     with rdkit_errors():
         mol = Chem.Mol(mol)
         mol.RemoveAllConformers()
-    try:
-        field = ForceField(mol, or_uff=True)
-    except ValueError:  # the start itself is the conformer
-        field = None
     polyhedra = Polyhedra(mol) if has_polyhedra(mol) else None
-    first: NDArray[np.float64] | None = None
-    for start in _starts(mol, seed, time.monotonic() + timeout, max_iterations):
-        start = start if polyhedra is None else polyhedra.idealise(start)
-        pos = start if field is None else field.minimize(start)[0]
-        if not np.isfinite(pos).all():
-            continue
-        if accept is None or accept(pos):
-            return pos
-        first = pos if first is None else first
-    if first is None:
-        raise ValueError(f"No coordinates found for {canonical_smiles(mol)!r} in {timeout:g} seconds")
-    return first
+    for pos in _starts(mol, seed, time.monotonic() + timeout, max_iterations):
+        yield pos if polyhedra is None else polyhedra.idealise(pos)
 
 
 def _starts(mol: Chem.Mol, seed: int, end: float, max_iterations: int) -> Iterator[NDArray[np.float64]]:
-    """Yield unrelaxed coordinates, the most reliable first, until the time is over."""
+    """Yield coordinates, the most reliable first, until the time is over."""
     for attempt in (0, 1):
         for params in _parameters():
             if (left := end - time.monotonic()) <= 0:

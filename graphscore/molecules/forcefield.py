@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -17,15 +17,16 @@ from torch_geometric.data import Data
 
 from graphscore.molecules.exact import exact_components, superposed
 from graphscore.molecules.graph import Chem, bare_mol, rdBase, set_positions
-from graphscore.molecules.metrics.stereo import is_as_asked
 from graphscore.molecules.polyhedra import rigid_pairs
 from graphscore.molecules.smiles import rdkit_errors
 
+Judge = Callable[[Data], float]
 MAX_STEPS = 5000
 NO_PARAMETERS = "MMFF94 lacks parameters for it"
 # Starting coordinates are rounded to this grid, far finer than the changes by relaxation. Otherwise rounding errors,
 # which depend on the rest of a batch, could grow from step to step and lead to another minimum.
 START_GRID = 0.02  # Angstrom
+MAX_SHIFT, STIFFNESS = 0.1, 100.0  # Angstrom, kcal/mol/Angstrom^2: restrained atoms, and how hard they are pulled back
 
 STIFF = 1e4  # kcal/mol/Å^2, of distances that are held
 
@@ -36,13 +37,11 @@ class Refined(NamedTuple):
     """Result of :func:`refine`.
 
     Attributes:
-        samples: The samples with energies, in their order, without those that lost their stereochemistry.
-        kept: Their numbers among the given samples.
+        samples: The samples with energies, in their order.
         notes: One sentence for each kind of problem, with the number of samples concerned.
     """
 
     samples: list[Data]
-    kept: list[int]
     notes: list[str]
 
 
@@ -73,7 +72,7 @@ class ForceField:
             else:
                 raise ValueError(NO_PARAMETERS)
         self._make = partial(make, **_WHOLE)
-        self._hold = "MMFFAddDistanceConstraint" if properties is not None else "UFFAddDistanceConstraint"
+        self._kind = "UFF" if properties is None else "MMFF"
         self._pairs = rigid_pairs(self.mol)
         self._exact = [part for part in exact_components(self.mol) if len(part[0]) > 1]
 
@@ -82,7 +81,9 @@ class ForceField:
         """Compute the energy of coordinates ``[N, 3]``."""
         return self._at(pos).CalcEnergy()
 
-    def relax(self, pos: NDArray[np.float64], held: Sequence[int] = ()) -> tuple[NDArray[np.float64], float, bool]:
+    def relax(
+        self, pos: NDArray[np.float64], held: Sequence[int] = (), restrained: Sequence[int] = ()
+    ) -> tuple[NDArray[np.float64], float, bool]:
         """Relax coordinates to the nearest minimum, without influence of rounding errors; see :meth:`minimize`.
 
         The start is rounded to a grid, so that starts that differ by rounding errors lead to the same minimum.
@@ -91,7 +92,7 @@ class ForceField:
         start[list(held)] = pos[list(held)]
         rigid = sorted({atom for atoms in (*self._pairs, *(atoms for atoms, _ in self._exact)) for atom in atoms})
         start[rigid] = pos[rigid]
-        return self.minimize(start, held)
+        return self.minimize(start, held, restrained=restrained)
 
     @rdkit_errors()
     def minimize(
@@ -101,6 +102,7 @@ class ForceField:
         max_steps: int = MAX_STEPS,
         force_tolerance: float = 1e-4,
         energy_tolerance: float = 1e-8,
+        restrained: Sequence[int] = (),
     ) -> tuple[NDArray[np.float64], float, bool]:
         """Minimize the energy from given coordinates.
 
@@ -113,6 +115,7 @@ class ForceField:
             max_steps: Largest number of steps.
             force_tolerance: Force below which the minimum is reached, relative to the coordinates; see RDKit.
             energy_tolerance: Relative change of the energy below which the minimum is reached.
+            restrained: Numbers of atoms that are pulled back if they move by more than 0.1 Angstrom.
 
         Returns:
             The minimum, its energy, and whether it was reached.
@@ -120,12 +123,14 @@ class ForceField:
         field = self._at(pos)
         for atom in held:
             field.AddFixedPoint(atom)
-        with rdBase.BlockLogs():  # an error is raised, too
-            pairs = [*self._pairs, *(pair for atoms, _ in self._exact for pair in combinations(atoms, 2))]
+        for atom in restrained:
+            getattr(field, f"{self._kind}AddPositionConstraint")(atom, MAX_SHIFT, STIFFNESS)
+        pairs = [*self._pairs, *(pair for atoms, _ in self._exact for pair in combinations(atoms, 2))]
         for i, j in pairs:
             length = float(np.linalg.norm(pos[i] - pos[j]))
-            getattr(field, self._hold)(i, j, False, length, length, STIFF)
-        unfinished = field.Minimize(maxIts=max_steps, forceTol=force_tolerance, energyTol=energy_tolerance)
+            getattr(field, f"{self._kind}AddDistanceConstraint")(i, j, False, length, length, STIFF)
+        with rdBase.BlockLogs():  # an error is raised, too
+            unfinished = field.Minimize(maxIts=max_steps, forceTol=force_tolerance, energyTol=energy_tolerance)
         found = self.mol.GetConformer().GetPositions()
         for atoms, exact in self._exact:
             if not set(atoms) & set(held):
@@ -161,48 +166,48 @@ def relax_conformers(mol: Chem.Mol, max_steps: int) -> tuple[NDArray[np.float64]
     return energies, unfinished == 0
 
 
-def refine(samples: Sequence[Data], relax: bool, held: Sequence[int] = ()) -> Refined:
+def refine(samples: Sequence[Data], relax: bool, held: Sequence[int] = (), judge: Judge | None = None) -> Refined:
     """Compute the MMFF94 energies of conformers of one molecule, with or without relaxation.
 
     Args:
         samples: Conformers with all hydrogens.
-        relax: Whether to relax them first. Conformers that lose the stereochemistry asked for by it are left
-            out.
+        relax: Whether to relax them first.
         held: Numbers of atoms that must not move.
+        judge: Called as ``judge(conformer)``; returns how much is wrong with it. Conformers with which more is wrong
+            after relaxing stay as they are.
 
     Returns:
         Copies with ``energy`` in kcal/mol, and if relaxed ``pos`` of the minimum. If MMFF94 lacks parameters, the
-        samples themselves. Samples that fail are left out with ``relax``, and have no energy without.
+        samples themselves. Samples that cannot be relaxed stay as they are; those that fail have no energy.
     """
     if not samples:
-        return Refined([], [], [])
+        return Refined([], [])
     try:
         field = ForceField(bare_mol(samples[0]))
     except ValueError as error:
         what = "not relaxed, and have no energies" if relax else "without energies"
-        return Refined(list(samples), list(range(len(samples))), [f"conformers are {what}: {error}"])
-    refined, kept, failed, unfinished, lost = [], [], [], 0, 0
-    for number, sample in enumerate(samples):
+        return Refined(list(samples), [f"conformers are {what}: {error}"])
+    refined, failed, unfinished, broken = [], [], 0, 0
+    for sample in samples:
+        item, done = sample, True
         try:
-            item, done = _relaxed(field, sample, held) if relax else (_with_energy(field, sample), True)
-            if relax and not is_as_asked(item) and is_as_asked(sample):
-                lost += 1
-                continue
+            if relax:
+                item, done = _relaxed(field, sample, held)
+            if not relax or (judge is not None and judge(item) > judge(sample)):
+                broken += relax
+                item, done = _with_energy(field, sample), True
         except ValueError as error:
             failed.append(str(error))
-            if relax:
-                continue
-            item, done = sample, True
+            item = sample
         unfinished += not done
         refined.append(item)
-        kept.append(number)
     notes = [f"{unfinished} conformers were not relaxed to the end in {MAX_STEPS} steps"] if unfinished else []
-    if lost:
-        notes.append(f"{lost} conformers lost their stereochemistry when relaxed, and are left out")
+    if broken:
+        notes.append(f"{broken} conformers are not relaxed: MMFF94 breaks their geometry or stereochemistry")
     if failed:
-        what = "could not be relaxed, and are left out" if relax else "have no energy"
+        what = "could not be relaxed, and have no energy" if relax else "have no energy"
         notes.append(f"{len(failed)} conformers {what}: {failed[0]}")
-    return Refined(refined, kept, notes)
+    return Refined(refined, notes)
 
 
 def _relaxed(field: ForceField, sample: Data, held: Sequence[int]) -> tuple[Data, bool]:
@@ -229,3 +234,12 @@ def rank(samples: Sequence[Data]) -> list[int]:
     """Rank samples of one molecule by ``energy``, the lowest first; those without an energy last, in their order."""
     energies = [sample.get("energy") for sample in samples]
     return sorted(range(len(samples)), key=lambda i: float("inf") if energies[i] is None else energies[i])
+
+
+def ranked(samples: Sequence[Data]) -> list[Data]:
+    """Sort samples of one molecule by energy, and add the ``relative_energy`` above the lowest."""
+    samples = [samples[place] for place in rank(samples)]
+    for sample in samples:
+        if "energy" in sample:
+            sample.relative_energy = sample.energy - samples[0].energy
+    return samples

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 class Conformers(Outcome):
     """Sampled conformers of one molecule, as graphs and as an RDKit molecule.
 
-    The graphs in ``samples`` have the attributes ``sample``, from 1, ``seed`` and ``drift``, see
-    :func:`~graphscore.samplers.drift`, and if requested ``energy``, ``relative_energy`` (kcal/mol) and ``fixed_rmsd``
+    The graphs in ``samples`` have the attributes ``sample``, from 1, ``seed``, ``drift``, see
+    :func:`~graphscore.samplers.drift`, and ``method``: how the conformer was made, ``"sampled"``, ``"redrawn"`` (by a
+    later try), ``"mirrored"``, ``"relaxed"`` or ``"embedded"`` (by distance geometry). If something is wrong with it,
+    the ``warning`` says what. If requested, they have ``energy``, ``relative_energy`` (kcal/mol) and ``fixed_rmsd``
     (Angstrom).
     """
 
@@ -47,7 +49,9 @@ class Conformers(Outcome):
         for sample in self.samples:
             conformer = add_positions(mol, sample["pos"].double().numpy())
             for key, value in sample.to_dict().items():
-                if isinstance(value, float):
+                if key in ("method", "warning"):
+                    conformer.SetProp(key, value)
+                elif isinstance(value, float):
                     conformer.SetDoubleProp(key, value)
                 elif isinstance(value, int) and key != "num_nodes":
                     conformer.SetIntProp(key, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 import torch
@@ -184,13 +185,23 @@ def test_data_list_names_every_data_set(run):
     assert all(name in result.out for name in datasets())
 
 
-def test_wrong_stereochemistry_is_counted_and_said(run, checkpoint, tmp_path):
-    result = run("sample", "--checkpoint", checkpoint, "C[C@H](N)O", "CCO", "--num", 30, "--out", "x.sdf")
+def test_how_samples_were_made_and_what_is_marked_is_counted_and_said(run, checkpoint, tmp_path):
+    smiles = ["C[C@H](N)O", "C1CC/C=C/CCC1"]  # a trans double bond in a ring of eight is not flat
+    result = run("sample", "--checkpoint", checkpoint, *smiles, "--num", 3, "--out", "x.sdf")
     assert result.code == 0, result.err
-    first, second = json.loads((tmp_path / "x.sdf.report.json").read_text())["inputs"]
-    assert 0 < first["wrong_stereo"] < 30  # an untrained network puts atoms anywhere
-    assert second["wrong_stereo"] == 0
-    assert "another stereochemistry" in " ".join(result.out.split())
+    report = json.loads((tmp_path / "x.sdf.report.json").read_text())
+    first, second = report["inputs"]
+    assert first["marked"] == 0 and second["marked"] == report["num_marked"] == 3
+    assert report["methods"] == dict(Counter(first["methods"]) + Counter(second["methods"]))
+    assert report["methods"].keys() <= {"sampled", "redrawn", "mirrored", "relaxed", "embedded"}
+    assert second["methods"] == {"embedded": 3}  # an untrained network puts atoms anywhere
+    said = " ".join(result.out.split())
+    assert "replaced by distance geometry" in said and "3 of 3 conformers are marked: unusual: double bond" in said
+    assert (tmp_path / "x.sdf").read_text().count(">  <warning>\nunusual: double bond") == 3
+    result = run("sample", "--checkpoint", checkpoint, *smiles, "--num", 3, "--out", "y.sdf", "--strict")
+    assert result.code == 0, result.err
+    assert (tmp_path / "y.sdf").read_text().count("$$$$") == 3
+    assert "3 of 3 conformers are left out" in " ".join(result.out.split())
 
 
 def test_commands_that_compute_prepare_the_process_and_pass_on_its_hint(run, checkpoint, monkeypatch, looks):

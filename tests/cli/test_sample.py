@@ -19,6 +19,7 @@ from rdkit.Chem import rdDepictor
 import graphscore
 from graphscore.data import write
 from graphscore.molecules import files as molfiles
+from graphscore.molecules.conformers import ConformerModel
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.graph import data_from_mol
 from graphscore.molecules.smiles import mol_from_smiles
@@ -51,13 +52,14 @@ def test_a_bad_smiles_does_not_lose_the_others(sample):
     assert [bool(entry["failure"]) for entry in entries] == [False, True, True, False]
 
 
-def test_the_report_says_what_it_was_and_what_it_cost(sample, conformer_checkpoint):
+def test_the_report_says_what_it_was_and_what_it_cost(sample, conformer_checkpoint, monkeypatch):
+    monkeypatch.setattr(ConformerModel, "judge", lambda *_: 0.0)  # else all would be drawn again
     sample("CCO", "CC", "--num", 3, "--seed", 5, "--steps", 3, "--out", "x.xyz", "--report", "new/r.json")
     report = json.loads(Path("new/r.json").read_text())
     assert not Path("x.xyz.report.json").exists()
     assert (report["seed"], report["num"], report["num_steps"], report["sampler"]) == (5, 3, 3, "dpm-solver++")
     assert report["evaluations_per_sample"] == 4  # and one that removes the last noise
-    assert set(report["seconds"]) == {"load", "sample", "hydrogens", "refine", "write"}
+    assert set(report["seconds"]) == {"load", "sample", "hydrogens", "repair", "refine", "write"}
     assert report["checkpoint"] == str(conformer_checkpoint)
     assert report["sha256"] == hashlib.sha256(conformer_checkpoint.read_bytes()).hexdigest()
     assert report["versions"]["graphscore"] == graphscore.__version__
@@ -95,9 +97,12 @@ def test_a_fragment_is_held(sample):
     assert report["inputs"][0]["fixed_rmsd"] < 1e-3 and "fixed_rmsd" not in report["inputs"][1]
 
 
-def test_a_trajectory_leads_to_each_sample(sample):
+def test_a_trajectory_leads_to_each_sample(sample, monkeypatch):
+    """Unless the conformer is repaired."""
     from graphscore.molecules.show.records import read_trajectories
 
+    monkeypatch.setattr(ConformerModel, "judge", lambda *_: 0.0)
+    monkeypatch.setattr(ConformerModel, "repair", lambda self, outcome, *_: outcome)
     sample("CCO", "C[NH3+]", "--num", 2, "--trajectory", "t.sdf", "--out", "x.sdf")
     trajectories, failures = read_trajectories("t.sdf")
     assert not failures and set(trajectories) == {("CCO", 1), ("CCO", 2), ("C[NH3+]", 1), ("C[NH3+]", 2)}

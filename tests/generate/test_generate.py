@@ -134,7 +134,7 @@ def test_samples_that_are_not_finite_are_drawn_again(sampler, bad):
         broken = Broken(sampler.model, linear_grid(6), bad=bad, calls=calls)
         asked: list[Data] = []
         options = {"num": 4, "transform": CompleteGraph(), "retries": retries}
-        result = generate(broken, [template(3)], **options, accept=lambda sample: not asked.append(sample))
+        result = generate(broken, [template(3)], **options, judge=lambda _, sample: float(bool(asked.append(sample))))
         assert all(bool(sample.pos.isfinite().all()) for sample in asked)
         return result, generate(Broken(sampler.model, linear_grid(6), bad=bad, calls=calls), [template(3)], **options)
 
@@ -163,7 +163,9 @@ def test_only_what_drifts_more_than_the_most_is_drawn_again(sampler, shift, agai
     drifts = sorted(sample.drift for sample in generate(sampler, [template(4)], **options).samples[0])
     assert len(set(drifts)) == 5
     most = drifts[-1] if shift == 0 else math.nextafter(drifts[-1], shift * math.inf)
-    generate(sampler, [template(4)], **options, max_drift=most, retries=1, accept=lambda s: not tries.append(s))
+    generate(
+        sampler, [template(4)], **options, max_drift=most, retries=1, judge=lambda _, s: float(bool(tries.append(s)))
+    )
     assert len(tries) == 5 + again
 
 
@@ -225,7 +227,7 @@ def test_measurements_stay_behind_and_what_the_network_reads_stays(sampler):
     assert (
         set(sample.keys())
         == set(plain.keys())
-        == {"z", "edge_index", "num_nodes", "charge", "pos", "drift", *identity, "sample"}
+        == {"z", "edge_index", "num_nodes", "charge", "pos", "drift", *identity, "sample", "method"}
     )
     assert torch.equal(sample.charge, charge) and sample.about == {"level": 1} and sample.num_nodes == 3
     assert not set(measured) & set(seen[0].keys()) and set(measured) <= set(item.keys())
@@ -389,15 +391,15 @@ def test_refused_samples_are_drawn_again_from_other_noise(sampler):
     """A few times at most, and whatever else is in the batch."""
     graphs, asked, options = [template(n) for n in (3, 4, 5)], [], {"seed": 3, "transform": CompleteGraph()}
 
-    def accept(sample: Data) -> bool:
+    def judge(origin: Data, sample: Data) -> float:
         asked.append(sample)
-        return float(sample.pos[0, 0]) > 0
+        return float(sample.pos[0, 0] <= 0)
 
     plain = generate(sampler, graphs, num=8, **options).samples
-    once = generate(sampler, graphs, num=8, **options, accept=accept, retries=1).samples
-    assert len(asked) == 24 + sum(not accept(sample) for group in plain for sample in group)
-    often = generate(sampler, graphs, num=8, **options, accept=accept, retries=30).samples
-    alone = generate(sampler, graphs[1:2], num=3, **options, accept=accept, retries=30).samples[0]
+    once = generate(sampler, graphs, num=8, **options, judge=judge, retries=1).samples
+    assert len(asked) == 24 + sum(judge(sample, sample) > 0 for group in plain for sample in group)
+    often = generate(sampler, graphs, num=8, **options, judge=judge, retries=30).samples
+    alone = generate(sampler, graphs[1:2], num=3, **options, judge=judge, retries=30).samples[0]
     for group, first, kept in zip(plain, once, often, strict=True):
         assert all(float(sample.pos[0, 0]) > 0 for sample in kept)
         for before, after in zip(group, first, strict=True):
@@ -407,7 +409,7 @@ def test_refused_samples_are_drawn_again_from_other_noise(sampler):
                 assert float(after.pos[0, 0]) > 0 or after.drift <= before.drift
     for one, other in zip(alone, often[1], strict=False):
         torch.testing.assert_close(one.pos, other.pos)
-    never = generate(sampler, graphs, num=2, **options, accept=lambda _: False, retries=2)
+    never = generate(sampler, graphs, num=2, **options, judge=lambda *_: 1.0, retries=2)
     assert [len(group) for group in never.samples] == [2, 2, 2] and never.failures == [None] * 3
 
 
@@ -440,7 +442,7 @@ def test_what_was_drawn_before_stays_if_drawing_again_fails(sampler):
             raise ValueError("no second time")
         return with_values(item, graph, values)
 
-    options = {"transform": CompleteGraph(), "finish": finish, "accept": lambda _: False, "retries": 2}
+    options = {"transform": CompleteGraph(), "finish": finish, "judge": lambda *_: 1.0, "retries": 2}
     result = generate(sampler, [template(3)], num=2, **options)
     assert result.failures == [None]
     assert [torch.equal(item.pos, pos) for item, pos in zip(result.samples[0], calls, strict=False)] == [True, True]
@@ -486,6 +488,6 @@ def test_outcomes_can_be_read_and_count_what_they_cost(sampler):
     assert repr(one).startswith("Outcome('strange': 0 samples, failure='z of row 2 is 2")
     assert one.input is strange and one.cost.evaluations == 0
     assert other.cost.evaluations == 2 * 7 and other.cost.seconds["sample"] > 0  # 6 steps, and the last noise
-    never = list(stream(sampler, [good], num=3, transform=CompleteGraph(), accept=lambda _: False, retries=1))
+    never = list(stream(sampler, [good], num=3, transform=CompleteGraph(), judge=lambda *_: 1.0, retries=1))
     assert never[0].num_refused == 3 and never[0].cost.evaluations == 2 * 3 * 7
     assert (other.cost + never[0].cost).evaluations == 56

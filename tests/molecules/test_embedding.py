@@ -9,10 +9,8 @@ pytest.importorskip("rdkit")
 
 from rdkit.Chem import AllChem
 
-from graphscore.molecules.check import GeometryCheck
-from graphscore.molecules.embedding import embed, embed_hard
+from graphscore.molecules.embedding import embed
 from graphscore.molecules.forcefield import ForceField
-from graphscore.molecules.graph import data_from_mol
 from graphscore.molecules.smiles import mol_from_smiles
 
 
@@ -76,42 +74,3 @@ class TestEmbed:
         monkeypatch.setattr("graphscore.molecules.embedding.rdDistGeom.EmbedMolecule", fail)
         with pytest.raises(ValueError, match="RDKit cannot embed 'C': Pre-condition Violation: bad$"):
             embed(mol_from_smiles("C"), 1, seed=0)
-
-
-C60 = (
-    "c12c3c4c5c1c1c6c7c2c2c8c3c3c9c4c4c%10c5c5c1c1c6c6c%11c7c2c2c7c8c3c3c8c9c4c4c9c%10c5c5c1c1c6c6c%11c2c2c7c3c3c8c4c4"
-    "c9c5c1c1c6c2c3c41"
-)
-DODECAHEDRANE = "C12C3C4C5C1C1C6C2C2C3C3C4C4C5C1C1C6C2C3C41"
-UNBOUND = "C12C3C4C5C1C1C6C2C2C7C3C3C8C4C4C9C5C1C1C5C6C2C2C7C3C3C8C4C9C1C1C5C2C31"  # no distance bounds hold
-
-
-class TestEmbedHard:
-    @pytest.mark.parametrize(
-        "smiles", [DODECAHEDRANE, UNBOUND, "C12C3C4C1C5C2C3C45", "C1C23CC12C3", "C12C3C1C23", "C1CC/C=C/CCC1"]
-    )
-    def test_cages_pass_the_check(self, smiles):
-        mol = mol_from_smiles(smiles)
-        check = GeometryCheck(data_from_mol(mol))
-        pos = embed_hard(mol, seed=1, accept=lambda pos: bool(check.passes(pos[None])[0]))
-        assert check.passes(pos[None]).all()
-
-    def test_c60_is_a_ball(self):
-        """Its radius is 3.55 Å by diffraction, and its bonds have 1.40 and 1.46 Å, 1.44 on average."""
-        mol = mol_from_smiles(C60)
-        pos = embed_hard(mol, seed=0)
-        assert GeometryCheck(data_from_mol(mol)).passes(pos[None]).all()
-        pos = pos - pos.mean(axis=0)
-        assert np.linalg.norm(pos, axis=1) == pytest.approx(np.full(60, 3.55), abs=0.1)
-        ends = np.array([(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()])
-        assert np.linalg.norm(pos[ends[:, 0]] - pos[ends[:, 1]], axis=1).mean() == pytest.approx(1.44, abs=0.02)
-
-    def test_falls_back_on_the_first_and_repeats_by_seed(self):
-        mol = mol_from_smiles("CCCO")
-        refused = embed_hard(mol, 3, accept=lambda pos: False)
-        assert np.array_equal(refused, embed_hard(mol, 3))
-        assert not np.allclose(refused, embed_hard(mol, 4))
-
-    def test_gives_up_in_time(self):
-        with pytest.raises(ValueError, match="No coordinates found for 'CCCO' in 0 seconds"):
-            embed_hard(mol_from_smiles("CCCO"), 0, timeout=0.0)

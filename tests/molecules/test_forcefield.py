@@ -46,7 +46,7 @@ def test_energies_are_those_of_rdkit(smiles: str):
 def test_relaxing_ends_in_a_minimum_below():
     items = conformers()
     once = refine(items, relax=True)
-    assert once.kept == [0, 1, 2] and once.notes == []
+    assert once.notes == []
     for item, start in zip(once.samples, items, strict=True):
         assert item.energy < rdkit_energy(start) - 1
         assert item.energy == pytest.approx(rdkit_energy(item), abs=1e-3)  # coordinates are in float32
@@ -75,21 +75,25 @@ def test_rounding_errors_of_the_start_make_no_difference():
     assert results[0].energy == results[1].energy == results[2].energy
 
 
-def test_what_loses_its_stereochemistry_is_left_out_and_counted(monkeypatch: pytest.MonkeyPatch):
-    items = conformers()
-    lost = {1}
+def test_what_relaxing_breaks_stays_as_it_was_and_is_counted(monkeypatch: pytest.MonkeyPatch):
+    items, before = conformers(), [item.pos.clone() for item in conformers()]
 
     def relax(self: ForceField, pos: np.ndarray, held: object) -> tuple[np.ndarray, float, bool]:
         number = next(n for n, item in enumerate(items) if np.allclose(item.pos.numpy(), pos, atol=1e-6))
-        return pos * [-1, 1, 1] if number in lost else pos, 0.0, number != 2
+        return pos * [-1, 1, 1] if number == 1 else pos + 1, 0.0, number != 2
+
+    def judge(item: Data) -> float:
+        return float((item.pos[:, 0] + before[1][:, 0]).abs().max() < 1e-3)
 
     monkeypatch.setattr(ForceField, "relax", relax)
-    result = refine(items, relax=True)
-    assert result.kept == [0, 2] and len(result.samples) == 2
+    result = refine(items, relax=True, judge=judge)
+    for number, (item, start) in enumerate(zip(result.samples, before, strict=True)):
+        torch.testing.assert_close(item.pos, start if number == 1 else start + 1)
+    assert result.samples[1].energy == pytest.approx(rdkit_energy(items[1]), abs=1e-9)
     assert result.notes[0].startswith("1 conformers were not relaxed to the end")
-    assert result.notes[1].startswith("1 conformers lost their stereochemistry")
-    items[1].pos = items[1].pos * torch.tensor([-1.0, 1, 1])  # was wrong before: that is not for refinement to judge
-    assert refine(items, relax=True).kept == [0, 1, 2]
+    assert result.notes[1].startswith("1 conformers are not relaxed: MMFF94 breaks")
+    mirrored = refine(items, relax=True).samples[1]  # nobody judges
+    torch.testing.assert_close(mirrored.pos, before[1] * torch.tensor([-1.0, 1, 1]))
 
 
 @pytest.mark.parametrize("relax", [False, True])
@@ -104,9 +108,9 @@ def test_what_rdkit_fails_at_is_counted_and_the_others_are_refined(monkeypatch: 
 
     monkeypatch.setattr(ForceField, "_at", at)
     result = refine(items, relax)
-    assert result.kept == ([0, 2] if relax else [0, 1, 2])
-    assert ["energy" in item for item in result.samples] == ([True] * 2 if relax else [True, False, True])
-    what = "could not be relaxed, and are left out" if relax else "have no energy"
+    assert ["energy" in item for item in result.samples] == [True, False, True]
+    assert torch.equal(result.samples[1].pos, items[1].pos)
+    what = "could not be relaxed, and have no energy" if relax else "have no energy"
     assert re.match(f"1 conformers {what}: RDKit fails: ", result.notes[-1])
 
 
@@ -115,9 +119,9 @@ def test_without_parameters_conformers_stay_and_it_is_said(relax: bool):
     item = data_from_smiles("CB(C)C")
     item.pos = torch.randn(item.num_nodes, 3)
     result = refine([item], relax)
-    assert result.samples == [item] and result.kept == [0]
+    assert result.samples == [item]
     assert "MMFF94 lacks parameters" in result.notes[0]
-    assert refine([], relax) == ([], [], [])
+    assert refine([], relax) == ([], [])
 
 
 def test_ranks_by_energy_with_unknown_ones_last():

@@ -20,13 +20,13 @@ from graphscore.generate import windows
 from graphscore.generate.outcome import Outcome
 from graphscore.linalg.kabsch import align
 from graphscore.molecules import features as chemistry
+from graphscore.molecules.check import GeometryCheck
 from graphscore.molecules.conformers import ConformerModel, ConformerRequest
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.forcefield import ForceField
 from graphscore.molecules.fragments import Fragment
 from graphscore.molecules.graph import data_from_mol
 from graphscore.molecules.hydrogens import HydrogenPlacer
-from graphscore.molecules.metrics import stereo
 from graphscore.molecules.metrics.stereo import is_as_asked
 from graphscore.molecules.smiles import mol_from_smiles
 from graphscore.runtime.checkpoint import load_checkpoint, save_checkpoint
@@ -53,7 +53,7 @@ def sample(path: Path, inputs: Sequence[object], **options: object) -> Sampled:
     return collect(ConformerModel.load(path).sample(inputs, **options))
 
 
-@pytest.mark.parametrize("options", [{}, {"diverse": True}, {"energy_rank": True}])
+@pytest.mark.parametrize("options", [{}, {"diverse": True, "repair": False}, {"energy_rank": True, "repair": False}])
 def test_a_molecule_alone_and_among_thirty_others(conformer_checkpoint: Path, options: dict):
     """Up to the rounding errors of float32.
 
@@ -122,31 +122,30 @@ def test_diverse_samples_keep_away_from_each_other(conformer_checkpoint: Path, m
     """At a strength that shows even in a model with random weights."""
     monkeypatch.setattr(diversity, "REPULSION", 2.0)
     smiles = ["CCCCCO", "CCC", "CC(C)CC=O"]
-    plain, diverse = (sample(conformer_checkpoint, smiles, num=8, diverse=flag).samples for flag in (False, True))
+    plain, diverse = (
+        sample(conformer_checkpoint, smiles, num=8, diverse=flag, repair=False).samples for flag in (False, True)
+    )
     for one, other in zip(plain, diverse, strict=True):
         assert spread(other) > 1.05 * spread(one)
-    alone = sample(conformer_checkpoint, smiles[:1], num=1, diverse=True).samples[0][0]
+    alone = sample(conformer_checkpoint, smiles[:1], num=1, diverse=True, repair=False).samples[0][0]
     torch.testing.assert_close(alone.pos, plain[0][0].pos, atol=1e-3, rtol=0)  # nobody to keep away from
 
 
 def test_counts_evaluations_and_seconds(conformer_checkpoint: Path):
-    result = sample(conformer_checkpoint, ["CCO", "CBr", "CCCCCC"], num=3, num_steps=5)
+    result = sample(conformer_checkpoint, ["CCO", "CBr", "CCCCCC"], num=3, num_steps=5, retries=0)
     assert result.evaluations == 6  # and one that removes the last noise
-    assert sample(conformer_checkpoint, ["CCO"], num_steps=5, sampler="heun").evaluations == 11
+    assert sample(conformer_checkpoint, ["CCO"], num_steps=5, sampler="heun", retries=0).evaluations == 11
     (outcome,) = ConformerModel.load(conformer_checkpoint).sample("CCO", refine="mmff")
-    assert set(outcome.cost.seconds) == {"sample", "hydrogens", "refine"} and min(outcome.cost.seconds.values()) > 0
+    assert set(outcome.cost.seconds) == {"sample", "hydrogens", "repair", "refine"}
+    assert min(outcome.cost.seconds.values()) > 0
 
 
 def test_conformers_of_wrong_stereochemistry_are_drawn_again(conformer_checkpoint: Path):
-    smiles, options = ["C[C@H](N)O", "CCO", "C/C=C/F"], {"num": 12, "seed": 1}
+    smiles, options = ["C[C@H](N)O", "CCO", "C/C=C/F"], {"num": 12, "seed": 1, "repair": False}
     raw, result = (sample(conformer_checkpoint, smiles, retries=retries, **options) for retries in (0, 30))
     right = [[is_as_asked(conformer) for conformer in group] for group in raw.samples]
     assert 0 < sum(right[0]) < 12 and 0 < sum(right[2]) < 12 and all(right[1])
-    for group, before, kept in zip(result.samples, raw.samples, right, strict=True):
-        assert all(is_as_asked(conformer) for conformer in group)
-        for one, other, was_right in zip(group, before, kept, strict=True):
-            if was_right:
-                torch.testing.assert_close(one.pos, other.pos, atol=1e-4, rtol=0)
+    assert all(is_as_asked(conformer) for group in result.samples for conformer in group)
     assert raw.evaluations == 5 < result.evaluations
 
 
@@ -175,8 +174,9 @@ def test_workers_make_the_same(conformer_checkpoint: Path, monkeypatch: pytest.M
         assert all(torch.equal(a.pos, b.pos) for a, b in zip(one.samples, other.samples, strict=True))
 
 
-def test_conformers_that_drift_are_drawn_again(conformer_checkpoint: Path):
-    smiles, options = ["CCO", "CCCCN", "C[C@H](N)O"], {"num": 8, "seed": 1}
+def test_conformers_that_drift_are_drawn_again(conformer_checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ConformerModel, "judge", lambda *_: 0.0)  # else the least faults would count first
+    smiles, options = ["CCO", "CCCCN", "C[C@H](N)O"], {"num": 8, "seed": 1, "repair": False}
     raw = sample(conformer_checkpoint, smiles, retries=0, **options)
     most = sorted(conformer.drift for group in raw.samples for conformer in group)[18]
     result = sample(conformer_checkpoint, smiles, retries=30, max_drift=most, **options)
@@ -222,14 +222,14 @@ def test_the_network_is_where_it_shall_compute_and_a_gpu_is_not_shared(conformer
     assert asked[1:] == [1, 1, 2]
 
 
-@pytest.mark.parametrize("place", ["transform", "assemble", "accept", "refine"])
+@pytest.mark.parametrize("place", ["transform", "assemble", "judge", "refine"])
 def test_what_rdkit_fails_at_is_the_failure_of_that_molecule(conformer_checkpoint, monkeypatch, place):
     """Whatever it raises, and wherever: a broken invariant, or something that is no molecule."""
 
     def breaking(real, which):
         def function(item, *args, **kwargs):
             if which(item):
-                Chem.MolToSmiles(None) if place in ("accept", "refine") else Chem.Mol().GetAtomWithIdx(7)
+                Chem.MolToSmiles(None) if place in ("judge", "refine") else Chem.Mol().GetAtomWithIdx(7)
             return real(item, *args, **kwargs)
 
         return function
@@ -240,7 +240,7 @@ def test_what_rdkit_fails_at_is_the_failure_of_that_molecule(conformer_checkpoin
     targets = {
         "transform": (chemistry, "_pair_tables", lambda mol: mol.GetNumHeavyAtoms() == 4),
         "assemble": (HydrogenPlacer, "__call__", lambda placer: is_it(placer.template)),
-        "accept": (stereo, "mol_from_data", is_it),
+        "judge": (GeometryCheck, "__call__", lambda check: check.num_atoms == 11),
         "refine": (ForceField, "_at", lambda field: field.mol.GetNumHeavyAtoms() == 4),
     }
     owner, name, which = targets[place]
@@ -270,7 +270,7 @@ def test_requests_are_checked(wrong: dict):
 def test_what_is_no_molecule_cannot_be_refined(conformer_checkpoint: Path):
     cloud = Data(pos=torch.zeros(3, 2), edge_index=torch.zeros(2, 0, dtype=torch.long))
     result = sample(conformer_checkpoint, ["CC", cloud], refine="mmff")
-    assert result.failures == [None, "Only molecules can be refined, ranked or held, but this input is none"]
+    assert result.failures == [None, "Only molecules can be refined, ranked, held or marked, but this input is none"]
 
 
 def test_what_leaves_hydrogens_out_is_known_by_the_object_not_by_its_name(conformer_checkpoint: Path, tmp_path: Path):
