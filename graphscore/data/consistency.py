@@ -59,6 +59,8 @@ def _check_tensor(name: str, value: Any) -> None:
     if value.layout != torch.strided or value.dim() < 1:
         got = "a single number" if value.layout == torch.strided else value.layout
         raise ValueError(f"Expected {name} to be a plain tensor with rows, but it is {got}")
+    if value.is_complex():
+        raise ValueError(f"Expected {name} to hold real numbers, but it is {value.dtype}")
 
 
 def _num_nodes(data: Data, node_level: Sequence[str]) -> int:

@@ -76,7 +76,7 @@ def sample(shipped: Any, judge: ModuleType, monkeypatch, tmp_path: Path, capsys)
             cli.main()
         captured = capsys.readouterr()
         job = Job(int(exit_.value.code or 0), " ".join((captured.out + captured.err).split()))
-        if Path("x.sdf").exists():
+        if Path("x.sdf.report.json").exists():
             job.records, job.report = judge.read("x.sdf"), json.loads(Path("x.sdf.report.json").read_text())
             written = sum(entry["written"] for entry in job.report["inputs"])
             assert len(job.records) == written, "the report and the file differ"
