@@ -101,20 +101,46 @@ def sample(
     ] = None,
     format: Format = None,
     charge: Charge = None,
-    num: Annotated[int, typer.Option(help="Samples of each input.")] = 1,
+    num: Annotated[int | None, typer.Option(help="Samples of each input; 1, or as many as the preset says.")] = None,
     seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same samples.")] = 0,
     checkpoint: Checkpoint = None,
-    refine: Annotated[str, typer.Option(help="mmff relaxes all atoms in the force field MMFF94; none.")] = "none",
+    preset: Annotated[
+        str | None,
+        typer.Option(help="fast, ensemble, docking or analogue: sets of options for molecules; given ones win."),
+    ] = None,
+    refine: Annotated[
+        str | None,
+        typer.Option(help="Relax all atoms: mmff, by MMFF94; gfnff, gfn2, by GFN-FF, GFN2 and the program xtb; none."),
+    ] = None,
+    dielectric: Annotated[
+        float | None, typer.Option(help="Dielectric constant of MMFF94: 1 for vacuum, 4 to 10 for ligands in proteins.")
+    ] = None,
     energy_rank: Annotated[
-        bool, typer.Option("--energy-rank", help="Sort the conformers of a molecule by their MMFF94 energy.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--energy-rank/--no-energy-rank", help="Sort the conformers of a molecule by energy.", show_default=False
+        ),
+    ] = None,
+    oversample: Annotated[
+        int | None, typer.Option(help="Draw so many times as many conformers, and keep the best.")
+    ] = None,
+    rmsd_cutoff: Annotated[
+        float | None, typer.Option(help="Smallest heavy-atom RMSD of two conformers, in Angstrom, after relaxing.")
+    ] = None,
+    energy_window: Annotated[
+        float | None, typer.Option(help="Largest energy above the lowest conformer, in kcal/mol.")
+    ] = None,
+    max_energy: Annotated[float | None, typer.Option(help="Largest energy itself, in kcal/mol.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Of the Boltzmann weights of relaxed conformers, in kelvin; 298.15.")
+    ] = None,
     stereo: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Unmarked centres and double bonds: as-given, either in each conformer; any, one isomer of each "
             "molecule; enumerate, each isomer as a molecule of its own, 32 at most."
         ),
-    ] = "as-given",
+    ] = None,
     diverse: Annotated[
         bool, typer.Option("--diverse", help="Guide the samples of an input away from each other.")
     ] = False,
@@ -150,17 +176,13 @@ def sample(
     check_source(smiles or (), inputs, format)
     written = [(out, None), (report, [".json"]), (trajectory, [".sdf"])]
     check_files([inputs, template], checkpoint, written, format)
-    options = {"num": num, "seed": seed, "sampler": sampler, "num_steps": steps, "diverse": diverse, "workers": workers}
-    if refine != "none":
-        options["refine"] = refine
-    if stereo != "as-given":
-        options["stereo"] = stereo
-    if energy_rank:
-        options["energy_rank"] = True
-    if strict:
-        options["strict"] = True
-    if timeout is not None:
-        options["timeout"] = timeout
+    options = {"seed": seed, "sampler": sampler, "num_steps": steps, "diverse": diverse, "workers": workers}
+    chosen = {
+        "num": num, "preset": preset, "refine": refine, "dielectric": dielectric, "energy_rank": energy_rank,
+        "oversample": oversample, "rmsd_cutoff": rmsd_cutoff, "energy_window": energy_window, "max_energy": max_energy,
+        "temperature": temperature, "stereo": stereo, "strict": strict or None, "timeout": timeout,
+    }  # fmt: skip
+    options |= {name: value for name, value in chosen.items() if value is not None}
     with postponed(*SLOW):
         if (fragment := library.read_fragment(fix, template)) is not None:
             options["fragment"] = fragment

@@ -68,7 +68,9 @@ def benchmark(
     protocol: Annotated[str, typer.Option(help="torsional-diffusion or geodiff.")] = "torsional-diffusion",
     posebusters: Annotated[bool, typer.Option("--posebusters", help="Run the checks of PoseBusters.")] = False,
     energies: Annotated[str | None, typer.Option(help="mmff or gfn2 (by the program xtb).")] = None,
-    refine: Annotated[str, typer.Option(help="mmff relaxes all atoms in the force field MMFF94; none.")] = "none",
+    refine: Annotated[
+        str, typer.Option(help="Relax all atoms: mmff; gfnff or gfn2 by the program xtb; none.")
+    ] = "none",
     retries: Annotated[
         int, typer.Option(help="Most times to draw a conformer of wrong stereo or too much drift again.")
     ] = 3,

@@ -143,13 +143,13 @@ class Pipeline(WholeInputs):
         items = [items] if self.is_item(items) else items
         wanted = check_nums(items, request.num if nums is None else nums)
         work = WindowSampler(self, request, trace)
-        pairs = zip(items, repeat(request.num)) if nums is None else zip(items, nums, strict=True)
+        drawn = repeat(request.num_drawn(request.num)) if nums is None else map(request.num_drawn, nums)
+        pairs = zip(items, drawn, strict=nums is not None)
         # Several processes on one GPU would only wait for it.
         workers = 1 if trace is not None else request.workers or (None if self.device.type == "cpu" else 1)
-        counter = Tally(progress, None if wanted is None else sum(wanted))
+        counter = Tally(progress, None if wanted is None else sum(map(request.num_drawn, wanted)))
         # Windows do not depend on the decision about workers, so that they are the same when a job is resumed.
-        windows = self._windows(pairs, least=1 if workers != 1 else 4)
-        return self._outcomes(work, windows, start, workers or decided, counter)
+        return self._outcomes(work, self._windows(pairs, 1 if workers != 1 else 4), start, workers or decided, counter)
 
     def _windows(self, pairs: Iterable[tuple[Any, int]], least: int) -> Iterator[list[tuple[Any, Piece]]]:
         """Read inputs in windows, and make a piece of work of each input."""
@@ -295,6 +295,6 @@ class Pipeline(WholeInputs):
         """Repair the samples of an input that do not fit it, or mark them."""
         return outcome
 
-    def complete(self, outcome: Outcome, request: Request) -> Outcome:
-        """Post-process all samples of an input, such as relaxing and ranking conformers."""
+    def complete(self, outcome: Outcome, request: Request, num: int) -> Outcome:
+        """Post-process all samples of an input, of which ``num`` were to be drawn, such as relaxing conformers."""
         return outcome

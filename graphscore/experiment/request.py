@@ -58,3 +58,7 @@ class Request:
         for name in ("timeout", "prior_scale", "max_drift"):
             if (value := getattr(self, name)) is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name} must be positive and finite, but is {value}")
+
+    def num_drawn(self, num: int) -> int:
+        """Number of samples to draw for so many that are asked for; requests of a domain may select among more."""
+        return num

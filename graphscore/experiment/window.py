@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graphscore.experiment.pipeline import Pipeline
 
 Piece = tuple[int, Data | str, int]
-"""Number of an input; its graph, or the reason of its failure; and its number of samples."""
+"""Number of an input; its graph, or the reason of its failure; and its number of samples to draw."""
 
 
 class _Plan(NamedTuple):
@@ -73,7 +73,7 @@ class WindowSampler:
             outcome = parts[0] if len(parts) == 1 else pipeline.repair(self._joined(plan, parts), request)
             for sample in outcome.samples:
                 sample.seed = request.seed
-            outcome = pipeline.complete(outcome, request)
+            outcome = pipeline.complete(outcome, request, plan.num)
             notes = [*(plan.graph.get(NOTES) or ()), *self._left_behind(plan.graph), *outcome.notes]
             outcomes[plan.number] = type_(
                 None, outcome.samples, outcome.failure, notes, outcome.cost, outcome.num_refused

@@ -35,7 +35,7 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``recipes``        rebuilding and auditing the data that come with the package
 ``features``       input features of atoms and bonds for a network
 ``conformers``     conformers by a trained model
-``request``        options of generating conformers
+``request``        options for generating conformers, and presets of them
 ``outcome``        conformers of one molecule, as an RDKit molecule and as ASE atoms
 ``exact``          geometry of molecules of one to three atoms
 ``polyhedra``       centres with five or more electron pairs, by VSEPR
@@ -44,7 +44,9 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``fragments``      atoms that are fixed at the coordinates of a template
 ``hydrogens``      hydrogens for molecules whose other atoms have coordinates
 ``hydrogen_marks`` stereo marks that hydrogens decide, as in imines
-``forcefield``     MMFF94: energies, relaxation, ranking
+``forcefield``     MMFF94 (or UFF): energies and minima
+``relaxation``     samples relaxed by MMFF94, GFN-FF or GFN2-xTB, with energies
+``completion``     from all samples of a molecule to those given back: relaxed, checked again, selected, ranked
 ``ensemble``       distinct conformers of low energy among samples, and their Boltzmann weights
 ``xtb``            GFN2-xTB: energies, relaxation, properties, by the program ``xtb``
 ``embedding``      conformers by RDKit's distance geometry

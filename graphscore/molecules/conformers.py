@@ -30,17 +30,19 @@ from graphscore.experiment.schema import ModelConfig
 from graphscore.generate.outcome import Outcome
 from graphscore.generate.tries import Finish, with_values
 from graphscore.guidance import Inpainting
+from graphscore.molecules import xtb
+from graphscore.molecules.completion import complete
 from graphscore.molecules.components import FREE, pack_components, split_components
 from graphscore.molecules.domain import MOLECULES
 from graphscore.molecules.exact import MOST_ATOMS, exact_positions
-from graphscore.molecules.forcefield import ranked, refine
 from graphscore.molecules.fragments import Fragment
 from graphscore.molecules.graph import Chem, bare_mol, data_from_mol, rdBase
 from graphscore.molecules.isomers import STEREO, isomers_of
 from graphscore.molecules.labels import properties_of
 from graphscore.molecules.outcome import Conformers
-from graphscore.molecules.repair import Checks, badness, faults_of, mark, repair_all
-from graphscore.molecules.request import ConformerRequest
+from graphscore.molecules.relaxation import BY_XTB, check_program
+from graphscore.molecules.repair import Checks, badness, faults_of, repair_all
+from graphscore.molecules.request import ConformerRequest as ConformerRequest
 from graphscore.molecules.smiles import mol_from_smiles, rdkit_errors
 from graphscore.registry import Trusted
 
@@ -126,15 +128,11 @@ class ConformerModel(Pipeline):
     def describe(self, request: Request) -> dict[str, Any]:
         """Describe everything that the conformers depend on: model, options and versions."""
         found = super().describe(request)
-        held = _chemical(request).fragment
+        wanted = _chemical(request)
         found["versions"]["rdkit"] = rdBase.rdkitVersion
-        return found | {
-            "refine": _chemical(request).refine,
-            "energy_rank": _chemical(request).energy_rank,
-            "stereo": _chemical(request).stereo,
-            "strict": _chemical(request).strict,
-            "fix": None if held is None else {"smarts": held.smarts, "from": held.source},
-        }
+        if wanted.refine in BY_XTB:
+            found["versions"]["xtb"] = xtb.version()
+        return found | wanted.describe()
 
     def is_item(self, items: Any) -> bool:
         """Tell whether an input is one molecule rather than several."""
@@ -161,8 +159,10 @@ class ConformerModel(Pipeline):
 
     def guide(self, model: ScoreModel, request: Request) -> ScoreModel:
         """Wrap the model in the guidance of a request."""
-        model = super().guide(model, request)
-        if _chemical(request).fragment is None:
+        model, wanted = super().guide(model, request), _chemical(request)
+        if wanted.refine in BY_XTB:
+            check_program(wanted.refine)
+        if wanted.fragment is None:
             return model
         self.check_space()
         return Inpainting(model, POS, FIXED, FIXED_POS, rigid=True)
@@ -226,24 +226,13 @@ class ConformerModel(Pipeline):
         seconds = {**outcome.cost.seconds, "repair": time.perf_counter() - started}
         return replace(outcome, samples=samples, cost=replace(outcome.cost, seconds=seconds))
 
-    def complete(self, outcome: Outcome, request: Request) -> Outcome:
-        """Relax and rank the conformers of a molecule, and leave out marked ones, as far as it is requested."""
-        wanted, started = _chemical(request), time.perf_counter()
-        samples, notes, failure = outcome.samples, list(outcome.notes), outcome.failure
-        if samples and (wanted.refine == "mmff" or wanted.energy_rank):
-            check = self.checks(samples[0])
-            held = _held(wanted, samples[0])
-            result = refine(samples, wanted.refine == "mmff", held, lambda sample: badness(faults_of(sample, check)))
-            notes += result.notes
-            samples = mark(result.samples, check) if wanted.refine == "mmff" else result.samples
-            samples = ranked(samples) if wanted.energy_rank else samples
-        if marked := [sample for sample in samples if "warning" in sample]:
-            said = f"{len(marked)} of {len(samples)} conformers are {{}}: {marked[0]['warning']}"
-            if wanted.strict:
-                samples = [sample for sample in samples if "warning" not in sample]
-                failure = "; ".join(filter(None, [failure, said.format("left out, since they would be marked")]))
-            else:
-                notes.append(said.format("marked"))
+    def complete(self, outcome: Outcome, request: Request, num: int) -> Outcome:
+        """Relax the conformers of a molecule, leave out marked ones, select and rank them, as far as requested."""
+        wanted, started, given = _chemical(request), time.perf_counter(), outcome.samples
+        needed = bool(given) and wanted.has_energies
+        check, held = (self.checks(given[0]), _held(wanted, given[0])) if needed else (None, [])
+        samples, notes, failures = complete(given, wanted, num // wanted.oversample, check, held)
+        notes, failure = [*outcome.notes, *notes], "; ".join(filter(None, [outcome.failure, *failures])) or None
         seconds = {
             "sample": outcome.cost.seconds["sample"],
             "hydrogens": outcome.cost.seconds["finish"],

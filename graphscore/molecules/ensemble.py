@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,9 @@ from torch_geometric.data import Data
 from graphscore.molecules.graph import bare_mol
 from graphscore.molecules.metrics.rmsd import best_rmsd, matchings
 from graphscore.molecules.xtb import GAS_CONSTANT
+
+if TYPE_CHECKING:
+    from graphscore.molecules.request import ConformerRequest
 
 ROOM = 298.15  # K
 
@@ -144,6 +147,18 @@ def weigh(samples: Sequence[Data], temperature: float = ROOM) -> Selected:
         return Selected(list(samples), [f"no Boltzmann weights: {missing} conformers have no energy"])
     weights = boltzmann_weights(np.array([sample.energy for sample in samples]), temperature)
     return Selected([_with(s, weight=float(w)) for s, w in zip(samples, weights, strict=True)], [])
+
+
+def assemble(samples: Sequence[Data], wanted: ConformerRequest, num: int) -> Selected:
+    """Select the conformers that stay, at most ``num``, with energies and weights about each other, and sort them."""
+    samples, notes = select(samples, num, wanted.rmsd_cutoff, wanted.energy_window, wanted.max_energy)
+    samples = relative_energies(samples)
+    if wanted.weight_temperature is not None:
+        samples, told = weigh(samples, wanted.weight_temperature)
+        notes += told
+        if not wanted.rmsd_cutoff and len(samples) > 1:
+            notes.append("without rmsd_cutoff, a conformer that was drawn twice has its Boltzmann weight twice")
+    return Selected([samples[place] for place in rank(samples)] if wanted.energy_rank else samples, notes)
 
 
 def _with(sample: Data, **values: float) -> Data:

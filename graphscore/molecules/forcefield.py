@@ -1,22 +1,19 @@
-"""The force field MMFF94: energies, relaxation and ranking of conformers."""
+"""The force field MMFF94: energies and relaxation of conformers."""
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rdkit.Chem import rdForceFieldHelpers
 from torch_geometric.data import Data
 
 from graphscore.molecules.exact import exact_components, superposed
-from graphscore.molecules.graph import Chem, bare_mol, rdBase, set_positions
+from graphscore.molecules.graph import Chem, rdBase, set_positions
 from graphscore.molecules.polyhedra import rigid_pairs
 from graphscore.molecules.smiles import rdkit_errors
 
@@ -27,22 +24,20 @@ NO_PARAMETERS = "MMFF94 lacks parameters for it"
 # which depend on the rest of a batch, could grow from step to step and lead to another minimum.
 START_GRID = 0.02  # Angstrom
 MAX_SHIFT, STIFFNESS = 0.1, 100.0  # Angstrom, kcal/mol/Angstrom^2: restrained atoms, and how hard they are pulled back
-
 STIFF = 1e4  # kcal/mol/Å^2, of distances that are held
+VACUUM, WATER = 1.0, 80.0  # dielectric constants
 
 _WHOLE: dict[str, Any] = {"ignoreInterfragInteractions": False}  # else components of a salt pass through each other
 
 
-class Refined(NamedTuple):
-    """Result of :func:`refine`.
+def check_dielectric(constant: float) -> None:
+    """Check a dielectric constant.
 
-    Attributes:
-        samples: The samples with energies, in their order.
-        notes: One sentence for each kind of problem, with the number of samples concerned.
+    Raises:
+        ValueError: If it is not between those of the vacuum, 1, and of water, about 80.
     """
-
-    samples: list[Data]
-    notes: list[str]
+    if not VACUUM <= constant <= WATER:
+        raise ValueError(f"dielectric must lie between {VACUUM:g} (vacuum) and {WATER:g} (water), but is {constant}")
 
 
 class ForceField:
@@ -51,9 +46,12 @@ class ForceField:
     Args:
         mol: Molecule with explicit hydrogens; it is not changed, and its coordinates are not used.
         or_uff: Whether to use the force field UFF where MMFF94 has no parameters.
+        dielectric: Dielectric constant by which MMFF94 divides the Coulomb energy of atoms, at all distances. 1, the
+            vacuum, is right against references in vacuum, where charged and polar groups of a molecule attract each
+            other and conformers fold up; in proteins and in water they do so less, and 4 to 10 suits ligands.
 
     Raises:
-        ValueError: If there are no parameters for the molecule.
+        ValueError: If there are no parameters for the molecule, or the constant is no number from 1 to 80.
 
     References:
         T. A. Halgren (1996), Merck molecular force field I. A. K. Rappe et al. (1992), UFF, a full periodic table force
@@ -61,11 +59,13 @@ class ForceField:
     """
 
     @rdkit_errors()
-    def __init__(self, mol: Chem.Mol, or_uff: bool = False) -> None:
+    def __init__(self, mol: Chem.Mol, or_uff: bool = False, dielectric: float = VACUUM) -> None:
+        check_dielectric(dielectric)
         self.mol = Chem.Mol(mol)
         with rdBase.BlockLogs():
             properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(self.mol)
             if properties is not None:
+                properties.SetMMFFDielectricConstant(dielectric)
                 make = partial(rdForceFieldHelpers.MMFFGetMoleculeForceField, pyMMFFMolProperties=properties)
             elif or_uff and rdForceFieldHelpers.UFFHasAllMoleculeParams(self.mol):
                 make = rdForceFieldHelpers.UFFGetMoleculeForceField
@@ -88,11 +88,8 @@ class ForceField:
 
         The start is rounded to a grid, so that starts that differ by rounding errors lead to the same minimum.
         """
-        start = START_GRID * np.round(pos / START_GRID)
-        start[list(held)] = pos[list(held)]
-        rigid = sorted({atom for atoms in (*self._pairs, *(atoms for atoms, _ in self._exact)) for atom in atoms})
-        start[rigid] = pos[rigid]
-        return self.minimize(start, held, restrained=restrained)
+        rigid = {atom for atoms in (*self._pairs, *(atoms for atoms, _ in self._exact)) for atom in atoms}
+        return self.minimize(on_grid(pos, sorted(rigid.union(held))), held, restrained=restrained)
 
     @rdkit_errors()
     def minimize(
@@ -139,10 +136,17 @@ class ForceField:
 
     def _at(self, pos: NDArray[np.float64]):  # RDKit's class has no importable name
         set_positions(self.mol, pos)
-        with rdBase.BlockLogs():  # UFF warns of each centre with more than four neighbors
+        with rdBase.BlockLogs():
             field = self._make(self.mol)
         field.Initialize()
         return field
+
+
+def on_grid(pos: NDArray[np.float64], held: Sequence[int] = ()) -> NDArray[np.float64]:
+    """Round coordinates to the grid ``START_GRID``, except those of the held atoms."""
+    start = START_GRID * np.round(pos / START_GRID)
+    start[list(held)] = pos[list(held)]
+    return start
 
 
 def relax_conformers(mol: Chem.Mol, max_steps: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -164,82 +168,3 @@ def relax_conformers(mol: Chem.Mol, max_steps: int) -> tuple[NDArray[np.float64]
         rows = rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, maxIters=max_steps, **_WHOLE)
     unfinished, energies = np.array(rows, dtype=np.float64).reshape(-1, 2).T
     return energies, unfinished == 0
-
-
-def refine(samples: Sequence[Data], relax: bool, held: Sequence[int] = (), judge: Judge | None = None) -> Refined:
-    """Compute the MMFF94 energies of conformers of one molecule, with or without relaxation.
-
-    Args:
-        samples: Conformers with all hydrogens.
-        relax: Whether to relax them first.
-        held: Numbers of atoms that must not move.
-        judge: Called as ``judge(conformer)``; returns how much is wrong with it. Conformers with which more is wrong
-            after relaxing stay as they are.
-
-    Returns:
-        Copies with ``energy`` in kcal/mol, and if relaxed ``pos`` of the minimum. If MMFF94 lacks parameters, the
-        samples themselves. Samples that cannot be relaxed stay as they are; those that fail have no energy.
-    """
-    if not samples:
-        return Refined([], [])
-    try:
-        field = ForceField(bare_mol(samples[0]))
-    except ValueError as error:
-        what = "not relaxed, and have no energies" if relax else "without energies"
-        return Refined(list(samples), [f"conformers are {what}: {error}"])
-    refined, failed, unfinished, broken = [], [], 0, 0
-    for sample in samples:
-        item, done = sample, True
-        try:
-            if relax:
-                item, done = _relaxed(field, sample, held)
-            if not relax or (judge is not None and judge(item) > judge(sample)):
-                broken += relax
-                item, done = _with_energy(field, sample), True
-        except ValueError as error:
-            failed.append(str(error))
-            item = sample
-        unfinished += not done
-        refined.append(item)
-    notes = [f"{unfinished} conformers were not relaxed to the end in {MAX_STEPS} steps"] if unfinished else []
-    if broken:
-        notes.append(f"{broken} conformers are not relaxed: MMFF94 breaks their geometry or stereochemistry")
-    if failed:
-        what = "could not be relaxed, and have no energy" if relax else "have no energy"
-        notes.append(f"{len(failed)} conformers {what}: {failed[0]}")
-    return Refined(refined, notes)
-
-
-def _relaxed(field: ForceField, sample: Data, held: Sequence[int]) -> tuple[Data, bool]:
-    """A relaxed copy, and whether the minimum was reached."""
-    pos, energy, done = field.relax(sample["pos"].double().numpy(), held)
-    item = copy.copy(sample)
-    item.pos, item.energy = torch.from_numpy(pos).to(sample["pos"].dtype), _finite(energy)
-    return item, done
-
-
-def _with_energy(field: ForceField, sample: Data) -> Data:
-    item = copy.copy(sample)
-    item.energy = _finite(field.energy(sample["pos"].double().numpy()))
-    return item
-
-
-def _finite(energy: float) -> float:
-    if not math.isfinite(energy):
-        raise ValueError(f"the energy is {energy}")
-    return energy
-
-
-def rank(samples: Sequence[Data]) -> list[int]:
-    """Rank samples of one molecule by ``energy``, the lowest first; those without an energy last, in their order."""
-    energies = [sample.get("energy") for sample in samples]
-    return sorted(range(len(samples)), key=lambda i: float("inf") if energies[i] is None else energies[i])
-
-
-def ranked(samples: Sequence[Data]) -> list[Data]:
-    """Sort samples of one molecule by energy, and add the ``relative_energy`` above the lowest."""
-    samples = [samples[place] for place in rank(samples)]
-    for sample in samples:
-        if "energy" in sample:
-            sample.relative_energy = sample.energy - samples[0].energy
-    return samples
