@@ -21,7 +21,7 @@ from graphscore.molecules import forcefield, xtb
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.forcefield import ForceField
 from graphscore.molecules.graph import bare_mol, data_from_mol, data_from_smiles, set_positions
-from graphscore.molecules.metrics.stereo import keeps_stereo
+from graphscore.molecules.metrics.stereo import is_as_asked
 from graphscore.molecules.relaxation import XTB, refine
 from graphscore.molecules.smiles import mol_from_smiles
 
@@ -52,7 +52,7 @@ def coulomb(item: Data) -> float:
 
 
 def wrong(item: Data) -> float:
-    return float(not keeps_stereo(item))
+    return float(not is_as_asked(item))
 
 
 @pytest.mark.parametrize("smiles", [SMILES, "C[NH3+].[O-]C=O"])
