@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphscore.data.readers import Failure, ReadResult, Record, collect, make_graphs
-from graphscore.data.text import read_lines
+from graphscore.data.text import Remarks, read_lines, remarks_until
 from graphscore.molecules.check import GeometryCheck
 from graphscore.molecules.files import mol_from_molblock, sdf_texts
 from graphscore.molecules.graph import Chem, data_from_mol, data_from_smiles
 from graphscore.molecules.labels import properties_of
 from graphscore.molecules.mol2 import mol2_texts, mol_from_mol2
-from graphscore.molecules.pdb import PDBModel, mol_from_pdb, pdb_models
+from graphscore.molecules.notes import note
+from graphscore.molecules.pdb import mol_from_pdb, pdb_models
 from graphscore.molecules.xyz import Stray, mol_from_xyz, name_in, xyz_records
 
 if TYPE_CHECKING:
@@ -57,8 +58,10 @@ def read_xyz(path: Path, charge: int | None = None) -> Iterator[Record]:
 
 def read_mol2(path: Path) -> Iterator[Record]:
     """Read the graphs of a MOL2 file, see :func:`~graphscore.molecules.mol2.mol_from_mol2`."""
-    for number, (line, text) in enumerate(mol2_texts(read_lines(path)), start=1):
-        yield f"record {number} (line {line})", partial(_mol2_graph, text)
+    remarks = Remarks()
+    for number, (line, text) in enumerate(mol2_texts(read_lines(path, remarks)), start=1):
+        make = _with_remarks(partial(mol_from_mol2, text), remarks)
+        yield f"record {number} (line {line})", partial(_graph, make)
 
 
 def read_pdb(path: Path, charge: int | None = None) -> Iterator[Record]:
@@ -70,15 +73,18 @@ def read_pdb(path: Path, charge: int | None = None) -> Iterator[Record]:
         path: File.
         charge: Charge of the ligand if no atom states one; by default it is neutral.
     """
-    for number, model in enumerate(pdb_models(read_lines(path)), start=1):
-        yield f"model {number} (line {model.line})", partial(_pdb_graph, model, charge)
+    remarks = Remarks()
+    for number, model in enumerate(pdb_models(read_lines(path, remarks)), start=1):
+        make = _with_remarks(partial(mol_from_pdb, model, charge), remarks)
+        yield f"model {number} (line {model.line})", partial(_pdb_graph, make)
 
 
 def sdf_mols(path: Path) -> Iterator[MolRecord]:
     """Read the RDKit molecules of an SDF or MOL file, with their titles, and data fields as properties."""
-    for number, text in enumerate(sdf_texts(read_lines(path)), start=1):
+    remarks = Remarks()
+    for number, text in enumerate(sdf_texts(read_lines(path, remarks)), start=1):
         if text.strip():
-            yield f"record {number}", partial(mol_from_molblock, text)
+            yield f"record {number}", _with_remarks(partial(mol_from_molblock, text), remarks)
 
 
 def xyz_mols(path: Path, charge: int | None = None) -> Iterator[MolRecord]:
@@ -89,14 +95,15 @@ def xyz_mols(path: Path, charge: int | None = None) -> Iterator[MolRecord]:
     Raises:
         ValueError: If no frame begins with its number of atoms and is complete.
     """
-    number, strays = 0, list[Stray]()
-    for record in xyz_records(read_lines(path), str(path)):
+    number, strays, remarks = 0, list[Stray](), Remarks()
+    for record in xyz_records(read_lines(path, remarks), str(path)):
         if isinstance(record, Stray):
             strays.append(record)
         else:
             yield from _failing(strays)
             number, strays = number + 1, []
-            yield f"frame {number} (line {record.line})", partial(mol_from_xyz, record, charge)
+            make = _with_remarks(partial(mol_from_xyz, record, charge), remarks)
+            yield f"frame {number} (line {record.line})", make
     if strays and not number:
         raise ValueError(strays[0].reason)
     yield from _failing(strays)
@@ -117,15 +124,28 @@ MOLS |= {f"{extension}.gz": reader for extension, reader in MOLS.items()}
 
 def _graphs(records: Iterable[MolRecord]) -> Iterator[Record]:
     for location, make in records:
-        yield location, lambda make=make: graph_of(make())
+        yield location, partial(_graph, make)
 
 
-def _mol2_graph(text: str) -> Data:
-    return graph_of(mol_from_mol2(text))
+def _graph(make: Callable[[], Chem.Mol]) -> Data:
+    return graph_of(make())
 
 
-def _pdb_graph(model: PDBModel, charge: int | None) -> Data:
-    data = graph_of(mol_from_pdb(model, charge))
+def _with_remarks(make: Callable[[], Chem.Mol], remarks: Remarks) -> Callable[[], Chem.Mol]:
+    """Add the remarks on the lines that were read for a record, which are removed, to its molecule as notes."""
+    own = remarks_until(remarks)
+    return partial(_noted, make, own) if own else make
+
+
+def _noted(make: Callable[[], Chem.Mol], remarks: Iterable[str]) -> Chem.Mol:
+    mol = make()
+    for remark in remarks:
+        note(mol, remark)
+    return mol
+
+
+def _pdb_graph(make: Callable[[], Chem.Mol]) -> Data:
+    data = graph_of(make())
     (faults,) = GeometryCheck(data)(data["pos"][None], perceive=False)
     if faults := [fault for fault in faults if not fault.doubtful]:
         raise ValueError(f"The perceived bonds of {data.smiles} do not fit the coordinates: {faults[0]}")

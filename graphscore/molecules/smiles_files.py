@@ -12,8 +12,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from graphscore.attributes import add_notes
 from graphscore.data.readers import Record
-from graphscore.data.text import read_lines
+from graphscore.data.text import Remarks, read_lines, remarks_until
 from graphscore.molecules.graph import Chem, data_from_smiles, rdBase
 
 if TYPE_CHECKING:
@@ -60,11 +61,12 @@ def read_list(path: Path) -> Iterator[Record]:
     first, and the first line may name the columns, as in a table (see :func:`read_table`). What follows the name after
     a tab becomes ``properties``, ``column 3`` and so on. Empty lines and those that start with ``#`` are skipped.
     """
-    lines = ((number, line) for number, line in _filled(path) if not line.lstrip().startswith("#"))
+    remarks = Remarks()
+    lines = ((number, line) for number, line in _filled(path, remarks) if not line.lstrip().startswith("#"))
     start = list(islice(lines, _SAMPLE))
     if start and (columns := _titled(start[0][1])) is not None:
         if columns.num > 1:
-            yield from _records(chain(start, lines), columns)
+            yield from _records(chain(start, lines), columns, remarks)
             return
         del start[0]
     split = _by_name if _is_name_first([line for _, line in start]) else _by_smiles
@@ -72,7 +74,8 @@ def read_list(path: Path) -> Iterator[Record]:
         smiles, name = split(line.strip())
         name, *more = (cell.strip() for cell in name.split("\t"))
         titles = [f"column {place}" for place in range(3, 3 + len(more))]
-        yield f"line {number}", partial(_graph, smiles, name, dict(zip(titles, more, strict=True)))
+        fields = dict(zip(titles, more, strict=True))
+        yield f"line {number}", partial(_graph, smiles, name, fields, remarks_until(remarks, number))
 
 
 def read_table(path: Path) -> Iterator[Record]:
@@ -86,7 +89,8 @@ def read_table(path: Path) -> Iterator[Record]:
     Raises:
         ValueError: If no column holds SMILES strings, or several without one of these names do.
     """
-    lines = _filled(path)
+    remarks = Remarks()
+    lines = _filled(path, remarks)
     start = list(islice(lines, _SAMPLE))
     if start and re.fullmatch(r"sep=.", start[0][1].strip()):  # a hint for spreadsheets
         del start[0]
@@ -95,26 +99,27 @@ def read_table(path: Path) -> Iterator[Record]:
     columns = _titled(start[0][1])
     if columns is None:
         columns = _recognised([line for _, line in start], path)
-    yield from _records(chain(start, lines), columns)
+    yield from _records(chain(start, lines), columns, remarks)
 
 
-def _filled(path: Path) -> Iterator[Line]:
+def _filled(path: Path, remarks: Remarks) -> Iterator[Line]:
     """Lines of a file that are not empty."""
-    numbered = ((number, line.rstrip("\n")) for number, line in enumerate(read_lines(path), start=1))
+    numbered = ((number, line.rstrip("\n")) for number, line in enumerate(read_lines(path, remarks), start=1))
     return ((number, line) for number, line in numbered if line.strip())
 
 
-def _records(lines: Iterator[Line], columns: Columns) -> Iterator[Record]:
+def _records(lines: Iterator[Line], columns: Columns, remarks: Remarks) -> Iterator[Record]:
     rows, titles = _rows(lines, columns), list[str]()
-    if columns.titled and not isinstance(first := next(rows)[1], csv.Error):
+    if columns.titled and not isinstance(first := next(rows).cells, csv.Error):
         titles = [cell.strip() for cell in first]
-    for number, row in rows:
+    for number, last, row in rows:
+        said = remarks_until(remarks, last)  # on the titles too: what is wrong there is in the first record
         if isinstance(row, csv.Error):
             yield f"line {number}", partial(_refuse, f"Not a line of a table: {row}")
         elif any(cells := [cell.strip() for cell in row]):
             cells += [""] * (columns.num - len(cells))
             name = "" if columns.name is None else cells[columns.name].replace("\t", " ").replace("\n", " ")
-            yield f"line {number}", partial(_graph, cells[columns.smiles], name, _others(cells, titles, columns))
+            yield f"line {number}", partial(_graph, cells[columns.smiles], name, _others(cells, titles, columns), said)
 
 
 def _others(cells: Sequence[str], titles: Sequence[str], columns: Columns) -> dict[str, str]:
@@ -128,19 +133,27 @@ def _others(cells: Sequence[str], titles: Sequence[str], columns: Columns) -> di
     return others
 
 
-def _graph(smiles: str, name: str, properties: dict[str, str]) -> Data:
+def _graph(smiles: str, name: str, properties: dict[str, str], remarks: Sequence[str] = ()) -> Data:
     data = data_from_smiles(smiles, name)
     if properties:
         data.properties = properties
-    return data
+    return add_notes(data, *remarks)
 
 
 def _refuse(reason: str) -> Data:
     raise ValueError(reason)
 
 
-def _rows(lines: Iterator[Line], columns: Columns) -> Iterator[tuple[int, list[str] | csv.Error]]:
-    """Rows of a table with the number of their first line; an error for a line whose quotation is never closed."""
+class _Row(NamedTuple):
+    """Numbers of the first and last line of a row of a table, and its cells, or the error if it has none."""
+
+    first: int
+    last: int
+    cells: list[str] | csv.Error
+
+
+def _rows(lines: Iterator[Line], columns: Columns) -> Iterator[_Row]:
+    """Rows of a table; a line whose quotation is never closed is an error and a row of its own."""
     waiting: deque[Line] = deque()
     while (first := waiting.popleft() if waiting else next(lines, None)) is not None:
         number, text = first
@@ -155,7 +168,8 @@ def _rows(lines: Iterator[Line], columns: Columns) -> Iterator[tuple[int, list[s
         if isinstance(row, csv.Error) or (more and len(row) != columns.num):  # the others are rows of their own
             waiting.extendleft(reversed(more))
             row = csv.Error("a quotation mark is not closed") if more else row
-        yield number, row
+            more = []
+        yield _Row(number, more[-1][0] if more else number, row)
 
 
 def _is_open(row: list[str] | csv.Error) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from graphscore.data.readers import check_input, extension
-from graphscore.data.text import read_lines
+from graphscore.data.text import Remarks, read_lines, remarks_until
 
 TEXT = "C\tmétha\x0cne\nCC \u2028\x85ethane\nlast"
 LINES = ["C\tmétha\x0cne\n", "CC \u2028\x85ethane\n", "last"]
@@ -21,7 +21,8 @@ def test_lines_are_the_same_in_each_encoding(tmp_path: Path, encoding: str, pack
     content = TEXT.replace("\n", end).encode(encoding)
     path = tmp_path / "a.txt"
     path.write_bytes(gzip.compress(content) if packed else content)
-    assert list(read_lines(path)) == LINES
+    remarks = Remarks()
+    assert list(read_lines(path, remarks)) == LINES and not remarks
 
 
 def test_big_endian_utf_16_with_a_mark(tmp_path: Path):
@@ -31,7 +32,15 @@ def test_big_endian_utf_16_with_a_mark(tmp_path: Path):
 
 def test_latin_1_and_single_wrong_bytes_spoil_no_other_line(tmp_path: Path):
     (tmp_path / "a.txt").write_bytes(b"caf\xe9\n" + "µ-é\n".encode() + b"\xb5 \xff\xfe\nok\n")
-    assert list(read_lines(tmp_path / "a.txt")) == ["café\n", "µ-é\n", "µ ÿþ\n", "ok\n"]
+    remarks = Remarks()
+    assert list(read_lines(tmp_path / "a.txt", remarks)) == ["café\n", "µ-é\n", "µ ÿþ\n", "ok\n"]
+    said = "is not UTF-8, and was read as Latin-1"
+    assert remarks_until(remarks, 2) == [f"line 1 {said}"] and remarks_until(remarks) == [f"line 3 {said}"]
+    assert not remarks
+    (tmp_path / "b.txt").write_bytes("é\na".encode("utf-16") + b"\x00\xd8\x41\x00")  # half of a pair
+    assert list(read_lines(tmp_path / "b.txt", remarks)) == ["é\n", "a\N{REPLACEMENT CHARACTER}A"] and list(
+        remarks
+    ) == [2]
 
 
 def test_what_is_no_text_or_cut_off_is_refused(tmp_path: Path):

@@ -156,3 +156,22 @@ def test_a_broken_block_or_a_query_costs_its_record_alone(tmp_path: Path, old: s
     result = read(path)
     assert [item.smiles for item in result.items] == ["CO"]
     assert [failure.location for failure in result.failures] == ["record 1"]
+
+
+def test_what_is_not_utf_8_is_noted_on_its_record(tmp_path: Path):
+    said = "is not UTF-8, and was read as Latin-1"
+    texts = {
+        "a.smi": ("C met\nCCO café\n", [[], [f"line 2 {said}"]]),
+        "a.csv": ('smiles,Größe\nC,1\nCC,"a\né"\nCCC,x\n', [[f"line 1 {said}"], [f"line 4 {said}"], []]),
+        "a.xyz": ("1\nx\nHe 0 0 0\n1\né\nNe 0 0 0\n", [[], [f"line 5 {said}"]]),
+        "a.sdf": (f"{molblock('C')}$$$$\n{molblock('C', 'é')}> <a>\né\n\n$$$$\n", [[], ["line 16", "line 32"]]),
+    }
+    for name, (text, notes) in texts.items():
+        (tmp_path / name).write_text(text, encoding="latin-1")
+        items = read(tmp_path / name).items
+        if name == "a.sdf":
+            assert [len(item.get("notes") or []) for item in items] == list(map(len, notes))
+        else:
+            assert [item.get("notes") or [] for item in items] == notes
+        (tmp_path / name).write_text(text, encoding="utf-16")
+        assert not any(item.get("notes") for item in read(tmp_path / name).items)
