@@ -26,6 +26,7 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``readers``        files of molecules with coordinates, record by record: sdf, mol, mol2, pdb, xyz
 ``formats``        formats of files, recognised by their first lines
 ``smiles_files``   lists and tables of SMILES strings, record by record: smi, txt, csv, tsv
+``rows``           rows of tables of text: lines, cells in quotation marks, comments
 ``networkx``       molecules from networkx graphs
 ``check``          faults of conformers: bond lengths, angles, contacts, planes, stereo marks
 ``repair``         repair of conformers that fail the check: mirrored, relaxed, made anew, or marked

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
-from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, dropwhile, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from graphscore.attributes import add_notes
 from graphscore.data.readers import Record
 from graphscore.data.text import Remarks, read_lines, remarks_until
 from graphscore.molecules.graph import Chem, data_from_smiles, rdBase
+from graphscore.molecules.rows import SEPARATORS, Columns, Line, cells_of, rows
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -25,33 +24,10 @@ NAME_COLUMNS = (
     *("name", "title", "id", "compound", "molecule", "identifier"),
     *("compoundname", "moleculename", "compoundid", "moleculeid", "molid"),
 )
-SEPARATORS = "\t;, "
 _SAMPLE = 50  # lines that tell the columns where their names do not
-_MAX_JOINED = 20  # lines of one row, with quotation marks around a cell of several lines
 _BETWEEN = re.compile(r"[\s,;]")  # a SMILES string holds none of these
 _EXTENSION = re.compile(r"\|[^|]*\|(?=[\s,;]|$)")  # of CXSMILES, such as |&1:1|
 _LIKE_SMILES = re.compile(r"(?=.*[A-Za-z])(?:Cl|Br|[BCNOPSFIHbcnops\d%.\-+()\[\]=#@/\\])+")
-
-Line = tuple[int, str]
-"""Number of a line, from 1, and the line without its end."""
-
-
-class Columns(NamedTuple):
-    """Layout of a table.
-
-    Attributes:
-        separator: One of :data:`SEPARATORS`; a blank stands for any number of blanks and tabs.
-        smiles: Number of the column of SMILES strings, from 0.
-        name: Number of the column of names, if there is one.
-        num: Number of columns.
-        titled: Whether the first line holds the names of the columns.
-    """
-
-    separator: str
-    smiles: int
-    name: int | None
-    num: int
-    titled: bool
 
 
 def read_list(path: Path) -> Iterator[Record]:
@@ -62,15 +38,17 @@ def read_list(path: Path) -> Iterator[Record]:
     a tab becomes ``properties``, ``column 3`` and so on. Empty lines and those that start with ``#`` are skipped.
     """
     remarks = Remarks()
-    lines = ((number, line) for number, line in _filled(path, remarks) if not line.lstrip().startswith("#"))
+    lines = _begun(path, remarks)
     start = list(islice(lines, _SAMPLE))
     if start and (columns := _titled(start[0][1])) is not None:
         if columns.num > 1:
             yield from _records(chain(start, lines), columns, remarks)
             return
         del start[0]
-    split = _by_name if _is_name_first([line for _, line in start]) else _by_smiles
+    split = _by_name if _is_name_first([line for _, line in start if not _is_skipped(line)]) else _by_smiles
     for number, line in chain(start, lines):
+        if _is_skipped(line):
+            continue
         smiles, name = split(line.strip())
         name, *more = (cell.strip() for cell in name.split("\t"))
         titles = [f"column {place}" for place in range(3, 3 + len(more))]
@@ -79,44 +57,55 @@ def read_list(path: Path) -> Iterator[Record]:
 
 
 def read_table(path: Path) -> Iterator[Record]:
-    """Read molecules from a table whose columns are separated by commas, semicolons, tabs or blanks.
+    """Read molecules from a table whose columns are separated by commas, semicolons, tabs, blanks or ``|``.
 
     The column of SMILES strings is the one named ``smiles``, or else ``isomeric_smiles``, ``canonical_smiles``, ``smi``
     or ``ism``, in any case, or else the only one that holds SMILES strings. Names are in the column ``name``, or else
-    ``title``, ``id`` and the like. The other columns become ``properties``. A table without a line of column names is
-    read as well.
+    ``title``, ``id`` and the like. The other columns become ``properties``; of two of one name, the second becomes
+    ``NAME (column 4)`` or so. A table without a line of column names is read as well. Empty lines and comments, which
+    begin with ``#``, are skipped.
 
     Raises:
         ValueError: If no column holds SMILES strings, or several without one of these names do.
     """
     remarks = Remarks()
-    lines = _filled(path, remarks)
+    lines = _begun(path, remarks)
     start = list(islice(lines, _SAMPLE))
-    if start and re.fullmatch(r"sep=.", start[0][1].strip()):  # a hint for spreadsheets
-        del start[0]
     if not start:
         return
     columns = _titled(start[0][1])
     if columns is None:
-        columns = _recognised([line for _, line in start], path)
+        columns = _recognised([line for _, line in start if not _is_skipped(line)], path)
     yield from _records(chain(start, lines), columns, remarks)
 
 
-def _filled(path: Path, remarks: Remarks) -> Iterator[Line]:
-    """Lines of a file that are not empty."""
-    numbered = ((number, line.rstrip("\n")) for number, line in enumerate(read_lines(path, remarks), start=1))
-    return ((number, line) for number, line in numbered if line.strip())
+def _begun(path: Path, remarks: Remarks) -> Iterator[Line]:
+    """Lines of a file from the first that is not empty, a hint for spreadsheets, or a comment that names nothing."""
+    lines = ((number, line.rstrip("\n")) for number, line in enumerate(read_lines(path, remarks), start=1))
+    return dropwhile(lambda line: _is_preface(line[1]), lines)
+
+
+def _is_preface(line: str) -> bool:
+    if not _is_skipped(line):
+        return re.fullmatch(r"sep=.", line.strip()) is not None
+    return re.match(r"#\w", line) is None or _titled(line, [True]) is None
+
+
+def _is_skipped(line: str) -> bool:
+    return not line.strip() or line.lstrip().startswith("#")
 
 
 def _records(lines: Iterator[Line], columns: Columns, remarks: Remarks) -> Iterator[Record]:
-    rows, titles = _rows(lines, columns), list[str]()
-    if columns.titled and not isinstance(first := next(rows).cells, csv.Error):
-        titles = [cell.strip() for cell in first]
-    for number, last, row in rows:
+    titles = list[str]()
+    if columns.titled:
+        titles = _layout(next(lines)[1], columns.separator)
+    for number, last, row in rows(lines, columns):
         said = remarks_until(remarks, last)  # on the titles too: what is wrong there is in the first record
         if isinstance(row, csv.Error):
             yield f"line {number}", partial(_refuse, f"Not a line of a table: {row}")
         elif any(cells := [cell.strip() for cell in row]):
+            if titles and any(cells[columns.num :]):
+                said.append(f"line {number} has {len(cells)} cells, but there are names for {columns.num} columns")
             cells += [""] * (columns.num - len(cells))
             name = "" if columns.name is None else cells[columns.name].replace("\t", " ").replace("\n", " ")
             yield f"line {number}", partial(_graph, cells[columns.smiles], name, _others(cells, titles, columns), said)
@@ -129,7 +118,9 @@ def _others(cells: Sequence[str], titles: Sequence[str], columns: Columns) -> di
         title = titles[place] if place < len(titles) else ""
         if place not in (columns.smiles, columns.name) and (title or cell):
             title = title or f"column {place + 1}"
-            others[f"{title} (column {place + 1})" if title in others else title] = cell
+            while title in others:
+                title += f" (column {place + 1})"
+            others[title] = cell
     return others
 
 
@@ -144,62 +135,14 @@ def _refuse(reason: str) -> Data:
     raise ValueError(reason)
 
 
-class _Row(NamedTuple):
-    """Numbers of the first and last line of a row of a table, and its cells, or the error if it has none."""
-
-    first: int
-    last: int
-    cells: list[str] | csv.Error
-
-
-def _rows(lines: Iterator[Line], columns: Columns) -> Iterator[_Row]:
-    """Rows of a table; a line whose quotation is never closed is an error and a row of its own."""
-    waiting: deque[Line] = deque()
-    while (first := waiting.popleft() if waiting else next(lines, None)) is not None:
-        number, text = first
-        more: list[Line] = []
-        row = _cells(text, columns)
-        while _is_open(row) and len(more) < _MAX_JOINED:
-            if (line := waiting.popleft() if waiting else next(lines, None)) is None:
-                break
-            more.append(line)
-            text += "\n" + line[1]
-            row = _cells(text, columns)
-        if isinstance(row, csv.Error) or (more and len(row) != columns.num):  # the others are rows of their own
-            waiting.extendleft(reversed(more))
-            row = csv.Error("a quotation mark is not closed") if more else row
-            more = []
-        yield _Row(number, more[-1][0] if more else number, row)
-
-
-def _is_open(row: list[str] | csv.Error) -> bool:
-    return isinstance(row, csv.Error) and "unexpected end" in str(row)
-
-
-def _cells(text: str, columns: Columns) -> list[str] | csv.Error:
-    """Cells of a row; an error if a quotation mark is not closed, or a cell is too long."""
-    if columns.separator == " ":
-        words = re.findall(r"[^ \t]+(?:[ \t]+\|[^|]*\|(?=[ \t]|$))?", text)  # an extension belongs to its SMILES
-        return [*words[: columns.num - 1], *filter(None, [" ".join(words[columns.num - 1 :])])]
-    found: list[str] | csv.Error = []
-    for strict in (True, False)[: 2 - ("\n" in text)]:  # in a single line, marks within a cell, as "a"b, are no error
-        try:
-            found = next(csv.reader(io.StringIO(text, newline=""), delimiter=columns.separator, strict=strict), [])
-        except csv.Error as error:
-            found = error
-        if isinstance(found, list) or _is_open(found):
-            break
-    return found
-
-
 def _layout(line: str, separator: str) -> list[str]:
-    cells = _cells(line, Columns(separator, 0, None, len(line), False))
+    cells = cells_of(line, Columns(separator, 0, None, len(line), False))
     return [] if isinstance(cells, csv.Error) else [cell.strip() for cell in cells]
 
 
-def _titled(line: str) -> Columns | None:
+def _titled(line: str, ways: Sequence[bool] = (True, False)) -> Columns | None:
     """Columns that a first line names; ``None`` if it names no column of SMILES strings."""
-    for known in (True, False):  # a name of the list, or else another with the word
+    for known in ways:  # a name of the list, or else another with the word
         for separator in sorted(SEPARATORS, key=lambda one: len(_layout(line, one)) == 1):
             cells = _layout(line, separator)
             names = [re.sub(r"[\W_]", "", cell.lower()) for cell in cells]
@@ -224,7 +167,8 @@ def _name_column(names: Sequence[str], smiles: int) -> int | None:
 
 def _recognised(lines: Sequence[str], path: Path) -> Columns:
     """Columns of a table that names none of SMILES strings: the only one that holds some."""
-    separator = next((one for one in SEPARATORS if len({len(_layout(line, one)) for line in lines} | {1}) == 2), ",")
+    known = SEPARATORS.replace("|", "")  # which may be of CXSMILES strings
+    separator = next((one for one in known if len({len(_layout(line, one)) for line in lines} | {1}) == 2), ",")
     rows = [_layout(line, separator) for line in lines]
     first, num = rows[0], max(map(len, rows))
     found = []

@@ -105,6 +105,56 @@ def test_a_bad_byte_costs_one_record(tmp_path: Path):
     assert [failure.location for failure in result.failures] == ["line 2", "line 3"]
 
 
+def columns_of(path: Path, text: str) -> list[tuple[str, str, dict[str, str]]]:
+    """SMILES, names and further columns of a file with this text."""
+    path.write_text(text, encoding="utf-8")
+    return [(item.smiles, item.name, item.get("properties") or {}) for item in read(path).items]
+
+
+def test_columns_of_one_name_stay_apart(tmp_path: Path):
+    table = "smiles,a,a (column 3),a,a,smiles,\nC,1,2,3,4,CC,5\n"
+    kept = {"a": "1", "a (column 3)": "2", "a (column 4)": "3", "a (column 5)": "4", "smiles": "CC", "column 7": "5"}
+    assert columns_of(tmp_path / "a.csv", table) == [("C", "", kept)]
+
+
+def test_more_cells_than_columns_are_noted(tmp_path: Path):
+    assert columns_of(tmp_path / "a.csv", "smiles,name\nC,2,4-x\nC,y,,\nC\n") == [
+        ("C", "2", {"column 3": "4-x"}),
+        ("C", "y", {}),
+        ("C", "", {}),
+    ]
+    items = read(tmp_path / "a.csv").items
+    assert [item.get("notes") for item in items] == [
+        ["line 2 has 3 cells, but there are names for 2 columns"],
+        *2 * [None],
+    ]
+
+
+def test_cells_of_several_lines_keep_empty_lines_and_what_looks_like_comments(tmp_path: Path):
+    for name in ("a.csv", "a.txt"):
+        found = columns_of(tmp_path / name, 'smiles,note\n\nC,"a\n\n#b"\n  \nCC,"c"\n')
+        assert found == [("C", "", {"note": "a\n\n#b"}), ("CC", "", {"note": "c"})]
+
+
+def test_comments_and_titles_that_look_like_them(tmp_path: Path):
+    for text in (
+        "# smiles of mine, 2024\n\nsmiles,name\n# more, later\nC,x\n#CC,y\n",
+        "\ufeff#smiles,name\nC,x\n",
+        "#smiles\tname\nC\tx\n",
+        '\ufeff"smiles";"name"\n"C";"x"\n',
+    ):
+        assert found(tmp_path / "a.csv", text) == [("C", "x")], text
+    assert found(tmp_path / "a.csv", "id,smiles\n#1,C\n# more\n#2,CC\n") == [("C", "#1"), ("CC", "#2")]
+    assert found(tmp_path / "a.smi", "# smiles of mine\nC x\n[#6H3]C y\n") == [("C", "x"), ("CC", "y")]
+
+
+def test_pipes_separate_where_columns_have_names_but_not_within_cxsmiles(tmp_path: Path):
+    table = "id|smiles|v\n1|C|2\n2|C[C@H](F)Cl |&1:1||3\n"
+    assert columns_of(tmp_path / "a.csv", table) == [("C", "1", {"v": "2"})]
+    (failure,) = read(tmp_path / "a.csv").failures
+    assert failure.location == "line 3" and "expected 3 cells between |, but found 5" in failure.reason
+
+
 @pytest.mark.parametrize("name", ["a.smi.gz", "a.csv.gz", "a.TXT.GZ"])
 def test_compressed(tmp_path: Path, name: str):
     (tmp_path / name).write_bytes(gzip.compress("smiles,name\nCCO,x\n".encode("utf-16")))
