@@ -46,7 +46,7 @@ console = Console()
 
 @app.command()
 def demo(
-    config: Annotated[str, typer.Option(help="Name of a configuration or a YAML file.")] = "small-molecules",
+    config: Annotated[str, typer.Option(help="Name of a configuration or a YAML file.")] = "conformers-small",
     out: Annotated[Path, typer.Option(help="Folder for the results; an earlier demo there is replaced.")] = Path(
         "runs/demo"
     ),

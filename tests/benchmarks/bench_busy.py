@@ -1,7 +1,7 @@
 """Time training beside other processes, by how long waiting threads spin: ``python tests/benchmarks/bench_busy.py``.
 
-Each run is a whole ``graphscore train`` of the demo's network, from start to model file, in an environment of its own,
-beside so many processes that count. The variants take turns, so that all see the same machine.
+Each run is a whole ``graphscore train --config small-molecules``, from start to model file, in an environment of its
+own, beside so many processes that count. The variants take turns, so that all see the same machine.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Time sampling by edges in a batch: ``python tests/benchmarks/bench_generate.py``.
 
-The demo's network, untrained, on 30 molecules of the test part, 6 samples each; medians of interleaved runs.
+The network of ``small-molecules``, untrained, on 30 molecules of the test part, 6 samples each; medians of interleaved
+runs.
 """
 
 from __future__ import annotations

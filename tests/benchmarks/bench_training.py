@@ -1,8 +1,8 @@
 """Time training steps on batches that change, as in use: ``python tests/benchmarks/bench_training.py``.
 
-The demo's network on 60 batches of 32 molecules, no two of the same numbers of nodes and edges: the work along edges
-written plainly, block by block, and block by block with products at the precision "medium". Medians of interleaved
-rounds, freed memory kept.
+The network of ``small-molecules`` on 60 batches of 32 molecules, no two of the same numbers of nodes and edges: the
+work along edges written plainly, block by block, and block by block with products at the precision "medium". Medians
+of interleaved rounds, freed memory kept.
 """
 
 from __future__ import annotations
