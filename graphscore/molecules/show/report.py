@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from graphscore.molecules.baselines import etkdg
 from graphscore.molecules.conformers import ConformerModel
 from graphscore.molecules.metrics.conformers import evaluate_conformers, rmsd_matrix
 from graphscore.molecules.metrics.geometry import bond_length_deviation
+from graphscore.molecules.request import ConformerRequest
 from graphscore.molecules.show.conformers import PageRow, conformer_page, conformer_picture
 
 NAMES = {**METHODS, "shipped": "shipped model", "etkdg": "RDKit ETKDGv3"}
@@ -26,7 +26,8 @@ NUM_SHOWN = 3
 def report(groups: Sequence[list[Data]], samples: Mapping[str, Sequence[list[Data]]], out: Path, seed: int) -> Report:
     """Report on sampled conformers: metrics beside those of other methods, files, a page and a picture.
 
-    The other methods are the model that comes with the package and RDKit, with the same numbers of conformers.
+    The other methods are the model that comes with the package, as drawn, and RDKit; the numbers of conformers are the
+    same.
 
     Args:
         groups: Reference conformers of each molecule.
@@ -81,13 +82,13 @@ def _scores(groups: Sequence[list[Data]], drawn: Sequence[list[Data]], nums: Seq
     deviations = [bond_length_deviation(*pair) for pair in zip(attempts, groups, strict=True)]
     known = [deviation for deviation in deviations if deviation is not None]
     scores["bond_length_deviation"] = sum(known) / len(known) if known else None
-    scores["made_by"] = dict(Counter(item["method"] for some in drawn for item in some if "method" in item))
     return scores
 
 
 def _shipped(templates: Sequence[Data], nums: Sequence[int], seed: int) -> list[list[Data]]:
-    """Conformers of the model that comes with the package."""
-    return [outcome.samples for outcome in ConformerModel.load().sample(templates, nums=nums, seed=seed)]
+    """Conformers of the model that comes with the package, as drawn: none is drawn again or repaired."""
+    alone = ConformerRequest(seed=seed, retries=0, repair=False)
+    return [outcome.samples for outcome in ConformerModel.load().sample(templates, alone, nums=nums)]
 
 
 def _etkdg(template: Data, num: int, seed: int) -> list[Data]:

@@ -20,7 +20,6 @@ AUDITED = {
     "listed": "median number of conformers listed",
     "rank_correlation": "Spearman's rank correlation of the two",
 }
-UNTOUCHED = ("sampled", "exact")  # ways to make a conformer without any repair
 SHOWN_THRESHOLDS = (0.05, 0.1, 0.25)  # beside those of the protocol, in Angstrom
 
 
@@ -83,7 +82,7 @@ def show_audit(console: Console, report: Mapping[str, Any]) -> None:
 
 
 def _notes(report: Mapping[str, Any]) -> list[str]:
-    """Notes on a report: molecules left out, failed or short of conformers, and conformers that were mended."""
+    """Notes on a report: molecules left out, failed or short of conformers."""
     counts = {
         "molecules have fewer generated conformers than the protocol wants": report["num_short_molecules"],
         "molecules have no usable conformer; they count as uncovered, and not in AMR": report["num_failed_molecules"],
@@ -91,7 +90,4 @@ def _notes(report: Mapping[str, Any]) -> list[str]:
         "molecules have too many equivalent atoms: their RMSD is an upper bound": report["num_upper_bounds"],
         "failures in the energies": report["energies"]["num_failures"] if "energies" in report else 0,
     }
-    mended = {way: count for way, count in report.get("made_by", {}).items() if way not in UNTOUCHED}
-    ways = ", ".join(f"{count} {way}" for way, count in mended.items())
-    counts[f"conformers did not pass the check as first sampled ({ways})"] = sum(mended.values())
     return [f"{count} {text}" for text, count in counts.items() if count]
