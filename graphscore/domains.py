@@ -79,6 +79,7 @@ class Domain:
             :func:`graphscore.data.formats.guess_format`.
         folder_extensions: Extensions, among those of ``readers``, of the files to read in a folder.
         writers: Functions ``(graph) -> str`` that make one record of a text file, by extension.
+        row: Function ``(graph) -> columns`` that describes a graph, with or without coordinates, as a row of a table.
         viewers: Functions ``(file, out, reference, trajectories)`` that draw the graphs of a file and return a
             :class:`~graphscore.experiment.files.View`, by the extension of the output file.
         splits: Functions ``(graph) -> str``, by name: graphs with equal keys come into the same part of a split. The
@@ -117,6 +118,7 @@ class Domain:
     guess: Reference | None = None
     folder_extensions: tuple[str, ...] = ()
     writers: Mapping[str, Reference] = field(default_factory=dict)
+    row: Reference = "graphscore.data.tables:plain_row"
     viewers: Mapping[str, Reference] = field(default_factory=dict)
     splits: Mapping[str, Reference] = field(default_factory=dict)
     group: Reference = no_group

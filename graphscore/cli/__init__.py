@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import graphscore.runtime.cores  # noqa: F401 (measures other processes from the start)
@@ -26,6 +27,9 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     let_waiting_threads_sleep()
+    for stream in (sys.stdout, sys.stderr):  # names of files that the terminal's encoding lacks end no command
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         from graphscore.cli.app import app
 

@@ -59,7 +59,7 @@ class Summary:
 
 def write_report(report: Mapping[str, Any], entries: Iterable[Mapping[str, Any]], path: Path) -> None:
     """Write the report as a JSON file, whole or not at all, without keeping the entries in memory."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(f'{_json(report)[:-2]},\n "inputs": [')
         for number, entry in enumerate(entries):
             file.write(("," if number else "") + f"\n {_json(entry)}".replace("\n", "\n "))

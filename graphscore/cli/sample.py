@@ -9,13 +9,12 @@ Options become a :class:`~graphscore.experiment.request.Request`, which the mode
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -26,15 +25,14 @@ from torch_geometric.data import Data
 
 from graphscore.cli.inputs import Fitting, Inputs, label
 from graphscore.cli.report import Summary, write_report
-from graphscore.data import pt
+from graphscore.data.outputs import Output
 from graphscore.data.readers import Failure
-from graphscore.data.writers import PT, check_output
-from graphscore.domains import domain_of, domains, gather
+from graphscore.data.writers import PT, TRAJECTORIES, check_output
+from graphscore.domains import domain_of
 from graphscore.experiment.journal import Journal
 from graphscore.experiment.pipeline import POS, Pipeline
 from graphscore.generate.outcome import Outcome
 from graphscore.registry import Trusted, resolve
-from graphscore.runtime.atomic import replacing
 from graphscore.runtime.workers import Progress
 from graphscore.train.interruption import Interrupted
 
@@ -48,7 +46,7 @@ class Files(NamedTuple):
     Attributes:
         out: File of the samples.
         report: File of the report, ``*.json``; by default beside the samples, ``<out>.report.json``.
-        trajectory: File ``*.sdf`` for the steps of all samples, see
+        trajectory: File ``*.sdf`` or ``*.sdf.gz`` for the steps of all samples, see
             :class:`~graphscore.molecules.trajectory.Trajectories`.
     """
 
@@ -93,16 +91,16 @@ class FileJob:
         report = Path(f"{files.out}.report.json") if files.report is None else files.report
         self.report = check_output(report, [".json"])
         if self.trajectory is not None:
-            check_output(self.trajectory, [".sdf"])
-            if self.trajectory.absolute() == self.out.absolute():
+            check_output(self.trajectory, TRAJECTORIES)
+            if self.trajectory.resolve() == self.out.resolve():
                 raise ValueError(f"Samples and trajectory need different files, but both are {self.out}")
+        self.outputs = [Output(file) for file in (self.out, self.trajectory) if file is not None]
         self.domain = domain_of(inputs.first())
         for number, item in enumerate(inputs, start=1):
             if reason := self._unfit(item):
                 raise ValueError(f"{reason}, but input {number} is none; write a {PT} file")
             if isinstance(item, Data):
                 break
-        self.record = pt.record if self.out.suffix.lower() == PT else resolve(gather("writers")[self._suffix])
         started = time.perf_counter()
         self.pipeline, self.request = self._load(options, checkpoint, device, trust)
         self.seconds = {"load": time.perf_counter() - started, "write": 0.0}
@@ -116,19 +114,10 @@ class FileJob:
         self.described = self.pipeline.describe(self.request)
         self.journal = Journal(self.out, made, self._identity(), resume)
 
-    @property
-    def _suffix(self) -> str:
-        return self.out.suffix.lower()
-
     def _unfit(self, item: Data | Failure) -> str:
         """Reason why an input does not fit the output files; empty if it does."""
-        if isinstance(item, Data):
-            for file in filter(None, (self.trajectory, self.out)):
-                suffix = file.suffix.lower()
-                if suffix != PT and suffix not in domain_of(item).writers:
-                    owner = next(domain for domain in domains() if suffix in domain.writers)
-                    return f"{file} takes {owner.name}"
-        return ""
+        reasons = [output.unfit(item) for output in self.outputs[::-1]] if isinstance(item, Data) else []
+        return next(filter(None, reasons), "")
 
     def _load(
         self, options: Mapping[str, Any], checkpoint: Path | None, device: str, trust: Trusted
@@ -207,7 +196,7 @@ class FileJob:
         records, reasons = [], []
         for sample in outcome.samples:
             try:
-                records.append(self.record(sample))
+                records.append(self.outputs[0].record(sample))
             except ValueError as error:
                 reasons.append(str(error))
         failure, samples = outcome.failure, outcome.samples
@@ -225,9 +214,10 @@ class FileJob:
             "evaluations": outcome.cost.evaluations,
         }
         costs = {"sampled": len(samples), "seconds": dict(outcome.cost.seconds), "workers": outcome.cost.workers}
-        content = [_packed(records) if self._suffix == PT else "".join(records).encode()]
+        rows = self.outputs[0].rows(records, number + 1, outcome.input, failure)
+        content = [self.outputs[0].part(rows)]
         if self.trace is not None:
-            content.append("".join(self.trace.records(number, outcome.input)).encode())
+            content.append(self.outputs[1].encode("".join(self.trace.records(number, outcome.input))))
         return {"entry": entry, "costs": costs, "threads": torch.get_num_threads()}, content
 
     def _finish(self) -> dict[str, Any]:
@@ -240,12 +230,9 @@ class FileJob:
             what = "written" if summary.num_sampled else "sampled"
             raise ValueError(f"Nothing could be {what}: {summary.first}")
         started = time.perf_counter()
-        for partial, file in zip(self.journal.partial, self.journal.files, strict=True):
+        for k, (partial, output) in enumerate(zip(self.journal.partial, self.outputs, strict=True)):
             if partial.exists():
-                if file.suffix.lower() == PT:
-                    self._gather(partial, file)
-                else:
-                    os.replace(partial, file)
+                output.finish(partial, lambda k=k: self.journal.sizes(k))
         self.seconds["write"] += time.perf_counter() - started
         report = {
             **self.described,
@@ -256,17 +243,6 @@ class FileJob:
         write_report(report, (line["entry"] for line in self.journal.entries()), self.report)
         self.journal.remove()
         return report | {"failures": summary.failures, "notes": summary.notes, "num_notes": summary.num_notes}
-
-    def _gather(self, partial: Path, file: Path) -> None:
-        """Merge the records that were written input by input into one list."""
-        records, before = [], 0
-        with partial.open("rb") as stream:
-            for line in self.journal.entries():
-                size, before = line["sizes"][0] - before, line["sizes"][0]
-                if size:
-                    records += torch.load(io.BytesIO(stream.read(size)), weights_only=True)
-        with replacing(file) as temporary:
-            pt.save(records, temporary)
 
 
 @contextmanager
@@ -284,11 +260,3 @@ def _stopped_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
-
-
-def _packed(records: Sequence[Any]) -> bytes:
-    """Records of a ``.pt`` file as bytes; empty if there are none."""
-    buffer = io.BytesIO()
-    if records:
-        torch.save(list(records), buffer)
-    return buffer.getvalue()

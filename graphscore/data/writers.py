@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphscore.data.readers import GZ, extension
 from graphscore.domains import gather
 from graphscore.registry import resolve
 from graphscore.runtime.atomic import replacing
@@ -17,7 +18,14 @@ if TYPE_CHECKING:  # a wrong path is reported before PyTorch is loaded
 
 PT = ".pt"
 """Extension of the format for any graphs; other formats take the graphs of their domain."""
-PT_RECORD, PT_SAVE = "graphscore.data.pt:record", "graphscore.data.pt:save"
+CSV = ".csv"
+"""Extension of the summary of any graphs."""
+TRAJECTORIES = (".sdf", ".sdf.gz")
+"""Extensions of files of sampling trajectories."""
+OUTPUT = "graphscore.data.outputs:Output"
+
+MAX_NAME = 230
+"""Largest length of the name of a file, in bytes: most systems allow 255, of which its unfinished part needs more."""
 
 Skip = Callable[[int, str], None]
 
@@ -27,7 +35,8 @@ def write(items: Sequence[Data], path: str | Path, skip: Skip | None = None) -> 
 
     The file is written whole or not at all, and replaces an existing one. ``.pt``: any graphs, as a list of plain dicts
     of tensors, numbers and strings, which loads with ``weights_only=True``. Formats of domains: ``.sdf``: molecules
-    with coordinates, bonds and charges as given, all hydrogens. ``.xyz``: atoms with coordinates, one frame each.
+    with coordinates, bonds and charges as given, all hydrogens. ``.xyz``: atoms with coordinates, one frame each. Both
+    may be compressed: ``.sdf.gz``. ``.csv``: a table with a line for each graph, without coordinates.
 
     Args:
         items: Graphs.
@@ -40,19 +49,18 @@ def write(items: Sequence[Data], path: str | Path, skip: Skip | None = None) -> 
             nothing is written then.
     """
     path = check_output(path)
-    text = gather("writers").get(path.suffix.lower())
-    make, save = (resolve(PT_RECORD), resolve(PT_SAVE)) if text is None else (resolve(text), _save_text)
+    output = resolve(OUTPUT)(path)
     records, reasons = [], {}
     for number, item in enumerate(items):
         try:
-            records.append(make(item))
+            records.append(output.record(item))
         except ValueError as error:
             reasons[number] = str(error)
     if reasons and (skip is None or not records):
         number, reason = next(iter(reasons.items()))
         raise ValueError(f"Cannot write graph {number}: {reason}")
     with replacing(path) as temporary:
-        save(records, temporary)
+        output.save(records, temporary)
     for number, reason in reasons.items():
         assert skip is not None
         skip(number, reason)
@@ -62,7 +70,9 @@ def write_json(content: Any, path: Path) -> None:
     """Write a JSON file, whole or not at all; all numbers must be finite."""
     with replacing(path) as temporary:
         text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(
+            text + "\n", encoding="utf-8", errors="backslashreplace"
+        )  # as in JSON, see the names of files
 
 
 def check_output(path: str | Path, allowed: Collection[str] | None = None) -> Path:
@@ -76,8 +86,10 @@ def check_output(path: str | Path, allowed: Collection[str] | None = None) -> Pa
         ValueError: If the extension is another one, the path is a folder, or nothing can be written there.
     """
     path, known = Path(path), sorted(extensions() if allowed is None else allowed)
-    if path.suffix.lower() not in known:
+    if extension(path) not in known:
         raise ValueError(f"Cannot write {path}: expected one of the extensions {' '.join(known)}")
+    if len(os.fsencode(path.name)) > MAX_NAME:
+        raise ValueError(f"Cannot write {path}: expected a name of at most {MAX_NAME} bytes, but this has more")
     if path.is_dir():
         raise ValueError(f"Expected a file to write, but {path} is a folder")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
@@ -88,11 +100,6 @@ def check_output(path: str | Path, allowed: Collection[str] | None = None) -> Pa
     return path
 
 
-def _save_text(records: list[str], path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(records)
-
-
 def extensions() -> list[str]:
     """List the file extensions of :func:`write`."""
-    return sorted([PT, *gather("writers")])
+    return sorted([PT, CSV, *(name + packed for name in gather("writers") for packed in ("", GZ))])

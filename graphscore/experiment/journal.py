@@ -14,12 +14,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from graphscore.data.readers import extension
+
 FORMAT_VERSION = 1
 
 
 def partial(path: Path) -> Path:
     """Path of the unfinished part of a result file, beside it."""
-    return path.with_name(f"{path.stem}.partial{path.suffix}")
+    start = len(path.name) - len(extension(path))  # of a file *.sdf.gz too, which is *.partial.sdf.gz then
+    return path.with_name(f"{path.name[:start]}.partial{path.name[start:]}")
 
 
 class Journal:
@@ -78,6 +81,10 @@ class Journal:
                 if number and "complete" not in (entry := json.loads(line)):
                     yield entry
 
+    def sizes(self, number: int) -> Iterator[int]:
+        """Iterate over the sizes of one of the files after each input."""
+        return (entry["sizes"][number] for entry in self.entries())
+
     def complete(self) -> None:
         """Mark the job as complete and close the files, before they are moved to their final paths."""
         if not self.is_complete:
@@ -98,7 +105,7 @@ class Journal:
 
     def _write(self, content: Mapping[str, Any]) -> None:
         text = json.dumps(content, ensure_ascii=False, allow_nan=False)
-        self._lines.write(f"{text}\n".encode())
+        self._lines.write(f"{text}\n".encode("utf-8", "backslashreplace"))  # an escape of JSON
         self._lines.flush()
 
     def _survey(self, resume: bool) -> tuple[int, list[int]]:

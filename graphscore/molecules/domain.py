@@ -71,6 +71,7 @@ MOLECULES = Domain(
         ".sdf": "graphscore.molecules.files:sdf_record",
         ".xyz": "graphscore.molecules.files:xyz_record",
     },
+    row="graphscore.molecules.fields:row",
     viewers={".html": "graphscore.molecules.show.view:view"},
     splits={
         "molecule": "graphscore.molecules.split:by_molecule",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from torch_geometric.data import Data
 
+from graphscore.data.tables import FAILURE, INPUT, NAME
 from graphscore.molecules.graph import canonical_smiles, mol_from_data
 from graphscore.molecules.labels import field_name, fields_of
 
@@ -31,10 +32,16 @@ def numbers_and_texts(data: Data) -> Iterator[tuple[str, str]]:
             yield key, f"{value}" if isinstance(value, int) else f"{value:.10g}"
 
 
-def with_input(own: Mapping[str, str], data: Data) -> dict[str, str]:
-    """Add the data fields of a graph's record to its own; one of the same name becomes ``NAME (input)``."""
+def with_input(own: Mapping[str, str], data: Data, reserved: Collection[str] | None = None) -> dict[str, str]:
+    """Add the data fields of a graph's record to its own; one of the same name becomes ``NAME (input)``.
+
+    Args:
+        own: Fields of the graph itself.
+        data: The graph.
+        reserved: Further names of its own; by default :data:`OWN` if it is a sample.
+    """
     fields = dict(own)
-    taken = {*own, *(OWN if "sample" in data else ())}
+    taken = {*own, *((OWN if "sample" in data else ()) if reserved is None else reserved)}
     for name, value in fields_of(data).items():
         while name in taken or name in fields:
             name += " (input)"
@@ -49,7 +56,8 @@ def row(data: Data) -> dict[str, str]:
     """
     placed = data.get("pos") is not None
     smiles = canonical_smiles(mol_from_data(data)) if placed else data.get("smiles") or ""
-    return with_input({"name": data.get("name") or "", "SMILES": smiles, **dict(numbers_and_texts(data))}, data)
+    own = {NAME: data.get("name") or "", "SMILES": smiles, **dict(numbers_and_texts(data))}
+    return with_input(own, data, reserved=(INPUT, FAILURE, *OWN))
 
 
 def sdf_fields(fields: Mapping[str, str]) -> str:

@@ -210,3 +210,17 @@ def test_results_come_while_a_job_runs(conformer_checkpoint, tmp_path):
     assert not (tmp_path / "a.sdf").exists()
     mols = list(Chem.SDMolSupplier(str(tmp_path / "a.partial.sdf"), removeHs=False))
     assert 0 < len(mols) < 2400 and None not in mols
+
+
+@pytest.mark.parametrize("name", ["a.sdf.gz", "a.csv"])
+def test_a_killed_job_goes_on_to_the_same_bytes_in_other_formats(job, tmp_path, name: str):
+    options = ["--num", "2", "--workers", "1"]
+    assert job("whole", out=name, options=options).code == 0
+    assert job("killed", out=name, options=options, where=4, place="records").code == -signal.SIGKILL
+    stem, _, extensions = name.partition(".")
+    assert {path.name for path in (tmp_path / "killed").iterdir()} == {
+        f"{stem}.partial.{extensions}", f"{name}.partial.jsonl",
+    }  # fmt: skip
+    assert job("killed", "--resume", out=name, options=options).code == 0
+    assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert len((tmp_path / "whole" / name).read_bytes()) > 500

@@ -127,7 +127,7 @@ def test_xyz_and_pt_refuse_what_they_cannot_hold(tmp_path: Path):
 def test_paths(tmp_path: Path):
     write([conformer("C")], tmp_path / "new" / "folder" / "a.xyz")
     assert (tmp_path / "new" / "folder" / "a.xyz").is_file()
-    with pytest.raises(ValueError, match=r"a.mol2: expected one of the extensions .pt .sdf .xyz"):
+    with pytest.raises(ValueError, match=r"a.mol2: expected one of the extensions .csv .pt .sdf .sdf.gz .xyz"):
         write([], tmp_path / "a.mol2")
     (tmp_path / "b.sdf").mkdir()
     with pytest.raises(ValueError, match="is a folder"):
