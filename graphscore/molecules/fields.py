@@ -18,6 +18,7 @@ OWN = ("SMILES", *TEXTS, "sample", "seed", "drift", "energy", "relative_energy",
 """Fields that samples may have. Those of the input with such a name are renamed, lest they seem to be of the sample."""
 
 _CHARGED = re.compile(r"(charge|mult(?:iplicity)?)\s*[=:]\s*", re.IGNORECASE)  # readers would take it for the charge
+_SDF_HEAD = re.compile(r">[ \t]*[^<]*<[^<>]+>\s*(\(.*\))?\s*")  # such as >  <IC50>  (1)
 _SPECIAL = re.compile(
     r"properties|lattice|pbc|name|title|label|(?:total_?)?charge|(?:spin_?)?mult(?:iplicity)?", re.IGNORECASE
 )
@@ -100,6 +101,13 @@ def read_fields(lines: list[str]) -> dict[str, str]:
             fields[name].append(line)
             is_ended = not line
     return {name: "\n".join(value).rstrip("\n") for name, value in fields.items()}
+
+
+def unended(fields: Mapping[str, str]) -> Iterator[str]:
+    """Sentences on values of SDF fields that seem to contain the next field, for want of an empty line between them."""
+    for name, value in fields.items():
+        if (head := next(filter(_SDF_HEAD.fullmatch, value.split("\n")), None)) is not None:
+            yield f"the data field {name!r} contains {head.strip()!r}: an empty line before that seems to be missing"
 
 
 def _head(line: str) -> str:

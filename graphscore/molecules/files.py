@@ -13,9 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphscore.molecules.fields import TEXTS, numbers_and_texts, read_fields, sdf_fields, with_input, xyz_pairs
-from graphscore.molecules.graph import Chem, canonical_smiles, mol_from_data, rdBase
+from graphscore.molecules.fields import (
+    TEXTS,
+    numbers_and_texts,
+    read_fields,
+    sdf_fields,
+    unended,
+    with_input,
+    xyz_pairs,
+)
+from graphscore.molecules.graph import BONDS, Chem, canonical_smiles, mol_from_data, rdBase
 from graphscore.molecules.labels import field_name
+from graphscore.molecules.notes import note
+from graphscore.molecules.representable import check_bonds
 from graphscore.molecules.smiles import rdkit_errors, rdkit_reason
 from graphscore.molecules.wedges import read_wedges
 
@@ -63,14 +73,18 @@ def mol_from_molblock(block: str) -> Chem.Mol:
             if mol is None:  # once more, step by step, for an error with the reason
                 raw = Chem.MolFromMolBlock(atoms, sanitize=False, removeHs=False, strictParsing=True)
                 if raw is not None:
+                    check_bonds(raw, BONDS)
                     Chem.SanitizeMol(raw)
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"Not a possible molecule: {rdkit_reason(error)}") from error
     if mol is None:
         raise ValueError("Not a MOL block: the counts line, an atom or a bond is malformed")
     read_wedges(mol)
-    for name, value in read_fields(lines[end:]).items():
+    fields = read_fields(lines[end:])
+    for name, value in fields.items():
         mol.SetProp(field_name(name), value)
+    for sentence in unended(fields):
+        note(mol, sentence)
     return mol
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from graphscore.molecules.smiles import Chem
 
 NUM_ELEMENTS = 118
+_DATIVE = (Chem.BondType.DATIVE, Chem.BondType.DATIVEONE, Chem.BondType.DATIVEL, Chem.BondType.DATIVER)
 
 
 def check_atomic_number(number: int, atom: int) -> int:
@@ -35,11 +36,22 @@ def check_representable(mol: Chem.Mol, kinds: Collection[Chem.BondType]) -> None
     for atom in mol.GetAtoms():
         if atom.GetAtomicNum() == 0:
             raise ValueError(f"Atom {atom.GetIdx()} ({atom.GetSymbol()}) is a placeholder, not an element")
+    check_bonds(mol, kinds)
+
+
+def check_bonds(mol: Chem.Mol, kinds: Collection[Chem.BondType]) -> None:
+    """Reject bonds of other kinds than these; the molecule need not be sanitized.
+
+    Raises:
+        ValueError: If there is one.
+    """
     for bond in mol.GetBonds():
-        if bond.GetBondType() not in kinds:
+        if (kind := bond.GetBondType()) not in kinds:
             i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+            advice = "; write dative bonds as single ones between charges, as in [NH3+][BH3-]"
             raise ValueError(
-                f"Bonds must be single, double, triple or aromatic, but atoms {i} and {j} have {bond.GetBondType()}"
+                f"Bonds must be single, double, triple or aromatic, but atoms {i} and {j} have {kind}"
+                f"{advice if kind in _DATIVE else ''}"
             )
 
 

@@ -15,7 +15,7 @@ from rdkit import Chem
 from graphscore.data import read
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.files import mol_from_molblock, sdf_texts, xyz_text
-from graphscore.molecules.readers import numbers_of
+from graphscore.molecules.readers import graph_of, numbers_of
 from graphscore.molecules.smiles import mol_from_smiles
 from graphscore.molecules.xyz import XYZFrame, mol_from_xyz, xyz_frames
 
@@ -86,3 +86,21 @@ def test_a_line_that_is_none_of_a_table_says_so(tmp_path: Path):
     assert [item.smiles for item in result.items] == ["C", "CC"]
     assert [failure.location for failure in result.failures] == ["line 3"]
     assert "Not a line of a table: field larger than field limit" in result.failures[0].reason
+
+
+def test_fields_without_an_empty_line_between_them_are_noted():
+    block = Chem.MolToMolBlock(mol_from_smiles("CO"))
+    data = graph_of(mol_from_molblock(f"{block}> <A>\n1\n>  25 <B> (3)\n2\n\n> <C>\n> 50\n<5>\n\n"))
+    assert data["properties"] == {"A": "1\n>  25 <B> (3)\n2", "C": "> 50\n<5>"}
+    (note,) = data["notes"]
+    assert "'A' contains '>  25 <B> (3)': an empty line" in note
+
+
+@pytest.mark.parametrize("smiles", ["[NH3]->[BH3]", "N->[Cu]"])
+def test_dative_bonds_are_refused_by_name(smiles: str):
+    mol = Chem.MolFromSmiles(smiles, sanitize=False)
+    for atom in mol.GetAtoms():
+        atom.SetNoImplicit(True)
+    block = Chem.MolToMolBlock(mol, kekulize=False)
+    with pytest.raises(ValueError, match=r"atoms 0 and 1 have DATIVE; write dative bonds as .* \[NH3\+\]\[BH3-\]"):
+        graph_of(mol_from_molblock(block))
