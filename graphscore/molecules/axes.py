@@ -35,6 +35,7 @@ _STEREO = {
     0: Chem.BondStereo.STEREONONE,
 }
 """RDKit's marks by the sign of the torsion of the lowest substituents of both ends."""
+_TURNS = {stereo: sign for sign, stereo in _STEREO.items()}
 
 
 class Marks(NamedTuple):
@@ -77,7 +78,7 @@ def marks(mol: Chem.Mol, conformer_id: int | None) -> Marks:
     """
     found = Marks([], {})
     for bond in mol.GetBonds():
-        sign = next(sign for sign, stereo in _STEREO.items() if sign == 0 or stereo == bond.GetStereo())
+        sign = _TURNS.get(bond.GetStereo(), 0)
         if sign and _is_axis(mol, bond):
             axis = _lowest(mol, bond)
             if conformer_id is not None:

@@ -53,6 +53,13 @@ from graphscore.molecules.smiles import Chem, mol_from_smiles, rdBase, rdkit_err
 _KINDS = (Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE, Chem.BondType.AROMATIC)
 BONDS = {kind: number for number, kind in enumerate(_KINDS, start=1)}
 _TOPOLOGY = ("z", "charge", "edge_index", "bond")
+_SIGNS = {Chem.ChiralType.CHI_TETRAHEDRAL_CCW: 1, Chem.ChiralType.CHI_TETRAHEDRAL_CW: -1}
+_SIDES = {
+    Chem.BondStereo.STEREOZ: 1,
+    Chem.BondStereo.STEREOCIS: 1,
+    Chem.BondStereo.STEREOE: 2,
+    Chem.BondStereo.STEREOTRANS: 2,
+}
 
 
 def is_molecule(data: Data) -> bool:
@@ -114,14 +121,14 @@ def data_from_mol(mol: Chem.Mol, conformer_id: int | None = None, name: str = ""
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"Not a possible molecule: {rdkit_reason(error)}") from error
     edge_index, bond = _bonds(mol)
-    atoms = [(atom.GetAtomicNum(), atom.GetFormalCharge()) for atom in mol.GetAtoms()]
-    z, charge = torch.tensor(atoms).t().contiguous()
+    atoms = [(atom.GetAtomicNum(), atom.GetFormalCharge(), handedness(atom)) for atom in mol.GetAtoms()]
+    z, charge, chirality = torch.tensor(atoms).t().contiguous()
     data = Data(
         z=z,
         charge=charge,
         edge_index=edge_index,
         bond=bond,
-        chirality=torch.tensor([handedness(atom) for atom in mol.GetAtoms()]),
+        chirality=chirality,
         smiles=canonical_smiles(mol),
         name=name,
         num_nodes=mol.GetNumAtoms(),
@@ -149,17 +156,7 @@ def mol_from_data(data: Data) -> Chem.Mol:
     Raises:
         ValueError: If attributes are missing or do not make a molecule.
     """
-    if missing := [key for key in _TOPOLOGY if key not in data]:
-        raise ValueError(f"A molecule needs z, charge, edge_index, bond; {missing} missing in {data.keys()}")
-    parts = [data[key] for key in _TOPOLOGY]
-    if parts[2].shape != (2, len(parts[3])) or any(part.is_floating_point() for part in parts):
-        found = ", ".join(f"{key} {part.dtype} {list(part.shape)}" for key, part in zip(_TOPOLOGY, parts, strict=True))
-        raise ValueError(f"Expected integers z [N], charge [N], edge_index [2, E] and bond [E], but got {found}")
-    try:
-        with rdBase.BlockLogs():
-            mol = Chem.Mol(_rebuilt(*(part.cpu().long().numpy().tobytes() for part in parts)))
-    except _ImpossibleError as error:
-        raise ValueError(f"The graph {data.get('smiles', '')!r} is not a possible molecule: {error}") from error
+    mol = bare_mol(data)
     set_isotopes(mol, data)
     if data.get("pos") is not None:
         add_positions(mol, checked_positions(data["pos"], mol.GetNumAtoms()))
@@ -198,13 +195,24 @@ def _rebuilt(z: bytes, charge: bytes, edge_index: bytes, bond: bytes) -> Chem.Mo
     return mol.GetMol()
 
 
+@rdkit_errors()
 def bare_mol(data: Data) -> Chem.Mol:
     """Convert a graph to an RDKit molecule without coordinates, stereo marks, isotopes and atom maps.
 
     Raises:
         ValueError: If the graph is not a molecule.
     """
-    return mol_from_data(Data(**{key: data[key] for key in _TOPOLOGY if key in data}))
+    if missing := [key for key in _TOPOLOGY if key not in data]:
+        raise ValueError(f"A molecule needs z, charge, edge_index, bond; {missing} missing in {data.keys()}")
+    parts = [data[key] for key in _TOPOLOGY]
+    if parts[2].shape != (2, len(parts[3])) or any(part.is_floating_point() for part in parts):
+        found = ", ".join(f"{key} {part.dtype} {list(part.shape)}" for key, part in zip(_TOPOLOGY, parts, strict=True))
+        raise ValueError(f"Expected integers z [N], charge [N], edge_index [2, E] and bond [E], but got {found}")
+    try:
+        with rdBase.BlockLogs():
+            return Chem.Mol(_rebuilt(*(part.cpu().long().numpy().tobytes() for part in parts)))
+    except _ImpossibleError as error:
+        raise ValueError(f"The graph {data.get('smiles', '')!r} is not a possible molecule: {error}") from error
 
 
 def add_positions(mol: Chem.Mol, pos: NDArray[np.float64]) -> Chem.Conformer:
@@ -262,8 +270,8 @@ def _bonds(mol: Chem.Mol) -> tuple[Tensor, Tensor]:
 
 def handedness(atom: Chem.Atom) -> int:
     """Handedness of the neighbors in ascending order, see the top of this module."""
-    tags = {Chem.ChiralType.CHI_TETRAHEDRAL_CCW: 1, Chem.ChiralType.CHI_TETRAHEDRAL_CW: -1}
-    sign = tags.get(atom.GetChiralTag(), 0)
+    if not (sign := _SIGNS.get(atom.GetChiralTag(), 0)):
+        return 0
     order = [bond.GetOtherAtomIdx(atom.GetIdx()) for bond in atom.GetBonds()]
     swaps = sum(a > b for i, a in enumerate(order) for b in order[i + 1 :])
     return sign * (-1) ** swaps
@@ -271,11 +279,9 @@ def handedness(atom: Chem.Atom) -> int:
 
 def double_bond_sides(mol: Chem.Mol) -> tuple[Tensor, Tensor]:
     """Substituent pairs ``[2, P]`` of the stereo double bonds, and their sides ``[P]``."""
-    cis = (Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS)
-    trans = (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS)
     pairs, sides = [], []
     for bond in mol.GetBonds():
-        if bond.GetStereo() not in cis + trans:
+        if (stereo := bond.GetStereo()) not in _SIDES:
             continue
         (i, j), marked = (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()), tuple(bond.GetStereoAtoms())
         for a in mol.GetAtomWithIdx(i).GetNeighbors():
@@ -284,7 +290,7 @@ def double_bond_sides(mol: Chem.Mol) -> tuple[Tensor, Tensor]:
                     continue
                 # Each exchange of a marked substituent for the other one of its end changes the side.
                 flips = (a.GetIdx() != marked[0]) + (b.GetIdx() != marked[1])
-                side = 1 if (bond.GetStereo() in cis) == (flips % 2 == 0) else 2
+                side = _SIDES[stereo] if flips % 2 == 0 else 3 - _SIDES[stereo]
                 pairs += [(a.GetIdx(), b.GetIdx()), (b.GetIdx(), a.GetIdx())]
                 sides += [side, side]
     return torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).t().contiguous(), torch.tensor(sides, dtype=torch.long)

@@ -36,6 +36,9 @@ class HydrogenMarks:
 
     def __init__(self, template: Data, kept: Iterable[int]) -> None:
         self._marks, still = StereoMarks(template), set(kept)
+        self.centres, self.bonds = list[_Move](), list[_Move]()
+        if not len(self._marks):
+            return
         self._around = [[b.GetIdx() for b in atom.GetNeighbors()] for atom in self._marks.mol.GetAtoms()]
         self._free = [[atom for atom in around if atom not in still] for around in self._around]
         self.centres = [move for move in map(self._at_centre, range(len(self._marks.centres))) if move]

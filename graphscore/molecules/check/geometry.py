@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,6 @@ from graphscore.molecules.check.planes import (
     planar_groups,
 )
 from graphscore.molecules.check.stereo import FLAT_CENTRE, TWISTED, StereoMarks
-from graphscore.molecules.graph import bare_mol
 from graphscore.molecules.smiles import rdkit_errors
 
 FARTHEST = 1e5  # Å from the origin; distances lose their digits beyond
@@ -75,10 +75,9 @@ class GeometryCheck:
 
     @rdkit_errors()
     def __init__(self, template: Data) -> None:
-        mol = bare_mol(template)
         self.stereo = StereoMarks(template)
+        mol = self.stereo.mol
         self.num_atoms = mol.GetNumAtoms()
-        self._labels = self.stereo.labels
         bounds = distance_bounds(mol)
         self._limits = distance_limits(mol, bounds)
         self._angles = angle_limits(mol, bounds)
@@ -91,9 +90,14 @@ class GeometryCheck:
         self._largest = np.cos(np.radians(self._angles.lower)) + 1e-9
         self._groups = planar_groups(mol)
         self._carbons = planar_carbons(mol)
-        self._centres: dict[tuple[int, int], list[int]] = {}
+
+    @cached_property
+    def _centres(self) -> dict[tuple[int, int], list[int]]:
+        """Centres of the angles between two atoms."""
+        found: dict[tuple[int, int], list[int]] = {}
         for a, centre, b in self._angles.atoms.tolist():
-            self._centres.setdefault((a, b), []).append(centre)
+            found.setdefault((a, b), []).append(centre)
+        return found
 
     def passes(self, pos: Tensor | Array) -> NDArray[np.bool_]:
         """Tell which conformers have no fault but doubtful ones, without RDKit's perception of stereo marks.
@@ -131,7 +135,7 @@ class GeometryCheck:
         found: list[list[Fault]] = [[] for _ in pos]
         for row in np.flatnonzero(~usable):
             (atoms,) = np.nonzero(~(np.abs(pos[row]) < FARTHEST).all(axis=-1))
-            names = ", ".join(self._labels[atom] for atom in atoms)
+            names = ", ".join(self.stereo.labels[atom] for atom in atoms)
             found[row].append(Fault("coordinates", tuple(atoms.tolist()), f"no usable coordinates of {names}"))
         for rows in self._chunks(np.flatnonzero(usable)):
             measured = self._measure(pos[rows])
@@ -223,12 +227,12 @@ class GeometryCheck:
 
     def _spread(self, i: int, centre: int, j: int, value: float) -> Fault:
         limits = f"{self._limits.lower[i, j]:.2f} to {self._limits.upper[i, j]:.2f}"
-        place = f"angle {self._name(i, centre, j)} with {self._labels[i]}...{self._labels[j]} {value:.2f} Å"
+        place = f"angle {self._name(i, centre, j)} with {self.stereo.labels[i]}...{self.stereo.labels[j]} {value:.2f} Å"
         return Fault("angle", (i, centre, j), f"{place}, expected {limits}")
 
     def _contact(self, i: int, j: int, value: float, doubtful: bool) -> Fault:
         where = " of different components" if self._limits.steps[i, j] > self.num_atoms else ""
-        place = f"contact {self._labels[i]}...{self._labels[j]}{where} {value:.2f} Å"
+        place = f"contact {self.stereo.labels[i]}...{self.stereo.labels[j]}{where} {value:.2f} Å"
         lower = (self._limits.doubted if doubtful else self._limits.lower)[i, j]
         return Fault("contact", (i, j), f"{place}, expected at least {lower:.2f}", doubtful)
 
@@ -248,8 +252,8 @@ class GeometryCheck:
             group = tuple(self._carbons[k].tolist())
             if group[0] not in flat:
                 value = f"{measured.heights[row, k]:.2f} Å from the plane of its neighbors, expected at most {PYRAMID}"
-                found.append(Fault("plane", group, f"carbon {self._labels[group[0]]} {value}"))
+                found.append(Fault("plane", group, f"carbon {self.stereo.labels[group[0]]} {value}"))
         return found
 
     def _name(self, *atoms: int) -> str:
-        return "-".join(self._labels[atom] for atom in atoms)
+        return "-".join(self.stereo.labels[atom] for atom in atoms)

@@ -20,7 +20,7 @@ from rdkit.Chem import rdDistGeom
 
 from graphscore.molecules.exact import exact_components
 from graphscore.molecules.graph import Chem, rdBase
-from graphscore.molecules.polyhedra import is_polyhedral
+from graphscore.molecules.polyhedra import polyhedral_centres
 
 BOND = 0.15  # of the bounds; PoseBusters: 0.25; GFN2: -0.06 to 0.13
 WEAK_BOND = 0.25  # aromatic ones of two hetero atoms are long: N-O to 1.56 Å in QM9, by B3LYP
@@ -45,8 +45,9 @@ CROWDED = {2: 150.0, 3: 75.0, 4: 75.0, 5: 75.0, 6: 80.0, 7: 62.0}
 CROWDED_RING = 55.0  # both neighbors in a ring with the centre
 NO_BOUNDS = 1000.0
 
-_DONORS, _ACCEPTORS = {7, 8, 9, 16}, {7, 8, 9, 16, 17, 35, 53}
+_DONORS, _ACCEPTORS = [7, 8, 9, 16], [7, 8, 9, 16, 17, 35, 53]
 _CARBONYL = Chem.MolFromSmarts("[#6;^1,^2]~[#7,#8]")
+_WEAK = Chem.MolFromSmarts("[!#6]:[!#6]")
 _SP = Chem.HybridizationType.SP
 
 
@@ -109,19 +110,17 @@ def distance_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np
         chosen = steps == distance
         lower[chosen] = (1 - tolerance) * bounds[0][chosen]
         upper[chosen] = (1 + tolerance) * bounds[1][chosen]
-    for bond in mol.GetBonds():
-        i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-        if bond.GetIsAromatic() and not {6} & {bond.GetBeginAtom().GetAtomicNum(), bond.GetEndAtom().GetAtomicNum()}:
-            upper[i, j] = upper[j, i] = (1 + WEAK_BOND) * bounds[1][i, j]
-    crowded = [atom.GetIdx() for atom in mol.GetAtoms() if _is_crowded(atom)]
-    for centre in crowded:  # RDKit's bounds of their neighbors allow anything; angles alone count
-        around = [other.GetIdx() for other in mol.GetAtomWithIdx(centre).GetNeighbors()]
+    for i, j in mol.GetSubstructMatches(_WEAK, maxMatches=100_000):
+        upper[i, j] = upper[j, i] = (1 + WEAK_BOND) * bounds[1][i, j]
+    for centre in _crowded(mol):  # RDKit's bounds of their neighbors allow anything; angles alone count
+        around = np.flatnonzero(steps[centre] == 1)
         pairs = np.ix_(around, around)
         lower[pairs] = np.where(steps[pairs] == 2, 0.0, lower[pairs])
         upper[pairs] = np.where(steps[pairs] == 2, np.inf, upper[pairs])
-    heavy = np.array([atom.GetAtomicNum() > 1 for atom in mol.GetAtoms()])
+    numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
+    heavy = numbers > 1
     within = (steps >= 3) & (steps <= mol.GetNumAtoms()) & heavy[:, None] & heavy
-    bound, smallest = lower, _van_der_waals(mol)
+    bound, smallest = lower, _van_der_waals(mol, numbers, steps)
     # RDKit's bounds take acids, esters and amides for Z; three bonds apart, cages come closer than these radii.
     lower = np.where(steps >= 4, smallest, np.where(steps == 3, np.minimum(bound, smallest), bound))
     doubted = np.where(within & (bound > lower), bound, 0.0)
@@ -130,30 +129,31 @@ def distance_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np
     return Distances(lower, upper, doubted, steps)
 
 
-def _van_der_waals(mol: Chem.Mol) -> NDArray[np.float64]:
-    """Smallest contacts of all pairs of atoms that are far apart in the molecule, ``[N, N]`` in Å."""
-    table, atoms = Chem.GetPeriodicTable(), list(mol.GetAtoms())
-    radii = np.array([table.GetRvdw(atom.GetAtomicNum()) for atom in atoms])
-    charges = np.array([atom.GetFormalCharge() for atom in atoms])
-    hydrogen = np.array([atom.GetAtomicNum() == 1 for atom in atoms])
-    donated = np.array([
-        atom.GetAtomicNum() == 1 and any(other.GetAtomicNum() in _DONORS for other in atom.GetNeighbors())
-        for atom in atoms
-    ])  # fmt: skip
-    accepts = np.array([atom.GetAtomicNum() in _ACCEPTORS for atom in atoms])
+def _van_der_waals(mol: Chem.Mol, numbers: NDArray[np.int_], steps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Smallest contacts of all pairs of atoms that are far apart in the molecule, ``[N, N]`` in Å.
+
+    Args:
+        mol: The molecule.
+        numbers: Its atomic numbers.
+        steps: Numbers of bonds between atoms, huge between components.
+    """
+    table = Chem.GetPeriodicTable()
+    radii = np.array([table.GetRvdw(number) for number in numbers.tolist()])
+    charges = np.array([atom.GetFormalCharge() for atom in mol.GetAtoms()])
+    hydrogen = numbers == 1
+    donated = hydrogen & ((steps == 1) & np.isin(numbers, _DONORS)).any(axis=1)
+    accepts = np.isin(numbers, _ACCEPTORS)
     count = hydrogen[:, None].astype(int) + hydrogen
     share = np.array([HEAVY, WITH_HYDROGEN, HYDROGENS])[count]
-    rich = np.array([atom.GetAtomicNum() in (7, 8) for atom in atoms])
-    poor = np.zeros(len(atoms), dtype=bool)
+    rich = (numbers == 7) | (numbers == 8)
+    poor = np.zeros(len(numbers), dtype=bool)
     poor[[match[0] for match in mol.GetSubstructMatches(_CARBONYL, maxMatches=100_000)]] = True
     for givers, takers, value in ((rich, poor, CARBONYL), (donated, accepts, HYDROGEN_BOND)):
         pairs = givers[:, None] & takers
         share = np.where(pairs | pairs.T, value, share)
-    component = np.zeros(len(atoms), dtype=int)
-    for number, members in enumerate(Chem.GetMolFrags(mol)):
-        component[list(members)] = number
-    ions = (charges[:, None] * charges < 0) & (component[:, None] != component)
-    return np.where(ions, IONS, share) * (radii[:, None] + radii)
+    ions = (charges[:, None] * charges < 0) & (steps > len(numbers))
+    share = np.where(ions, IONS, share)
+    return share * (radii[:, None] + radii)
 
 
 def angle_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.float64]]) -> Angles:
@@ -163,30 +163,33 @@ def angle_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.fl
         mol: Sanitized molecule with explicit hydrogens.
         bounds: Result of :func:`distance_bounds`.
     """
-    rows, lows, highs = [], [], []
+    near = [np.flatnonzero(row).tolist() for row in Chem.GetAdjacencyMatrix(mol)]
+    rows, tolerances, least, crowded = [], [], [], _crowded(mol)
+    for centre, around in enumerate(near):
+        pairs = [(a, b) for i, a in enumerate(around) for b in around[i + 1 :] if b not in near[a]]
+        if not pairs:
+            continue
+        rows += [(a, centre, b) for a, b in pairs]
+        if centre in crowded:
+            rings, smallest = mol.GetRingInfo(), CROWDED.get(len(around), 0.0)
+            least += [CROWDED_RING if rings.AreAtomsInSameRing(a, b) else smallest for a, b in pairs]
+            tolerances += [(0.0, TOLERANCE_ANY)] * len(pairs)
+        else:
+            least += [np.nan] * len(pairs)
+            tolerances += [_tolerances(mol, mol.GetAtomWithIdx(centre))] * len(pairs)
+    atoms, fixed = np.array(rows, dtype=np.intp).reshape(-1, 3), np.array(least)
+    down, up = np.array(tolerances).reshape(-1, 2).T
+    first, centre, last = atoms.T
     middle = (bounds[0] + bounds[1]) / 2
-    for atom in mol.GetAtoms():
-        centre, around = atom.GetIdx(), sorted(other.GetIdx() for other in atom.GetNeighbors())
-        down, up = _tolerances(mol, atom)
-        for a, b in ((a, b) for i, a in enumerate(around) for b in around[i + 1 :]):
-            if mol.GetBondBetweenAtoms(a, b) is not None:
-                continue
-            if _is_crowded(atom):
-                together = mol.GetRingInfo().AreAtomsInSameRing(a, b)
-                low, high = CROWDED_RING if together else CROWDED.get(atom.GetDegree(), 0.0), 180.0
-            else:
-                sides = float(middle[a, centre]), float(middle[b, centre])
-                low, high = (_angle(float(part[a, b]), *sides) for part in bounds)
-                low, high = max(low - down, 0.0), min(high + up, 180.0)
-            rows.append((a, centre, b))
-            lows.append(low)
-            highs.append(high)
-    return Angles(np.array(rows, dtype=np.intp).reshape(-1, 3), np.array(lows), np.array(highs))
+    low, high = (_angles(part[first, last], middle[first, centre], middle[last, centre]) for part in bounds)
+    low = np.where(np.isnan(fixed), np.maximum(low - down, 0.0), fixed)
+    return Angles(atoms, low, np.minimum(high + up, 180.0))
 
 
-def _is_crowded(atom: Chem.Atom) -> bool:
-    """Whether an atom has more than four neighbors, or electron pairs around it."""
-    return atom.GetDegree() > 4 or is_polyhedral(atom)
+def _crowded(mol: Chem.Mol) -> set[int]:
+    """The atoms with more than four neighbors, or electron pairs around them."""
+    many = Chem.GetAdjacencyMatrix(mol).sum(axis=0) > 4
+    return {*polyhedral_centres(mol), *np.flatnonzero(many).tolist()}
 
 
 def _tolerances(mol: Chem.Mol, atom: Chem.Atom) -> tuple[float, float]:
@@ -206,7 +209,9 @@ def _tolerances(mol: Chem.Mol, atom: Chem.Atom) -> tuple[float, float]:
     return value, TOLERANCE_ANY if soft else value
 
 
-def _angle(opposite: float, first: float, second: float) -> float:
-    """Angle in degrees between two sides of a triangle."""
-    cosine = (first**2 + second**2 - opposite**2) / (2 * first * second)
-    return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
+def _angles(
+    opposite: NDArray[np.float64], first: NDArray[np.float64], second: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Angles in degrees between two sides of triangles."""
+    cosines = (first**2 + second**2 - opposite**2) / (2 * first * second)
+    return np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))

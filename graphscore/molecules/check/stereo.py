@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -31,14 +32,13 @@ class StereoMarks:
     def __init__(self, template: Data) -> None:
         self.mol, template = bare_mol(template), marked(template)
         set_isotopes(self.mol, template)
-        self.labels = [f"{atom.GetSymbol()}{atom.GetIdx()}" for atom in self.mol.GetAtoms()]
         asked = template["chirality"].cpu().numpy()
         centres, corners = [], []
-        for atom in self.mol.GetAtoms():
-            around = sorted(other.GetIdx() for other in atom.GetNeighbors())
-            if asked[atom.GetIdx()] and len(around) in (3, 4):
-                centres.append(atom.GetIdx())
-                corners.append([*around, atom.GetIdx()][:4])  # the centre itself takes the place of a lone pair
+        for centre in np.flatnonzero(asked).tolist():
+            around = sorted(other.GetIdx() for other in self.mol.GetAtomWithIdx(centre).GetNeighbors())
+            if len(around) in (3, 4):
+                centres.append(centre)
+                corners.append([*around, centre][:4])  # the centre itself takes the place of a lone pair
         self.centres = np.array(centres, dtype=np.intp)
         self.corners = np.array(corners, dtype=np.intp).reshape(-1, 4)
         self.signs = asked[self.centres]
@@ -57,11 +57,19 @@ class StereoMarks:
         limits = [FLAT_BOND if is_bond else FLAT_CUMULENE for is_bond in single[self.num_bonds :]]
         self._scales = TWISTED / np.array(limits, dtype=np.float64)
         self._is_known = not self.axes and all(single)  # whether RDKit has a place for all marks
-        self._asked = self._marked(self.signs, self.directions)
         self._verdicts: dict[bytes, bool] = {}
 
     def __len__(self) -> int:
         return len(self.centres) + len(self.sides) + len(self.axes)
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """Names of the atoms in faults."""
+        return [f"{atom.GetSymbol()}{atom.GetIdx()}" for atom in self.mol.GetAtoms()]
+
+    @cached_property
+    def _asked(self) -> Chem.Mol:
+        return self._marked(self.signs, self.directions)
 
     def values(self, pos: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Measure how clearly coordinates have each mark.
@@ -74,20 +82,30 @@ class StereoMarks:
             from its torsion, ``[K, P]``: the cosine for a double bond, and for an axis the sine, scaled so that
             ``TWISTED`` is the least that is clear; positive if as asked for.
         """
+        return self.signs * self._volumes(pos), self.directions * self._torsions(pos)
+
+    def _volumes(self, pos: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not len(self.centres):
+            return np.empty((len(pos), 0))
         a, b, c, d = (pos[:, self.corners[:, i]] for i in range(4))
         volume = ((a - d) * np.cross(b - d, c - d)).sum(axis=-1)
         edges = sum(((p - q) ** 2).sum(axis=-1) for p, q in combinations((a, b, c, d), 2))
-        volume /= np.maximum(edges / 6, 1e-6) ** 1.5
+        return volume / np.maximum(edges / 6, 1e-6) ** 1.5
+
+    def _torsions(self, pos: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not len(self.paths):
+            return np.empty((len(pos), 0))
         a, b, c, d = (pos[:, self.paths[: self.num_bonds, i]] for i in range(4))
         first, last = np.cross(a - b, c - b), np.cross(d - c, c - b)
         lengths = np.linalg.norm(first, axis=-1) * np.linalg.norm(last, axis=-1)
         cosine = (first * last).sum(axis=-1) / np.maximum(lengths, 1e-9)
-        torsions = np.concatenate([cosine, sines(pos, self.paths[self.num_bonds :]) * self._scales], axis=1)
-        return self.signs * volume, self.directions * torsions
+        return np.concatenate([cosine, sines(pos, self.paths[self.num_bonds :]) * self._scales], axis=1)
 
     def measure(self, pos: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Measure as :meth:`values`, but all positive where an exchange of equal atoms gives the isomer asked for."""
         volumes, torsions = self.values(pos)
+        if not len(self):
+            return volumes, torsions
         clear = (np.abs(volumes) >= FLAT_CENTRE).all(axis=1) & (np.abs(torsions) >= TWISTED).all(axis=1)
         for row in np.flatnonzero(clear & ((volumes < 0).any(axis=1) | (torsions < 0).any(axis=1))):
             if self.is_same_isomer(volumes[row], torsions[row]):
