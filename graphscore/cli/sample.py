@@ -208,7 +208,7 @@ class FileJob:
             "written": len(records),
             "failure": failure,
             "notes": outcome.notes,
-            "methods": dict(Counter(name for sample in samples for name in sample["method"].split("; "))),
+            "methods": dict(Counter(sample["method"] for sample in samples)),
             "marked": outcome.num_refused,
             **{key: max(sample[key] for sample in samples) for key in ("fixed_rmsd",) if samples and key in samples[0]},
             "evaluations": outcome.cost.evaluations,

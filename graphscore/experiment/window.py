@@ -16,7 +16,7 @@ from graphscore.experiment.pretrained import asked_by
 from graphscore.experiment.request import Request
 from graphscore.generate.inputs import inputs_of, without_measurements
 from graphscore.generate.jobs import generate
-from graphscore.generate.outcome import Cost, Outcome, name_of
+from graphscore.generate.outcome import EXACT, Cost, Outcome, name_of
 from graphscore.generate.tries import Finish, Trace, with_values
 from graphscore.runtime.workers import Progress
 
@@ -135,7 +135,7 @@ class WindowSampler:
         template, samples = without_measurements(part, self.kept), []
         for k in range(plan.num):
             sample = with_values(template, part, values)
-            sample.drift, sample.sample, sample.method = 0.0, k + 1, "exact"
+            sample.drift, sample.sample, sample.method = 0.0, k + 1, EXACT
             samples.append(sample)
         notes = [] if self.trace is None else ["no trajectory is written, because its samples are known"]
         return Outcome(part, samples, notes=notes, cost=Cost(0, {"sample": 0.0, "finish": 0.0}))

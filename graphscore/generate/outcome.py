@@ -8,8 +8,8 @@ from typing import Any
 
 from torch_geometric.data import Data
 
-SAMPLED, REDRAWN = "sampled", "redrawn"
-"""Methods by which a sample was made: by the first try, or by a later one."""
+EXACT, SAMPLED, REDRAWN = "exact", "sampled", "redrawn"
+"""Methods by which a sample was made: known without a network, by the first try, or by a later one."""
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,19 @@ from torch_geometric.data import Data
 from graphscore.attributes import NOTES
 from graphscore.domains import attributes
 from graphscore.generate.inputs import graph_key
+from graphscore.generate.outcome import SAMPLED
 from graphscore.molecules.fragments import Fragment
 from graphscore.molecules.graph import Chem, bare_mol, canonical_smiles
 from graphscore.molecules.labels import PROPERTIES
 from graphscore.molecules.marks import MARKS, marked, stereo_mol
 from graphscore.molecules.packing import Packer
+from graphscore.molecules.repair import METHODS
 from graphscore.molecules.smiles import rdkit_errors
 
 COPY = "component_copy"
 """Attribute of the second and further ones of equal components, which gives them other noise: ``[1]`` int64."""
 FREE = "free"
 """Attribute of components without any of the held atoms."""
-SAMPLED, EXACT = "sampled", "exact"  # how a component was made
 _OF_THE_WHOLE = ("pos", "name", "smiles", "num_nodes", "stereo_groups", NOTES, PROPERTIES)
 
 
@@ -110,8 +111,8 @@ def pack_components(template: Data, parts: Sequence[Sequence[Data]], seed: int) 
         seed: Seed of places and orientations, beside the molecule and the number of the conformer.
 
     Returns:
-        Conformers with the largest of each number of their components, such as ``drift``; ``method`` and ``warning``
-        name what they are of some component.
+        Conformers with the largest of each number of their components, such as ``drift``, the ``method`` that is last
+        in :data:`~graphscore.molecules.repair.METHODS`, and the warnings of all.
     """
     members, key = component_atoms(template), graph_key(template)
     packer, joined = Packer(bare_mol(template), [atoms.tolist() for atoms in members]), []
@@ -121,8 +122,7 @@ def pack_components(template: Data, parts: Sequence[Sequence[Data]], seed: int) 
             pos[atoms.numpy()] = sample["pos"].double().numpy()
         held = [place for place, sample in enumerate(samples) if "fixed_rmsd" in sample]
         item = copy.copy(template)
-        methods = dict.fromkeys(sample.get("method", SAMPLED) for sample in samples)
-        item.method = "; ".join([name for name in methods if name != EXACT] or [EXACT])
+        item.method = max((sample.get("method", SAMPLED) for sample in samples), key=METHODS.index)
         if warnings := dict.fromkeys(sample["warning"] for sample in samples if "warning" in sample):
             item.warning = "; ".join(warnings)
         for name, value in ((name, value) for sample in samples for name, value in sample.to_dict().items()):

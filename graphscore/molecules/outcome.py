@@ -23,10 +23,9 @@ class Conformers(Outcome):
     """Sampled conformers of one molecule, as graphs and as an RDKit molecule.
 
     The graphs in ``samples`` have the attributes ``sample``, from 1, ``seed``, ``drift``, see
-    :func:`~graphscore.samplers.drift`, and ``method``: how the conformer was made, ``"sampled"``, ``"redrawn"`` (by a
-    later try), ``"mirrored"``, ``"relaxed"`` or ``"embedded"`` (by distance geometry). If something is wrong with it,
-    the ``warning`` says what. If requested, they have ``energy``, ``relative_energy`` (kcal/mol) and ``fixed_rmsd``
-    (Angstrom).
+    :func:`~graphscore.samplers.drift`, and ``method``: how the conformer was made, one of
+    :data:`~graphscore.molecules.repair.METHODS`. If something is wrong with it, the ``warning`` says what. If
+    requested, they have ``energy``, ``relative_energy`` (kcal/mol) and ``fixed_rmsd`` (Angstrom).
     """
 
     @property

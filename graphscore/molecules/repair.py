@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphscore.generate.inputs import graph_key
-from graphscore.generate.outcome import REDRAWN, SAMPLED
+from graphscore.generate.outcome import EXACT, REDRAWN, SAMPLED
 from graphscore.molecules.check import Fault, GeometryCheck
 from graphscore.molecules.embedding import starts
 from graphscore.molecules.forcefield import ForceField
@@ -24,7 +24,8 @@ from graphscore.molecules.smiles import Chem, rdkit_errors
 from graphscore.rng import mix_seed
 
 MIRRORED, RELAXED, EMBEDDED = "mirrored", "relaxed", "embedded"
-"""Methods by which conformers are repaired, see :class:`Repair`."""
+METHODS = (EXACT, SAMPLED, REDRAWN, MIRRORED, RELAXED, EMBEDDED)
+"""Methods by which conformers are made: from a table, by the model at the first or a later try, or by a repair."""
 
 STEREO = ("centre", "double bond", "axis")  # kinds of faults that no relaxation mends
 STEREO_WEIGHT = 1000.0  # a conformer of the isomer asked for is better than any of another one
