@@ -39,9 +39,19 @@ def check_files(
     for path, extensions in writes:
         if path is not None:
             check_output(path, extensions)
-            for file in (path, partial(path)):
-                if file.exists() and any(file.samefile(given) for given in inputs):
-                    raise ValueError(f"The output {path} would replace the input {file}; write another file")
+            check_kept(inputs, path)
+
+
+def check_kept(inputs: Iterable[Path], out: Path) -> None:
+    """Check that neither an output file nor its unfinished part replaces one of the inputs.
+
+    Raises:
+        ValueError: If one does.
+    """
+    inputs = list(inputs)
+    for file in (out, partial(out)):
+        if file.exists() and any(file.samefile(given) for given in inputs):
+            raise ValueError(f"The output {out} would replace the input {file}; write another file")
 
 
 def check_source(smiles: Sequence[str], path: Path | None, format: str | None = None) -> None:

@@ -18,7 +18,7 @@ console = Console()
 
 
 def evaluate(
-    generated: Annotated[Path, typer.Argument(help="Generated graphs, such as conformers: .sdf, .xyz or .pt.")],
+    generated: Annotated[Path, typer.Argument(help="Generated graphs, such as conformers: .sdf .mol2 .pdb .xyz .pt.")],
     reference: Annotated[Path, typer.Argument(help="Reference graphs, such as conformers of the same molecules.")],
     protocol: Annotated[
         str | None,
@@ -115,7 +115,7 @@ def benchmark(
 
 
 def view(
-    file: Annotated[Path, typer.Argument(help="Graphs: conformers, .sdf .mol .xyz .pt, or clouds, .pt")],
+    file: Annotated[Path, typer.Argument(help="Graphs: conformers, .sdf .mol .mol2 .pdb .xyz .pt, or clouds, .pt")],
     out: Annotated[Path, typer.Option(help="The page, .html, or the picture of clouds, .png.")],
     reference: Annotated[
         Path | None, typer.Option(help="Reference conformers; each conformer is superposed on the closest one.")

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch_geometric.data import Data
 
+from graphscore.cli.checks import check_kept
 from graphscore.cli.inputs import Fitting, Inputs, label
 from graphscore.cli.report import Summary, write_report
 from graphscore.data.outputs import Output
@@ -72,8 +73,9 @@ class FileJob:
         resume: Whether to resume an unfinished job; if there is none, a new one begins.
 
     Raises:
-        ValueError: If a file cannot be written or has an unsuitable format, an option is out of range, the model does
-            not support an option, or there are results of an unfinished job that this one does not or cannot resume.
+        ValueError: If a file cannot be written, has an unsuitable format or would replace the input, an option is out
+            of range, the model does not support an option, or there are results of an unfinished job that this one does
+            not or cannot resume.
         FileNotFoundError: If there is no checkpoint.
     """
 
@@ -94,6 +96,8 @@ class FileJob:
             check_output(self.trajectory, TRAJECTORIES)
             if self.trajectory.resolve() == self.out.resolve():
                 raise ValueError(f"Samples and trajectory need different files, but both are {self.out}")
+        for file in filter(None, (self.out, self.report, self.trajectory)):
+            check_kept([] if inputs.path is None else [inputs.path], file)
         self.outputs = [Output(file) for file in (self.out, self.trajectory) if file is not None]
         self.domain = domain_of(inputs.first())
         for number, item in enumerate(inputs, start=1):

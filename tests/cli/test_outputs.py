@@ -15,6 +15,8 @@ pytest.importorskip("rdkit")
 
 from rdkit import Chem
 
+from graphscore.cli.inputs import Inputs
+from graphscore.cli.sample import FileJob, Files
 from graphscore.data import read
 
 ROWS = "id,smiles,IC50,sample\na,CCO,5 nM,x\nb,C1CC,3,y\nc,[2H]C([2H])O,,z\n"
@@ -102,3 +104,13 @@ def test_what_cannot_be_written_is_said_before_the_work(sample, name: str, words
     result = sample("--input", "in.csv", "--out", name)
     assert result.code == 2 and words in " ".join(result.err.split()), result.err
     assert sorted(os.listdir()) == before and Path("in.csv").read_text() == ROWS
+
+
+def test_a_job_in_python_keeps_its_input_too(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("smiles\nC\n")
+    (tmp_path / "b.report.json").symlink_to("a.csv")
+    inputs = Inputs((), tmp_path / "a.csv")
+    for files in (Files(tmp_path / "a.csv"), Files(tmp_path / "b.sdf", report=tmp_path / "b.report.json")):
+        with pytest.raises(ValueError, match="would replace the input"):
+            FileJob(inputs, files, {})
+    assert (tmp_path / "a.csv").read_text() == "smiles\nC\n"
