@@ -220,7 +220,7 @@ class ConformerModel(Pipeline):
             self.checks(first),
             request.seed,
             max_drift=self.configure(request).sampling.max_drift or math.inf,
-            held=_held(_chemical(request), first),
+            held=_held(_chemical(request), outcome.input),
             seconds=request.timeout - sum(outcome.cost.seconds.values()) if request.repair else 0.0,
         )
         seconds = {**outcome.cost.seconds, "repair": time.perf_counter() - started}
@@ -274,11 +274,11 @@ def shipped_checkpoint() -> Path:
     return Path(str(found))
 
 
-def _held(request: ConformerRequest, sample: Data) -> list[int]:
+def _held(request: ConformerRequest, molecule: Data) -> list[int]:
     """Atoms of a molecule that are fixed."""
-    if request.fragment is None or sample.get(FREE):
+    if request.fragment is None or molecule.get(FREE):
         return []
-    return request.fragment.find(sample, sample)[0].tolist()
+    return request.fragment.find(molecule, molecule)[0].tolist()
 
 
 def _chemical(request: Request) -> ConformerRequest:

@@ -154,7 +154,7 @@ class ConformerRequest(Request):
 
     @property
     def has_energies(self) -> bool:
-        """Whether energies of the conformers are computed."""
+        """True if energies of the conformers are computed."""
         return self.refine != "none" or self.energy_rank
 
     @property
