@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.attributes import add_notes
 from graphscore.molecules.elements import atomic_number
 from graphscore.molecules.graph import BONDS, Chem, add_positions, data_from_mol
 from graphscore.molecules.marks import marked
@@ -20,6 +21,9 @@ SYMBOLS = ("element", "symbol", "atom_symbol")
 CHARGES = ("charge", "formal_charge")
 ORDERS = ("order", "bond_order", "bond_type")
 MAX_HYDROGENS = 8  # beyond, RDKit counts modulo 256
+STEREO = ("chiral_tag", "stereo", "bond_stereo")
+"""Marks of exported molecules, which mean something only with RDKit's or the SMILES string's order of neighbors."""
+_UNMARKED = ("", "NONE", "CHI_UNSPECIFIED", "STEREONONE", "STEREOANY")
 _BOND_OF_ORDER = {1.0: 1, 2.0: 2, 3.0: 3, 1.5: 4, 0.0: 0}
 _ORDER_OF_NAME = {"SINGLE": 1.0, "DOUBLE": 2.0, "TRIPLE": 3.0, "AROMATIC": 1.5}
 
@@ -30,6 +34,10 @@ def derive(nodes: dict[str, Any], edges: dict[str, Any], names: Sequence[str]) -
     The names are those of this library, of pysmiles (``element``, ``order``), and of the usual ways to export a
     molecule of RDKit (``atomic_num``, ``formal_charge``, ``bond_type``).
     """
+    for key, values in {"z": nodes.get("z"), "charge": nodes.get("charge"), "bond": edges.get("bond")}.items():
+        if isinstance(values, list) and (_first(nodes, NUMBERS) or _first(nodes, SYMBOLS)):
+            hint = "; the names of bond types belong to bond_type" if key == "bond" else ""
+            raise ValueError(f"Expected numbers as {key!r} of a molecule, but got {values[0]!r}{hint}")
     number, symbol, order = _first(nodes, NUMBERS), _first(nodes, SYMBOLS), _first(edges, ORDERS)
     has_bonds = "bond" in edges or order is not None or not names
     if not has_bonds or (number is None and symbol is None):
@@ -70,9 +78,28 @@ def complete(data: Data) -> Data:
     counts = data.get("hcount")
     if not isinstance(counts, Tensor) or counts.dim() != 1:
         counts = None
-    if "chirality" not in data and _lacks_hydrogens(data, counts):
-        return _with_hydrogens(data, counts)
-    return marked(data)
+    notes = _unused_marks(data)
+    lacks = "chirality" not in data and _lacks_hydrogens(data, counts)
+    return add_notes(_with_hydrogens(data, counts) if lacks else marked(data), *notes)
+
+
+def _unused_marks(data: Data) -> list[str]:
+    """Sentences on stereo marks that are not used, unless coordinates or our own marks tell the isomer anyway."""
+    if "chirality" in data or data.get("pos") is not None:
+        return []
+    found = {key: data[key] for key in STEREO if isinstance(data.get(key), list)}
+    used = {
+        key: {value for value in map(str, values) if _name(value) not in _UNMARKED} for key, values in found.items()
+    }
+    return [
+        f"{key} {', '.join(sorted(values))} is not used: give stereo marks as coordinates or as a SMILES string"
+        for key, values in used.items()
+        if values
+    ]
+
+
+def _name(value: str) -> str:
+    return value.rpartition(".")[2].upper()
 
 
 def _lacks_hydrogens(data: Data, counts: Tensor | None) -> bool:
@@ -128,7 +155,7 @@ def _bonds(orders: Tensor | Sequence[str], names: Sequence[str]) -> Tensor:
     for order, name in zip(orders.tolist() if isinstance(orders, Tensor) else orders, names, strict=True):
         value = order
         if isinstance(order, str):
-            word = order.rpartition(".")[2].upper()
+            word = _name(order)
             value = _ORDER_OF_NAME.get(word, float(order) if order.replace(".", "", 1).isdecimal() else None)
         if value not in _BOND_OF_ORDER:
             raise ValueError(f"The bond order of {name} must be 1, 1.5, 2 or 3, but is {order}")

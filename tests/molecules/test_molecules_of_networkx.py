@@ -147,3 +147,32 @@ def test_a_file_without_its_namespace_and_one_without_graphs(tmp_path: Path):
     (tmp_path / "b.graphml").write_text("<graphml/>")
     with pytest.raises(ValueError, match="holds no records"):
         read(tmp_path / "b.graphml")
+
+
+def exported(marks: list[str], **bond: object) -> nx.Graph:
+    """1-Fluoroethanol with its marks, as recipes export it from RDKit."""
+    graph = nx.Graph()
+    for row, (number, mark) in enumerate(zip((6, 6, 8, 9), marks, strict=True)):
+        graph.add_node(row, atomic_num=number, formal_charge=0, chiral_tag=mark)
+    graph.add_edges_from([(0, 1), (1, 2), (1, 3)], **bond)
+    return graph
+
+
+def test_marks_that_are_not_used_are_noted():
+    plain = ["CHI_UNSPECIFIED"] * 4
+    assert from_networkx(exported(plain, bond_type="SINGLE")).get("notes") is None
+    data = from_networkx(exported([*plain[:3], "rdkit.Chem.ChiralType.CHI_TETRAHEDRAL_CW"], bond_type="SINGLE"))
+    (note,) = data["notes"]
+    assert data.smiles == "CC(O)F" and "CHI_TETRAHEDRAL_CW is not used" in note
+    graph = to_networkx(data_from_smiles("CC(O)F"))  # with all hydrogens
+    whole = nx.Graph()
+    for node, values in graph.nodes(data=True):
+        whole.add_node(node, z=values["z"], chiral_tag="CHI_TETRAHEDRAL_CCW" if node == 1 else "CHI_UNSPECIFIED")
+    whole.add_edges_from(graph.edges, order=1)
+    (note,) = from_networkx(whole)["notes"]
+    assert "chiral_tag CHI_TETRAHEDRAL_CCW is not used" in note
+
+
+def test_names_in_place_of_numbers_are_refused():
+    with pytest.raises(ValueError, match="Expected numbers as 'bond' of a molecule, but got 'SINGLE'; .* bond_type"):
+        from_networkx(exported([""] * 4, bond="SINGLE"))
