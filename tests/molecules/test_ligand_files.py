@@ -12,6 +12,9 @@ from rdkit import Chem
 
 from graphscore.data import read
 from graphscore.molecules.embedding import embed
+from graphscore.molecules.evaluate import evaluate_files
+from graphscore.molecules.metrics.measures import Measures
+from graphscore.molecules.show.view import view
 from graphscore.molecules.smiles import mol_from_smiles
 
 ORDERS = {Chem.BondType.SINGLE: "1", Chem.BondType.DOUBLE: "2", Chem.BondType.TRIPLE: "3", Chem.BondType.AROMATIC: "ar"}
@@ -149,3 +152,15 @@ def test_pdb_whose_hydrogens_are_incomplete(tmp_path: Path):
     (tmp_path / "a.pdb").write_text("\n".join([*atoms[:8], atoms[8], atoms[-3]]))  # with one of each kind
     result = read(tmp_path / "a.pdb")
     assert not result.items and result.failures[0].reason.startswith("Hydrogens seem to be missing: 12")
+
+
+def test_ligands_are_shown_and_compared(tmp_path: Path):
+    (tmp_path / "a.mol2").write_text(mol2("C[C@H](F)Cl") + mol2("CO"))
+    (tmp_path / "b.pdb").write_text(Chem.MolToPDBBlock(made("CO")))
+    (tmp_path / "c.sdf").write_text(Chem.MolToMolBlock(made("CO")))
+    assert view(tmp_path / "a.mol2", tmp_path / "a.html", tmp_path / "b.pdb").content.startswith(
+        "2 molecule(s), 2 conf"
+    )
+    for name in ("a.mol2", "b.pdb"):
+        report = evaluate_files(tmp_path / name, tmp_path / "c.sdf", measures=Measures(workers=1))
+        assert report["num_molecules"] == 1 and report["amr_r"]["mean"] < 0.01
