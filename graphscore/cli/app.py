@@ -18,6 +18,7 @@ from graphscore.cli.progress import Counter, prepare_process
 from graphscore.cli.stdin import spooled
 from graphscore.cli.validate import validate
 from graphscore.data.sources import find_files
+from graphscore.data.writers import TRAJECTORIES
 from graphscore.runtime.startup import SLOW, postponed
 
 
@@ -93,7 +94,7 @@ def train(
 @app.command()
 def sample(
     ctx: typer.Context,
-    out: Annotated[Path, typer.Option(help="Output file: .sdf, .xyz or .pt.")],
+    out: Annotated[Path, typer.Option(help="Output file: .sdf .sdf.gz .xyz .xyz.gz .pt, or a summary: .csv.")],
     smiles: Annotated[list[str] | None, typer.Argument(metavar="[SMILES]...", help="Molecules.")] = None,
     inputs: Annotated[
         Path | None,
@@ -155,7 +156,9 @@ def sample(
         float | None, typer.Option(help="Seconds for an input, after which nothing is drawn again or repaired.")
     ] = None,
     report: Annotated[Path | None, typer.Option(help="JSON report; by default OUT.report.json.")] = None,
-    trajectory: Annotated[Path | None, typer.Option(help="Also write all sampling steps to this .sdf file.")] = None,
+    trajectory: Annotated[
+        Path | None, typer.Option(help="Also write all sampling steps to this file, .sdf or .sdf.gz.")
+    ] = None,
     sampler: Annotated[
         str | None, typer.Option(help="Sampler, see `graphscore methods`; the model's own default if not given.")
     ] = None,
@@ -169,12 +172,13 @@ def sample(
 ) -> None:
     """Generate coordinates (or other fields) for molecules or graphs with a trained model.
 
-    Samples are written as they come to NAME.partial.sdf (or .xyz, .pt) beside OUT, and moved to OUT at the end. If a
-    job is stopped or killed, they are kept there: the same command with --resume continues with the remaining inputs.
+    Samples are written as they come to NAME.partial.sdf (or another extension) beside OUT, and moved to OUT at the
+    end. If a job is stopped or killed, they are kept there: the same command with --resume continues with the remaining
+    inputs.
     """
     inputs, format = ctx.with_resource(spooled(inputs, format))
     check_source(smiles or (), inputs, format)
-    written = [(out, None), (report, [".json"]), (trajectory, [".sdf"])]
+    written = [(out, None), (report, [".json"]), (trajectory, TRAJECTORIES)]
     check_files([inputs, template], checkpoint, written, format)
     options = {"seed": seed, "sampler": sampler, "num_steps": steps, "diverse": diverse, "workers": workers}
     chosen = {

@@ -47,7 +47,7 @@ def test_a_summary_has_a_line_for_each_sample_and_each_failure(sample):
 
 
 def test_columns_become_fields_of_every_record_also_compressed(sample):
-    assert sample("--input", "in.csv", "--num", 2, "--out", "a.sdf.gz", "--trajectory", "t.sdf").code == 0
+    assert sample("--input", "in.csv", "--num", 2, "--out", "a.sdf.gz", "--trajectory", "t.SDF.GZ").code == 0
     text = gzip.decompress(Path("a.sdf.gz").read_bytes())
     supplier = Chem.SDMolSupplier()
     supplier.SetData(text, removeHs=False)
@@ -55,7 +55,7 @@ def test_columns_become_fields_of_every_record_also_compressed(sample):
     assert [mol.GetProp("IC50") for mol in mols] == ["5 nM", "5 nM", "", ""]
     assert [mol.GetProp("sample (input)") for mol in mols] == ["x", "x", "z", "z"]
     assert [atom.GetIsotope() for atom in mols[2].GetAtoms()][:4] == [2, 0, 2, 0]
-    assert len(read("t.sdf").items) > 4
+    assert len(read("t.SDF.GZ").items) > 4
     assert sample("--input", "in.csv", "--num", 2, "--out", "a.sdf").code == 0
     assert Path("a.sdf").read_bytes() == text
     assert sample("--input", "in.csv", "--num", 2, "--refine", "mmff", "--out", "a.xyz.gz").code == 0
