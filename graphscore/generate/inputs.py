@@ -91,12 +91,18 @@ def graph_key(template: Data) -> int:
     return int.from_bytes(digest.digest(), "little")
 
 
-def count_edges(model: nn.Module, graph: Data) -> int:
+def searches_of(model: nn.Module) -> list[Any]:
+    """Collect the searches for further edges of the networks inside a model, see :mod:`graphscore.nn.edges.search`."""
+    # A network inside another one may find the same edges.
+    searches = {id(found): found for m in model.modules() if (found := getattr(m, "neighbors", None)) is not None}
+    return list(searches.values())
+
+
+def count_edges(searches: Sequence[Any], graph: Data) -> int:
     """Estimate the largest number of edges on which a model works for a graph.
 
     Args:
-        model: The model; its networks may search for further edges, see
-            :mod:`graphscore.nn.edges.search`.
+        searches: The model's searches for further edges, by :func:`searches_of`.
         graph: Input graph of the network.
 
     Returns:
@@ -104,9 +110,7 @@ def count_edges(model: nn.Module, graph: Data) -> int:
     """
     num_nodes, given = graph.num_nodes or 0, graph.num_edges
     pairs = num_nodes * (num_nodes - 1)
-    # A network inside another one may find the same edges.
-    searches = {id(n): n for m in model.modules() if (n := getattr(m, "neighbors", None)) is not None}
-    found = sum(most_edges(search, num_nodes) for search in searches.values())
+    found = sum(most_edges(search, num_nodes) for search in searches)
     return max(given, min(pairs, given + found)) if given or found else pairs
 
 

@@ -15,7 +15,7 @@ from graphscore.attributes import TEMPLATE
 from graphscore.denoiser import ScoreModel
 from graphscore.domains import row_label
 from graphscore.generate.batches import collate, split_fields
-from graphscore.generate.inputs import Label, inputs_of
+from graphscore.generate.inputs import Label, inputs_of, searches_of
 from graphscore.generate.outcome import Outcome
 from graphscore.generate.progress import Tally
 from graphscore.generate.tries import Finish, Judge, Options, Trace, Tries, with_values
@@ -108,6 +108,7 @@ def generate(
     options = Options(
         sampler, device, seed, transform, known or {}, finish or with_values, judge, label, max_drift,
         0 if together else retries, timeout, together, budget, trace, inputs_of(sampler.model),
+        searches_of(sampler.model),
     )  # fmt: skip
     counter = Tally(progress, None if nums is None else sum(nums))
     pairs = zip(templates, (repeat(num) if isinstance(num, int) else num), strict=not isinstance(num, int))

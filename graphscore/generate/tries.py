@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,6 +42,7 @@ class Options:
     budget: int
     trace: Trace | None
     inputs: set[str]
+    searches: Sequence[Any]
 
 
 class Tries:
@@ -81,7 +83,7 @@ class Tries:
             self.graph, self.is_ready = graph, True
             self.origin = without_measurements(template, options.inputs)
             self.key = graph_key(self.origin)
-            self.size = max(count_edges(options.sampler.model, graph), graph.num_nodes or 0)
+            self.size = max(count_edges(options.searches, graph), graph.num_nodes or 0)
         self.seconds = {"sample": time.perf_counter() - started, "finish": 0.0}
 
     def offer(

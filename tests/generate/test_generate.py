@@ -17,7 +17,7 @@ from graphscore.data import CompleteGraph
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field
 from graphscore.generate import jobs
-from graphscore.generate.inputs import categories, count_edges, graph_key
+from graphscore.generate.inputs import categories, count_edges, graph_key, searches_of
 from graphscore.generate.jobs import generate as stream
 from graphscore.generate.jobs import noise_seed
 from graphscore.generate.tries import with_values
@@ -287,7 +287,8 @@ def test_the_edges_that_a_network_will_see_are_counted(sampler, search, edges):
     sampler.model.network.neighbors = search
     wired = template(10)
     wired.edge_index = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
-    assert [count_edges(sampler.model, item) for item in (template(1), template(10), wired)] == edges
+    searches = searches_of(sampler.model)
+    assert [count_edges(searches, item) for item in (template(1), template(10), wired)] == edges
 
 
 @pytest.mark.parametrize(
