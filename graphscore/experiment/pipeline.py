@@ -284,7 +284,7 @@ class Pipeline(WholeInputs):
         return None if self.assembler is None else self.assembler()
 
     def judge(self, template: Data, sample: Data) -> float:
-        """Tell how much is wrong with a sample, 0 if it fits its input, by the check of its domain."""
+        """Tell how much is wrong with a sample, 0 if it fits its input, by the check of its domain; may mark it."""
         return float(not resolve(domain_of(sample).accept)(sample))
 
     def label(self, template: Data, graph: Data, name: str, row: int) -> str:

@@ -41,7 +41,7 @@ from graphscore.molecules.isomers import STEREO, isomers_of
 from graphscore.molecules.labels import properties_of
 from graphscore.molecules.outcome import Conformers
 from graphscore.molecules.relaxation import BY_XTB, check_program
-from graphscore.molecules.repair import Checks, badness, faults_of, repair_all
+from graphscore.molecules.repair import Checks, badness, faults_of, repair_all, warning
 from graphscore.molecules.request import ConformerRequest as ConformerRequest
 from graphscore.molecules.smiles import mol_from_smiles, rdkit_errors
 from graphscore.registry import Trusted
@@ -205,10 +205,12 @@ class ConformerModel(Pipeline):
 
     @rdkit_errors()
     def judge(self, template: Data, sample: Data) -> float:
-        """Tell how much is wrong with a conformer, by the check of its molecule; 0 for nothing."""
+        """Tell how much is wrong with a conformer, by the check of its molecule, and mark it by a ``warning``."""
         if not MOLECULES.owns(template):
             return super().judge(template, sample)
-        return badness(faults_of(sample, self.checks(template)))
+        if faults := faults_of(sample, self.checks(template)):
+            sample.warning = warning(faults)
+        return badness(faults)
 
     def repair(self, outcome: Outcome, request: Request) -> Outcome:
         """Repair the conformers of a molecule that fail its check; see :mod:`graphscore.molecules.repair`."""

@@ -217,20 +217,20 @@ def repair_all(
     held: Sequence[int],
     seconds: float,
 ) -> list[Data]:
-    """Repair those conformers of a molecule with which something is wrong; see :class:`Repair`.
+    """Repair those conformers of a molecule that are marked or drift; see :class:`Repair`.
 
     Args:
-        samples: Conformers of one molecule.
+        samples: Conformers of one molecule, marked by a ``warning`` if they have faults.
         check: Its check.
         seed: Seed of the sampling.
         max_drift: As for :class:`Repair`.
         held: As for :class:`Repair`.
-        seconds: As for :class:`Repair`; if there are none, conformers are marked alone.
+        seconds: As for :class:`Repair`; without any, all stay as they are.
 
     Returns:
-        The conformers in their order, the repaired or marked ones as copies.
+        The conformers in their order, the repaired ones as copies.
     """
-    marked = mark(samples, check)
+    marked = list(samples)
     bad = [k for k, sample in enumerate(marked) if "warning" in sample or _drifts(sample, max_drift)]
     if not bad or seconds <= 0:
         return marked
@@ -262,4 +262,6 @@ def _changed(sample: Data, pos: Array, method: str, said: str) -> Data:
         item.pos = torch.from_numpy(pos).to(sample["pos"].dtype)
     if said:
         item.warning = said
+    elif "warning" in item:
+        del item["warning"]
     return item
