@@ -28,7 +28,7 @@ class Job:
         entry = self.report["inputs"][number - 1]
         before = sum(one["written"] for one in self.report["inputs"][: number - 1])
         warnings = [record.warning for record in self.records[before : before + entry["written"]]]
-        return "; ".join([*entry["notes"], entry["failure"] or "", *warnings])
+        return "; ".join(filter(None, [*entry["notes"], entry["failure"], *warnings]))
 
     def of(self, title: str) -> list[Any]:
         """The records with a title."""
