@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WHOLE, REAL, TRUTH, BYTES = "whole numbers", "real numbers", "truth values", "byte strings"
+_SHOWN = 200
 _KINDS = {WHOLE: "iu", REAL: "iuf", TRUTH: "b", BYTES: "S"}
 
 
@@ -36,12 +37,17 @@ def read_npz(file: str | Path | IO[bytes], wanted: Mapping[str, tuple[str, int]]
             missing = wanted.keys() - set(archive.files)
             arrays = {} if missing else {name: archive[name] for name in wanted}
     except Exception as error:  # of a damaged file, numpy and zipfile raise errors of many types
-        raise ValueError(f"Cannot read {source} as a numpy archive: {type(error).__name__}: {error}") from error
+        raise ValueError(f"Cannot read {source} as a numpy archive: {described(error)}") from error
     if missing:
         raise ValueError(f"Expected the arrays {sorted(wanted)} in {source}, but {sorted(missing)} are missing")
     for name, (kind, dimensions) in wanted.items():
         check_array(name, arrays[name], kind, dimensions, source)
     return arrays
+
+
+def described(error: Exception) -> str:
+    """Kind of an error, and the beginning of its message, which may hold the damaged bytes."""
+    return f"{type(error).__name__}: {error}"[:_SHOWN]
 
 
 def check_array(name: str, array: NDArray[Any], kind: str, dimensions: int, source: object) -> None:

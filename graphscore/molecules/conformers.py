@@ -41,7 +41,7 @@ from graphscore.molecules.isomers import STEREO, isomers_of
 from graphscore.molecules.labels import properties_of
 from graphscore.molecules.outcome import Conformers
 from graphscore.molecules.relaxation import BY_XTB, check_program
-from graphscore.molecules.repair import Checks, badness, faults_of, repair_all, warning
+from graphscore.molecules.repair import EASY, Checks, badness, faults_of, repair_all, warning
 from graphscore.molecules.request import ConformerRequest as ConformerRequest
 from graphscore.molecules.smiles import mol_from_smiles, rdkit_errors
 from graphscore.registry import Trusted
@@ -210,7 +210,7 @@ class ConformerModel(Pipeline):
             return super().judge(template, sample)
         if faults := faults_of(sample, self.checks(template)):
             sample.warning = warning(faults)
-        return badness(faults)
+        return badness([fault for fault in faults if fault.kind not in EASY])
 
     def repair(self, outcome: Outcome, request: Request) -> Outcome:
         """Repair the conformers of a molecule that fail its check; see :mod:`graphscore.molecules.repair`."""

@@ -28,6 +28,7 @@ METHODS = (EXACT, SAMPLED, REDRAWN, MIRRORED, RELAXED, EMBEDDED)
 """Methods by which conformers are made: from a table, by the model at the first or a later try, or by a repair."""
 
 STEREO = ("centre", "double bond", "axis")  # kinds of faults that no relaxation mends
+EASY = ("stretch",)  # kinds of faults that relaxing mends, and no reason to draw a conformer again
 STEREO_WEIGHT = 1000.0  # a conformer of the isomer asked for is better than any of another one
 NEAR = 2  # bonds between a fault and the atoms that move with it
 EMBED_SECONDS = 30  # for one conformer; RDKit's own limit is a number of attempts, which may take hours

@@ -165,9 +165,27 @@ def rotated(pos: torch.Tensor, axis: torch.Tensor, degrees: float) -> torch.Tens
     return pos * angle.cos() + cross * angle.sin() + axis * (pos @ axis)[:, None] * (1 - angle.cos())
 
 
+@pytest.mark.parametrize(
+    ("smiles", "atoms"), [("CP(C)C", (0, 1)), ("CS(C)=O", (1, 3)), ("CBr", (0, 1)), ("CCCl", (1, 2))]
+)
+def test_bonds_that_are_a_tenth_too_short_or_long(smiles: str, atoms: tuple[int, int]):
+    """They are reported, but no reason to draw again; most others are known better than that."""
+    template, pos = conformer(smiles)
+    way = pos[0, atoms[1]] - pos[0, atoms[0]]
+    for stretch in (-0.11, 0.11):
+        moved = pos.clone()
+        moved[0, atoms[1]] += stretch * way / way.norm()
+        faults = [fault for fault in GeometryCheck(template)(moved)[0] if fault.atoms == atoms]
+        assert [fault.kind for fault in faults] == ["stretch"]
+        assert f"bond {Chem.MolFromSmiles(smiles).GetAtomWithIdx(atoms[0]).GetSymbol()}{atoms[0]}-" in faults[0].reason
+    assert not GeometryCheck(template)(pos)[0]
+    assert GeometryCheck(template).passes(moved).tolist() == [True]
+
+
 def test_puckered_benzene():
     _, pos = conformer("c1ccccc1")
     normal = torch.linalg.svd(pos[0, :6] - pos[0, :6].mean(dim=0)).Vh[2]
+    pos *= 0.95  # puckered, the bonds are of their length again
     for carbon, sign in zip(range(6), [1, -1] * 3, strict=True):
         pos[0, [carbon, carbon + 6]] += 0.28 * sign * normal
     fault = only("c1ccccc1", pos)
@@ -263,7 +281,9 @@ def test_faults_do_not_depend_on_the_frame_or_the_order_of_atoms(smiles):
     expected = [{(fault.kind, frozenset(fault.atoms)) for fault in faults} for faults in GeometryCheck(template)(pos)]
     assert len({frozenset(faults) for faults in expected}) > 5
     faults = GeometryCheck(template)(pos, perceive=False)
-    assert GeometryCheck(template).passes(pos).tolist() == [all(f.doubtful for f in found) for found in faults]
+    serious = [{fault.kind for fault in found if not fault.doubtful} for found in faults]
+    for passes, kinds in zip(GeometryCheck(template).passes(pos), serious, strict=True):
+        assert passes if not kinds else not passes or kinds == {"stretch"}
     turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
     turn *= np.sign(np.linalg.det(turn))
     for moved in (pos @ turn + 40.0, [row[None] for row in pos]):
@@ -283,12 +303,14 @@ def test_references_of_the_shipped_ensembles_pass():
     data = load_dataset("gfn2-ensembles")
     items = data.split("val")
     starts = [0, *(i + 1 for i, (a, b) in enumerate(pairwise(items)) if a["molecule"] != b["molecule"]), len(items)]
-    passed = []
+    passed, stretched = [], 0
     for first, last in list(pairwise(starts))[::6]:
-        check = GeometryCheck(items[first])
-        passed += check.passes(torch.stack([item["pos"] for item in items[first:last]])).tolist()
+        check, pos = GeometryCheck(items[first]), torch.stack([item["pos"] for item in items[first:last]])
+        passed += check.passes(pos).tolist()
+        stretched += sum(any(fault.kind == "stretch" for fault in faults) for faults in check(pos, perceive=False))
     assert len(passed) > 200
     assert all(passed)
+    assert stretched < 0.02 * len(passed)  # of these, MMFF94 has another length
 
 
 @pytest.mark.parametrize("smiles", ["CC(=O)Nc1ccc(O)cc1", "CC(C)=CC1CCCCO1", "CCS(=O)(=O)N1CC2CCC1C2"])

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.molecules.check.faults import Fault
+from graphscore.molecules.check.lengths import length_limits
 from graphscore.molecules.check.limits import angle_limits, distance_bounds, distance_limits
 from graphscore.molecules.check.planes import (
     FLAT,
@@ -38,6 +39,7 @@ class _Measured(NamedTuple):
     doubted: NDArray[np.bool_]
     cosines: Array
     angles: NDArray[np.bool_]
+    stretched: NDArray[np.bool_]
     planes: list[tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]]
     heights: Array
     volumes: Array
@@ -53,7 +55,7 @@ class _Measured(NamedTuple):
 
     def blameless(self) -> NDArray[np.bool_]:
         """Tell for each conformer whether it has not even a doubtful fault, ``[K]``."""
-        doubtful = self.doubted.any(axis=(1, 2))
+        doubtful = self.doubted.any(axis=(1, 2)) | self.stretched.any(axis=1)
         for _, outside, _ in self.planes:
             doubtful |= outside.any(axis=1)
         return np.logical_and(self.passes(), ~doubtful)
@@ -88,6 +90,7 @@ class GeometryCheck:
         # The cosine falls from 0 to 180 degrees.
         self._smallest = np.cos(np.radians(self._angles.upper)) - 1e-9
         self._largest = np.cos(np.radians(self._angles.lower)) + 1e-9
+        self._lengths = length_limits(mol, bounds)
         self._groups = planar_groups(mol)
         self._carbons = planar_carbons(mol)
 
@@ -101,6 +104,8 @@ class GeometryCheck:
 
     def passes(self, pos: Tensor | Array) -> NDArray[np.bool_]:
         """Tell which conformers have no fault but doubtful ones, without RDKit's perception of stereo marks.
+
+        Bonds count by their wide limits alone: a fault of the kind ``"stretch"`` is easily relaxed.
 
         Args:
             pos: Coordinates ``[K, N, 3]`` in Å.
@@ -170,12 +175,14 @@ class GeometryCheck:
         first, last = squares[:, a, centre], squares[:, centre, b]
         cosines = (first + last - squares[:, a, b]) / np.sqrt(np.maximum(4.0 * first * last, 1e-12))
         volumes, torsions = self.stereo.measure(centred)
+        lengths = np.sqrt(np.maximum(squares[:, self._lengths.atoms[:, 0], self._lengths.atoms[:, 1]], 0.0))
         return _Measured(
             squares=squares,
             distances=(squares < self._lower) | (squares > self._upper),
             doubted=squares < self._doubted,
             cosines=cosines,
             angles=(cosines < self._smallest) | (cosines > self._largest),
+            stretched=(lengths < self._lengths.lower) | (lengths > self._lengths.upper),
             planes=[self._planes(centred, number) for number in range(len(self._groups))],
             heights=height(centred[:, self._carbons]),
             volumes=volumes,
@@ -197,6 +204,8 @@ class GeometryCheck:
         pairs = np.argwhere(measured.distances[row]).tolist()
         bonds = [self._bond(i, j, distances[i, j]) for i, j in pairs if self._limits.steps[i, j] == 1]
         broken = {fault.atoms for fault in bonds}
+        stretched = [self._stretched(k, distances) for k in np.flatnonzero(measured.stretched[row]).tolist()]
+        bonds += [fault for fault in stretched if fault.atoms not in broken]
         angles = [self._angle(k, measured.cosines[row, k]) for k in np.flatnonzero(measured.angles[row]).tolist()]
         bent = {(fault.atoms[0], fault.atoms[2]) for fault in angles}
         for i, j in pairs:
@@ -218,6 +227,15 @@ class GeometryCheck:
     def _bond(self, i: int, j: int, value: float) -> Fault:
         limits = f"{self._limits.lower[i, j]:.2f} to {self._limits.upper[i, j]:.2f}"
         return Fault("bond", (i, j), f"bond {self._name(i, j)} {value:.2f} Å, expected {limits}")
+
+    def _stretched(self, number: int, distances: Array) -> Fault:
+        i, j = self._ends(number)
+        limits = f"{self._lengths.lower[number]:.2f} to {self._lengths.upper[number]:.2f}"
+        return Fault("stretch", (i, j), f"bond {self._name(i, j)} {distances[i, j]:.2f} Å, expected {limits}")
+
+    def _ends(self, number: int) -> tuple[int, int]:
+        i, j = self._lengths.atoms[number].tolist()
+        return i, j
 
     def _angle(self, number: int, cosine: float) -> Fault:
         atoms = tuple(self._angles.atoms[number].tolist())

@@ -17,7 +17,7 @@ from torch_geometric.data import Data
 
 from graphscore.data.archives import members
 from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
-from graphscore.data.npz import REAL, check_array
+from graphscore.data.npz import REAL, check_array, described
 from graphscore.data.split import PARTS, part_of
 from graphscore.molecules.bonding import mol_from_coordinates
 from graphscore.molecules.elements import atomic_number
@@ -188,7 +188,9 @@ def _read_npz(content: bytes, path: Path) -> _Frames:
             names = [new if new in file else old for new, old in NPZ_KEYS]
             numbers, pos, energy, force = (np.asarray(file[name]) for name in names)
     except Exception as error:  # of a damaged file, numpy and zipfile raise errors of many types
-        raise ValueError(f"Expected arrays {[new for new, _ in NPZ_KEYS]} of numbers in {path}: {error}") from error
+        raise ValueError(
+            f"Expected arrays {[new for new, _ in NPZ_KEYS]} of numbers in {path}: {described(error)}"
+        ) from error
     for name, array, dimensions in zip(names, (numbers, pos, energy, force), (1, 3, energy.ndim, 3), strict=True):
         check_array(name, array, REAL, dimensions, path)
     if len(numbers) and not (1 <= numbers.min() <= numbers.max() <= NUM_ELEMENTS and (numbers % 1 == 0).all()):
