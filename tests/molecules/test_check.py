@@ -182,6 +182,14 @@ def test_bonds_that_are_a_tenth_too_short_or_long(smiles: str, atoms: tuple[int,
     assert GeometryCheck(template).passes(moved).tolist() == [True]
 
 
+def test_the_bonds_of_a_carboxylate_are_equal():
+    template, pos = conformer("CC(=O)[O-]")
+    pos[0, 2] -= 0.06 * (pos[0, 2] - pos[0, 1]) / (pos[0, 2] - pos[0, 1]).norm()
+    (fault,) = GeometryCheck(template)(pos)[0]
+    assert (fault.kind, fault.atoms) == ("stretch", (1, 2))
+    assert "bond C1-O2 1.20 Å, expected 1.21 to 1.31" in fault.reason
+
+
 def test_puckered_benzene():
     _, pos = conformer("c1ccccc1")
     normal = torch.linalg.svd(pos[0, :6] - pos[0, :6].mean(dim=0)).Vh[2]

@@ -13,9 +13,11 @@ from graphscore.molecules.graph import Chem, rdBase
 from graphscore.molecules.polyhedra import polyhedral_centres
 
 STRETCH, STRETCH_DOUBLE = 0.09, 0.08  # Å from the length at rest; by GFN2 and DFT, 0.2 % of bonds are beyond
+STRETCH_EQUAL = 0.05  # of the two bonds of a carboxylate, which are equally long
 STRETCH_CROWDED = 0.17  # upward, of two atoms with six heavy neighbors; MMFF94: tri-tert-butylmethanol 0.15
 DISAGREEMENT = 0.15  # Å, of MMFF94 and RDKit's bounds; O-O: 0.13, S=O of sulphur trioxide: 0.24
 
+_CARBOXYLATE = Chem.MolFromSmarts("[OX1-]-[#6]=[OX1]")
 _SP = Chem.HybridizationType.SP
 
 
@@ -46,6 +48,7 @@ def length_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.f
     other = {atom for atoms, _ in exact_components(mol) for atom in atoms} | set(polyhedral_centres(mol))
     other |= {atom.GetIdx() for atom in mol.GetAtoms() if atom.GetHybridization() == _SP or atom.GetDegree() > 4}
     other |= {atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() == 1}
+    equal = {frozenset(match[k : k + 2]) for match in mol.GetSubstructMatches(_CARBOXYLATE) for k in (0, 1)}
     atoms, lower, upper = [], [], []
     for bond in mol.GetBonds():
         i, j = sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
@@ -54,17 +57,19 @@ def length_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.f
         known = field.GetMMFFBondStretchParams(mol, i, j)
         if known is None or not bounds[0][i, j] - DISAGREEMENT < known[2] < bounds[1][i, j] + DISAGREEMENT:
             continue
+        below, above = (STRETCH_EQUAL, STRETCH_EQUAL) if {i, j} in equal else _stretches(bond)
         atoms.append((i, j))
-        lower.append(known[2] - (STRETCH_DOUBLE if bond.GetBondType() == Chem.BondType.DOUBLE else STRETCH))
-        upper.append(known[2] + _upward(bond))
+        lower.append(known[2] - below)
+        upper.append(known[2] + above)
     return Lengths(np.array(atoms, dtype=np.intp).reshape(-1, 2), np.array(lower), np.array(upper))
 
 
-def _upward(bond: Chem.Bond) -> float:
-    """How much longer a bond may be than at rest."""
+def _stretches(bond: Chem.Bond) -> tuple[float, float]:
+    """How much shorter and longer a bond may be than at rest."""
     ends = bond.GetBeginAtom(), bond.GetEndAtom()
+    if bond.GetBondType() == Chem.BondType.DOUBLE:
+        return STRETCH_DOUBLE, STRETCH_DOUBLE
     if bond.GetIsAromatic() and all(end.GetAtomicNum() != 6 for end in ends):  # N-O to 1.56 Å
-        return np.inf
-    if sum(other.GetAtomicNum() > 1 for end in ends for other in end.GetNeighbors()) >= 6:
-        return STRETCH_CROWDED
-    return STRETCH_DOUBLE if bond.GetBondType() == Chem.BondType.DOUBLE else STRETCH
+        return STRETCH, np.inf
+    crowded = sum(other.GetAtomicNum() > 1 for end in ends for other in end.GetNeighbors()) >= 6
+    return STRETCH, STRETCH_CROWDED if crowded else STRETCH
