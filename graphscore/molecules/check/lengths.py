@@ -36,7 +36,7 @@ class Lengths(NamedTuple):
 
 
 def length_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.float64]]) -> Lengths:
-    """Find the limits of the bonds whose length MMFF94 knows: not in rings of three or four, nor of sp atoms.
+    """Find the limits of the bonds whose length MMFF94 knows: not in rings of three or four, nor between sp atoms.
 
     Args:
         mol: Sanitized molecule with explicit hydrogens.
@@ -46,13 +46,15 @@ def length_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.f
     with rdBase.BlockLogs():
         field = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol)
     other = {atom for atoms, _ in exact_components(mol) for atom in atoms} | set(polyhedral_centres(mol))
-    other |= {atom.GetIdx() for atom in mol.GetAtoms() if atom.GetHybridization() == _SP or atom.GetDegree() > 4}
-    other |= {atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() == 1}
+    other |= {atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() == 1 or atom.GetDegree() > 4}
+    linear = {atom.GetIdx() for atom in mol.GetAtoms() if atom.GetHybridization() == _SP}
     equal = {frozenset(match[k : k + 2]) for match in mol.GetSubstructMatches(_CARBOXYLATE) for k in (0, 1)}
     atoms, lower, upper = [], [], []
     for bond in mol.GetBonds():
         i, j = sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
         if field is None or i in other or j in other or bond.IsInRingSize(3) or bond.IsInRingSize(4):
+            continue
+        if linear & {i, j} and (linear >= {i, j} or bond.GetBondType() != Chem.BondType.SINGLE):
             continue
         known = field.GetMMFFBondStretchParams(mol, i, j)
         if known is None or not bounds[0][i, j] - DISAGREEMENT < known[2] < bounds[1][i, j] + DISAGREEMENT:
