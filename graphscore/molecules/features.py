@@ -11,6 +11,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from graphscore.attributes import NOTES
 from graphscore.molecules.graph import Chem, bare_mol
 from graphscore.molecules.hydrogens import AssembleMolecules
 from graphscore.molecules.labels import PROPERTIES
@@ -65,7 +66,7 @@ class MoleculeGraph(BaseTransform):
     def forward(self, data: Data) -> Data:
         """Return a new graph, with attributes of the whole molecule that are no tensors, such as its SMILES.
 
-        Its ``properties`` are left out: PyG cannot collate those of different molecules.
+        Its ``properties`` and ``notes`` are left out: PyG cannot collate those of different molecules.
         """
         mol, data = bare_mol(data), marked(data)
         kept = np.array([a.GetIdx() for a in mol.GetAtoms() if self.hydrogens or _is_node(a)])
@@ -87,7 +88,7 @@ class MoleculeGraph(BaseTransform):
             num_nodes=len(kept),
         )
         for key, value in data.to_dict().items():
-            if key not in graph and key != PROPERTIES and not isinstance(value, Tensor):
+            if key not in graph and key not in (PROPERTIES, NOTES) and not isinstance(value, Tensor):
                 graph[key] = value
         return graph
 
