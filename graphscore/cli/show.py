@@ -23,7 +23,7 @@ MENDED = {
     "relaxed": "relaxed",
     "embedded": "replaced by distance geometry",
 }
-"""What was done to samples at first not as they should be, by the method that made them."""
+"""Words for the repair of samples, by the method that made them."""
 
 
 def show_methods(console: Console, trials: Sequence[Trial]) -> None:

@@ -220,7 +220,7 @@ def _sign(mol: Chem.Mol, conformer_id: int, axis: Axis, limit: float) -> int:
 
 
 def _side(mol: Chem.Mol, conformer_id: int | None, cumulene: Cumulene) -> int:
-    """Whether the first substituents of both ends are on one side (1) or on opposite sides (2); 0 if not known."""
+    """Return 1 if the first substituents of both ends are on one side, 2 if on opposite sides, 0 if not known."""
     (a, *_), (d, *_) = cumulene.substituents
     if conformer_id is not None:
         pos = mol.GetConformer(conformer_id).GetPositions()

@@ -58,7 +58,7 @@ def complete(
 
 
 def _wrong(sample: Data, check: GeometryCheck) -> float:
-    """How much is wrong with a conformer."""
+    """Return the badness of a conformer, 0 if nothing is wrong."""
     return badness(faults_of(sample, check))
 
 

@@ -18,7 +18,7 @@ from graphscore.molecules.smiles import rdkit_errors
 from graphscore.molecules.stereo_groups import MADE_AS_DRAWN, set_groups
 
 STEREO = ("as-given", "any", "enumerate")
-"""What becomes of unmarked centres and double bonds: either in each conformer, one isomer, or each isomer."""
+"""Choices for unmarked centres and double bonds: either in each conformer, one isomer, or each isomer."""
 MAX_ISOMERS = 32
 EMBEDDING_SECONDS = 10
 

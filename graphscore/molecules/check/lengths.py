@@ -67,7 +67,7 @@ def length_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.f
 
 
 def _stretches(bond: Chem.Bond) -> tuple[float, float]:
-    """How much shorter and longer a bond may be than at rest."""
+    """Return by how much a bond may be shorter and longer than at rest, in Å."""
     ends = bond.GetBeginAtom(), bond.GetEndAtom()
     if bond.GetBondType() == Chem.BondType.DOUBLE:
         return STRETCH_DOUBLE, STRETCH_DOUBLE

@@ -168,7 +168,7 @@ def _molecule(entry: Entry) -> dict[str, Any]:
 
 
 def _texts(conformer: Attempt) -> dict[str, str]:
-    """How a conformer was made and what is wrong with it, as its graph or the fields of its record say."""
+    """Return the ``method`` and the ``warning`` of a conformer, from its graph or the fields of its record."""
     if not isinstance(conformer, Data):
         return {}
     found = {key: conformer.get(key) or fields_of(conformer).get(key) for key in TEXTS}
