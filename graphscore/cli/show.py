@@ -61,7 +61,7 @@ def show_sampled(console: Console, report: Mapping[str, Any]) -> None:
         console.print(f"Of all samples, {', '.join(mended)}", highlight=False)
     if report["num_marked"]:
         console.print(
-            f"[yellow]Warning:[/] {report['num_marked']} of them do not fit their input; each says why in its warning",
+            f"[yellow]Warning:[/] {report['num_marked']} of them are wrong or unusual; the warning of each says how",
             highlight=False,
         )
     failed, noted = (report["num_failed"], report["failures"]), (report["num_notes"], report["notes"])

@@ -132,13 +132,14 @@ class WindowSampler:
 
     def _known(self, plan: _Plan, part: Data, values: Mapping[str, Tensor]) -> Outcome:
         """The outcome of a part whose samples are known: all equal."""
-        template, samples = without_measurements(part, self.kept), []
+        template, samples, refused = without_measurements(part, self.kept), [], 0
         for k in range(plan.num):
             sample = with_values(template, part, values)
             sample.drift, sample.sample, sample.method = 0.0, k + 1, EXACT
+            refused += self.pipeline.judge(template, sample) > 0
             samples.append(sample)
         notes = [] if self.trace is None else ["no trajectory is written, because its samples are known"]
-        return Outcome(part, samples, notes=notes, cost=Cost(0, {"sample": 0.0, "finish": 0.0}))
+        return Outcome(part, samples, None, notes, Cost(0, {"sample": 0.0, "finish": 0.0}), refused)
 
     def _joined(self, plan: _Plan, outcomes: Sequence[Outcome]) -> Outcome:
         """Join the outcomes of the parts of an input: sample k is made of sample k of each part."""

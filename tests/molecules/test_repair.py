@@ -13,6 +13,7 @@ import torch
 from rdkit import Chem
 from torch_geometric.data import Data
 
+from graphscore.molecules import conformers
 from graphscore.molecules import repair as repairing
 from graphscore.molecules.check import Fault, GeometryCheck
 from graphscore.molecules.conformers import ConformerModel
@@ -209,3 +210,10 @@ def test_without_repair_what_is_wrong_is_marked_and_strict_leaves_it_out(model: 
     (strict,) = model.sample(["C[C@H](N)O"], **options, strict=True)
     assert len(strict.samples) == 4 - len(marked) and strict.num_refused == 0
     assert f"{len(marked)} of 4 conformers are left out" in strict.failure
+
+
+def test_coordinates_from_a_table_are_checked_too(model: ConformerModel, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(conformers, "exact_positions", lambda mol: np.zeros((mol.GetNumAtoms(), 3)))
+    (outcome,) = model.sample(["O=O"], num=2)
+    assert len(outcome.samples) == 2 and all(item.method != "exact" for item in outcome.samples)
+    assert all(badness(faults(item)) == 0 for item in outcome.samples)
