@@ -21,12 +21,14 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``fields``         data fields of records: those of a graph, and how SDF and XYZ hold them
 ``files``          the text of SDF records, in and out, and of XYZ frames, out
 ``xyz``            the text of XYZ files, in: plain, extended, of QM9
+``frames``         lines of XYZ frames, told apart
 ``mol2``           the text of MOL2 files, in
 ``pdb``            the text of PDB files of ligands, in
 ``readers``        files of molecules with coordinates, record by record: sdf, mol, mol2, pdb, xyz
 ``formats``        formats of files, recognised by their first lines
 ``smiles_files``   lists and tables of SMILES strings, record by record: smi, txt, csv, tsv
 ``rows``           rows of tables of text: lines, cells in quotation marks, comments
+``columns``        columns of SMILES strings and of names in lists and tables
 ``networkx``       molecules from networkx graphs
 ``check``          faults of conformers: bond lengths, angles, contacts, planes, stereo marks
 ``repair``         repair of conformers that fail the check: mirrored, relaxed, made anew, or marked

@@ -1,12 +1,12 @@
-"""Formats of files of molecules, recognised by their first lines."""
+"""Formats of files of molecules, recognised by their first lines; needs no PyTorch."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from graphscore.molecules.smiles_files import is_smiles, names_columns
-from graphscore.molecules.xyz import begins_frame
+from graphscore.molecules.columns import is_smiles, names_columns
+from graphscore.molecules.frames import begins_frame
 
 LISTS = (".smi", ".csv", ".tsv", ".smiles", ".ism", ".can", ".txt")
 _COUNTS = re.compile(r"[ \d]{6}.*V[23]000\s*")  # the fourth line of a MOL block

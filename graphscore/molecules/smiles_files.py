@@ -13,21 +13,15 @@ from typing import TYPE_CHECKING
 from graphscore.attributes import add_notes
 from graphscore.data.readers import Record
 from graphscore.data.text import Remarks, read_lines, remarks_until
-from graphscore.molecules.graph import Chem, data_from_smiles, rdBase
-from graphscore.molecules.rows import SEPARATORS, Columns, Line, cells_of, rows
+from graphscore.molecules.columns import BETWEEN, LIKE_SMILES, is_smiles, layout, recognised, titled
+from graphscore.molecules.graph import data_from_smiles
+from graphscore.molecules.rows import Columns, Line, rows
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
-SMILES_COLUMNS = ("smiles", "isomericsmiles", "canonicalsmiles", "smi", "ism")
-NAME_COLUMNS = (
-    *("name", "title", "id", "compound", "molecule", "identifier"),
-    *("compoundname", "moleculename", "compoundid", "moleculeid", "molid"),
-)
 _SAMPLE = 50  # lines that tell the columns where their names do not
-_BETWEEN = re.compile(r"[\s,;]")  # a SMILES string holds none of these
 _EXTENSION = re.compile(r"\|[^|]*\|(?=[\s,;]|$)")  # of CXSMILES, such as |&1:1|
-_LIKE_SMILES = re.compile(r"(?=.*[A-Za-z])(?:Cl|Br|[BCNOPSFIHbcnops\d%.\-+()\[\]=#@/\\])+")
 
 
 def read_list(path: Path) -> Iterator[Record]:
@@ -40,7 +34,7 @@ def read_list(path: Path) -> Iterator[Record]:
     remarks = Remarks()
     lines = _begun(path, remarks)
     start = list(islice(lines, _SAMPLE))
-    if start and (columns := _titled(start[0][1])) is not None:
+    if start and (columns := titled(start[0][1])) is not None:
         if columns.num > 1:
             yield from _records(chain(start, lines), columns, remarks)
             return
@@ -73,9 +67,9 @@ def read_table(path: Path) -> Iterator[Record]:
     start = list(islice(lines, _SAMPLE))
     if not start:
         return
-    columns = _titled(start[0][1])
+    columns = titled(start[0][1])
     if columns is None:
-        columns = _recognised([line for _, line in start if not _is_skipped(line)], path)
+        columns = recognised([line for _, line in start if not _is_skipped(line)], path)
     yield from _records(chain(start, lines), columns, remarks)
 
 
@@ -88,7 +82,7 @@ def _begun(path: Path, remarks: Remarks) -> Iterator[Line]:
 def _is_preface(line: str) -> bool:
     if not _is_skipped(line):
         return re.fullmatch(r"sep=.", line.strip()) is not None
-    return re.match(r"#\w", line) is None or _titled(line, [True]) is None
+    return re.match(r"#\w", line) is None or titled(line, [True]) is None
 
 
 def _is_skipped(line: str) -> bool:
@@ -98,7 +92,7 @@ def _is_skipped(line: str) -> bool:
 def _records(lines: Iterator[Line], columns: Columns, remarks: Remarks) -> Iterator[Record]:
     titles = list[str]()
     if columns.titled:
-        titles = _layout(next(lines)[1], columns.separator)
+        titles = layout(next(lines)[1], columns.separator)
     for number, last, row in rows(lines, columns):
         said = remarks_until(remarks, last)  # on the titles too: what is wrong there is in the first record
         if isinstance(row, csv.Error):
@@ -135,73 +129,13 @@ def _refuse(reason: str) -> Data:
     raise ValueError(reason)
 
 
-def _layout(line: str, separator: str) -> list[str]:
-    cells = cells_of(line, Columns(separator, 0, None, len(line), False))
-    return [] if isinstance(cells, csv.Error) else [cell.strip() for cell in cells]
-
-
-def _titled(line: str, ways: Sequence[bool] = (True, False)) -> Columns | None:
-    """Columns that a first line names; ``None`` if it names no column of SMILES strings."""
-    for known in ways:  # a name of the list, or else another with the word
-        for separator in sorted(SEPARATORS, key=lambda one: len(_layout(line, one)) == 1):
-            cells = _layout(line, separator)
-            names = [re.sub(r"[\W_]", "", cell.lower()) for cell in cells]
-            places = [names.index(name) for name in SMILES_COLUMNS if name in names]
-            if not known:
-                places = [place for place, name in enumerate(names) if "smiles" in name]
-            if not places or (not known and len(places) > 1):
-                continue
-            if (known and separator != " ") or not any(is_smiles(cell) for cell in cells):
-                return Columns(separator, places[0], _name_column(names, places[0]), len(cells), True)
-    return None
-
-
-def names_columns(line: str) -> bool:
-    """Tell whether a line names the columns of a table, one of which holds SMILES strings."""
-    return _titled(line) is not None
-
-
-def _name_column(names: Sequence[str], smiles: int) -> int | None:
-    return next((names.index(name) for name in NAME_COLUMNS if name in names and names.index(name) != smiles), None)
-
-
-def _recognised(lines: Sequence[str], path: Path) -> Columns:
-    """Columns of a table that names none of SMILES strings: the only one that holds some."""
-    known = SEPARATORS.replace("|", "")  # which may be of CXSMILES strings
-    separator = next((one for one in known if len({len(_layout(line, one)) for line in lines} | {1}) == 2), ",")
-    rows = [_layout(line, separator) for line in lines]
-    first, num = rows[0], max(map(len, rows))
-    found = []
-    for place in range(num):
-        cells = [row[place] for row in rows[1:] or rows if place < len(row) and row[place]]
-        if 2 * sum(map(is_smiles, cells)) > len(cells):
-            found.append(place)
-    if len(found) != 1:
-        several = ", of which several hold SMILES strings" if found else ""
-        raise ValueError(f"Expected a column 'smiles' in line 1 of {path}, but found the columns {first}{several}")
-    smiles, names = found[0], [re.sub(r"[\W_]", "", cell.lower()) for cell in first]
-    head = first[smiles] if smiles < len(first) else ""
-    if is_smiles(head) or _LIKE_SMILES.fullmatch(head):
-        return Columns(separator, smiles, next((place for place in range(num) if place != smiles), None), num, False)
-    return Columns(separator, smiles, _name_column(names, smiles), num, True)
-
-
-def is_smiles(text: str) -> bool:
-    """Tell whether a word is a SMILES string, of a possible molecule or not."""
-    if not text or _BETWEEN.search(text):
-        return False
-    with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(text, sanitize=False)
-    return mol is not None and mol.GetNumAtoms() > 0
-
-
 def _is_name_first(lines: Sequence[str]) -> bool:
     """Tell whether the lines of a list begin with names: no first word is a SMILES string, and most second ones are."""
     pairs = [_by_name(line.strip()) for line in lines]
     if not pairs or any(is_smiles(name) for _, name in pairs):
         return False
     share = sum(is_smiles(smiles.split(" ")[0]) for smiles, _ in pairs) / len(pairs)
-    broken = any(_LIKE_SMILES.fullmatch(name) for _, name in pairs)  # rather wrong SMILES strings with names
+    broken = any(LIKE_SMILES.fullmatch(name) for _, name in pairs)  # rather wrong SMILES strings with names
     return share > 0.5 and not broken
 
 
@@ -226,5 +160,5 @@ def _by_smiles(line: str) -> tuple[str, str]:
 
 
 def _parted(line: str) -> tuple[str, str, str]:
-    place = _BETWEEN.search(line)
+    place = BETWEEN.search(line)
     return (line, "", "") if place is None else (line[: place.start()], place[0], line[place.end() :])

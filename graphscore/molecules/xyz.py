@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from graphscore.molecules.bonding import bent_atom, perceive_bonds
 from graphscore.molecules.elements import atomic_number
+from graphscore.molecules.frames import COUNT, begins_frame, is_real, real
 from graphscore.molecules.graph import Chem, rdBase
 from graphscore.molecules.labels import field_name
 from graphscore.molecules.notes import note
 from graphscore.molecules.smiles import rdkit_errors
 
-_COUNT = re.compile(r"\s*[0-9]{1,9}\s*")
 _NUMBER = re.compile(r"([A-Za-z]\w*)\s*[=:]\s*([-+.\d]\S*)")  # in a comment, such as energy=-1.5
 _PAIR = re.compile(r"""([A-Za-z]\w*)\s*=\s*("[^"]*"|'[^']*'|\{[^}]*\}|\S+)""")  # in the comment of an extended file
 _QUOTED = re.compile(r'''(?<!\S)([A-Za-z]\w*)="([^"]*)"''')
@@ -77,13 +77,6 @@ class _Lines:
         return begins_frame(lines)
 
 
-def begins_frame(lines: Sequence[str]) -> bool:
-    """Tell whether three lines are a number of atoms, a comment and an atom."""
-    if len(lines) < 3:
-        return False
-    return _COUNT.fullmatch(lines[0]) is not None and not _is_atom(lines[1]) and _is_atom(lines[2])
-
-
 def xyz_frames(lines: Iterable[str], source: str) -> Iterator[XYZFrame]:
     """Split the lines of an XYZ file into its frames; empty lines between them are skipped.
 
@@ -111,14 +104,14 @@ def xyz_records(lines: Iterable[str], source: str) -> Iterator[XYZFrame | Stray]
             f"Expected a number of atoms in line {number} of {source}, a comment and that many atoms, "
             f"but found {count!r}"
         )
-        if not _COUNT.fullmatch(count):
+        if not COUNT.fullmatch(count):
             yield Stray(number, wrong)
             while numbered.look() is not None and not numbered.begin_frame():
                 numbered.take()
             continue
         rest: list[str] = []
         while len(rest) < 1 + int(count) and (text := numbered.look()) is not None:
-            if rest and _COUNT.fullmatch(text):  # no atom: the next frame
+            if rest and COUNT.fullmatch(text):  # no atom: the next frame
                 break
             rest.append(text.rstrip("\r\n"))
             numbered.take()
@@ -128,25 +121,8 @@ def xyz_records(lines: Iterable[str], source: str) -> Iterator[XYZFrame | Stray]
         yield XYZFrame(number, rest[0], rest[1:])
         if _QM9.match(rest[0]):
             for _ in range(_QM9_LINES):
-                if (text := numbered.look()) is not None and not _COUNT.fullmatch(text):
+                if (text := numbered.look()) is not None and not COUNT.fullmatch(text):
                     numbered.take()
-
-
-def _is_atom(line: str) -> bool:
-    words = line.split()
-    return len(words) >= 4 and re.fullmatch(r"[A-Za-z]{1,2}\d*|\d{1,3}", words[0]) is not None and _is_real(words[1])
-
-
-def _is_real(word: str) -> bool:
-    try:
-        return math.isfinite(_real(word))
-    except ValueError:
-        return False
-
-
-def _real(word: str) -> float:
-    """Convert a number, also as Fortran (1D-3) and Mathematica (1*^-3, in QM9) write it."""
-    return float(re.sub(r"\*\^|[dD]", "e", word))
 
 
 def mol_from_xyz(frame: XYZFrame, charge: int | None = None) -> Chem.Mol:
@@ -197,7 +173,7 @@ def _atom(frame: XYZFrame, number: int) -> str:
     species, pos = _columns(frame.comment)
     words = frame.atoms[number].split()
     try:
-        x, y, z = (_real(word) for word in words[pos : pos + 3])
+        x, y, z = (real(word) for word in words[pos : pos + 3])
         element = words[species]
         element = int(element) if element.isdecimal() else atomic_number(element.rstrip("0123456789").capitalize())
         symbol = Chem.GetPeriodicTable().GetElementSymbol(element)
@@ -232,7 +208,7 @@ def _electrons(comment: str) -> tuple[int | None, int | None]:
         return int(signed[1]), int(signed[2]) if signed[2] else spin
     if (stated := _CHARGE.search(comment)) is None:
         return None, spin
-    if not _is_real(stated[1]) or float(stated[1]) % 1:
+    if not is_real(stated[1]) or float(stated[1]) % 1:
         raise ValueError(f"Expected a whole number as charge in the comment, but found {stated[0]!r}")
     return int(float(stated[1])), spin
 

@@ -38,6 +38,7 @@ AT_ONCE = {
     "sample C(C --out x.sdf": "'C(C' is not a SMILES string",
     "sample --out x.sdf": "--input",
     "sample --input none.smi --out x.sdf": "none.smi",
+    "sample --input a.docx --out x.sdf": "a.docx",
     "sample CCO --out x.pdb": "x.pdb",
     "sample CCO --out x.sdf --report x.txt": "x.txt",
     "sample CCO --out x.sdf --checkpoint nowhere": "nowhere",
