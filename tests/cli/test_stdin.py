@@ -32,7 +32,9 @@ def names(path: str = "x.sdf") -> list[str]:
     return [mol.GetProp("_Name") for mol in Chem.SDMolSupplier(path)]
 
 
-@pytest.mark.parametrize("content", [LIST, gzip.compress(LIST), LIST.decode().encode("utf-16")])
+@pytest.mark.parametrize(
+    "content", [LIST, gzip.compress(LIST), LIST.decode().encode("utf-16")], ids=["text", "gzip", "UTF-16"]
+)
 def test_a_list_is_recognised(piped, content: bytes):
     result = piped(content)
     assert result.code == 0 and names() == ["ethanol", "radical"]
