@@ -40,13 +40,16 @@ Array = NDArray[np.float64]
 class Checks:
     """Checks of molecules, made once for each of the molecules that were checked last.
 
+    A window of molecules is judged as it is sampled, and repaired at its end.
+
     Args:
-        size: Number of molecules that are remembered.
+        size: Number of pairs of atoms of the molecules that are remembered; each pair takes about 50 bytes.
     """
 
-    def __init__(self, size: int = 256) -> None:
+    def __init__(self, size: int = 2**21) -> None:
         self.size = size
         self._made: OrderedDict[int, GeometryCheck] = OrderedDict()
+        self._pairs = 0
 
     def __call__(self, template: Data) -> GeometryCheck:
         """Return the check of a molecule, given by a graph with or without coordinates.
@@ -57,8 +60,9 @@ class Checks:
         key = graph_key(template)
         if key not in self._made:
             self._made[key] = GeometryCheck(template)
-            if len(self._made) > self.size:
-                self._made.popitem(last=False)
+            self._pairs += self._made[key].num_atoms ** 2
+            while self._pairs > self.size and len(self._made) > 1:
+                self._pairs -= self._made.popitem(last=False)[1].num_atoms ** 2
         self._made.move_to_end(key)
         return self._made[key]
 

@@ -169,7 +169,7 @@ def test_marks_are_those_of_the_coordinates_at_hand():
 
 
 def test_checks_are_made_once_and_the_last_ones_stay():
-    checks = Checks(size=2)
+    checks = Checks(size=210)  # two of the three molecules, of 9 to 11 atoms
     first = checks(data_from_smiles("CCO"))
     assert checks(data_from_smiles("CCO")) is first
     checks(data_from_smiles("CCN")), checks(data_from_smiles("CCO")), checks(data_from_smiles("CCC"))
