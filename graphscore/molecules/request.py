@@ -28,7 +28,7 @@ from graphscore.registry import find
 _RELAXED: dict[str, Any] = {"refine": "mmff", "energy_rank": True, "rmsd_cutoff": 0.5, "oversample": 4}
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {},
-    "ensemble": {**_RELAXED, "num": 10, "energy_window": 10.0},
+    "ensemble": {**_RELAXED, "num": 10, "rmsd_cutoff": 0.25, "energy_window": 10.0},
     "docking": {**_RELAXED, "num": 50, "oversample": 2, "dielectric": 4.0},
     "analogue": {**_RELAXED, "num": 10},
 }

@@ -61,12 +61,12 @@ def scaffold(reference: Data) -> Fragment:
     return Fragment(Chem.MolFragmentToSmarts(mol, list(atoms), isomericSmarts=False), reference)
 
 
-def preset(model: ConformerModel, name: str, seed: int) -> Make:
-    """The function that makes the conformers of a molecule by a preset."""
+def preset(model: ConformerModel, name: str, seed: int, cutoff: float | None) -> Make:
+    """The function that makes the conformers of a molecule by a preset, with its RMSD cutoff or another one."""
 
     def make(group: Sequence[Data], num: int) -> Sequence[Data]:
         fragment = scaffold(group[0]) if name == "analogue" else None
-        (outcome,) = model.sample([group[0]], preset=name, num=num, seed=seed, fragment=fragment)
+        (outcome,) = model.sample([group[0]], preset=name, num=num, seed=seed, fragment=fragment, rmsd_cutoff=cutoff)
         return outcome.samples
 
     return make
@@ -109,6 +109,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take one of so many molecules")
     parser.add_argument("--most", type=int, default=16, help="references of a molecule")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rmsd-cutoff", type=float, help="of the presets, instead of their own")
     parser.add_argument("--threshold", type=float, help="1 A for the references of a file, else 0.5 A")
     parser.add_argument("--method", nargs="+", default=["etkdg", "etkdg-mmff", *PRESETS])
     arguments = parser.parse_args()
@@ -121,7 +122,7 @@ def main() -> None:
     print(f"| | AMR-R (< {threshold:g}) | AMR-P | conformers | CPU s | to the first | failed |\n{7 * '|---'}|")
     for name in arguments.method:
         if name in PRESETS:
-            make = preset(model, name, arguments.seed)
+            make = preset(model, name, arguments.seed, arguments.rmsd_cutoff)
         else:
             make = lambda group, num, name=name: BASELINES[name](group[0].smiles, num, arguments.seed)  # noqa: E731
         print(f"| {name} | {measure(make, molecules, threshold)} |", flush=True)

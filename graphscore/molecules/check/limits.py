@@ -44,9 +44,14 @@ TOLERANCE_ANY = 180.0  # only ANGLE_DISTANCE: rings of three or four; GFN2: -54 
 CROWDED = {2: 150.0, 3: 75.0, 4: 75.0, 5: 75.0, 6: 80.0, 7: 62.0}
 CROWDED_RING = 55.0  # both neighbors in a ring with the centre
 NO_BOUNDS = 1000.0
+# Å, double bonds to a sulfur at the end, by the other element: thioacetone 1.62, thioketones in crystals to 1.67,
+# phosphine sulfides 1.95, thiophosphates 1.92 (F. H. Allen et al. 1987, Tables of bond lengths). RDKit has 1.43 and 1.73
+# where the bond is not conjugated.
+THIO, THIO_WIDTH = {6: 1.64, 15: 1.94}, 0.02
 
 _DONORS, _ACCEPTORS = [7, 8, 9, 16], [7, 8, 9, 16, 17, 35, 53]
 _CARBONYL = Chem.MolFromSmarts("[#6;^1,^2]~[#7,#8]")
+_THIO = Chem.MolFromSmarts("[#6,#15]=[SX1]")
 _WEAK = Chem.MolFromSmarts("[!#6]:[!#6]")
 _SP = Chem.HybridizationType.SP
 
@@ -79,7 +84,8 @@ def distance_bounds(mol: Chem.Mol) -> tuple[NDArray[np.float64], NDArray[np.floa
     """Compute RDKit's symmetric lower and upper bounds ``[N, N]``, as PoseBusters does.
 
     Where they contradict each other, as for some cages, they are not smoothed. Atoms alone have none. They are
-    widened to the distances of :mod:`graphscore.molecules.exact` for components of one to three atoms.
+    widened to the distances of :mod:`graphscore.molecules.exact` for components of one to three atoms; double bonds to
+    a sulfur at the end, which RDKit makes too short, are of their known lengths.
     """
     size = mol.GetNumAtoms()
     if size == 1:
@@ -94,6 +100,16 @@ def distance_bounds(mol: Chem.Mol) -> tuple[NDArray[np.float64], NDArray[np.floa
     for atoms, pos in exact_components(mol):
         place, known = np.ix_(atoms, atoms), np.linalg.norm(pos[:, None] - pos, axis=-1)
         lower[place], upper[place] = np.minimum(lower[place], known), np.maximum(upper[place], known)
+    for centre, sulfur in mol.GetSubstructMatches(_THIO):
+        length = THIO[mol.GetAtomWithIdx(centre).GetAtomicNum()]
+        if upper[centre, sulfur] < length - 3 * THIO_WIDTH:
+            around = [atom.GetIdx() for atom in mol.GetAtomWithIdx(centre).GetNeighbors() if atom.GetIdx() != sulfur]
+            sides, short = (lower[centre] + upper[centre])[around] / 2, upper[centre, sulfur] - THIO_WIDTH / 2
+            for matrix, own in ((lower, length - THIO_WIDTH), (upper, length + THIO_WIDTH)):
+                cosines = (sides**2 + short**2 - matrix[sulfur, around] ** 2) / (2 * sides * short)
+                opposite = np.sqrt(sides**2 + length**2 - 2 * sides * length * cosines)
+                matrix[sulfur, around] = matrix[around, sulfur] = opposite
+                matrix[centre, sulfur] = matrix[sulfur, centre] = own
     return lower, upper
 
 
