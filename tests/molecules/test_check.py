@@ -186,8 +186,9 @@ def test_bonds_that_are_too_short_or_long_by_more_than_a_tenth(smiles: str, atom
     ("smiles", "atoms", "stretch", "limits"),
     [
         ("Cc1ccccc1", (1, 2), -0.08, "1.32 to 1.46"),
-        ("Cc1ccccn1", (1, 6), -0.11, "1.25 to 1.41"),
-        ("CCC", (0, 1), -0.10, "1.43 to 1.60"),
+        ("Cc1ccccn1", (1, 6), -0.11, "1.26 to 1.41"),
+        ("CCC", (0, 1), -0.10, "1.44 to 1.59"),
+        ("CC#N", (1, 2), -0.07, "1.11 to 1.21"),
         ("CC=CC", (1, 2), -0.06, "1.28 to 1.45"),
     ],
 )

@@ -45,8 +45,8 @@ CROWDED = {2: 150.0, 3: 75.0, 4: 75.0, 5: 75.0, 6: 80.0, 7: 62.0}
 CROWDED_RING = 55.0  # both neighbors in a ring with the centre
 NO_BOUNDS = 1000.0
 # Å, double bonds to a sulfur at the end, by the other element: thioacetone 1.62, thioketones in crystals to 1.67,
-# phosphine sulfides 1.95, thiophosphates 1.92 (F. H. Allen et al. 1987, Tables of bond lengths). RDKit has 1.43 and 1.73
-# where the bond is not conjugated.
+# phosphine sulfides 1.95, thiophosphates 1.92 (F. H. Allen et al. 1987, Tables of bond lengths). Where the bond is not
+# conjugated, RDKit has 1.43 and 1.73.
 THIO, THIO_WIDTH = {6: 1.64, 15: 1.94}, 0.02
 
 _DONORS, _ACCEPTORS = [7, 8, 9, 16], [7, 8, 9, 16, 17, 35, 53]
