@@ -173,7 +173,7 @@ class Repair:
             said.append(f"drift {sample['drift']:.3f}, expected at most {self.max_drift:g}")
         if late:
             said.append("the time limit ended its repair")
-        return _changed(sample, best[0], method, "; ".join(said))
+        return _changed(sample, None if best[0] is pos else best[0], method, "; ".join(said))
 
     def _faults(self, pos: Array) -> tuple[Fault, ...]:
         return self.check(pos[None])[0]
@@ -245,7 +245,7 @@ def repair_all(
             marked[k] = repair(samples[k], seed)
         except ValueError as error:
             said = filter(None, [marked[k].get("warning"), f"its repair failed: {error}"])
-            marked[k] = _changed(marked[k], np.empty(0), marked[k]["method"], "; ".join(said))
+            marked[k] = _changed(marked[k], None, marked[k]["method"], "; ".join(said))
     return marked
 
 
@@ -259,11 +259,11 @@ def _drifts(sample: Data, max_drift: float) -> bool:
     return sample["drift"] > max_drift and sample["method"] in (SAMPLED, REDRAWN)
 
 
-def _changed(sample: Data, pos: Array, method: str, said: str) -> Data:
-    """A copy of a conformer with other coordinates, the method that made them, and a warning."""
+def _changed(sample: Data, pos: Array | None, method: str, said: str) -> Data:
+    """A copy of a conformer with other coordinates, if any are given, the method that made them, and a warning."""
     item = copy.copy(sample)
     item.method = method
-    if method != sample["method"]:
+    if pos is not None:
         item.pos = torch.from_numpy(pos).to(sample["pos"].dtype)
     if said:
         item.warning = said

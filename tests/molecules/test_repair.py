@@ -87,6 +87,14 @@ def test_a_broken_place_is_relaxed_and_the_rest_stays():
     assert float(moved[10:16].max()) < 0.15  # the ring at the other end
 
 
+def test_what_was_repaired_before_is_repaired_again():
+    """As components that are packed side by side."""
+    item = conformer("CCCCO")
+    item.pos[0] += torch.tensor([0.5, 0.3, 0.2])
+    item.method = "relaxed"
+    assert faults(item) and not faults(repaired(item))
+
+
 def test_an_isomer_that_is_no_mirror_image_is_made_anew():
     result = repaired(other_isomer())
     assert result.method == "embedded" and not faults(result)
