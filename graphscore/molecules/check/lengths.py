@@ -16,7 +16,7 @@ from graphscore.molecules.polyhedra import polyhedral_centres
 # 0.2 % of the bonds of a kind are beyond in the data set gfn2-ensembles, and in 7,406 molecules by DFT (the 8k set of
 # CASCADE, Guan et al. 2021). Aromatic N-O is up to 1.56 Å; in MMFF94, ammonium in betaine has C-N of 1.58.
 STRETCHES = {
-    "single": {"CC": (0.07, 0.085), "CN": (0.08, 0.11), "NN": (0.13, 0.095), "CX": (0.085, 0.105), "X": (0.11, 0.11)},
+    "single": {"CC": (0.07, 0.085), "CN": (0.08, 0.11), "NN": (0.095, 0.095), "CX": (0.065, 0.105), "X": (0.11, 0.11)},
     "double": {"CC": (0.05, 0.12), "CN": (0.06, 0.06), "NN": (0.09, 0.06), "CX": (0.1, 0.05), "X": (0.08, 0.06)},
     "triple": {"CC": (0.05, 0.05), "CN": (0.05, 0.05)},
     "aromatic": {
@@ -31,7 +31,9 @@ STRETCH_SMALL_RING = 0.1  # upward, in rings of four; GFN2: 0.2 % above
 STRETCH_EQUAL = 0.05  # of the two bonds of a carboxylate, which are equally long
 STRETCH_CROWDED = 0.17  # upward, of two atoms with five other heavy neighbors; DFT: 0.14; MMFF94: 0.15
 DISAGREEMENT = 0.15  # Å, of MMFF94 and RDKit's bounds; O-O: 0.13, S=O of sulphur trioxide: 0.24
+SHORTEST = 0.12  # below RDKit's bounds, of double bonds for which they disagree
 
+_NITROSAMINE = Chem.MolFromSmarts("[#7X3]-[#7]=[OX1]")  # N-N is up to 0.12 Å shorter than MMFF94 has it
 _CARBOXYLATE = Chem.MolFromSmarts("[OX1-]-[#6]=[OX1]")
 _ELEMENTS = {6: "C", 7: "N", 8: "N"}
 _SP = Chem.HybridizationType.SP
@@ -56,11 +58,12 @@ def length_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.f
 
     Args:
         mol: Sanitized molecule with explicit hydrogens.
-        bounds: Result of :func:`~graphscore.molecules.check.limits.distance_bounds`; bonds for which MMFF94 does not
-            agree with them have no limits here.
+        bounds: Result of :func:`~graphscore.molecules.check.limits.distance_bounds`; where MMFF94 does not agree with
+            them, double bonds have lower limits by these bounds, and other bonds no limits here.
     """
     with rdBase.BlockLogs():
         field = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol)
+    unknown = {frozenset(match[:2]) for match in mol.GetSubstructMatches(_NITROSAMINE)}
     other = {atom for atoms, _ in exact_components(mol) for atom in atoms} | set(polyhedral_centres(mol))
     other |= {atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() == 1 or atom.GetDegree() > 4}
     carbons = {atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() == 6}
@@ -69,18 +72,22 @@ def length_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.f
     atoms, lower, upper = [], [], []
     for bond in mol.GetBonds():
         i, j = sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
-        if field is None or i in other or j in other:
+        if field is None or i in other or j in other or {i, j} in unknown:
             continue
         stretches, single = _stretches(bond), bond.GetBondType() == Chem.BondType.SINGLE
         if stretches is None or (linear >= {i, j} if single else linear & {i, j} and not carbons & {i, j}):
             continue
         known = field.GetMMFFBondStretchParams(mol, i, j)
-        if known is None or not bounds[0][i, j] - DISAGREEMENT < known[2] < bounds[1][i, j] + DISAGREEMENT:
+        if known and bounds[0][i, j] - DISAGREEMENT < known[2] < bounds[1][i, j] + DISAGREEMENT:
+            below, above = (STRETCH_EQUAL, STRETCH_EQUAL) if {i, j} in equal else stretches
+            limits = known[2] - below, known[2] + above
+        elif bond.GetBondType() == Chem.BondType.DOUBLE:
+            limits = bounds[0][i, j] - SHORTEST, np.inf
+        else:
             continue
-        below, above = (STRETCH_EQUAL, STRETCH_EQUAL) if {i, j} in equal else stretches
         atoms.append((i, j))
-        lower.append(known[2] - below)
-        upper.append(known[2] + above)
+        lower.append(limits[0])
+        upper.append(limits[1])
     return Lengths(np.array(atoms, dtype=np.intp).reshape(-1, 2), np.array(lower), np.array(upper))
 
 
