@@ -109,7 +109,8 @@ class Repair:
     The steps, until the check finds nothing: the mirror image, if the stereochemistry is wrong; relaxing by MMFF94 (UFF
     where MMFF94 has no parameters), first the atoms near a fault with all others restrained, then all; RDKit's distance
     geometry, relaxed or as it is, which is ETKDGv3 at first, then from random coordinates. If nothing helps, the
-    conformer with the least wrong stays, and its ``warning`` says what is wrong.
+    conformer with the least wrong stays, and its ``warning`` says what is wrong. Conformers whose faults are doubtful
+    are relaxed alone, and stay as they are if that does not mend all.
 
     Args:
         template: Graph of the molecule with the stereo marks asked for.
@@ -167,6 +168,11 @@ class Repair:
                 if not serious(best[1]) and not drifts:
                     break
                 if late := time.monotonic() > self.deadline:
+                    break
+        else:  # doubtful ones are relaxed if that mends all of them, and no reason to make a conformer anew
+            for found in self._relaxed(pos, best[1]):
+                if not self._faults(found):
+                    best, method = (found, ()), RELAXED
                     break
         said = [warning(best[1])] if best[1] else []
         if drifts:

@@ -2,8 +2,9 @@
 
 A process of its own samples, so that a crash or a hang costs one input, and is counted. Each conformer is judged by the
 check of the package, by the independent judge of the tests, and with ``--posebusters`` by PoseBusters without its
-energies. At the end comes a table: how conformers came about (``method``), those with a ``warning``, those that
-someone refuses without one, inputs that failed by reason, crashes, hangs and seconds.
+energies; with ``--etkdg`` inputs with a fault or a mark are embedded by RDKit's ETKDGv3, too. At the end comes a table:
+how conformers came about (``method``), those with a ``warning``, those that someone refuses without one, inputs of
+which ETKDGv3 has more conformers without any fault, inputs that failed by reason, crashes, hangs and seconds.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from typing import Any
 import torch
 from rdkit import Chem, rdBase
 
+from graphscore.molecules.baselines import etkdg
 from graphscore.molecules.check import GeometryCheck
 from graphscore.molecules.conformers import ConformerModel
 from graphscore.molecules.graph import data_from_smiles
@@ -81,6 +83,19 @@ def judged(outcome: Any, smiles: str, options: argparse.Namespace) -> list[dict[
     return found
 
 
+def worse_than_etkdg(smiles: str, rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> bool:
+    """Tell whether more of ETKDGv3's conformers have no fault, not even a doubtful one."""
+    sound = sum(not (row["warning"] or row["check"] or row["doubtful"]) for row in rows)
+    if sound == len(rows):
+        return False
+    try:
+        made = etkdg(smiles, options.num, options.seed)
+    except ValueError:
+        return False
+    faults = GeometryCheck(data_from_smiles(smiles))(torch.stack([sample["pos"] for sample in made]))
+    return sum(not found for found in faults) > sound
+
+
 def work(pipe: Connection, options: argparse.Namespace) -> None:
     """Sample the chunks that come, and send a result for each input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -93,7 +108,9 @@ def work(pipe: Connection, options: argparse.Namespace) -> None:
             for smiles, outcome in zip(chunk, outcomes, strict=True):
                 rows = judged(outcome, smiles, options)
                 seconds = sum(outcome.cost.seconds.values())
-                pipe.send({"failure": outcome.failure, "notes": outcome.notes, "rows": rows, "seconds": seconds})
+                result = {"failure": outcome.failure, "notes": outcome.notes, "rows": rows, "seconds": seconds}
+                result["worse"] = options.etkdg and worse_than_etkdg(smiles, rows, options)
+                pipe.send(result)
         except Exception:
             traceback.print_exc()
             pipe.send("crash")
@@ -186,6 +203,9 @@ class Tally:
             self.reasons[kind_of(result["failure"])] += 1
             self.counts["failed"] += 1
         self.counts["noted"] += bool(result["notes"])
+        self.counts["worse"] += result["worse"]
+        if result["worse"]:
+            self.examples.append(f"ETKDGv3 is better: {smiles}")
         for row in result["rows"]:
             self.counts["conformers"] += 1
             self.methods[row["method"]] += 1
@@ -206,6 +226,7 @@ class Tally:
         marked, doubtful = self.counts["marked"], self.counts["doubtful"]
         yield f"marked {marked} ({marked / total:.3%}), doubtful without other faults {doubtful}"
         yield f"refused without a mark: {dict(self.refused) or 'none'}"
+        yield f"inputs of which ETKDGv3 has more without a fault: {self.counts['worse']}"
         yield f"crashes {self.counts['crash']}, hangs {self.counts['hang']}, failed inputs {self.counts['failed']}"
         yield from (f"  {number:6}  {reason}" for reason, number in self.reasons.most_common())
         yield from self.examples
@@ -227,6 +248,7 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds for one input, else it hangs")
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--posebusters", action="store_true")
+    parser.add_argument("--etkdg", action="store_true", help="compare inputs with faults or marks with ETKDGv3")
     parser.add_argument("--relax", action="store_true", help="the judge relaxes each conformer by force fields")
     parser.add_argument("--out", type=Path, help="file of all results, one JSON object a line")
     options = parser.parse_args()

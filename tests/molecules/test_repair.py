@@ -11,6 +11,7 @@ pytest.importorskip("rdkit")
 
 import torch
 from rdkit import Chem
+from scipy.spatial.transform import Rotation
 from torch_geometric.data import Data
 
 from graphscore.molecules import conformers
@@ -93,6 +94,21 @@ def test_what_was_repaired_before_is_repaired_again():
     item.pos[0] += torch.tensor([0.5, 0.3, 0.2])
     item.method = "relaxed"
     assert faults(item) and not faults(repaired(item))
+
+
+def test_what_is_doubtful_is_relaxed_or_stays_as_it_is():
+    twisted = conformer("CC(C)=C(C)C")
+    axis = twisted.pos[3] - twisted.pos[1]
+    axis, moved = (axis / axis.norm()).double().numpy(), [3, 4, 5, *range(12, 18)]
+    turned = Rotation.from_rotvec(0.33 * axis).apply((twisted.pos[moved] - twisted.pos[1]).double().numpy())
+    twisted.pos[moved] = twisted.pos[1] + torch.from_numpy(turned).float()
+    assert [fault.doubtful for fault in faults(twisted)] == [True]
+    result = repaired(twisted)
+    assert result.method == "relaxed" and "warning" not in result
+    flat = conformer("C1=CCC=CC1")  # 1,4-cyclohexadiene, which is flat; PoseBusters refuses it
+    assert all(fault.doubtful for fault in faults(flat)) and faults(flat)
+    kept = repaired(flat)
+    assert kept.method == "sampled" and kept.warning.startswith("unusual: ring") and torch.equal(kept.pos, flat.pos)
 
 
 def test_an_isomer_that_is_no_mirror_image_is_made_anew():
