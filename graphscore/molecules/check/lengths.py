@@ -54,7 +54,7 @@ class Lengths(NamedTuple):
 
 
 def length_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.float64]]) -> Lengths:
-    """Find the limits of the bonds whose length MMFF94 knows: no single bonds between sp atoms, no azides.
+    """Find the limits of the bonds whose length MMFF94 knows: not of azides, nitrosamines, single bonds of sp atoms.
 
     Args:
         mol: Sanitized molecule with explicit hydrogens.
@@ -94,9 +94,8 @@ def length_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.f
 def _stretches(bond: Chem.Bond) -> tuple[float, float] | None:
     """Return by how much a bond may be shorter and longer than at rest, in Å; ``None`` if that is not known."""
     ends = bond.GetBeginAtom(), bond.GetEndAtom()
-    elements = (
-        "".join(sorted(_ELEMENTS.get(end.GetAtomicNum(), "X") for end in ends)).replace("NX", "X").replace("XX", "X")
-    )
+    kinds = sorted(_ELEMENTS.get(end.GetAtomicNum(), "X") for end in ends)
+    elements = "X" if kinds[0] != "C" and kinds[1] == "X" else "".join(kinds)
     known = STRETCHES["aromatic" if bond.GetIsAromatic() else bond.GetBondType().name.lower()].get(elements)
     if known is None or (elements == "NN" and bond.IsInRingSize(3)):
         return None

@@ -101,16 +101,22 @@ def distance_bounds(mol: Chem.Mol) -> tuple[NDArray[np.float64], NDArray[np.floa
         place, known = np.ix_(atoms, atoms), np.linalg.norm(pos[:, None] - pos, axis=-1)
         lower[place], upper[place] = np.minimum(lower[place], known), np.maximum(upper[place], known)
     for centre, sulfur in mol.GetSubstructMatches(_THIO):
-        length = THIO[mol.GetAtomWithIdx(centre).GetAtomicNum()]
-        if upper[centre, sulfur] < length - 3 * THIO_WIDTH:
-            around = [atom.GetIdx() for atom in mol.GetAtomWithIdx(centre).GetNeighbors() if atom.GetIdx() != sulfur]
-            sides, short = (lower[centre] + upper[centre])[around] / 2, upper[centre, sulfur] - THIO_WIDTH / 2
-            for matrix, own in ((lower, length - THIO_WIDTH), (upper, length + THIO_WIDTH)):
-                cosines = (sides**2 + short**2 - matrix[sulfur, around] ** 2) / (2 * sides * short)
-                opposite = np.sqrt(sides**2 + length**2 - 2 * sides * length * cosines)
-                matrix[sulfur, around] = matrix[around, sulfur] = opposite
-                matrix[centre, sulfur] = matrix[sulfur, centre] = own
+        _lengthen(mol, centre, sulfur, lower, upper)
     return lower, upper
+
+
+def _lengthen(mol: Chem.Mol, centre: int, sulfur: int, lower: NDArray[np.float64], upper: NDArray[np.float64]) -> None:
+    """Set the bounds of a double bond to a sulfur, if they are too short; the angles beside it stay as they are."""
+    length, short = THIO[mol.GetAtomWithIdx(centre).GetAtomicNum()], (lower + upper)[centre, sulfur] / 2
+    if short > length - 3 * THIO_WIDTH:
+        return
+    around = [atom.GetIdx() for atom in mol.GetAtomWithIdx(centre).GetNeighbors() if atom.GetIdx() != sulfur]
+    sides = (lower + upper)[centre, around] / 2
+    for matrix, width in ((lower, -THIO_WIDTH), (upper, THIO_WIDTH)):
+        cosines = (sides**2 + short**2 - matrix[sulfur, around] ** 2) / (2 * sides * short)
+        opposite = np.sqrt(sides**2 + length**2 - 2 * sides * length * cosines)
+        matrix[sulfur, around] = matrix[around, sulfur] = opposite
+        matrix[centre, sulfur] = matrix[sulfur, centre] = length + width
 
 
 def distance_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.float64]]) -> Distances:
