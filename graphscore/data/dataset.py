@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -100,23 +100,31 @@ def embedded_file(folder: str, name: str) -> Path:
 
 
 def with_coordinates(graph: Data, clouds: Iterable[Tensor], transform: Transform | None) -> list[Data]:
-    """Make one graph for each set of coordinates; the graphs share all other tensors.
+    """Make one graph for each set of coordinates ``[N, D]``; see :func:`with_fields`."""
+    return with_fields(graph, ({"pos": pos} for pos in clouds), transform)
 
-    If the transform removes nodes, the attribute ``kept`` of its result says which nodes remain.
+
+def with_fields(graph: Data, samples: Iterable[Mapping[str, Tensor]], transform: Transform | None = None) -> list[Data]:
+    """Make one graph for each sample of the fields that a model learns; the graphs share all other tensors.
+
+    If the transform removes nodes, the attribute ``kept`` of its result says which nodes remain; values with one row
+    for each node lose the same rows.
 
     Args:
-        graph: Graph without coordinates; it is not changed.
-        clouds: Coordinates ``[N, D]`` of each graph.
-        transform: Applied once to the graph without coordinates.
+        graph: Graph without the fields, and with its number of nodes; it is not changed.
+        samples: Values of the fields ``[rows, columns]`` of each graph.
+        transform: Applied once to the graph without the fields.
 
     Returns:
-        Shallow copies of the transformed graph with ``pos``.
+        Shallow copies of the transformed graph with the fields.
     """
+    num_nodes = graph.num_nodes
     if transform is not None:
         graph = transform(graph)
     items = []
-    for pos in clouds:
+    for values in samples:
         item = copy.copy(graph)
-        item.pos = pos[graph.kept] if "kept" in graph else pos
+        for name, value in values.items():
+            item[name] = value[graph.kept] if "kept" in graph and len(value) == num_nodes else value
         items.append(item)
     return items

@@ -6,10 +6,11 @@ import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.attributes import NOTES
-from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
+from graphscore.data.dataset import Dataset, Part, Transform, with_fields
 from graphscore.data.readers import Failure, read
 from graphscore.data.sources import find_files
 from graphscore.data.split import PARTS, part_of
@@ -18,7 +19,7 @@ from graphscore.registry import resolve
 
 
 class FileDataset(Dataset):
-    """Data set of graphs with coordinates from your own files, in any format that the library reads.
+    """Data set of graphs from your own files, in any format that the library reads, to learn fields such as ``pos``.
 
     Graphs are split as their domain says: molecules by their SMILES without stereo marks, or by their scaffold. Graphs
     of a domain without splits are split by their position in the file (and the file's name, if there are several).
@@ -26,13 +27,15 @@ class FileDataset(Dataset):
     group; any other graph is a group of its own.
 
     Args:
-        path: File; folder whose files with coordinates are read (molecules: sdf, mol and xyz), with subfolders; or a
-            pattern such as ``"runs/*.sdf"``, where ``**`` stands for any subfolders.
+        path: File; folder, whose files of graphs are read, with subfolders (molecules: those with coordinates, sdf, mol
+            and xyz); or a pattern such as ``"runs/*.sdf"``, where ``**`` stands for any subfolders.
         seed: Seed of the split.
         fractions: Expected shares of train, val and test.
-        transform: Applied once to each graph, before it gets coordinates.
+        transform: Applied once to each graph, before it gets the fields.
         split: Name of the split, one of the ``splits`` of the graphs' domain, such as ``"scaffold"``; by default the
             first.
+        fields: Names of the attributes ``[rows, columns]`` that each graph must have; in a configuration by default the
+            diffusing fields, and the positions if the network reads them.
 
     Attributes:
         name: The name of the file or folder, or the pattern's last part.
@@ -40,8 +43,8 @@ class FileDataset(Dataset):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the only file cannot be read, no graph has coordinates, they differ in dimension, there is no
-            such split, or it leaves nothing to train on.
+        ValueError: If the only file cannot be read, no graph has the fields, they differ in columns, there is no such
+            split, or it leaves nothing to train on.
     """
 
     def __init__(
@@ -51,15 +54,17 @@ class FileDataset(Dataset):
         fractions: Sequence[float] = (0.8, 0.1, 0.1),
         transform: Transform | None = None,
         split: str | None = None,
+        fields: Sequence[str] = ("pos",),
     ) -> None:
         if split is not None and split not in (known := gather("splits")):
             raise ValueError(f"Expected split to be one of {sorted(known)}, but got {split!r}")
         self.name = Path(path).name
         self.failures: list[Failure] = []
         self._groups: dict[str, dict[str, list[Data]]] = {part: {} for part in PARTS}
-        dimensions = set()
+        columns: dict[str, set[int]] = {name: set() for name in fields}
         for file, number, data in self._graphs(Path(path)):
             try:
+                values = _values(data, fields)
                 key, group = _keys(data, split)
             except ValueError as error:
                 self.failures.append(Failure(str(file), f"graph {number}", str(error)))
@@ -67,13 +72,16 @@ class FileDataset(Dataset):
             # Without the folder: a split must not change when the data are moved.
             key = key or (str(number) if file == Path(path) else f"{file.name}:{number}")
             group = group or f"{file}:{number}"
-            dimensions.add(data["pos"].shape[1])
+            for name, value in values.items():
+                columns[name].add(value.shape[1])
             part = PARTS[part_of(key, fractions, seed)]
-            self._groups[part].setdefault(group, []).extend(_items(data, transform))
-        if not dimensions:
-            raise ValueError(f"No graph of {path} has coordinates; the first failure: {self.failures[0]}")
-        if len(dimensions) > 1:
-            raise ValueError(f"Expected one dimension of pos in {path}, but found {sorted(dimensions)}")
+            self._groups[part].setdefault(group, []).extend(with_fields(_without(data, fields), [values], transform))
+        if not any(self._groups.values()):
+            missing = " and ".join(map(_named, fields))
+            raise ValueError(f"No graph of {path} has {missing}; the first failure: {self.failures[0]}")
+        for name, found in columns.items():
+            if len(found) > 1:
+                raise ValueError(f"Expected one number of columns of {name} in {path}, but found {sorted(found)}")
         if not self._groups["train"]:
             raise ValueError(
                 f"The split of {path} leaves nothing to train on: too few different molecules or graphs; "
@@ -97,12 +105,28 @@ class FileDataset(Dataset):
         return self._groups[part].values()
 
 
+def _named(field: str) -> str:
+    return "coordinates (pos)" if field == "pos" else field
+
+
+def _values(data: Data, fields: Sequence[str]) -> dict[str, Tensor]:
+    """The fields of a graph."""
+    values = {}
+    for name in fields:
+        value = data.get(name)
+        if value is None:
+            raise ValueError(f"it has no {_named(name)}, which training needs")
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{name} must be a tensor, but is a {type(value).__name__}")
+        if value.dim() != 2 or not value.is_floating_point() or not bool(value.isfinite().all()):
+            shape = f"finite real numbers {'[N, D]' if name == 'pos' else '[rows, columns]'}"
+            raise ValueError(f"{name} must be {shape}, but is {value.dtype} {list(value.shape)}")
+        values[name] = value
+    return values
+
+
 def _keys(data: Data, split: str | None) -> tuple[str, str]:
     """Key of the split and key of the group; empty where the domain defines none."""
-    if data.pos is None:
-        raise ValueError("it has no coordinates (pos), which training needs")
-    if data.pos.dim() != 2 or not data.pos.is_floating_point() or not bool(data.pos.isfinite().all()):
-        raise ValueError(f"pos must be finite real numbers [N, D], but is {data.pos.dtype} {list(data.pos.shape)}")
     domain = domain_of(data)
     if split is not None and split not in domain.splits:
         raise ValueError(f"it is one of the {domain.name}, which have no split by {split!r}")
@@ -110,11 +134,12 @@ def _keys(data: Data, split: str | None) -> tuple[str, str]:
     return "" if by is None else resolve(domain.splits[by])(data), resolve(domain.group)(data)
 
 
-def _items(data: Data, transform: Transform | None) -> list[Data]:
+def _without(data: Data, fields: Sequence[str]) -> Data:
+    """A copy of a graph without the fields, and without labels and notes, which not all graphs of a batch may have."""
     graph = copy.copy(data)
-    graph.num_nodes = data.num_nodes  # PyG infers it from pos, which is removed next
-    del graph.pos
-    for key, value in data.to_dict().items():  # graphs with and without them could not be collated
-        if key == NOTES or (key in (known := attributes()) and known[key].is_label) or isinstance(value, Mapping):
+    graph.num_nodes = data.num_nodes  # PyG infers it from pos or x, which may be removed
+    known = attributes()
+    for key, value in data.to_dict().items():
+        if key in fields or key == NOTES or (key in known and known[key].is_label) or isinstance(value, Mapping):
             del graph[key]
-    return with_coordinates(graph, [data["pos"]], transform)
+    return graph

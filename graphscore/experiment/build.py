@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch_geometric.data import Batch, Data
@@ -34,9 +35,17 @@ from graphscore.train.task import Augment, ScoreMatchingTask
 
 
 def build_dataset(config: Config, *, transformed: bool = True) -> Dataset:
-    """Load the data set of a configuration, with its transforms unless ``transformed`` is False."""
-    transform = build_transform(config) if transformed else None
-    return create(config.data.dataset, datasets(), "data set", config.trust, transform=transform)
+    """Load the data set of a configuration, with its transforms unless ``transformed`` is False.
+
+    Data sets of any graphs, which take ``fields``, are told the diffusing ones and the positions.
+    """
+    told: dict[str, Any] = {"transform": build_transform(config) if transformed else None}
+    component = config.data.dataset
+    wanted = inspect.signature(find(component.name, datasets(), "data set", config.trust)).parameters
+    if "fields" in wanted and "fields" not in component.options:
+        positions = [config.network.positions] if config.network.positions else []
+        told["fields"] = list(dict.fromkeys([*(field.name for field in config.fields), *positions]))
+    return create(component, datasets(), "data set", config.trust, **told)
 
 
 def build_transform(config: ModelConfig) -> Compose:

@@ -15,6 +15,8 @@ pytest.importorskip("rdkit")
 from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
 
 from graphscore.data.split import part_of
+from graphscore.experiment.build import build_dataset
+from graphscore.experiment.schema import load_config
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.graph import data_from_mol, flat_smiles
 from graphscore.molecules.smiles import mol_from_smiles
@@ -72,7 +74,7 @@ def test_files_that_give_nothing_to_train_on(tmp_path: Path):
     with pytest.raises(ValueError, match="No graph of .*a.smi has coordinates"):
         FileDataset(tmp_path / "a.smi")
     write([Data(pos=torch.ones(3, 2)), Data(pos=torch.ones(3, 3))], tmp_path / "b.pt")
-    with pytest.raises(ValueError, match=r"one dimension of pos .* but found \[2, 3\]"):
+    with pytest.raises(ValueError, match=r"one number of columns of pos .* but found \[2, 3\]"):
         FileDataset(tmp_path / "b.pt")
     write([Data(pos=torch.ones(3, 2))], tmp_path / "c.pt")
     with pytest.raises(ValueError, match="nothing to train on"):
@@ -190,3 +192,35 @@ def test_split_by_scaffold(tmp_path: Path):
     write([Data(pos=torch.ones(3, 2))], tmp_path / "c.pt")
     with pytest.raises(ValueError, match="it is one of the clouds, which have no split by 'scaffold'"):
         FileDataset(tmp_path / "c.pt", split="scaffold")
+
+
+def test_the_fields_of_a_configuration_are_what_graphs_must_have(tmp_path: Path):
+    items = [Data(x=torch.randn(n, 2), edge_index=torch.tensor([[0, 1], [1, 0]])) for n in range(2, 30)]
+    write([*items, Data(x=torch.ones(3, dtype=torch.long)), Data(pos=torch.zeros(4, 3))], tmp_path / "a.pt")
+    changes = [
+        f"data.dataset={{name: files, path: {tmp_path / 'a.pt'}, fractions: [0.5, 0.25, 0.25]}}",
+        "fields=[{name: x, width: 2, sde: {name: edm}}]",
+        "network={backbone: {name: egnn}, positions: null}",
+    ]
+    data = build_dataset(load_config("digits", changes))
+    assert sum(len(data.groups(part)) for part in PARTS) == len(items)
+    assert {tuple(item.x.shape) for part in PARTS for item in data.split(part)} == {(n, 2) for n in range(2, 30)}
+    assert [failure.reason for failure in data.failures] == [
+        "x must be finite real numbers [rows, columns], but is torch.int64 [3]",
+        "it has no x, which training needs",
+    ]
+    with pytest.raises(ValueError, match=r"No graph of .* has coordinates \(pos\) and x; the first failure: .*graph 1"):
+        FileDataset(tmp_path / "a.pt", fields=["pos", "x"])
+
+
+def test_transforms_see_no_field(tmp_path: Path):
+    write([Data(x=torch.randn(4, 2), pos=torch.randn(4, 3)) for _ in range(9)], tmp_path / "a.pt")
+    seen = []
+
+    def half(graph: Data) -> Data:
+        seen.append(set(graph.keys()))
+        return Data(num_nodes=2, kept=torch.tensor([1, 3]))
+
+    data = FileDataset(tmp_path / "a.pt", transform=half, fields=["x"], fractions=(1, 0, 0))
+    assert {frozenset(keys) for keys in seen} == {frozenset({"pos", "num_nodes", "edge_index"})}
+    assert {tuple(item.x.shape) for item in data.split("train")} == {(2, 2)}
