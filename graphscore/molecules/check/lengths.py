@@ -16,15 +16,22 @@ from graphscore.molecules.polyhedra import polyhedral_centres
 # 0.2 % of the bonds of a kind are beyond in the data set gfn2-ensembles, and in 7,406 molecules by DFT (the 8k set of
 # CASCADE, Guan et al. 2021). Aromatic N-O is up to 1.56 Å; in MMFF94, ammonium in betaine has C-N of 1.58.
 STRETCHES = {
-    "single": {"CC": (0.07, 0.085), "CN": (0.08, 0.11), "NN": (0.095, 0.095), "CX": (0.065, 0.105), "X": (0.11, 0.11)},
-    "double": {"CC": (0.05, 0.12), "CN": (0.06, 0.06), "NN": (0.09, 0.06), "CX": (0.1, 0.05), "X": (0.08, 0.06)},
+    "single": {
+        "CC": (0.07, 0.085),
+        "CN": (0.08, 0.11),
+        "NN": (0.095, 0.095),
+        "CX": (0.065, 0.105),
+        "NX": (0.11, 0.11),
+        "XX": (0.075, 0.11),
+    },
+    "double": {"CC": (0.05, 0.12), "CN": (0.06, 0.06), "NN": (0.09, 0.06), "CX": (0.1, 0.05), "NX": (0.08, 0.06)},
     "triple": {"CC": (0.05, 0.05), "CN": (0.05, 0.05)},
     "aromatic": {
         "CC": (0.05, 0.09),
         "CN": (0.075, 0.075),
         "NN": (0.1, np.inf),
         "CX": (0.06, 0.085),
-        "X": (0.135, 0.09),
+        "NX": (0.135, 0.09),
     },
 }
 STRETCH_SMALL_RING = 0.1  # upward, in rings of four; GFN2: 0.2 % above
@@ -94,8 +101,7 @@ def length_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.f
 def _stretches(bond: Chem.Bond) -> tuple[float, float] | None:
     """Return by how much a bond may be shorter and longer than at rest, in Å; ``None`` if that is not known."""
     ends = bond.GetBeginAtom(), bond.GetEndAtom()
-    kinds = sorted(_ELEMENTS.get(end.GetAtomicNum(), "X") for end in ends)
-    elements = "X" if kinds[0] != "C" and kinds[1] == "X" else "".join(kinds)
+    elements = "".join(sorted(_ELEMENTS.get(end.GetAtomicNum(), "X") for end in ends))
     known = STRETCHES["aromatic" if bond.GetIsAromatic() else bond.GetBondType().name.lower()].get(elements)
     if known is None or (elements == "NN" and bond.IsInRingSize(3)):
         return None
