@@ -11,7 +11,7 @@ from graphscore.registry import resolve
 
 NUM_LINES = 60
 """Number of lines, from the first one that is not empty, by which a format is recognised."""
-_ZIP = b"PK\x03\x04"  # of a file of torch.save
+_ZIP, _NPY = b"PK\x03\x04", b"\x93NUMPY"  # of torch.save and numpy.savez; of numpy.save
 
 
 def guess_format(path: Path) -> tuple[str, ...]:
@@ -27,8 +27,10 @@ def guess_format(path: Path) -> tuple[str, ...]:
     try:
         with open_bytes(path) as file:
             start = file.read(1024)
+        if start.startswith(_NPY):
+            return (".npy",)
         if start.startswith(_ZIP):
-            return (".pt",)
+            return (".npz" if _NPY in start else ".pt",)
         if b"<graphml" in start:
             return (".graphml",)
         lines = [line.rstrip("\n") for line in islice(read_lines(path), NUM_LINES)]

@@ -50,11 +50,12 @@ def read(path: str | Path, format: str | None = None, **options: Any) -> ReadRes
     """Read graphs from a file; the extension gives the format, unless it is named.
 
     Formats: ``.graphml`` (see :func:`~graphscore.data.networkx.from_networkx`; coordinates as ``pos="0.1 0.2 0.3"`` or
-    real-valued ``x``, ``y`` and ``z``), ``.pt`` (a file of :func:`graphscore.data.writers.write`, a PyG graph, or a
-    list of them; see :func:`~graphscore.data.consistency.check_graph`), and the formats of domains: for molecules
-    ``.sdf .mol .mol2 .pdb .xyz`` (see :mod:`graphscore.molecules.readers`), and ``.smi .smiles .ism .can .txt .csv
-    .tsv`` (see :mod:`graphscore.molecules.smiles_files`). All but ``.pt`` may be compressed (``.sdf.gz``). Text may be
-    in UTF-8, UTF-16 or Latin-1, see :func:`~graphscore.data.text.read_lines`.
+    real-valued ``x``, ``y`` and ``z``), ``.pt`` (a file of :func:`graphscore.data.writers.write`, a PyG graph, a list
+    of them, a ``Batch``, or what ``InMemoryDataset.save`` writes; see
+    :func:`~graphscore.data.consistency.check_graph`), ``.npy`` and ``.npz`` (see :mod:`graphscore.data.arrays`), and
+    the formats of domains: for molecules ``.sdf .mol .mol2 .pdb .xyz`` (see :mod:`graphscore.molecules.readers`), and
+    ``.smi .smiles .ism .can .txt .csv .tsv`` (see :mod:`graphscore.molecules.smiles_files`). Text may be compressed
+    (``.sdf.gz``), and in UTF-8, UTF-16 or Latin-1, see :func:`~graphscore.data.text.read_lines`.
 
     Args:
         path: File.
@@ -187,9 +188,11 @@ GZ = ".gz"
 READERS: dict[str, Reference] = {
     ".graphml": "graphscore.data.networkx:read_graphml",
     ".graphml.gz": "graphscore.data.networkx:read_graphml",
+    ".npy": "graphscore.data.arrays:read_npy",
+    ".npz": "graphscore.data.arrays:read_npz_graphs",
     ".pt": "graphscore.data.pt:read_pt",
 }
-"""Readers of any graphs by extension; domains add others."""
+"""Readers of any graphs by extension, which also are those of the files to read in a folder; domains add others."""
 
 
 def extension(path: str | Path) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 import networkx as nx
 import pytest
 import torch
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Batch, Data, HeteroData, InMemoryDataset
+from torch_geometric.data.batch import DynamicInheritanceGetter
 
 from graphscore.data import read
 
@@ -92,7 +93,7 @@ def test_pt_runs_no_code_and_leaves_no_permission_behind(tmp_path: Path, monkeyp
     with pytest.raises(ValueError, match="plain dicts, or PyG Data"):
         read("a.pt")
     assert not Path("harmful").exists()
-    torch.save(Batch.from_data_list([Data(x=torch.ones(1, 1))]), "b.pt")
+    torch.save(HeteroData(), "b.pt")
     with pytest.raises(ValueError, match="plain dicts, or PyG Data"):
         read("b.pt")
     assert set(torch.serialization.get_safe_globals()) == set(before)
@@ -170,3 +171,51 @@ def test_pt_graphs_that_do_not_fit_together_are_named_with_their_number(tmp_path
     result = read(tmp_path / "a.pt")
     (failure,) = result.failures
     assert failure.location == "graph 1" and words in failure.reason and len(result.items) == 2
+
+
+def _tadpoles() -> list[Data]:
+    ends = torch.tensor([[0, 1, 1], [1, 0, 1]])
+    return [Data(x=torch.randn(n, 2), edge_index=ends, y=torch.tensor([n]), name=f"g{n}") for n in (2, 3, 5)]
+
+
+@pytest.mark.parametrize("kind", ["Batch", "InMemoryDataset.save", "collated"])
+def test_graphs_that_pyg_has_collated_come_apart_again(tmp_path: Path, kind: str):
+    wanted, path = _tadpoles(), tmp_path / "a.pt"
+    if kind == "Batch":
+        torch.save(Batch.from_data_list(wanted), path)
+    elif kind == "collated":
+        torch.save(InMemoryDataset.collate(wanted), path)
+    else:
+        InMemoryDataset.save(wanted, str(path))
+    result = read(path)
+    assert not result.failures and len(result.items) == 3
+    for item, graph in zip(result.items, wanted, strict=True):
+        assert type(item) is Data and item.num_nodes == graph.num_nodes and item.name == graph.name
+        assert all(torch.equal(item[key], graph[key]) for key in ("x", "edge_index", "y"))
+
+
+def test_slices_that_do_not_fit_are_said(tmp_path: Path):
+    data, slices = InMemoryDataset.collate(_tadpoles())
+    torch.save((data, slices | {"x": slices["x"][:2]}), tmp_path / "numbers.pt")
+    torch.save((data, {key: value for key, value in slices.items() if key != "x"}), tmp_path / "missing.pt")
+    torch.save((data, slices | {"x": slices["x"] + 7}), tmp_path / "beyond.pt")
+    torch.save((torch.zeros(3), slices), tmp_path / "tensor.pt")
+    with pytest.raises(ValueError, match=r"of different numbers of graphs: \[1, 3\]"):
+        read(tmp_path / "numbers.pt")
+    with pytest.raises(ValueError, match=r"has no slices of \['x'\]"):
+        read(tmp_path / "missing.pt")
+    with pytest.raises(ValueError, match="Expected a collated graph and the slices"):
+        read(tmp_path / "tensor.pt")
+    assert read(tmp_path / "beyond.pt").failures
+
+
+def test_a_batch_in_a_file_runs_nothing(tmp_path: Path):
+    """The names by which PyG stores a batch stand for nothing but graphs: calling them with others makes a graph."""
+
+    class Getter:
+        def __reduce__(self):
+            return DynamicInheritanceGetter(), (Batch, Path)
+
+    torch.save(Getter(), tmp_path / "a.pt")
+    with pytest.raises(ValueError, match="plain dicts, or PyG Data"):
+        read(tmp_path / "a.pt")
