@@ -7,6 +7,7 @@ trusts it.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
 import reprlib
@@ -104,6 +105,12 @@ class Trust:
 NOTHING = Trust()
 
 
+def close_to(name: str, known: Iterable[str]) -> str:
+    """Hint at the known name that is most like a wrong one, for the end of a message; empty if none is."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
 def find(name: str, registry: Mapping[str, Any], kind: str, trust: Trust = NOTHING) -> Any:
     """Look up a component by its name in a registry, or by a trusted import path.
 
@@ -127,7 +134,7 @@ def find(name: str, registry: Mapping[str, Any], kind: str, trust: Trust = NOTHI
         return trust.objects[name]
     expected = f"Unknown {kind} {shown(name)}; expected one of {sorted(registry)}"
     if not is_import_path(name):
-        raise ValueError(expected)
+        raise ValueError(expected + close_to(name, registry))
     module = name.partition(":")[0]
     if name not in trust.names and module not in trust.names:
         raise ValueError(

@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
-from graphscore.registry import NOTHING, Trust, find, shown
+from graphscore.registry import NOTHING, Trust, close_to, find, shown
 
 NESTED = ("schedule", "method")
 """Options that hold another component: the schedule of a harmonic process, the method of a resampling sampler."""
@@ -89,22 +89,27 @@ def bind(component: Component, registry: Mapping[str, Any], kind: str, trust: Tr
         ValueError: If there is no such function, it is not trusted, or it does not take these options.
     """
     function = find(component.name, registry, kind, trust)
+    check_options(component, function, kind)
     try:
         inspect.signature(function).bind_partial(**component.options)
     except TypeError as error:
         raise _unfit(component, kind, error) from error
-    check_options(component, function, kind)
     return partial(function, **component.options)
 
 
 def check_options(component: Component, target: Callable[..., Any], kind: str) -> None:
-    """Check options against the type annotations of a constructor or function.
+    """Check options against the parameters of a constructor or function, and their type annotations.
 
-    Options that are objects already, and parameters without usable annotations, are not checked.
+    The types of options that are objects already, and of parameters without usable annotations, are not checked.
 
     Raises:
-        ValueError: If one is of another type.
+        ValueError: If there is no such option, or it is of another type.
     """
+    parameters = inspect.signature(target).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        for name in component.options.keys() - parameters.keys():
+            hint = close_to(name, parameters) or f"; expected some of {list(parameters)}"
+            raise _unfit(component, kind, f"there is no {shown(name)}{hint}")
     try:
         hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
     except Exception:  # annotations for type checkers alone, or none

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import yaml
@@ -17,6 +17,7 @@ from graphscore.experiment.pretrained import load_weights
 from graphscore.experiment.schema import Config, ModelConfig, check_config, check_model, load_config
 from graphscore.experiment.weights import find_model
 from graphscore.generate.inputs import categories
+from graphscore.registry import shown
 from graphscore.runtime.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint, upgrade
 from graphscore.train.engine import RESUME_FILE, fit
 
@@ -172,12 +173,25 @@ def _resumed(config: Config, out: Path) -> Config:
     for key in _RESUMABLE:
         wanted["training"].pop(key)
         stored["training"].pop(key)
-    for section, value in wanted.items():
-        if value != stored[section]:
-            raise ValueError(
-                f"Cannot resume {out} with another configuration: {section} was {stored[section]}, now {value}"
-            )
+    if other := _difference(stored, wanted):
+        key, before, now = other
+        raise ValueError(f"Cannot resume {out} with another configuration: {key} was {before}, now {now}")
     return config
+
+
+def _difference(before: Any, now: Any, key: str = "") -> tuple[str, str, str] | None:
+    """The first key whose plain values differ, and both of them as text; ``None`` if all are equal."""
+    if before == now:
+        return None
+    pairs: dict[Any, tuple[Any, Any]] = {}
+    if isinstance(before, dict) and isinstance(now, dict):
+        pairs = {name: (before.get(name), now.get(name)) for name in {**before, **now}}
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = dict(enumerate(zip(before, now, strict=True)))
+    for name, (old, new) in pairs.items():
+        if other := _difference(old, new, f"{key}.{name}" if key else str(name)):
+            return other
+    return key, shown(before), shown(now)
 
 
 def _read_stored(path: Path) -> Config:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from graphscore.domains import packaged
 from graphscore.experiment.components import Component, component_names
@@ -22,7 +23,7 @@ from graphscore.experiment.sections import (
     SizedFieldConfig,
     TrainingConfig,
 )
-from graphscore.registry import NOTHING, Trust, Trusted, is_import_path, shown
+from graphscore.registry import NOTHING, Trust, Trusted, close_to, is_import_path, shown
 
 AnyConfig = TypeVar("AnyConfig", bound="ModelConfig")
 
@@ -117,7 +118,9 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
         except UnicodeDecodeError as error:
             raise ValueError(f"{source} is not YAML: it is no text in UTF-8 ({error})") from error
     else:
-        raise ValueError(f"Unknown configuration {str(source)!r}; expected one of {named_configs()} or a .yaml file")
+        names = named_configs()
+        hint = close_to(str(source), names)
+        raise ValueError(f"Unknown configuration {str(source)!r}; expected one of {names} or a .yaml file{hint}")
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -163,10 +166,33 @@ def _check(kind: type[AnyConfig], values: Any, source: str, trust: Trust) -> Any
     except ValidationError as error:
         first = error.errors()[0]
         key = f"{'.'.join(map(str, first['loc']))}: " if first["loc"] else ""
+        if first["type"] == "extra_forbidden":
+            known = _keys(kind, first["loc"][:-1])
+            hint = close_to(str(first["loc"][-1]), known) or (f"; expected some of {known}" if known else "")
+            raise ValueError(f"Configuration {source}: {key}there is no such key{hint}") from error
         got = "" if first["type"] == "missing" else f", but got {shown(first['input'])}"
         raise ValueError(f"Configuration {source}: {key}{first['msg']}{got}") from error
     config._trust = trust
     return config
+
+
+def _keys(section: type[BaseModel], place: Sequence[str | int]) -> list[str]:
+    """The keys of the section at a place of a configuration; empty if there is none."""
+    for part in place:
+        if isinstance(part, str) and part in section.model_fields:
+            found = next(_sections(section.model_fields[part].annotation), None)
+            if found is None:
+                return []
+            section = found
+    return list(section.model_fields)
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Sections in a type, such as a tuple of them."""
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)
 
 
 def _override(values: dict[str, Any], override: str) -> None:

@@ -265,7 +265,7 @@ def test_a_file_of_a_model_alone_is_sampled_by_a_pipeline(tmp_path):
         ("network.vector_levels", {"x": "node"}, r"vector_levels has .'x'., which are not among the vectors"),
         ("fields.0.sde.name", "os:system", "Unknown SDE 'os:system'"),
         ("fields.0.scale", math.inf, "scale must be positive and finite"),
-        ("fields.0.more", 1, "fields.0.more: Extra inputs are not permitted"),
+        ("fields.0.more", 1, "fields.0.more: there is no such key; expected some of .*zero_mean"),
         ("training", {}, "fields.0.width: Input should be a valid integer, but got None"),
         ("data", {"dataset": {"name": "os:system"}}, "fields.0.width: Input should be a valid integer, but got None"),
     ],

@@ -152,7 +152,10 @@ def test_a_configuration_from_before_there_were_objectives_trains_alike():
         ),
         ("training.times={name: uniform, eps: small}", "eps: Input should be a valid number, but got 'small'"),
         ("training.objective=explicit", "cannot do without the options .'target'."),
-        ("training.objective={name: sliced, projections: 2}", "does not take the options .'projections'.*'num_proj"),
+        (
+            "training.objective={name: sliced, projections: 2}",
+            "does not take .*: there is no 'projections'; did you mean 'projection'",
+        ),
         ("training.objective={name: denoising, weight: edm}", "set training.weight"),
         ("training.objective=adversarial", "Unknown objective 'adversarial'; expected one of .'data', 'denoising'"),
         ("training.weight={name: min-snr, gama: 3}", "The weight 'min-snr' does not take these options: .*gama"),
@@ -303,3 +306,22 @@ def test_guidance_of_ones_own_is_told_the_conditions_too():
     config = check_config({**values, "sampling": {**values["sampling"], "guidance": guidance}}, "x", Trust([Stronger]))
     guided = build_sampler(config, build_model(config)).model
     assert isinstance(guided, Stronger) and [condition.name for condition in guided.conditions] == ["digit"]
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("training.max_step=3", "training.max_step: there is no such key; did you mean 'max_steps'"),
+        ("fields.0.sclae=3", "fields.0.sclae: there is no such key; did you mean 'scale'"),
+        ("more=3", "more: there is no such key; expected some of .'fields', 'network'"),
+        ("network.node_inputs={z: {width: 3, size: 1}}", "z.features.size: there is no such key; expected some of"),
+        ("network.backbone.name=egn", "Unknown backbone 'egn'; .*; did you mean 'egnn'"),
+        ("network.backbone.hidden_channel=3", "there is no 'hidden_channel'; did you mean 'hidden_channels'"),
+        ("fields.0.sde={name: ve, beta: 3}", "there is no 'beta'; expected some of .'sigma'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_name_is_met_with_the_one_that_is_meant(override, words):
+    with pytest.raises(ValueError, match=words):
+        build_model(load_config("digits", ["fields.0.scale=1.0", override]))
+    with pytest.raises(ValueError, match="did you mean 'digits'"):
+        load_config("digit")

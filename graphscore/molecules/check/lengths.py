@@ -25,7 +25,7 @@ STRETCHES = {
         "XX": (0.075, 0.11),
     },
     "double": {
-        "CC": (0.05, 0.12),
+        "CC": (0.05, 0.09),
         "CN": (0.06, 0.06),
         "NN": (0.09, 0.06),
         "CX": (0.1, 0.05),
@@ -42,6 +42,7 @@ STRETCHES = {
     },
 }
 STRETCH_SMALL_RING = 0.1  # upward, in rings of four; GFN2: 0.2 % above
+STRETCH_PUSH_PULL = 0.12  # upward, of conjugated double bonds of carbon; DFT: 0.2 % above
 STRETCH_EQUAL = 0.05  # of the two bonds of a carboxylate, which are equally long
 STRETCH_CROWDED = 0.17  # upward, of two atoms with five other heavy neighbors; DFT: 0.14; MMFF94: 0.15
 DISAGREEMENT = 0.15  # Å, of MMFF94 and RDKit's bounds; O-O: 0.13, S=O of sulphur trioxide: 0.24
@@ -112,6 +113,8 @@ def _stretches(bond: Chem.Bond) -> tuple[float, float] | None:
     known = STRETCHES["aromatic" if bond.GetIsAromatic() else bond.GetBondType().name.lower()].get(elements)
     if known is None or (elements == "NN" and bond.IsInRingSize(3)):
         return None
+    if elements == "CC" and bond.GetBondType() == Chem.BondType.DOUBLE and bond.GetIsConjugated():
+        return known[0], STRETCH_PUSH_PULL
     crowded = sum(other.GetAtomicNum() > 1 for end in ends for other in end.GetNeighbors()) >= 7
     ring = STRETCH_SMALL_RING if bond.IsInRingSize(4) else 0.0
     return known[0], max(known[1], STRETCH_CROWDED if crowded else ring)
