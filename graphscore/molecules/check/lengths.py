@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +52,7 @@ SHORTEST = 0.12  # below RDKit's bounds, of double bonds for which they disagree
 _NITROSAMINE = Chem.MolFromSmarts("[#7X3]-[#7]=[OX1]")  # N-N is up to 0.12 Å shorter than MMFF94 has it
 _CARBOXYLATE = Chem.MolFromSmarts("[OX1-]-[#6]=[OX1]")
 _ELEMENTS = {6: "C", 7: "N", 8: "N"}
+_ORDERS = {Chem.BondType.SINGLE: "single", Chem.BondType.DOUBLE: "double", Chem.BondType.TRIPLE: "triple"}
 _SP = Chem.HybridizationType.SP
 
 
@@ -78,19 +80,25 @@ def length_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.f
     """
     with rdBase.BlockLogs():
         field = rdForceFieldHelpers.MMFFGetMoleculeProperties(mol)
+    heavy = [atom for atom in mol.GetAtoms() if atom.GetAtomicNum() > 1]
+    elements = {atom.GetIdx(): _ELEMENTS.get(atom.GetAtomicNum(), "X") for atom in heavy}
+    linear = {atom.GetIdx() for atom in heavy if atom.GetHybridization() == _SP}
     unknown = {frozenset(match[:2]) for match in mol.GetSubstructMatches(_NITROSAMINE)}
-    other = {atom for atoms, _ in exact_components(mol) for atom in atoms} | set(polyhedral_centres(mol))
-    other |= {atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() == 1 or atom.GetDegree() > 4}
-    carbons = {atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() == 6}
-    linear = {atom.GetIdx() for atom in mol.GetAtoms() if atom.GetHybridization() == _SP}
     equal = {frozenset(match[k : k + 2]) for match in mol.GetSubstructMatches(_CARBOXYLATE) for k in (0, 1)}
+    other = {atom for atoms, _ in exact_components(mol) for atom in atoms} | set(polyhedral_centres(mol))
+    other |= {atom.GetIdx() for atom in heavy if atom.GetDegree() > 4}
+    bonds = {tuple(sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))): bond for bond in mol.GetBonds()}
+    bonds = {pair: bond for pair, bond in bonds.items() if pair[0] in elements and pair[1] in elements}
+    neighbors = Counter(atom for pair in bonds for atom in pair)
     atoms, lower, upper = [], [], []
-    for bond in mol.GetBonds():
-        i, j = sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))
+    for (i, j), bond in bonds.items():
         if field is None or i in other or j in other or {i, j} in unknown:
             continue
-        stretches, single = _stretches(bond), bond.GetBondType() == Chem.BondType.SINGLE
-        if stretches is None or (linear >= {i, j} if single else linear & {i, j} and not carbons & {i, j}):
+        kind, single = elements[i] + elements[j], bond.GetBondType() == Chem.BondType.SINGLE
+        if (i in linear and j in linear) if single else "C" not in kind and (i in linear or j in linear):
+            continue
+        stretches = _stretches(bond, "".join(sorted(kind)), neighbors[i] + neighbors[j])
+        if stretches is None:
             continue
         known = field.GetMMFFBondStretchParams(mol, i, j)
         if known and bounds[0][i, j] - DISAGREEMENT < known[2] < bounds[1][i, j] + DISAGREEMENT:
@@ -106,15 +114,20 @@ def length_limits(mol: Chem.Mol, bounds: tuple[NDArray[np.float64], NDArray[np.f
     return Lengths(np.array(atoms, dtype=np.intp).reshape(-1, 2), np.array(lower), np.array(upper))
 
 
-def _stretches(bond: Chem.Bond) -> tuple[float, float] | None:
-    """Return by how much a bond may be shorter and longer than at rest, in Å; ``None`` if that is not known."""
-    ends = bond.GetBeginAtom(), bond.GetEndAtom()
-    elements = "".join(sorted(_ELEMENTS.get(end.GetAtomicNum(), "X") for end in ends))
-    known = STRETCHES["aromatic" if bond.GetIsAromatic() else bond.GetBondType().name.lower()].get(elements)
+def _stretches(bond: Chem.Bond, elements: str, neighbors: int) -> tuple[float, float] | None:
+    """Return by how much a bond may be shorter and longer than at rest, in Å; ``None`` if that is not known.
+
+    Args:
+        bond: Bond of two heavy atoms.
+        elements: Their kinds, as in :data:`STRETCHES`.
+        neighbors: Number of their heavy neighbors, themselves counted.
+    """
+    order = "aromatic" if bond.GetIsAromatic() else _ORDERS.get(bond.GetBondType(), "")
+    known = STRETCHES.get(order, {}).get(elements)
     if known is None or (elements == "NN" and bond.IsInRingSize(3)):
         return None
-    if elements == "CC" and bond.GetBondType() == Chem.BondType.DOUBLE and bond.GetIsConjugated():
+    if order == "double" and elements == "CC" and bond.GetIsConjugated():
         return known[0], STRETCH_PUSH_PULL
-    crowded = sum(other.GetAtomicNum() > 1 for end in ends for other in end.GetNeighbors()) >= 7
-    ring = STRETCH_SMALL_RING if bond.IsInRingSize(4) else 0.0
-    return known[0], max(known[1], STRETCH_CROWDED if crowded else ring)
+    if neighbors >= 7:
+        return known[0], max(known[1], STRETCH_CROWDED)
+    return known[0], max(known[1], STRETCH_SMALL_RING) if bond.IsInRingSize(4) else known[1]
