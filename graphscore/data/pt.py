@@ -46,8 +46,10 @@ def read_pt(path: Path) -> Iterator[Record]:
     if batched is not None:
         yield from _separated(content, *batched, path)
     elif isinstance(content, tuple) and len(content) >= 2 and isinstance(content[1], Mapping):
-        collated = Data.from_dict(content[0]) if isinstance(content[0], dict) else content[0]
-        yield from _separated(collated, content[1], None, path)
+        collated, slices = content[:2]
+        if isinstance(collated, dict) and all(isinstance(key, str) for key in collated):
+            collated = Data(**collated)
+        yield from _separated(collated, slices, None, path)
     else:
         graphs = content if isinstance(content, (list, tuple)) else [content]
         for number, value in enumerate(graphs):
@@ -63,7 +65,10 @@ def _of_batch(content: Any) -> tuple[Any, Any] | None:
 
 def _separated(collated: Any, slices: Any, increments: Any, path: Path) -> Iterator[Record]:
     """The graphs of a collated one, see :func:`torch_geometric.data.separate.separate`."""
-    if not isinstance(collated, Data) or not isinstance(slices, Mapping) or not slices:
+    plain = (
+        [value for value in slices.values() if not isinstance(value, Mapping)] if isinstance(slices, Mapping) else []
+    )
+    if not isinstance(collated, Data) or not plain or not all(isinstance(v, Tensor) and v.dim() == 1 for v in plain):
         raise ValueError(f"Expected a collated graph and the slices of its attributes in {path}, but they do not fit")
     if unknown := set(collated.keys()) - slices.keys() - {"num_nodes", "batch", "ptr"}:
         raise ValueError(f"The collated graph of {path} has no slices of {sorted(unknown)}")
@@ -76,7 +81,7 @@ def _separated(collated: Any, slices: Any, increments: Any, path: Path) -> Itera
         except (IndexError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"its slices do not fit the collated graph ({type(error).__name__}: {error})") from error
 
-    counts = {len(value) - 1 for value in slices.values() if not isinstance(value, Mapping)}
+    counts = {len(value) - 1 for value in plain}
     if len(counts) != 1:
         raise ValueError(f"The slices of the attributes in {path} are of different numbers of graphs: {sorted(counts)}")
     for number in range(counts.pop()):

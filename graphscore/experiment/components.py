@@ -107,7 +107,7 @@ def check_options(component: Component, target: Callable[..., Any], kind: str) -
     """
     parameters = inspect.signature(target).parameters
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        for name in component.options.keys() - parameters.keys():
+        for name in (name for name in component.options if name not in parameters):
             hint = close_to(name, parameters) or f"; expected some of {list(parameters)}"
             raise _unfit(component, kind, f"there is no {shown(name)}{hint}")
     try:

@@ -109,8 +109,8 @@ class Repair:
     The steps, until the check finds nothing: the mirror image, if the stereochemistry is wrong; relaxing by MMFF94 (UFF
     where MMFF94 has no parameters), first the atoms near a fault with all others restrained, then all; RDKit's distance
     geometry, relaxed or as it is, which is ETKDGv3 at first, then from random coordinates. If nothing helps, the
-    conformer with the least wrong stays, and its ``warning`` says what is wrong. Conformers whose faults are doubtful
-    are relaxed alone, and stay as they are if that does not mend all.
+    conformer with the least wrong stays, and its ``warning`` says what is wrong. Where all faults are doubtful,
+    relaxing is the only step, and what it does not mend stays as it is.
 
     Args:
         template: Graph of the molecule with the stereo marks asked for.

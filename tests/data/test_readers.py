@@ -10,7 +10,6 @@ import networkx as nx
 import pytest
 import torch
 from torch_geometric.data import Batch, Data, HeteroData, InMemoryDataset
-from torch_geometric.data.batch import DynamicInheritanceGetter
 
 from graphscore.data import read
 
@@ -200,22 +199,13 @@ def test_slices_that_do_not_fit_are_said(tmp_path: Path):
     torch.save((data, {key: value for key, value in slices.items() if key != "x"}), tmp_path / "missing.pt")
     torch.save((data, slices | {"x": slices["x"] + 7}), tmp_path / "beyond.pt")
     torch.save((torch.zeros(3), slices), tmp_path / "tensor.pt")
+    torch.save((data, slices | {"x": 3}), tmp_path / "number.pt")
+    torch.save(({3: torch.zeros(3)}, slices), tmp_path / "key.pt")
     with pytest.raises(ValueError, match=r"of different numbers of graphs: \[1, 3\]"):
         read(tmp_path / "numbers.pt")
     with pytest.raises(ValueError, match=r"has no slices of \['x'\]"):
         read(tmp_path / "missing.pt")
-    with pytest.raises(ValueError, match="Expected a collated graph and the slices"):
-        read(tmp_path / "tensor.pt")
+    for name in ("tensor.pt", "number.pt", "key.pt"):
+        with pytest.raises(ValueError, match="Expected a collated graph and the slices"):
+            read(tmp_path / name)
     assert read(tmp_path / "beyond.pt").failures
-
-
-def test_a_batch_in_a_file_runs_nothing(tmp_path: Path):
-    """The names by which PyG stores a batch stand for nothing but graphs: calling them with others makes a graph."""
-
-    class Getter:
-        def __reduce__(self):
-            return DynamicInheritanceGetter(), (Batch, Path)
-
-    torch.save(Getter(), tmp_path / "a.pt")
-    with pytest.raises(ValueError, match="plain dicts, or PyG Data"):
-        read(tmp_path / "a.pt")

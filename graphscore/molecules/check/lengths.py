@@ -45,7 +45,7 @@ STRETCHES = {
 STRETCH_SMALL_RING = 0.1  # upward, in rings of four; GFN2: 0.2 % above
 STRETCH_PUSH_PULL = 0.12  # upward, of conjugated double bonds of carbon; DFT: 0.2 % above
 STRETCH_EQUAL = 0.05  # of the two bonds of a carboxylate, which are equally long
-STRETCH_CROWDED = 0.17  # upward, of two atoms with five other heavy neighbors; DFT: 0.14; MMFF94: 0.15
+STRETCH_CROWDED = 0.17  # upward, of two atoms with five other heavy neighbors; MMFF94: tri-tert-butylmethanol 0.15
 DISAGREEMENT = 0.15  # Å, of MMFF94 and RDKit's bounds; O-O: 0.13, S=O of sulphur trioxide: 0.24
 SHORTEST = 0.12  # below RDKit's bounds, of double bonds for which they disagree
 
