@@ -113,7 +113,9 @@ def _load(path: Path) -> Any:
     try:
         return np.load(path, allow_pickle=False)
     except Exception as error:  # of a damaged file, numpy and zipfile raise errors of many types
-        raise ValueError(f"Cannot read {path} as a numpy file: {described(error)}") from error
+        # For what is no numpy file, numpy's own message recommends to load it as a pickle, which would run its code.
+        reason = "it is none, or holds objects of Python" if "pickle" in str(error) else described(error)
+        raise ValueError(f"Cannot read {path} as a numpy file: {reason}") from error
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:
