@@ -12,39 +12,51 @@ from graphscore.train.options import Precision, TrainingOptions
 
 
 class Section(BaseModel):
-    """Base class of the sections of a configuration: checked, immutable values."""
+    """Base class of the sections of a configuration: checked, immutable values.
 
-    # Without the last option, infinite numbers would be written as null.
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
+    The text below a key is its description in ``graphscore config keys`` and in the JSON schema.
+    """
+
+    # Without `ser_json_inf_nan`, infinite numbers would be written as null.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants", use_attribute_docstrings=True)
 
 
 class DataConfig(Section):
     """The data set of a run."""
 
     dataset: Component
+    """Data set, see ``graphscore data list``; ``files`` reads your own."""
 
 
 class FieldConfig(Section):
-    """A diffusing field and its process; ``scale: auto`` is measured on the training part."""
+    """A diffusing field and its process."""
 
     name: str
+    """Attribute of the graphs that diffuses, such as ``pos``."""
     level: Literal["node", "edge", "graph"] = "node"
+    """Whether nodes, edges or graphs have it, one row each."""
     width: int | None = Field(default=None, gt=0, le=10_000)
+    """Number of columns; a run needs it, since sampling starts without data."""
     scale: float | Literal["auto"] = "auto"
+    """Standard deviation, the unit of the network; ``auto`` is measured on the training part."""
     zero_mean: bool = False
+    """Whether the mean over each graph is removed, such as the place of a molecule in space."""
     sde: Component
+    """Noise process."""
 
 
 class SizedFieldConfig(FieldConfig):
     """A field of a run, which needs its number of columns, since sampling starts without data."""
 
     width: int = Field(gt=0, le=10_000)
+    """Number of columns, such as 3 for positions in space."""
 
 
 class Features(Section):
-    """An input of floating-point numbers, with its number of columns."""
+    """An input of floating-point numbers."""
 
     width: int = Field(gt=0)
+    """Number of columns."""
 
 
 Input = Annotated[
@@ -57,26 +69,34 @@ Input = Annotated[
 class NetworkConfig(Section):
     """The score network: its backbone and its inputs.
 
-    Inputs are attributes of nodes, edges and graphs by name, with a number of categories for integers, or
-    ``{width: 8}`` for floating-point columns. ``vectors`` are attributes and fields that rotate with the positions, of
-    nodes unless ``vector_levels`` says otherwise; ``antisymmetric`` are edge attributes and fields that change their
-    sign with the direction of the edge. ``neighbors`` is a search for edges at each call; its option ``fill`` gives the
-    values of edge inputs on new edges, 0 by default. ``chirality`` names an attribute of oriented triples of neighbors,
-    for the handedness of centres. With ``self_condition``, the network gets its own last estimate as an input.
+    Inputs are attributes of the graphs by name, with a number of categories for integers, or ``{width: 8}`` for
+    floating-point columns.
     """
 
     backbone: Component
+    """Layers of the network."""
     positions: str | None = "pos"
+    """Attribute or field with the positions of nodes, for distances and neighbors; ``null`` for none."""
     node_inputs: dict[str, Input] = {}
+    """Attributes of nodes that the network reads, such as ``{z: 119, charges: {width: 1}}``."""
     edge_inputs: dict[str, Input] = {}
+    """Attributes of edges that the network reads."""
     graph_inputs: dict[str, Input] = {}
+    """Attributes of whole graphs that the network reads, such as conditions."""
     vectors: tuple[str, ...] = ()
+    """Attributes and fields that rotate with the positions."""
     vector_levels: dict[str, Literal["node", "edge", "graph"]] = {}
+    """Levels of vectors that are attributes of edges or graphs; the others are of nodes."""
     antisymmetric: tuple[str, ...] = ()
+    """Edge attributes and fields that change their sign with the direction of the edge."""
     neighbors: Named | None = None
+    """Search for edges at each call; its option ``fill`` gives the values of edge inputs on new edges, 0 by default."""
     chirality: str | None = None
+    """Attribute of oriented triples of neighbors, for the handedness of centres."""
     oriented: bool = False
+    """Whether the network may tell directions in space apart, as for digits with a right way up."""
     self_condition: bool = False
+    """Whether the network gets its own last estimate as an input."""
 
     @property
     def inputs(self) -> dict[str, int | Features]:
@@ -90,49 +110,62 @@ class NetworkConfig(Section):
 
 
 class ConditionConfig(Section):
-    """A conditioning attribute, with the value that means unconditional."""
+    """A conditioning attribute."""
 
     name: str
+    """Input of the network that samples are conditioned on."""
     null_value: FiniteFloat
+    """Value that means unconditional; no graph of the data may have it."""
     level: Literal["node", "edge", "graph"] = "graph"
+    """Whether nodes, edges or graphs have it."""
 
 
 class TrainingConfig(Section):
-    """Training: objective, optimiser, precision and checkpoints.
-
-    The default ``weight`` is ``edm`` for denoising and 1 for other objectives. With probability ``drop_probability``,
-    all conditions of a graph are replaced by their unconditional values, for classifier-free guidance. Each training
-    batch goes through the ``augmentations`` in order, such as ``rotation``.
-
-    With ``precision: bfloat16`` the network computes its products from inputs of 8 significant bits, in training and
-    validation: faster where the machine has such products (AVX-512 with bfloat16, AMX, GPUs), slower elsewhere. With
-    ``tfloat32`` inputs keep 11 bits, on CUDA alone. Weights, process and loss stay in float32 or better. Sampling is
-    always in float32, since a score is a small difference divided by a smaller variance, and its rounding errors go
-    straight into the samples.
-
-    ``workers`` processes load batches ahead, to keep a GPU busy; ``compile`` compiles the backbone by
-    ``torch.compile``, in the first minutes of the run.
-    """
+    """Training: objective, optimiser, precision and checkpoints."""
 
     max_steps: int = Field(gt=0)
+    """Number of optimisation steps."""
     batch_size: int = Field(default=64, gt=0)
+    """Graphs of a step, over all ranks."""
     learning_rate: float = Field(default=1e-3, gt=0)
+    """Largest learning rate of AdamW; it falls to 0 along half a cosine."""
     weight_decay: float = Field(default=0.0, ge=0)
+    """Weight decay of AdamW."""
     warmup_steps: int = Field(default=100, ge=0)
+    """Steps in which the learning rate rises from 0."""
     gradient_clip: float = Field(default=1.0, gt=0)
+    """Largest norm of the gradient; longer ones are scaled down."""
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    """Share of the averaged weights that a step keeps."""
     objective: Named = Component(name="denoising")
+    """Loss: denoising, implicit or sliced score matching, flow matching."""
     weight: Named | None = None
+    """Weight of the loss by noise level; by default ``edm`` for denoising and 1 for other objectives."""
     reduce: Literal["sum", "mean"] = "mean"
+    """Whether the loss of a graph is the sum over its rows and columns, or the mean."""
     times: Component = Component(name="uniform")
+    """Density of the noise levels in training."""
     drop_probability: float = Field(default=0.1, ge=0, le=1)
+    """Share of graphs whose conditions are all replaced by their unconditional values, for classifier-free guidance."""
     augmentations: tuple[Named, ...] = ()
+    """Random changes of each training batch, in order, such as ``rotation``."""
     precision: Precision = "float32"
+    """Precision of the network's products, in training and validation; weights, process and loss stay in float32.
+
+    ``bfloat16`` has inputs of 8 significant bits: faster where the machine has such products (AVX-512 with bfloat16,
+    AMX, GPUs), slower elsewhere. ``tfloat32`` has 11 bits, on CUDA alone. Sampling is always in float32, since a score
+    is a small difference divided by a smaller variance, and its rounding errors go straight into the samples.
+    """
     compile: bool = False
+    """Whether to compile the backbone by ``torch.compile``, in the first minutes of the run."""
     workers: int = Field(default=0, ge=0)
+    """Processes that load batches ahead, to keep a GPU busy."""
     seed: int = Field(default=0, ge=0, lt=2**31)
+    """Seed of the initial weights, the order of the graphs and the noise."""
     validate_every: int = Field(default=200, gt=0)
+    """Steps between two validations."""
     checkpoint_every: int = Field(default=200, gt=0)
+    """Steps between two checkpoints."""
 
     @property
     def options(self) -> TrainingOptions:
@@ -141,17 +174,20 @@ class TrainingConfig(Section):
 
 
 class SamplingConfig(Section):
-    """Default sampling options: guidance, sampler, time grid, number of steps, prior scale and drift limit.
-
-    Each guidance wraps those before it. ``prior_scale`` multiplies the standard deviation of the initial noise: below
-    1, there are fewer outliers among the samples, and fewer rare samples. Samples with more drift than ``max_drift``,
-    see :func:`~graphscore.samplers.drift`, are drawn again; a good limit depends on the sampler, the grid and the
-    number of steps.
-    """
+    """Default sampling options."""
 
     guidance: tuple[Component, ...] = ()
+    """Guidance of the model; each wraps those before it."""
     sampler: Component = Component(name="heun")
+    """Sampler, see ``graphscore methods``."""
     grid: Component = Component(name="karras")
+    """Time grid, from noise to data."""
     num_steps: int = Field(default=20, gt=0, le=100_000)
+    """Number of steps of the grid."""
     prior_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """Factor of the noise at the start: below 1, there are fewer outliers among the samples, and fewer rare samples."""
     max_drift: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Drift beyond which a sample is drawn again; ``null`` for no limit.
+
+    See :func:`~graphscore.samplers.drift`. A good limit depends on the sampler, the grid and the number of steps.
+    """
