@@ -15,7 +15,6 @@ from torch_geometric.data import Data
 from graphscore.attributes import NOTES
 from graphscore.domains import attributes
 from graphscore.nn import ScoreNetwork
-from graphscore.nn.edges.search import most_edges
 
 Label = Callable[[Data, Data, str, int], str]
 """Function ``(template, graph, name, row)`` that describes the node or edge of a row of an attribute."""
@@ -89,29 +88,6 @@ def graph_key(template: Data) -> int:
             digest.update(f"|{key}{list(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().numpy().astype("<i8").tobytes())
     return int.from_bytes(digest.digest(), "little")
-
-
-def searches_of(model: nn.Module) -> list[Any]:
-    """Collect the searches for further edges of the networks inside a model, see :mod:`graphscore.nn.edges.search`."""
-    # A network inside another one may find the same edges.
-    searches = {id(found): found for m in model.modules() if (found := getattr(m, "neighbors", None)) is not None}
-    return list(searches.values())
-
-
-def count_edges(searches: Sequence[Any], graph: Data) -> int:
-    """Estimate the largest number of edges on which a model works for a graph.
-
-    Args:
-        searches: The model's searches for further edges, by :func:`searches_of`.
-        graph: Input graph of the network.
-
-    Returns:
-        Number of edges in the graph and found by searches. If there are neither, that of all ordered pairs of nodes.
-    """
-    num_nodes, given = graph.num_nodes or 0, graph.num_edges
-    pairs = num_nodes * (num_nodes - 1)
-    found = sum(most_edges(search, num_nodes) for search in searches)
-    return max(given, min(pairs, given + found)) if given or found else pairs
 
 
 def input_graph(

@@ -15,12 +15,13 @@ from graphscore.attributes import TEMPLATE
 from graphscore.denoiser import ScoreModel
 from graphscore.domains import row_label
 from graphscore.generate.batches import collate, split_fields
-from graphscore.generate.inputs import Label, inputs_of, searches_of
+from graphscore.generate.inputs import Label, inputs_of
 from graphscore.generate.outcome import Outcome
 from graphscore.generate.progress import Tally
 from graphscore.generate.tries import Finish, Judge, Options, Trace, Tries, with_values
 from graphscore.generate.windows import NUM_BATCHES, NUM_INPUTS, windows
 from graphscore.guidance import Guidance, Inpainting
+from graphscore.nn.edges.search import searches_of
 from graphscore.rng import SAMPLING, GraphGenerator, mix_seed
 from graphscore.runtime.workers import Progress
 from graphscore.samplers import Sampler, SamplerResult, drift
@@ -81,7 +82,7 @@ def generate(
             :data:`~graphscore.attributes.TEMPLATE` is the number of the template of each graph, as
             :class:`~graphscore.guidance.particle.ParticleGuidance` needs it.
         max_edges: Largest number of edges in a batch, including those found by the network, see
-            :func:`~graphscore.generate.inputs.count_edges`; a single graph, or all samples of a template with
+            :func:`~graphscore.nn.edges.search.count_edges`; a single graph, or all samples of a template with
             ``together``, may exceed it. By default :data:`CPU_EDGES` or :data:`GPU_EDGES`.
         window: Largest number of templates that are worked on at once, with those of similar size in the same batches;
             fewer if they fill many batches. ``None`` for no limit.

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from graphscore.generate.inputs import Label, count_edges, graph_key, input_graph, without_measurements
+from graphscore.generate.inputs import Label, graph_key, input_graph, without_measurements
 from graphscore.generate.outcome import REDRAWN, SAMPLED, Cost, Outcome
+from graphscore.nn.edges.search import count_edges
 from graphscore.samplers import Sampler
 
 Finish = Callable[[Data, Data, Mapping[str, Tensor]], Data]
@@ -83,7 +84,8 @@ class Tries:
             self.graph, self.is_ready = graph, True
             self.origin = without_measurements(template, options.inputs)
             self.key = graph_key(self.origin)
-            self.size = max(count_edges(options.searches, graph), graph.num_nodes or 0)
+            num_nodes = graph.num_nodes or 0
+            self.size = max(count_edges(options.searches, num_nodes, graph.num_edges), num_nodes)
         self.seconds = {"sample": time.perf_counter() - started, "finish": 0.0}
 
     def offer(

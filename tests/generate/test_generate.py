@@ -17,14 +17,14 @@ from graphscore.data import CompleteGraph
 from graphscore.denoiser import Denoiser
 from graphscore.fields import Field
 from graphscore.generate import jobs
-from graphscore.generate.inputs import categories, count_edges, graph_key, searches_of
+from graphscore.generate.inputs import categories, graph_key
 from graphscore.generate.jobs import generate as stream
 from graphscore.generate.jobs import noise_seed
 from graphscore.generate.tries import with_values
 from graphscore.guidance import EnergyGuidance, Inpainting
 from graphscore.nn import EGNN, Category, Feature, ScoreNetwork
 from graphscore.nn.edges.neighbors import knn_edges
-from graphscore.nn.edges.search import NearestNeighbors, RadiusNeighbors
+from graphscore.nn.edges.search import NearestNeighbors, RadiusNeighbors, count_edges, searches_of
 from graphscore.process import ForwardProcess
 from graphscore.rng import SAMPLING, GraphGenerator
 from graphscore.samplers import SAMPLERS, EulerMaruyamaSampler, Sampler, SamplerResult
@@ -288,7 +288,7 @@ def test_the_edges_that_a_network_will_see_are_counted(sampler, search, edges):
     wired = template(10)
     wired.edge_index = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
     searches = searches_of(sampler.model)
-    assert [count_edges(searches, item) for item in (template(1), template(10), wired)] == edges
+    assert [count_edges(searches, item.num_nodes, item.num_edges) for item in (template(1), template(10), wired)] == edges
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from graphscore.nn.edges.neighbors import knn_edges, radius_edges
 from graphscore.nn.edges.sets import gather_or_fill, merge_edges
@@ -104,3 +104,26 @@ def most_edges(search: Search, num_nodes: int) -> int:
     """
     limit = getattr(search, "most_edges", None)
     return num_nodes * (num_nodes - 1) if limit is None else limit(num_nodes)
+
+
+def searches_of(model: nn.Module) -> list[Search]:
+    """Collect the searches for further edges of the networks inside a model."""
+    # A network inside another one may find the same edges.
+    searches = {id(found): found for m in model.modules() if (found := getattr(m, "neighbors", None)) is not None}
+    return list(searches.values())
+
+
+def count_edges(searches: Sequence[Search], num_nodes: int, num_edges: int) -> int:
+    """Bound the number of edges on which a model works for a graph.
+
+    Args:
+        searches: The model's searches for further edges, by :func:`searches_of`.
+        num_nodes: Number of nodes of the graph.
+        num_edges: Number of edges of the graph.
+
+    Returns:
+        Number of edges in the graph and found by searches. If there are neither, that of all ordered pairs of nodes.
+    """
+    pairs = num_nodes * (num_nodes - 1)
+    found = sum(most_edges(search, num_nodes) for search in searches)
+    return max(num_edges, min(pairs, num_edges + found)) if num_edges or found else pairs
