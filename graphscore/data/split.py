@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Sequence
+from typing import TypeVar
 
+T = TypeVar("T")
 PARTS = ("train", "val", "test")
 
 
@@ -57,3 +60,16 @@ def split_by_key(
     for i, key in enumerate(keys):
         parts[part_of(key, fractions, seed)].append(i)
     return parts
+
+
+def some_of(items: Sequence[T], most: int | None, seed: int = 0) -> list[T]:
+    """Choose items at random, without repetition, in their order: all of them if there are not more than ``most``.
+
+    Args:
+        items: Items to choose from.
+        most: Largest number of items; ``None`` for all.
+        seed: The choice depends on it and on the number of items alone.
+    """
+    if most is None or len(items) <= most:
+        return list(items)
+    return [items[i] for i in sorted(random.Random(seed).sample(range(len(items)), most))]

@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from graphscore.data import Dataset
+from graphscore.data.split import some_of
 from graphscore.data.writers import write_json
 from graphscore.experiment.build import build_dataset, build_model, build_sampler, build_task, measure_scales
 from graphscore.experiment.pretrained import load_weights
@@ -25,7 +26,6 @@ CONFIG_FILE = "config.yaml"
 MODEL_FILE = "model.safetensors"
 LOG_FILE = "logs/metrics.csv"
 SKIPPED_FILE = "skipped.json"
-NUM_VALIDATION_GRAPHS = 256
 
 _UNFIT = "The weights to start from do not fit the configuration"
 # Options that may change when a run is resumed, because they do not affect earlier steps.
@@ -101,7 +101,7 @@ def train_model(
     task = build_task(config, model)
     out.mkdir(parents=True, exist_ok=True)
     (out / CONFIG_FILE).write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-    validation = dataset.split("val")[:NUM_VALIDATION_GRAPHS]
+    validation = some_of(dataset.split("val"), config.training.num_validation_graphs, config.training.seed)
     if failures := getattr(dataset, "failures", []):  # some data sets find failures only when a part is read
         write_json([asdict(failure) for failure in failures], out / SKIPPED_FILE)
     average = fit(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphscore.data.split import part_of, split_by_key
+from graphscore.data.split import part_of, some_of, split_by_key
 
 KEYS = [f"key {i}" for i in range(2000)]
 
@@ -42,3 +42,11 @@ def test_shares_and_seeds():
 def test_fractions_must_be_shares(fractions: tuple[float, ...]):
     with pytest.raises(ValueError, match="sum to 1"):
         part_of("C", fractions)
+
+
+def test_some_of_many_depend_on_the_seed_alone_and_keep_their_order():
+    items = list(range(1000))
+    chosen = some_of(items, 100, seed=3)
+    assert len(set(chosen)) == 100 and chosen == sorted(chosen) == some_of(items, 100, seed=3)
+    assert chosen != some_of(items, 100, seed=4) and 350 < sum(chosen) / 100 < 650  # not the first ones
+    assert some_of(items, None) == some_of(items, 1000) == items and some_of([], 5) == []

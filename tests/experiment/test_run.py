@@ -81,3 +81,16 @@ def test_a_run_takes_two_lines(tmp_path):
     assert list(model.fields) == ["pos"] and not model.training
     with pytest.raises(ValueError, match="changes are for configurations given by name or file"):
         experiment.train_model(load_config("digits"), tmp_path / "other", ["training.max_steps=1"])
+
+
+def test_validation_takes_a_random_subset_of_the_part_or_all_of_it(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(experiment, "fit", lambda task, options, train, val, *_, **__: seen.append(val) or task.model)
+    for number, most in enumerate((50, 50, "null")):
+        changes = ["training.max_steps=1", f"training.num_validation_graphs={most}"]
+        part = experiment.train_model("digits", tmp_path / str(number), changes).dataset.split("val")
+        seen[-1] = [next(i for i, item in enumerate(part) if item is graph) for graph in seen[-1]]
+    assert seen[0] == seen[1] != list(range(50)) and len(seen[0]) == 50
+    assert seen[2] == list(range(len(part))) and len(part) > 100
+    with pytest.raises(ValueError, match="num_validation_graphs: Input should be greater than 0, but got 0"):
+        experiment.train_model("digits", tmp_path / "none", ["training.num_validation_graphs=0"])
