@@ -42,6 +42,8 @@ NOTES = "notes"
 
 Samples do not have it; the notes come in :attr:`graphscore.generate.outcome.Outcome.notes`.
 """
+READ_FROM = "read_from"
+"""File that a graph was read from and its place in it, a str that only graphs of several files have, not samples."""
 SELF_CONDITIONED = "self_conditioned"
 
 ATTRIBUTES: dict[str, Attribute] = {

@@ -98,7 +98,10 @@ def sample(
     smiles: Annotated[list[str] | None, typer.Argument(metavar="[SMILES]...", help="Molecules.")] = None,
     inputs: Annotated[
         Path | None,
-        typer.Option("--input", help="Graphs: .smi .csv .tsv .sdf .mol2 .xyz .graphml ..., also .gz; .pt; - for stdin"),
+        typer.Option(
+            "--input",
+            help="Graphs: a file, .smi .csv .sdf .mol2 .xyz .graphml .pt .npz ...; a folder; a pattern; - for stdin",
+        ),
     ] = None,
     format: Format = None,
     charge: Charge = None,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import glob
+import os
 from collections.abc import Collection, Iterable, Sequence
+from fnmatch import fnmatch
 from itertools import chain, repeat
 from pathlib import Path
 
-from graphscore.data.readers import check_input
+from graphscore.data.sources import find_files, is_read_in_folders
 from graphscore.data.writers import check_output
 from graphscore.experiment.journal import partial
 from graphscore.experiment.weights import find_model
@@ -23,7 +26,7 @@ def check_files(
     No output may be one of the inputs, nor may its unfinished part, see :mod:`graphscore.experiment.journal`.
 
     Args:
-        reads: Files of graphs.
+        reads: Files of graphs, folders or patterns.
         checkpoint: Model file, or folder of a run.
         writes: Output files with their allowed extensions; ``None`` for those of graphs.
         format: Format of the first input, if its extension does not give it.
@@ -33,13 +36,16 @@ def check_files(
         ValueError: If a file has a wrong extension, cannot be written, or is an input and an output.
     """
     formats = chain([format], repeat(None))
-    inputs = [check_input(path, named) for path, named in zip(reads, formats, strict=False) if path is not None]
+    named = [(path, name) for path, name in zip(reads, formats, strict=False) if path is not None]
+    inputs = [file for path, name in named for file in find_files(path, name)]
     if checkpoint is not None:
         find_model(checkpoint)
     for path, extensions in writes:
         if path is not None:
             check_output(path, extensions)
             check_kept(inputs, path)
+            for source, _ in named:
+                _check_apart(source, path)
 
 
 def check_kept(inputs: Iterable[Path], out: Path) -> None:
@@ -54,13 +60,32 @@ def check_kept(inputs: Iterable[Path], out: Path) -> None:
             raise ValueError(f"The output {out} would replace the input {file}; write another file")
 
 
-def check_source(smiles: Sequence[str], path: Path | None, format: str | None = None) -> None:
-    """Check the inputs of a command: SMILES strings or the name of a file.
+def _check_apart(source: Path, out: Path) -> None:
+    """Check that an output file is not among the files of a folder or pattern, which would be read when it is resumed.
+
+    Raises:
+        ValueError: If it is.
+    """
+    place, pattern = os.path.abspath(out), os.path.abspath(source)
+    among = (
+        is_read_in_folders(out) and place.startswith(pattern + os.sep)
+        if source.is_dir()
+        else (glob.has_magic(pattern) and not source.exists() and fnmatch(place, pattern))
+    )
+    if among:
+        raise ValueError(f"The output {out} would be among the inputs {source}; write it to another folder")
+
+
+def check_source(smiles: Sequence[str], path: Path | None, format: str | None = None) -> list[Path]:
+    """Check the inputs of a command: SMILES strings, or the path of files.
 
     Args:
         smiles: SMILES strings, at least one of which must be valid.
-        path: File, see :func:`check_input`.
-        format: Format of the file, if its extension does not give it.
+        path: File, folder or pattern, see :func:`~graphscore.data.sources.find_files`.
+        format: Format of the files, if the extension does not give it.
+
+    Returns:
+        The files; none for SMILES strings.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -71,8 +96,7 @@ def check_source(smiles: Sequence[str], path: Path | None, format: str | None = 
             "Expected either SMILES strings or --input FILE" + (", not both" if smiles else ", but got neither")
         )
     if path is not None:
-        check_input(path, format)
-        return
+        return find_files(path, format)
     from graphscore.molecules.smiles import mol_from_smiles
 
     reasons = []
@@ -83,3 +107,4 @@ def check_source(smiles: Sequence[str], path: Path | None, format: str | None = 
             reasons.append(str(error))
     if len(reasons) == len(smiles):
         raise ValueError(f"input, SMILES 1: {reasons[0]}")
+    return []

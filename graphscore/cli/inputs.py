@@ -1,4 +1,4 @@
-"""Inputs of a sampling job, read one by one from SMILES strings or a file."""
+"""Inputs of a sampling job, read one by one from SMILES strings or files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from torch_geometric.data import Data
 
+from graphscore.attributes import READ_FROM
 from graphscore.cli.checks import check_source
 from graphscore.cli.stdin import shown
-from graphscore.data.readers import Failure, iterate, records
+from graphscore.data.readers import Failure
+from graphscore.data.sources import count_records, iterate_files
 from graphscore.molecules.domain import MOLECULES
 from graphscore.registry import resolve
 
@@ -21,31 +23,33 @@ if TYPE_CHECKING:  # only molecules need RDKit
 
 
 class Inputs:
-    """Inputs of a job from SMILES strings or a file, which is read again in each iteration.
+    """Inputs of a job from SMILES strings or files, which are read again in each iteration.
+
+    Graphs of several files have the attribute :data:`~graphscore.attributes.READ_FROM`.
 
     Args:
         smiles: SMILES strings.
-        path: File.
-        format: Its format, if the extension does not give it.
-        charge: Charge of its molecules whose records state none.
+        path: File, folder or pattern, see :func:`~graphscore.data.sources.find_files`.
+        format: Format of the files, if the extension does not give it.
+        charge: Charge of their molecules whose records state none.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: As for :func:`~graphscore.cli.checks.check_source`, or if the file as a whole cannot be read.
+        ValueError: As for :func:`~graphscore.cli.checks.check_source`, or if the only file cannot be read as a whole.
     """
 
     def __init__(
         self, smiles: Sequence[str], path: Path | None, format: str | None = None, charge: int | None = None
     ) -> None:
-        check_source(smiles, path, format)
-        self.smiles, self.path, self.format = list(smiles), path, format
+        self.files = check_source(smiles, path, format)
+        self.smiles, self.format = list(smiles), format
         self.options = {} if charge is None else {"charge": charge}
         if path is None and (format is not None or self.options):
             raise ValueError(f"--{'charge' if format is None else 'format'} is for --input FILE, not SMILES strings")
         self.num = len(self.smiles)
         if path is not None:
             try:
-                self.num = sum(1 for _ in records(path, format, **self.options)) or sum(1 for _ in self)
+                self.num = count_records(self.files, format, **self.options)
             except ValueError as error:
                 raise ValueError(str(error).replace(str(path), shown(path))) from error
 
@@ -53,11 +57,15 @@ class Inputs:
         return self.num
 
     def __iter__(self) -> Iterator[Data | Failure]:
-        if self.path is not None:
-            items, name = iterate(self.path, self.format, **self.options), shown(self.path)
-            return (replace(item, source=name) if isinstance(item, Failure) else item for item in items)
-        assert MOLECULES.parse is not None
-        return resolve(MOLECULES.parse)(self.smiles)
+        if not self.files:
+            assert MOLECULES.parse is not None
+            yield from resolve(MOLECULES.parse)(self.smiles)
+        for file, place, item in iterate_files(self.files, self.format, **self.options):
+            if isinstance(item, Failure):
+                item = replace(item, source=shown(file))
+            elif len(self.files) > 1:
+                item[READ_FROM] = f"{file}, {place}"
+            yield item
 
     def first(self) -> Data:
         """Read the first valid graph.
@@ -73,10 +81,12 @@ class Inputs:
         raise ValueError(str(problem))
 
     def digest(self) -> str:
-        """Compute a hash of the content."""
+        """Compute a hash of the content, and of the names of several files."""
         digest = hashlib.sha256("\n".join([*self.smiles, *map(str, self.options.values())]).encode())
-        if self.path is not None:
-            with self.path.open("rb") as file:
+        for path in self.files:
+            if len(self.files) > 1:
+                digest.update(f"\n{path} {path.stat().st_size}\n".encode("utf-8", "surrogateescape"))
+            with path.open("rb") as file:
                 while block := file.read(2**20):
                     digest.update(block)
         return digest.hexdigest()
@@ -119,7 +129,7 @@ def read_fragment(smarts: str | None, template: Path | None) -> Fragment | None:
 
 
 def label(item: Data | Failure, number: int) -> str:
-    """Name an input in a report by its name, its SMILES, or its number."""
+    """Name an input in a report by its name, its SMILES, its place in one of several files, or its number."""
     if isinstance(item, Failure):
         return f"{item.source}, {item.location}"
-    return getattr(item, "name", "") or getattr(item, "smiles", "") or f"graph {number + 1}"
+    return item.get("name") or item.get("smiles") or item.get(READ_FROM) or f"graph {number + 1}"

@@ -18,7 +18,10 @@ console = Console()
 
 
 def evaluate(
-    generated: Annotated[Path, typer.Argument(help="Generated graphs, such as conformers: .sdf .mol2 .pdb .xyz .pt.")],
+    generated: Annotated[
+        Path,
+        typer.Argument(help="Generated graphs, such as conformers: .sdf .mol2 .pdb .xyz .pt; a folder or pattern."),
+    ],
     reference: Annotated[Path, typer.Argument(help="Reference graphs, such as conformers of the same molecules.")],
     protocol: Annotated[
         str | None,

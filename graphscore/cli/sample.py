@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch_geometric.data import Data
 
+from graphscore.attributes import READ_FROM
 from graphscore.cli.checks import check_kept
 from graphscore.cli.inputs import Fitting, Inputs, label
 from graphscore.cli.report import Summary, write_report
@@ -97,7 +98,7 @@ class FileJob:
             if self.trajectory.resolve() == self.out.resolve():
                 raise ValueError(f"Samples and trajectory need different files, but both are {self.out}")
         for file in filter(None, (self.out, self.report, self.trajectory)):
-            check_kept([] if inputs.path is None else [inputs.path], file)
+            check_kept(inputs.files, file)
         self.outputs = [Output(file) for file in (self.out, self.trajectory) if file is not None]
         self.domain = domain_of(inputs.first())
         for number, item in enumerate(inputs, start=1):
@@ -197,7 +198,7 @@ class FileJob:
 
     def _written(self, number: int, outcome: Outcome) -> tuple[dict[str, Any], list[bytes]]:
         """The entry of an input, and the records of its samples."""
-        records, reasons = [], []
+        item, records, reasons = outcome.input, [], []
         for sample in outcome.samples:
             try:
                 records.append(self.outputs[0].record(sample))
@@ -208,7 +209,8 @@ class FileJob:
             why = f"{len(reasons)} of {len(samples)} samples could not be written: {reasons[0]}"
             failure = why if failure is None else f"{failure}; {why}"
         entry = {
-            "input": label(outcome.input, number),
+            "input": label(item, number),
+            **({"source": item[READ_FROM]} if isinstance(item, Data) and READ_FROM in item else {}),
             "written": len(records),
             "failure": failure,
             "notes": outcome.notes,
@@ -218,10 +220,10 @@ class FileJob:
             "evaluations": outcome.cost.evaluations,
         }
         costs = {"sampled": len(samples), "seconds": dict(outcome.cost.seconds), "workers": outcome.cost.workers}
-        rows = self.outputs[0].rows(records, number + 1, outcome.input, failure)
+        rows = self.outputs[0].rows(records, number + 1, item, failure)
         content = [self.outputs[0].part(rows)]
         if self.trace is not None:
-            content.append(self.outputs[1].encode("".join(self.trace.records(number, outcome.input))))
+            content.append(self.outputs[1].encode("".join(self.trace.records(number, item))))
         return {"entry": entry, "costs": costs, "threads": torch.get_num_threads()}, content
 
     def _finish(self) -> dict[str, Any]:

@@ -19,7 +19,10 @@ console = Console()
 
 def validate(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="Graphs, such as molecules, in any format of `sample`; - for stdin.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="Graphs, such as molecules, in any format of `sample`; a folder; a pattern; - for stdin."),
+    ],
     format: Format = None,
     charge: Charge = None,
     checkpoint: Checkpoint = None,

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.data.readers import Failure, read
+from graphscore.data.readers import Failure
+from graphscore.data.sources import read_files
 
 
 def chamfer_distance(first: Tensor, second: Tensor) -> float:
@@ -85,7 +86,7 @@ def evaluate(generated: Path, reference: Path, *, progress: Callable[[int, int],
     skipped: list[Failure] = []
     sets = []
     for path in (reference, generated):
-        result = read(path)
+        result = read_files(path)
         clouds = [item for item in result.items if item.pos is not None and len(item.pos)]
         if not clouds:
             raise ValueError(f"{path} holds no clouds: graphs with points, pos [N, D]")

@@ -86,7 +86,20 @@ def iterate(path: str | Path, format: str | None = None, **options: Any) -> Iter
         ValueError: If the file as a whole cannot be read.
     """
     path = check_input(path, format)
-    return _iterate(path, _format(path, format), records(path, format, **options))
+    return (item for _, item in located(path, format, **options))
+
+
+def located(path: Path, format: str | None = None, **options: Any) -> Iterator[tuple[str, Data | Failure]]:
+    """Iterate over the graphs of a file with their places in it, such as ``line 3``; see :func:`iterate`.
+
+    Raises:
+        ValueError: If the file as a whole cannot be read.
+    """
+    for number, (place, make) in enumerate(records(path, format, **options)):
+        (made,) = make_graphs(str(path), [(place, make)])
+        if not number and isinstance(made, Failure):
+            made = replace(made, reason=made.reason + format_hint(path, format))
+        yield place, made
 
 
 def records(path: Path, format: str | None = None, **options: Any) -> Iterator[Record]:
@@ -106,17 +119,8 @@ def records(path: Path, format: str | None = None, **options: Any) -> Iterator[R
             yield record
     except ValueError as error:
         raise ValueError(f"{error}{'' if num else format_hint(path, name)}") from error
-
-
-def _iterate(path: Path, format: str, records: Iterable[Record]) -> Iterator[Data | Failure]:
-    empty = True
-    for made in make_graphs(str(path), records):
-        if empty and isinstance(made, Failure):
-            made = replace(made, reason=made.reason + format_hint(path, format))
-        empty = False
-        yield made
-    if empty:
-        raise ValueError(f"The file {path} holds no records{format_hint(path, format)}")
+    if not num:
+        raise ValueError(f"The file {path} holds no records{format_hint(path, name)}")
 
 
 def format_hint(path: Path, format: str | None) -> str:

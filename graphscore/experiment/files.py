@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from graphscore.data.readers import Failure, iterate
+from graphscore.data.readers import Failure
+from graphscore.data.sources import find_files, iterate_files
 from graphscore.data.writers import check_output, write_json
 from graphscore.domains import GRAPHS, Domain, domain_of, domains
 from graphscore.registry import resolve
@@ -30,11 +31,11 @@ class Evaluation(NamedTuple):
 def evaluate_files(
     generated: Path, reference: Path, out: Path | None = None, *, progress: Progress | None = None, **options: Any
 ) -> Evaluation:
-    """Evaluate the generated graphs of a file against references by the metrics of their domain.
+    """Evaluate generated graphs against references by the metrics of their domain.
 
     Args:
-        generated: Generated graphs.
-        reference: Reference graphs.
+        generated: File, folder or pattern of generated graphs.
+        reference: File, folder or pattern of reference graphs.
         out: File for the report, ``*.json``.
         progress: Called with (groups done, total).
         **options: Further options of the domain, such as ``protocol`` for molecules.
@@ -99,10 +100,14 @@ def viewed_extensions() -> list[str]:
 
 
 def domain_of_file(path: Path) -> Domain:
-    """Find the domain of a file by its first valid graph; :data:`~graphscore.domains.GRAPHS` if there is none.
+    """Find the domain of a file, folder or pattern by its first valid graph.
+
+    Returns:
+        The domain; :data:`~graphscore.domains.GRAPHS` if there is no valid graph.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file as a whole cannot be read.
     """
-    return next((domain_of(made) for made in iterate(path) if not isinstance(made, Failure)), GRAPHS)
+    made = (item for _, _, item in iterate_files(find_files(path)))
+    return next((domain_of(item) for item in made if not isinstance(item, Failure)), GRAPHS)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from graphscore.attributes import NOTES
-from graphscore.data.readers import Failure, check_input, format_hint, make_graphs, records
+from graphscore.data.readers import Failure
+from graphscore.data.sources import count_records, find_files, iterate_files
 from graphscore.data.writers import check_output, write_json
 from graphscore.domains import domain_of
 from graphscore.experiment.weights import find_model, named_weights
@@ -29,12 +30,12 @@ def validate_file(
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Read a file, and tell what of it can be used.
+    """Read a file, a folder or a pattern, and tell what of it can be used.
 
     Args:
-        path: The file.
+        path: The file, folder or pattern.
         out: File for the report, ``*.json``.
-        format: Format of the file, if its extension does not give it.
+        format: Format of the files, if the extension does not give it.
         checkpoint: A model that is to sample the graphs; by default the one that comes with the package for them.
         source: Name of the file in the report; by default its path.
         progress: Called with (records done, all).
@@ -42,23 +43,21 @@ def validate_file(
 
     Returns:
         The numbers of all records (``num_records``), of those that can be used (``num_usable``) and of usable ones with
-        notes (``num_noted``); ``failures`` and ``notes``: for each kind ``kind``, ``count``, the ``places`` in the
-        file, and the first one in full (``example``), the most frequent first.
+        notes (``num_noted``); ``failures`` and ``notes``: for each kind ``kind``, ``count``, the ``places`` (of several
+        files, with the file), and the first one in full (``example``), the most frequent first.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it cannot be read as a whole, or the report cannot be written.
     """
-    path, out = check_input(path, format), None if out is None else check_output(out, [".json"])
+    files, out = find_files(path, format), None if out is None else check_output(out, [".json"])
     known = _Known(checkpoint)
-    total = sum(1 for _ in records(path, format, **options))
+    total = count_records(files, format, **options)
     failures, notes = _Kinds(), _Kinds()
     num_usable = num_noted = 0
-    for done, (place, make) in enumerate(records(path, format, **options), start=1):
-        (item,) = make_graphs(str(path), [(place, make)])
+    for done, (file, place, item) in enumerate(iterate_files(files, format, **options), start=1):
         reason = item.reason if isinstance(item, Failure) else known.refuses(item)
-        if reason and done == 1:
-            reason += format_hint(path, format)
+        place = place if len(files) == 1 else f"{file}, {place}"
         if reason:
             failures.add(place, reason)
         else:
@@ -68,8 +67,6 @@ def validate_file(
                 notes.add(place, note)
         if progress is not None:
             progress(done, total)
-    if not total:
-        raise ValueError(f"The file {path} holds no records")
     counts = {"num_records": total, "num_usable": num_usable, "num_noted": num_noted}
     report = {"file": source or str(path), **counts, "failures": failures.table(), "notes": notes.table()}
     if out is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from graphscore.attributes import NOTES
+from graphscore.attributes import NOTES, READ_FROM
 from graphscore.domains import domain_of
 from graphscore.experiment.build import build_sampler
 from graphscore.experiment.pretrained import asked_by
@@ -174,7 +174,7 @@ class WindowSampler:
 
     def _left_behind(self, item: Data) -> list[str]:
         """A note on attributes of an input that its samples lack, if there are any."""
-        kept = {*without_measurements(item, self.kept).keys(), *self.pipeline.model.fields, NOTES}
+        kept = {*without_measurements(item, self.kept).keys(), *self.pipeline.model.fields, NOTES, READ_FROM}
         left = sorted(set(item.keys()) - kept - set(domain_of(item).derived_from))
         return [f"measured for other coordinates, and not passed on: {', '.join(left)}"] if left else []
 

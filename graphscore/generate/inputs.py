@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphscore.attributes import NOTES
+from graphscore.attributes import NOTES, READ_FROM
 from graphscore.domains import attributes
 from graphscore.nn import ScoreNetwork
 
@@ -39,7 +39,7 @@ def without_measurements(template: Data, inputs: Collection[str]) -> Data:
     These are plain numbers, scalar tensors and arrays of floating-point numbers, such as ``energy``, ``weight`` or
     forces. The copy keeps the graph itself, categories and flags (arrays of integers and booleans), everything that is
     not a number, such as ``name`` and ``smiles``, and all inputs of the network. Notes on the record that the template
-    was read from are left out too.
+    was read from, and its place, are left out too.
 
     Args:
         template: A graph.
@@ -51,7 +51,7 @@ def without_measurements(template: Data, inputs: Collection[str]) -> Data:
     bare = copy.copy(template)
     bare.num_nodes = template.num_nodes
     for key, value in template.to_dict().items():
-        if key == NOTES or (key != "num_nodes" and key not in inputs and _is_measured(value)):
+        if key in (NOTES, READ_FROM) or (key != "num_nodes" and key not in inputs and _is_measured(value)):
             del bare[key]
     return bare
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from torch_geometric.data import Data
 
-from graphscore.data.readers import Failure, read
+from graphscore.data.readers import Failure
+from graphscore.data.sources import read_files
 from graphscore.molecules.baselines import BASELINES, Baseline
 from graphscore.molecules.graph import flat_smiles, is_molecule, mol_from_data
 from graphscore.molecules.metrics.comparison import Attempt
@@ -183,7 +184,7 @@ class _Evaluation:
 
 
 def _by_molecule(path: Path, skipped: list[Failure]) -> dict[str, list[Data]]:
-    result = read(path)
+    result = read_files(path)
     skipped += result.failures
     molecules: dict[str, list[Data]] = {}
     for number, item in enumerate(result.items, start=1):
