@@ -1,4 +1,4 @@
-"""The command line: ``graphscore demo | train | sample | validate | evaluate | view | data``."""
+"""The command line: ``graphscore demo | train | sample | validate | evaluate | view | config | data``."""
 
 from __future__ import annotations
 

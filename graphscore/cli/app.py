@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from graphscore.cli import Stopped, library
 from graphscore.cli.checks import check_files, check_source
+from graphscore.cli.config_app import config_app
 from graphscore.cli.data_app import data_app
 from graphscore.cli.measure import benchmark, evaluate, methods, view
 from graphscore.cli.options import Charge, Checkpoint, Device, Format, Overrides, Trusted, Workers
@@ -41,6 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Add --debug to any command for a full traceback on errors.",
 )
+app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 console = Console()
 

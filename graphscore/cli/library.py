@@ -20,14 +20,19 @@ if TYPE_CHECKING:
     from graphscore.cli.show import show_methods as show_methods
     from graphscore.cli.show import show_sampled as show_sampled
     from graphscore.cli.show import show_validation as show_validation
+    from graphscore.cli.show_config import show_configs as show_configs
+    from graphscore.cli.show_config import show_keys as show_keys
     from graphscore.data.dataset import datasets as datasets
     from graphscore.experiment.demo import run_demo as run_demo
     from graphscore.experiment.files import evaluate_files as evaluate_files
     from graphscore.experiment.files import view_file as view_file
     from graphscore.experiment.files import viewed_extensions as viewed_extensions
+    from graphscore.experiment.keys import json_schema as json_schema
+    from graphscore.experiment.keys import list_keys as list_keys
     from graphscore.experiment.run import SKIPPED_FILE as SKIPPED_FILE
     from graphscore.experiment.run import train_model as train_model
     from graphscore.experiment.schema import load_config as load_config
+    from graphscore.experiment.shown import show_config as show_config
     from graphscore.experiment.validation import validate_file as validate_file
     from graphscore.molecules.benchmark import benchmark as benchmark
     from graphscore.molecules.conformers import ConformerRequest as ConformerRequest
@@ -58,6 +63,10 @@ _HOMES = {
         "show_sampled",
         "show_validation",
     ),
+    "cli.show_config": (
+        "show_configs",
+        "show_keys",
+    ),
     "data.dataset": ("datasets",),
     "experiment.demo": ("run_demo",),
     "experiment.files": (
@@ -65,11 +74,16 @@ _HOMES = {
         "view_file",
         "viewed_extensions",
     ),
+    "experiment.keys": (
+        "json_schema",
+        "list_keys",
+    ),
     "experiment.run": (
         "SKIPPED_FILE",
         "train_model",
     ),
     "experiment.schema": ("load_config",),
+    "experiment.shown": ("show_config",),
     "experiment.validation": ("validate_file",),
     "molecules.benchmark": ("benchmark",),
     "molecules.conformers": ("ConformerRequest",),

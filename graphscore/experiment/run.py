@@ -16,13 +16,13 @@ from graphscore.data.writers import write_json
 from graphscore.experiment.build import build_dataset, build_model, build_sampler, build_task, measure_scales
 from graphscore.experiment.pretrained import load_weights
 from graphscore.experiment.schema import Config, ModelConfig, check_config, check_model, load_config
+from graphscore.experiment.shown import CONFIG_FILE
 from graphscore.experiment.weights import find_model
 from graphscore.generate.inputs import categories
 from graphscore.registry import shown
 from graphscore.runtime.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint, upgrade
 from graphscore.train.engine import RESUME_FILE, fit
 
-CONFIG_FILE = "config.yaml"
 MODEL_FILE = "model.safetensors"
 LOG_FILE = "logs/metrics.csv"
 SKIPPED_FILE = "skipped.json"

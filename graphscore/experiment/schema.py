@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from graphscore.domains import packaged
-from graphscore.experiment.components import Component, component_names
+from graphscore.experiment.components import Component, Named, component_names
 from graphscore.experiment.sections import (
     ConditionConfig,
     DataConfig,
@@ -31,15 +31,19 @@ AnyConfig = TypeVar("AnyConfig", bound="ModelConfig")
 class ModelConfig(Section):
     """Configuration of a model: its fields, network, transforms, conditions and sampling.
 
-    Graphs go through the ``transforms`` in order. ``conditions`` are inputs that can be replaced by an unconditional
-    value. The :attr:`trust` comes from the user of the program, never from a file: it is neither read nor written.
+    The :attr:`trust` comes from the user of the program, never from a file: it is neither read nor written.
     """
 
     fields: tuple[FieldConfig, ...] = Field(min_length=1)
+    """Fields that diffuse."""
     network: NetworkConfig
-    transforms: tuple[Component, ...] = ()
+    """The score network."""
+    transforms: tuple[Named, ...] = ()
+    """Changes of each graph before the network sees it, in order."""
     conditions: tuple[ConditionConfig, ...] = ()
+    """Inputs that can be replaced by an unconditional value."""
     sampling: SamplingConfig = SamplingConfig()
+    """Default sampling options."""
     _trust: Trust = PrivateAttr(default=NOTHING)
 
     @property
@@ -77,8 +81,11 @@ class Config(ModelConfig):
     """Configuration of a training run: a model, its data and its training."""
 
     fields: tuple[SizedFieldConfig, ...] = Field(min_length=1)
+    """Fields that diffuse."""
     data: DataConfig
+    """Graphs to train on."""
     training: TrainingConfig
+    """Objective, optimiser, precision and checkpoints."""
 
     def with_file(self, path: str | Path) -> Config:
         """Return a copy with the graphs of a file as the data set."""
@@ -108,32 +115,48 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
         FileNotFoundError: If there is no such configuration.
         ValueError: If it is not YAML, a key is unknown or missing, or a value is out of range.
     """
+    values = read_config(config_text(source), source)
+    for override in overrides:
+        change(values, override)
+    config = check_config(values, str(source))
+    paths = {key: name for key, name in component_names(config) if is_import_path(name)}
+    for key, name in paths.items():
+        print(f"Configuration {source}: {key} imports {name}", file=sys.stderr)
+    return config.trusting(paths.values())
+
+
+def config_text(source: str | Path) -> str:
+    """Read the text of a configuration by name or from a YAML file.
+
+    The errors are those of :func:`load_config`.
+    """
     if named := packaged("configs", ".yaml").get(str(source)):
-        text = named.read_text(encoding="utf-8")
-    elif Path(source).suffix in (".yaml", ".yml"):
+        return named.read_text(encoding="utf-8")
+    if Path(source).suffix in (".yaml", ".yml"):
         if not Path(source).is_file():
             raise FileNotFoundError(f"No configuration file {source}")
         try:
-            text = Path(source).read_text(encoding="utf-8")
+            return Path(source).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise ValueError(f"{source} is not YAML: it is no text in UTF-8 ({error})") from error
-    else:
-        names = named_configs()
-        hint = close_to(str(source), names)
-        raise ValueError(f"Unknown configuration {str(source)!r}; expected one of {names} or a .yaml file{hint}")
+    names = named_configs()
+    hint = close_to(str(source), names)
+    raise ValueError(f"Unknown configuration {str(source)!r}; expected one of {names} or a .yaml file{hint}")
+
+
+def read_config(text: str, source: str | Path) -> dict[str, Any]:
+    """Read the plain values of a configuration from its text.
+
+    Raises:
+        ValueError: If the text is not YAML, or no mapping; the message names the source.
+    """
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{source} must hold a mapping with keys {list(Config.model_fields)}")
-    for override in overrides:
-        _override(values, override)
-    config = check_config(values, str(source))
-    paths = {key: name for key, name in component_names(config) if is_import_path(name)}
-    for key, name in paths.items():
-        print(f"Configuration {source}: {key} imports {name}", file=sys.stderr)
-    return config.trusting(paths.values())
+    return values
 
 
 def check_config(values: Any, source: str, trust: Trust = NOTHING) -> Config:
@@ -195,7 +218,12 @@ def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _sections(part)
 
 
-def _override(values: dict[str, Any], override: str) -> None:
+def change(values: dict[str, Any], override: str) -> None:
+    """Change plain values in place by a text such as ``"training.max_steps=100"``; the value is read as YAML.
+
+    Raises:
+        ValueError: If the text is no such change, or there is no place for the key.
+    """
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ValueError(f"--set takes key=value, such as training.max_steps=100, but got {override!r}")

@@ -24,7 +24,7 @@ class Section(BaseModel):
 class DataConfig(Section):
     """The data set of a run."""
 
-    dataset: Component
+    dataset: Named
     """Data set, see ``graphscore data list``; ``files`` reads your own."""
 
 
@@ -41,7 +41,7 @@ class FieldConfig(Section):
     """Standard deviation, the unit of the network; ``auto`` is measured on the training part."""
     zero_mean: bool = False
     """Whether the mean over each graph is removed, such as the place of a molecule in space."""
-    sde: Component
+    sde: Named
     """Noise process."""
 
 
@@ -73,7 +73,7 @@ class NetworkConfig(Section):
     floating-point columns.
     """
 
-    backbone: Component
+    backbone: Named
     """Layers of the network."""
     positions: str | None = "pos"
     """Attribute or field with the positions of nodes, for distances and neighbors; ``null`` for none."""
@@ -143,7 +143,7 @@ class TrainingConfig(Section):
     """Weight of the loss by noise level; by default ``edm`` for denoising and 1 for other objectives."""
     reduce: Literal["sum", "mean"] = "mean"
     """Whether the loss of a graph is the sum over its rows and columns, or the mean."""
-    times: Component = Component(name="uniform")
+    times: Named = Component(name="uniform")
     """Density of the noise levels in training."""
     drop_probability: float = Field(default=0.1, ge=0, le=1)
     """Share of graphs whose conditions are all replaced by their unconditional values, for classifier-free guidance."""
@@ -182,11 +182,11 @@ class TrainingConfig(Section):
 class SamplingConfig(Section):
     """Default sampling options."""
 
-    guidance: tuple[Component, ...] = ()
+    guidance: tuple[Named, ...] = ()
     """Guidance of the model; each wraps those before it."""
-    sampler: Component = Component(name="heun")
+    sampler: Named = Component(name="heun")
     """Sampler, see ``graphscore methods``."""
-    grid: Component = Component(name="karras")
+    grid: Named = Component(name="karras")
     """Time grid, from noise to data."""
     num_steps: int = Field(default=20, gt=0, le=100_000)
     """Number of steps of the grid."""

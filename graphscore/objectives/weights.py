@@ -35,6 +35,11 @@ def min_snr_weight(sde: SDE, t: Tensor, gamma: float = 5.0) -> Tensor:
     The loss becomes ``min(SNR, gamma) || x0_hat - x0 ||^2``, with the signal-to-noise ratio ``SNR = alpha^2 / std^2``.
     Low noise levels, where it is large, have less weight than by :func:`variance_weight`.
 
+    Args:
+        sde: The noise process.
+        t: Times, any shape.
+        gamma: Largest signal-to-noise ratio that adds weight.
+
     References:
         Hang et al. (2023), Efficient diffusion training via min-SNR weighting strategy.
     """

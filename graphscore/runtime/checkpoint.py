@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +20,9 @@ _KEY = "graphscore"
 _LARGEST, _DEEPEST = 2**53, 32
 
 
+_NEEDED = 'Model files need safetensors: pip install "graphscore[train]"'
+
+
 class Checkpoint(NamedTuple):
     """Content of a model file: tensors, configuration and facts about the training.
 
@@ -30,6 +35,22 @@ class Checkpoint(NamedTuple):
     state: dict[str, Tensor]
     config: dict[str, Any]
     info: dict[str, Any]
+
+
+class Header(NamedTuple):
+    """Content of a model file without its tensors.
+
+    Attributes:
+        shapes: Shapes of the tensors by name.
+        config: As in :class:`Checkpoint`.
+        info: As in :class:`Checkpoint`.
+        format_version: Version of the format in which it was written.
+    """
+
+    shapes: dict[str, tuple[int, ...]]
+    config: dict[str, Any]
+    info: dict[str, Any]
+    format_version: int
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
@@ -82,16 +103,47 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a model file of this library, or one of a newer format.
     """
-    path, safetensors = find_checkpoint(path), _safetensors()
+    path = find_checkpoint(path)
+    _safetensors()
+    with _opened(path, "pt") as file:
+        metadata = file.metadata() or {}
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    header = _header(metadata, path)
+    return Checkpoint(state, upgrade(header["config"]), header["info"])
+
+
+def read_header(path: str | Path) -> Header:
+    """Read what a model file says beside its tensors; needs no PyTorch.
+
+    The arguments and errors are those of :func:`load_checkpoint`.
+    """
+    path = find_checkpoint(path)
+    with _opened(path, "numpy") as file:
+        metadata = file.metadata() or {}
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    header = _header(metadata, path)
+    return Header(shapes, upgrade(header["config"]), header["info"], header["format_version"])
+
+
+@contextmanager
+def _opened(path: Path, framework: str) -> Iterator[Any]:
+    """Open a safetensors file, with one kind of error if it is none."""
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        import safetensors
+    except ImportError as error:
+        raise ImportError(_NEEDED, name="safetensors") from error
+    try:
+        with safetensors.safe_open(path, framework=framework) as file:
+            yield file
     except OSError:
         raise
     except Exception as error:  # number types that PyTorch lacks raise various errors
         kind = "" if isinstance(error, safetensors.SafetensorError) else f"{type(error).__name__}: "
         raise ValueError(f"{path} is not a safetensors file that can be read ({kind}{error})") from error
+
+
+def _header(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
+    """Read and check the text in a model file."""
     if _KEY not in metadata:
         raise ValueError(f"{path} is a safetensors file, but not a checkpoint of graphscore")
     try:
@@ -107,7 +159,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         if not isinstance(header.get(name), dict):
             raise ValueError(f"{path} must hold {name!r} as a mapping, but it is {type(header.get(name)).__name__}")
     check_plain(header, f"The configuration in {path}")
-    return Checkpoint(state, upgrade(header["config"]), header["info"])
+    return header
 
 
 def upgrade(config: Any) -> Any:
@@ -140,9 +192,7 @@ def _safetensors() -> Any:
     try:
         import safetensors.torch
     except ImportError as error:
-        raise ImportError(
-            'Model files need safetensors: pip install "graphscore[train]"', name="safetensors"
-        ) from error
+        raise ImportError(_NEEDED, name="safetensors") from error
     return safetensors
 
 

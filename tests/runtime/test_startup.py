@@ -49,6 +49,10 @@ AT_ONCE = {
     "train --config smol --out run": "smol",
     "train --config conformers --data none.sdf --out run": "none.sdf",
     "train --config conformers --init nowhere --out run": "nowhere",
+    "config list": "conformers-small",
+    "config show digits": "Handwritten digits",
+    "config show digits --full": "gradient_clip: 1.0",
+    "config show conformers.safetensors": "conformers.safetensors",
     "demo --set training.max_step=3": "max_step",
 }
 

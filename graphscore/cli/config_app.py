@@ -1,0 +1,64 @@
+"""The commands ``config list``, ``config show``, ``config keys`` and ``config schema``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from graphscore.cli import library
+from graphscore.cli.checks import check_files
+from graphscore.cli.options import Overrides
+
+config_app = typer.Typer(help="Find, show and explain configurations.", no_args_is_help=True)
+console = Console()
+
+
+@config_app.command("list")
+def list_configs() -> None:
+    """List the configurations that come with the library."""
+    library.show_configs(console)
+
+
+@config_app.command("show")
+def show_config(
+    source: Annotated[str, typer.Argument(help="Name of a configuration, YAML file, folder of a run, or model file.")],
+    changes: Overrides = None,
+    full: Annotated[bool, typer.Option("--full", help="Fill in all defaults.")] = False,
+) -> None:
+    """Show a configuration as YAML: as it is, with comments; or with changes, or with all defaults."""
+    typer.echo(library.show_config(source, changes or (), full), nl=False)
+
+
+@config_app.command("keys")
+def show_keys(
+    section: Annotated[
+        str,
+        typer.Argument(
+            help="Section or key, such as training; key of a component, such as network.backbone, for the names that "
+            "it can have; one of them, such as network.backbone.egnn, for its options."
+        ),
+    ] = "",
+) -> None:
+    """List the keys of configurations with their types, defaults and meanings."""
+    library.show_keys(console, library.list_keys(section))
+
+
+@config_app.command("schema")
+def write_schema(
+    out: Annotated[Path | None, typer.Option(help="Write to this file, .json.")] = None,
+) -> None:
+    """Print the JSON schema of configurations, by which editors complete and check YAML files.
+
+    In editors with a YAML language server, the first line of a file names it: # yaml-language-server: $schema=FILE
+    """
+    check_files(writes=[(out, [".json"])])
+    text = json.dumps(library.json_schema(), indent=1, ensure_ascii=False) + "\n"
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        out.write_text(text, encoding="utf-8")
+        console.print(f"Wrote {out}", markup=False, soft_wrap=True)
