@@ -20,6 +20,7 @@ from graphscore.cli.stdin import spooled
 from graphscore.cli.validate import validate
 from graphscore.data.sources import find_files
 from graphscore.data.writers import TRAJECTORIES
+from graphscore.molecules.domain import MOLECULES
 from graphscore.runtime.startup import SLOW, postponed
 
 
@@ -168,6 +169,15 @@ def sample(
         str | None, typer.Option(help="Sampler, see `graphscore methods`; the model's own default if not given.")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps; the model's own default if not given.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a sampling option of the model, such as sampler.eta=0.5 or guidance.0.strength=2, see "
+            "`graphscore config keys sampling`.",
+        ),
+    ] = None,
     workers: Workers = None,
     device: Device = "auto",
     trust: Trusted = None,
@@ -185,11 +195,14 @@ def sample(
     check_source(smiles or (), inputs, format)
     written = [(out, None), (report, [".json"]), (trajectory, TRAJECTORIES)]
     check_files([inputs, template], checkpoint, written, format)
+    if changes:
+        library.check_sampling(checkpoint or MOLECULES.weights or "", changes, sampler)
     options = {"seed": seed, "sampler": sampler, "num_steps": steps, "diverse": diverse, "workers": workers}
     chosen = {
         "num": num, "preset": preset, "refine": refine, "dielectric": dielectric, "energy_rank": energy_rank,
         "oversample": oversample, "rmsd_cutoff": rmsd_cutoff, "energy_window": energy_window, "max_energy": max_energy,
         "temperature": temperature, "stereo": stereo, "strict": strict or None, "timeout": timeout,
+        "changes": changes,
     }  # fmt: skip
     options |= {name: value for name, value in chosen.items() if value is not None}
     with postponed(*SLOW):

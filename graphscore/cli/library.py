@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from graphscore.experiment.run import SKIPPED_FILE as SKIPPED_FILE
     from graphscore.experiment.run import train_model as train_model
     from graphscore.experiment.schema import load_config as load_config
+    from graphscore.experiment.shown import check_sampling as check_sampling
     from graphscore.experiment.shown import show_config as show_config
     from graphscore.experiment.validation import validate_file as validate_file
     from graphscore.molecules.benchmark import benchmark as benchmark
@@ -83,7 +84,10 @@ _HOMES = {
         "train_model",
     ),
     "experiment.schema": ("load_config",),
-    "experiment.shown": ("show_config",),
+    "experiment.shown": (
+        "check_sampling",
+        "show_config",
+    ),
     "experiment.validation": ("validate_file",),
     "molecules.benchmark": ("benchmark",),
     "molecules.conformers": ("ConformerRequest",),

@@ -213,8 +213,7 @@ class Pipeline(WholeInputs):
             "num": request.num,
             "sampler": sampling.sampler.name,
             "num_steps": sampling.num_steps,
-            "prior_scale": sampling.prior_scale,
-            "max_drift": sampling.max_drift,
+            "sampling": sampling.model_dump(mode="json"),
             "retries": request.retries,
             "repair": request.repair,
             "timeout": request.timeout,
@@ -227,7 +226,8 @@ class Pipeline(WholeInputs):
 
     def configure(self, request: Request) -> ModelConfig:
         """The configuration of the model with the sampling options of a request."""
-        return self.config.with_sampling(request.sampler, request.num_steps, request.prior_scale, request.max_drift)
+        given = request.sampler, request.num_steps, request.prior_scale, request.max_drift, request.changes
+        return self.config.with_sampling(*given)
 
     def __repr__(self) -> str:
         sampling, num = self.config.sampling, sum(parameter.numel() for parameter in self.model.parameters())

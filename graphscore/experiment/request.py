@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphscore.generate.jobs import check_request
@@ -33,6 +34,9 @@ class Request:
         workers: Number of processes; ``None`` for as many as PyTorch has threads, if the first graphs show that this is
             faster, see :mod:`graphscore.runtime.streaming`; on a GPU always 1. Samples do not depend on it, up to
             rounding. All samples of a graph are made in the same process.
+        changes: Changes of the ``sampling`` section of the model's configuration, such as ``"sampler.eta=0.5"``,
+            ``"guidance.0.strength=2"`` or ``"grid=linear"``, made after those above; see
+            ``graphscore config keys sampling``.
 
     Raises:
         ValueError: If a number is out of range.
@@ -49,10 +53,13 @@ class Request:
     prior_scale: float | None = None
     max_drift: float | None = None
     workers: int | None = 1
+    changes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check_request([self.num], self.seed)
         check_workers(self.workers)
+        if isinstance(self.changes, str):
+            raise ValueError(f"changes takes a list, such as [{self.changes!r}], but got {self.changes!r}")
         if self.retries < 0:
             raise ValueError(f"retries must be 0 or more, but is {self.retries}")
         for name in ("timeout", "prior_scale", "max_drift"):

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
 from graphscore.domains import packaged
+from graphscore.experiment.changes import change
 from graphscore.experiment.components import Component, Named, component_names
 from graphscore.experiment.sections import (
     ConditionConfig,
@@ -26,6 +27,7 @@ from graphscore.experiment.sections import (
 from graphscore.registry import NOTHING, Trust, Trusted, close_to, is_import_path, shown
 
 AnyConfig = TypeVar("AnyConfig", bound="ModelConfig")
+AnySection = TypeVar("AnySection", bound=Section)
 
 
 class ModelConfig(Section):
@@ -63,18 +65,32 @@ class ModelConfig(Section):
         num_steps: int | None,
         prior_scale: float | None = None,
         max_drift: float | None = None,
+        changes: Sequence[str] = (),
     ) -> AnyConfig:
         """Return a copy with another sampler (with its default options), number of steps, prior scale or drift limit.
 
-        The drift limit belongs to one sampler and number of steps: with others, it is dropped unless it is given.
+        The drift limit belongs to one sampler, grid and number of steps: with others, it is dropped unless it is given.
+
+        Args:
+            sampler: Name of the sampler; unchanged if ``None``, as are the others.
+            num_steps: Number of steps.
+            prior_scale: Factor of the noise at the start.
+            max_drift: Drift limit.
+            changes: Further changes of the section, such as ``"sampler.eta=0.5"``, made after the others.
+
+        Raises:
+            ValueError: If a change has a wrong key or value.
         """
         given = {"num_steps": num_steps, "prior_scale": prior_scale, "max_drift": max_drift}
-        changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        update: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         if sampler is not None or num_steps not in (None, self.sampling.num_steps):
-            changes = {"max_drift": None} | changes
+            update = {"max_drift": None} | update
         if sampler is not None:
-            changes["sampler"] = Component(name=sampler)
-        return self.model_copy(update={"sampling": self.sampling.model_copy(update=changes)})
+            update["sampler"] = Component(name=sampler)
+        sampling = self.sampling.model_copy(update=update)
+        if changes:
+            sampling = _changed(sampling, changes)
+        return self.model_copy(update={"sampling": sampling})
 
 
 class Config(ModelConfig):
@@ -171,7 +187,7 @@ def check_config(values: Any, source: str, trust: Trust = NOTHING) -> Config:
     Raises:
         ValueError: With one sentence that names the first wrong key.
     """
-    return _check(Config, values, source, trust)
+    return _check(Config, values, source).trusting(trust)
 
 
 def check_model(values: Any, source: str, trust: Trust = NOTHING) -> ModelConfig:
@@ -180,12 +196,12 @@ def check_model(values: Any, source: str, trust: Trust = NOTHING) -> ModelConfig
     The arguments and errors are those of :func:`check_config`.
     """
     is_run = isinstance(values, dict) and not values.keys().isdisjoint(("data", "training"))
-    return _check(Config if is_run else ModelConfig, values, source, trust)
+    return _check(Config if is_run else ModelConfig, values, source).trusting(trust)
 
 
-def _check(kind: type[AnyConfig], values: Any, source: str, trust: Trust) -> AnyConfig:
+def _check(kind: type[AnySection], values: Any, source: str) -> AnySection:
     try:
-        config = kind.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = f"{'.'.join(map(str, first['loc']))}: " if first["loc"] else ""
@@ -195,8 +211,6 @@ def _check(kind: type[AnyConfig], values: Any, source: str, trust: Trust) -> Any
             raise ValueError(f"Configuration {source}: {key}there is no such key{hint}") from error
         got = "" if first["type"] == "missing" else f", but got {shown(first['input'])}"
         raise ValueError(f"Configuration {source}: {key}{first['msg']}{got}") from error
-    config._trust = trust
-    return config
 
 
 def _keys(section: type[BaseModel], place: Sequence[str | int]) -> list[str]:
@@ -218,32 +232,17 @@ def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _sections(part)
 
 
-def change(values: dict[str, Any], override: str) -> None:
-    """Change plain values in place by a text such as ``"training.max_steps=100"``; the value is read as YAML.
+class _Sampling(Section):
+    sampling: SamplingConfig
 
-    Raises:
-        ValueError: If the text is no such change, or there is no place for the key.
-    """
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise ValueError(f"--set takes key=value, such as training.max_steps=100, but got {override!r}")
-    *parents, last = key.strip().split(".")
-    place: Any = values
-    for depth, part in enumerate(parents):
-        place = (
-            place[int(part)]
-            if isinstance(place, list) and part.isdecimal() and int(part) < len(place)
-            else (place.setdefault(part, {}) if isinstance(place, dict) else None)
-        )
-        if not isinstance(place, dict | list):
-            raise ValueError(f"--set {key}: {'.'.join(parents[: depth + 1])} has no keys inside")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"--set {key}: {text!r} is not a YAML value") from error
-    if isinstance(place, list):
-        if not last.isdecimal() or int(last) >= len(place):
-            raise ValueError(f"--set {key}: expected an index below {len(place)}, but got {last!r}")
-        place[int(last)] = value
-    else:
-        place[last] = value
+
+def _changed(before: SamplingConfig, changes: Sequence[str]) -> SamplingConfig:
+    """Change sampling options; the drift limit is dropped if it is not given and was chosen for other steps."""
+    keys = [one.removeprefix("sampling.") for one in changes]
+    values = {"sampling": before.model_dump(mode="json")}
+    for one in keys:
+        change(values, f"sampling.{one}")
+    after = _check(_Sampling, values, f"with {', '.join(changes)}").sampling
+    limited = any(one.startswith("max_drift") for one in keys)
+    same = all(getattr(after, key) == getattr(before, key) for key in ("guidance", "sampler", "grid", "num_steps"))
+    return after if limited or same else after.model_copy(update={"max_drift": None})

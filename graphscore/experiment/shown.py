@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from graphscore.experiment.schema import change, check_model, config_text, named_configs, read_config
+from graphscore.experiment.changes import change
+from graphscore.experiment.schema import check_model, config_text, named_configs, read_config
 from graphscore.experiment.weights import find_model
 from graphscore.runtime.checkpoint import read_header
 
@@ -48,6 +49,22 @@ def show_config(source: str, changes: Sequence[str] = (), full: bool = False) ->
         change(values, one)
     config = check_model(values, source)
     return dump(config.model_dump(mode="json") if full else values)
+
+
+def check_sampling(source: str | Path, changes: Sequence[str], sampler: str | None = None) -> None:
+    """Check changes of the sampling options of a model, without PyTorch.
+
+    Args:
+        source: Model file, folder of a run, or name of weights.
+        changes: See :class:`~graphscore.experiment.request.Request`.
+        sampler: Name of another sampler that they are for.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a change has a wrong key or value.
+    """
+    config = check_model(read_header(find_model(source)).config, str(source))
+    config.with_sampling(sampler, None, changes=changes)
 
 
 def dump(values: Mapping[str, Any]) -> str:

@@ -49,6 +49,8 @@ AT_ONCE = {
     "train --config smol --out run": "smol",
     "train --config conformers --data none.sdf --out run": "none.sdf",
     "train --config conformers --init nowhere --out run": "nowhere",
+    "sample CCO --out x.sdf --set sampler.eta": "key=value",
+    "sample CCO --out x.sdf --set num_step=3": "sampling.num_step: there is no such key; did you mean 'num_steps'",
     "config list": "conformers-small",
     "config show digits": "Handwritten digits",
     "config show digits --full": "gradient_clip: 1.0",

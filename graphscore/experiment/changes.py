@@ -1,0 +1,48 @@
+"""Changes of plain values by texts such as ``"training.max_steps=100"``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+
+def change(values: dict[str, Any], override: str) -> None:
+    """Change plain values in place by a text such as ``"training.max_steps=100"``; the value is read as YAML.
+
+    Raises:
+        ValueError: If the text is no such change, or there is no place for the key.
+    """
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ValueError(f"--set takes key=value, such as training.max_steps=100, but got {override!r}")
+    *parents, last = key.strip().split(".")
+    place: Any = values
+    for depth, part in enumerate(parents):
+        place = _inside(place, part)
+        if not isinstance(place, dict | list):
+            raise ValueError(f"--set {key}: {'.'.join(parents[: depth + 1])} has no keys inside")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {key}: {text!r} is not a YAML value") from error
+    if isinstance(place, list):
+        if not last.isdecimal() or int(last) >= len(place):
+            raise ValueError(f"--set {key}: expected an index below {len(place)}, but got {last!r}")
+        place[int(last)] = value
+    else:
+        place[last] = value
+
+
+def _inside(place: dict[str, Any] | list[Any], part: str) -> Any:
+    """The value at a key or index, an empty mapping where a key is missing; ``None`` if there is no such index."""
+    if isinstance(place, dict):
+        index: Any = part
+        place.setdefault(part, {})
+    elif part.isdecimal() and int(part) < len(place):
+        index = int(part)
+    else:
+        return None
+    if isinstance(place[index], str):  # a component by its name alone, which gets options
+        place[index] = {"name": place[index]}
+    return place[index]
