@@ -10,7 +10,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from graphscore.cli import Stopped, library
-from graphscore.cli.checks import check_files, check_source
+from graphscore.cli.checks import check_files, check_source, data_path
 from graphscore.cli.config_app import config_app
 from graphscore.cli.data_app import data_app
 from graphscore.cli.measure import benchmark, evaluate, methods, view
@@ -70,7 +70,12 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     config: Annotated[str, typer.Option(help="Name of a configuration or a YAML file.")],
     data: Annotated[
-        Path | None, typer.Option(help="Train on this file instead of the configuration's data set.")
+        list[str] | None,
+        typer.Option(
+            metavar="[PART=]PATH",
+            help="Train on this file, folder or pattern, instead of the configuration's data set; or once each: "
+            "train=PATH, val=PATH, test=PATH.",
+        ),
     ] = None,
     changes: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in the folder.")] = False,
@@ -80,13 +85,13 @@ def train(
     ] = None,
 ) -> None:
     """Train a model by a configuration, in a folder."""
-    settings = library.load_config(config, changes or ())
+    path = data_path(data or ())
+    for each in path.values() if isinstance(path, dict) else filter(None, [path]):
+        find_files(each)
+    settings = library.load_config(config, changes or (), path)
     check_files(checkpoint=init)
-    if data is not None:
-        find_files(data)
 
     prepare_process(console)
-    settings = settings if data is None else settings.with_file(data)
     path, dataset = library.train_model(settings, out, resume=resume, init=init, spare_cores=True)
     if failures := getattr(dataset, "failures", []):
         console.print(f"{len(failures)} records were not used; {out / library.SKIPPED_FILE} says why")

@@ -10,6 +10,7 @@ from itertools import chain, repeat
 from pathlib import Path
 
 from graphscore.data.sources import find_files, is_read_in_folders
+from graphscore.data.split import PARTS
 from graphscore.data.writers import check_output
 from graphscore.experiment.journal import partial
 from graphscore.experiment.weights import find_model
@@ -46,6 +47,27 @@ def check_files(
             check_kept(inputs, path)
             for source, _ in named:
                 _check_apart(source, path)
+
+
+def data_path(given: Sequence[str]) -> Path | dict[str, Path] | None:
+    """Read the values of ``--data``: one path, or ``PART=PATH`` for each part; ``None`` without any.
+
+    Raises:
+        ValueError: If there are several paths, and not one for each part.
+    """
+    parts = dict[str, Path]()
+    for text in given:
+        part, equals, path = text.partition("=")
+        if not equals or part not in PARTS:
+            if len(given) == 1:
+                return Path(text)
+            raise ValueError(f"Expected --data PATH once, or train=PATH, val=PATH and test=PATH, but got {list(given)}")
+        if part in parts:
+            raise ValueError(f"Expected one --data {part}=PATH, but got {parts[part]} and {path}")
+        parts[part] = Path(path)
+    if parts and "train" not in parts:
+        raise ValueError(f"Expected --data train=PATH beside those of {' and '.join(parts)}")
+    return parts or None
 
 
 def check_kept(inputs: Iterable[Path], out: Path) -> None:

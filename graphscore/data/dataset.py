@@ -7,15 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.data.split import PARTS, Part
 from graphscore.domains import Reference, gather
 from graphscore.registry import find
 
-Part = Literal["train", "val", "test"]
 Transform = Callable[[Data], Data]
 
 DATASETS: dict[str, Reference] = {"files": "graphscore.data.files:FileDataset"}
@@ -49,7 +49,7 @@ class Dataset(ABC):
         Raises:
             ValueError: If there is no such part.
         """
-        if part not in get_args(Part):
+        if part not in PARTS:
             raise ValueError(f"Expected part 'train', 'val' or 'test', but got {part!r}")
         return [list(group) for group in self._part_groups(part)]
 

@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from torch import Tensor
-from torch_geometric.data import Data
-
-from graphscore.attributes import NOTES
-from graphscore.data.dataset import Dataset, Part, Transform, with_fields
-from graphscore.data.readers import Failure, read
+from graphscore.data.dataset import Transform
+from graphscore.data.own import OwnDataset
+from graphscore.data.readers import Failure, iterate
+from graphscore.data.rules import OwnGraph, Rule, make_rule
 from graphscore.data.sources import find_files
-from graphscore.data.split import PARTS, part_of
-from graphscore.domains import attributes, domain_of, gather
-from graphscore.registry import resolve
+from graphscore.data.split import FRACTIONS, PARTS, Part
 
 
-class FileDataset(Dataset):
+class FileDataset(OwnDataset):
     """Data set of graphs from your own files, in any format that the library reads, to learn fields such as ``pos``.
 
-    Graphs are split as their domain says: molecules by their SMILES without stereo marks, or by their scaffold. Graphs
-    of a domain without splits are split by their position in the file (and the file's name, if there are several).
-    The domain also forms the groups: all conformers of a molecule (same SMILES with stereo marks) in all files are a
-    group; any other graph is a group of its own.
+    Each part has files of its own, or graphs are split: as their domain says by default, molecules by their SMILES
+    without stereo marks; graphs of a domain without splits by their number in the file (and the file's name, if there
+    are several). The domain also forms the groups: all conformers of a molecule (same SMILES with stereo marks) in all
+    files are a group; any other graph is a group of its own.
 
     Args:
         path: File; folder, whose files of graphs are read, with subfolders (molecules: those with coordinates, sdf, mol
-            and xyz); or a pattern such as ``"runs/*.sdf"``, where ``**`` stands for any subfolders.
+            and xyz); or a pattern such as ``"runs/*.sdf"``, where ``**`` stands for any subfolders. Or one of these for
+            each part: ``{"train": "a.sdf", "val": "b.sdf", "test": "c.sdf"}``.
         seed: Seed of the split.
         fractions: Expected shares of train, val and test.
         transform: Applied once to each graph, before it gets the fields.
-        split: Name of the split, one of the ``splits`` of the graphs' domain, such as ``"scaffold"``; by default the
-            first.
+        split: ``"random"``, each graph on its own; ``"group"``, the domain's groups; a name of the domain's ``splits``,
+            such as ``"scaffold"``; ``{"group": "series"}``, graphs with the same value of an attribute, or of a
+            property of their record, in the same part; or lists of ids, ``{"train": "train.txt", "val": "val.txt",
+            "test": "test.txt"}``, see :class:`~graphscore.data.rules.ByIds`.
         fields: Names of the attributes ``[rows, columns]`` that each graph must have; in a configuration by default the
             diffusing fields, and the positions if the network reads them.
+        rule: A rule instead of ``split``, ``fractions`` and ``seed``.
 
     Attributes:
-        name: The name of the file or folder, or the pattern's last part.
+        name: The name of the file or folder, or the pattern's last part; of several, joined by ``+``.
         failures: Records that could not be used, and files that could not be read if there are several.
+        notes: What is remarkable about the split: ids of no graph, graphs in no list, graphs that two parts share.
+        files: The files, in their order.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -49,97 +50,49 @@ class FileDataset(Dataset):
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Mapping[str, str | Path],
         seed: int = 0,
-        fractions: Sequence[float] = (0.8, 0.1, 0.1),
+        fractions: Sequence[float] = FRACTIONS,
         transform: Transform | None = None,
-        split: str | None = None,
+        split: str | Mapping[str, str] | None = None,
         fields: Sequence[str] = ("pos",),
+        rule: Rule | None = None,
     ) -> None:
-        if split is not None and split not in (known := gather("splits")):
-            raise ValueError(f"Expected split to be one of {sorted(known)}, but got {split!r}")
-        self.name = Path(path).name
-        self.failures: list[Failure] = []
-        self._groups: dict[str, dict[str, list[Data]]] = {part: {} for part in PARTS}
-        columns: dict[str, set[int]] = {name: set() for name in fields}
-        for file, number, data in self._graphs(Path(path)):
-            try:
-                values = _values(data, fields)
-                key, group = _keys(data, split)
-            except ValueError as error:
-                self.failures.append(Failure(str(file), f"graph {number}", str(error)))
-                continue
+        paths = by_part(path)
+        rule = rule or make_rule(split, fractions, seed, list(paths))
+        found: dict[Part | None, list[Path]] = {part: find_files(each) for part, each in paths.items()}
+        self.files = list(dict.fromkeys(file for files in found.values() for file in files))
+        names = "+".join(dict.fromkeys(each.name for each in paths.values()))
+        origin = " and ".join(map(str, paths.values()))
+        self._alone = len(paths) == 1 and self.files == list(paths.values())
+        super().__init__(names, origin, self._graphs(found), rule, fields, transform)
+
+    def _graphs(self, found: Mapping[Part | None, list[Path]]) -> Iterator[OwnGraph | Failure]:
+        for part, files in found.items():
+            for file in files:
+                try:
+                    yield from self._of_file(file, part)
+                except ValueError as error:
+                    if len(self.files) == 1:
+                        raise
+                    self.failures.append(Failure(str(file), "file", str(error)))
+
+    def _of_file(self, file: Path, part: Part | None) -> Iterator[OwnGraph | Failure]:
+        for number, made in enumerate(iterate(file), start=1):
             # Without the folder: a split must not change when the data are moved.
-            key = key or (str(number) if file == Path(path) else f"{file.name}:{number}")
-            group = group or f"{file}:{number}"
-            for name, value in values.items():
-                columns[name].add(value.shape[1])
-            part = PARTS[part_of(key, fractions, seed)]
-            self._groups[part].setdefault(group, []).extend(with_fields(_without(data, fields), [values], transform))
-        if not any(self._groups.values()):
-            missing = " and ".join(map(_named, fields))
-            raise ValueError(f"No graph of {path} has {missing}; the first failure: {self.failures[0]}")
-        for name, found in columns.items():
-            if len(found) > 1:
-                raise ValueError(f"Expected one number of columns of {name} in {path}, but found {sorted(found)}")
-        if not self._groups["train"]:
-            raise ValueError(
-                f"The split of {path} leaves nothing to train on: too few different molecules or graphs; "
-                "set fractions=(1, 0, 0) or another seed"
-            )
-
-    def _graphs(self, path: Path) -> Iterator[tuple[Path, int, Data]]:
-        """Graphs with their file, and their number among the graphs of the file."""
-        for file in find_files(path):
-            try:
-                result = read(file)
-            except ValueError as error:
-                if file == path:
-                    raise
-                self.failures.append(Failure(str(file), "file", str(error)))
-                continue
-            self.failures += result.failures
-            yield from ((file, number, data) for number, data in enumerate(result.items, start=1))
-
-    def _part_groups(self, part: Part) -> Iterable[list[Data]]:
-        return self._groups[part].values()
+            place = str(number) if self._alone else f"{file.name}:{number}"
+            yield made if isinstance(made, Failure) else OwnGraph(made, str(file), number, place, part)
 
 
-def _named(field: str) -> str:
-    return "coordinates (pos)" if field == "pos" else field
+def by_part(path: str | Path | Mapping[str, str | Path]) -> dict[Part | None, Path]:
+    """Sort the paths of a data set by part; ``None`` stands for all parts.
 
-
-def _values(data: Data, fields: Sequence[str]) -> dict[str, Tensor]:
-    """The fields of a graph."""
-    values = {}
-    for name in fields:
-        value = data.get(name)
-        if value is None:
-            raise ValueError(f"it has no {_named(name)}, which training needs")
-        if not isinstance(value, Tensor):
-            raise ValueError(f"{name} must be a tensor, but is a {type(value).__name__}")
-        if value.dim() != 2 or not value.is_floating_point() or not bool(value.isfinite().all()):
-            shape = f"finite real numbers {'[N, D]' if name == 'pos' else '[rows, columns]'}"
-            raise ValueError(f"{name} must be {shape}, but is {value.dtype} {list(value.shape)}")
-        values[name] = value
-    return values
-
-
-def _keys(data: Data, split: str | None) -> tuple[str, str]:
-    """Key of the split and key of the group; empty where the domain defines none."""
-    domain = domain_of(data)
-    if split is not None and split not in domain.splits:
-        raise ValueError(f"it is one of the {domain.name}, which have no split by {split!r}")
-    by = next(iter(domain.splits), None) if split is None else split
-    return "" if by is None else resolve(domain.splits[by])(data), resolve(domain.group)(data)
-
-
-def _without(data: Data, fields: Sequence[str]) -> Data:
-    """A copy of a graph without the fields, and without labels and notes, which not all graphs of a batch may have."""
-    graph = copy.copy(data)
-    graph.num_nodes = data.num_nodes  # PyG infers it from pos or x, which may be removed
-    known = attributes()
-    for key, value in data.to_dict().items():
-        if key in fields or key == NOTES or (key in known and known[key].is_label) or isinstance(value, Mapping):
-            del graph[key]
-    return graph
+    Raises:
+        ValueError: If there is no path for train, or one for anything but a part.
+    """
+    if not isinstance(path, Mapping):
+        return {None: Path(path)}
+    if "train" not in path or not path.keys() <= set(PARTS):
+        raise ValueError(f"Expected a path, or paths of train, val and test, but got paths of {sorted(path)}")
+    paths: dict[Part | None, Path] = {part: Path(path[part]) for part in PARTS if part in path}
+    return paths

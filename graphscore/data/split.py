@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
-PARTS = ("train", "val", "test")
+Part = Literal["train", "val", "test"]
+PARTS: tuple[Part, ...] = ("train", "val", "test")
+FRACTIONS = (0.8, 0.1, 0.1)
 
 
-def part_of(key: str, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> int:
+def part_of(key: str, fractions: Sequence[float] = FRACTIONS, seed: int = 0) -> int:
     """Assign a key to a part of a split by a hash of seed and key.
 
     Args:
@@ -43,9 +45,7 @@ def seed_of(key: str, seed: int = 0) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:4], "big")
 
 
-def split_by_key(
-    keys: Sequence[str], fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0
-) -> tuple[list[int], ...]:
+def split_by_key(keys: Sequence[str], fractions: Sequence[float] = FRACTIONS, seed: int = 0) -> tuple[list[int], ...]:
     """Split items by key: equal keys come into the same part, and new items do not move others.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -103,18 +103,15 @@ class Config(ModelConfig):
     training: TrainingConfig
     """Objective, optimiser, precision and checkpoints."""
 
-    def with_file(self, path: str | Path) -> Config:
-        """Return a copy with the graphs of a file as the data set."""
-        dataset = Component.model_validate({"name": "files", "path": str(path)})
-        return self.model_copy(update={"data": DataConfig(dataset=dataset)})
-
 
 def named_configs() -> list[str]:
     """List the names of the configurations that come with the library."""
     return list(packaged("configs", ".yaml"))
 
 
-def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
+def load_config(
+    source: str | Path, overrides: Sequence[str] = (), data: str | Path | Mapping[str, str | Path] | None = None
+) -> Config:
     """Load a configuration by name or from a YAML file.
 
     Since the user has named the file, import paths in it are trusted. They are printed to stderr before anything is
@@ -123,6 +120,8 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
     Args:
         source: A name from :func:`named_configs`, or the path of a ``.yaml`` file.
         overrides: Changes such as ``"training.max_steps=100"``; the value is read as YAML.
+        data: Path of the graphs to train on, or one for each part, in place of the configuration's data set; if that
+            is of files, too, its other options stay.
 
     Returns:
         The checked configuration.
@@ -132,6 +131,8 @@ def load_config(source: str | Path, overrides: Sequence[str] = ()) -> Config:
         ValueError: If it is not YAML, a key is unknown or missing, or a value is out of range.
     """
     values = read_config(config_text(source), source)
+    if data is not None:
+        _set_files(values, data)
     for override in overrides:
         change(values, override)
     config = check_config(values, str(source))
@@ -230,6 +231,14 @@ def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for part in get_args(annotation):
         yield from _sections(part)
+
+
+def _set_files(values: dict[str, Any], path: str | Path | Mapping[str, str | Path]) -> None:
+    section = values.get("data")
+    before = section.get("dataset") if isinstance(section, dict) else None
+    kept = before if isinstance(before, dict) and before.get("name") == "files" else {"name": "files"}
+    paths = {part: str(file) for part, file in path.items()} if isinstance(path, Mapping) else str(path)
+    values["data"] = {"dataset": {**kept, "path": paths}}
 
 
 class _Sampling(Section):

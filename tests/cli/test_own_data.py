@@ -37,3 +37,19 @@ def test_features_alone_are_learned_and_sampled(run, tmp_path):
     torch.save([Data(pos=torch.randn(4, 2)) for _ in range(9)], "own.pt")
     refused = run("train", "--config", "own.yaml", "--out", "other")
     assert refused.code == 2 and "No graph of own.pt has x; the first failure" in refused.err
+
+
+def test_own_parts_on_the_command_line(run, tmp_path):
+    (tmp_path / "own.yaml").write_text(CONFIG)
+    for name, num in (("a", 9), ("b", 4), ("c", 2)):
+        torch.save([ring(n) for n in range(3, 3 + num)], tmp_path / f"{name}.pt")
+    wrong = {
+        ("a.pt", "val=b.pt"): "Expected --data PATH once, or train=PATH, val=PATH and test=PATH",
+        ("val=b.pt", "test=c.pt"): "Expected --data train=PATH beside those of val and test",
+        ("train=a.pt", "train=b.pt"): "Expected one --data train=PATH, but got a.pt and b.pt",
+        ("train=a.pt", "val=none.pt"): "There is no file none.pt",
+    }
+    for paths, words in wrong.items():
+        given = [argument for path in paths for argument in ("--data", path)]
+        refused = run("train", "--config", "own.yaml", "--out", "run", *given)
+        assert refused.code == 2 and words in refused.err

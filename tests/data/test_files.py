@@ -189,8 +189,11 @@ def test_split_by_scaffold(tmp_path: Path):
     parts = parts_by_scaffold(FileDataset(tmp_path, split="scaffold", fractions=(0.4, 0.3, 0.3)))
     assert len(parts) == 10 and all(len(part) == 1 for part in parts) and len(set.union(*parts)) == 3
     assert any(len(part) > 1 for part in parts_by_scaffold(FileDataset(tmp_path, fractions=(0.4, 0.3, 0.3))))
-    with pytest.raises(ValueError, match=r"split to be one of \['molecule', 'scaffold'\], but got 'random'"):
-        FileDataset(tmp_path, split="random")
+    known = (
+        r"split to be one of \['group', 'molecule', 'random', 'scaffold'\], .* got 'scaffolds'; did you mean 'scaffold'"
+    )
+    with pytest.raises(ValueError, match=known):
+        FileDataset(tmp_path, split="scaffolds")
     write([Data(pos=torch.ones(3, 2))], tmp_path / "c.pt")
     with pytest.raises(ValueError, match="it is one of the clouds, which have no split by 'scaffold'"):
         FileDataset(tmp_path / "c.pt", split="scaffold")
@@ -226,3 +229,117 @@ def test_transforms_see_no_field(tmp_path: Path):
     data = FileDataset(tmp_path / "a.pt", transform=half, fields=["x"], fractions=(1, 0, 0))
     assert {frozenset(keys) for keys in seen} == {frozenset({"pos", "num_nodes", "edge_index"})}
     assert {tuple(item.x.shape) for item in data.split("train")} == {(2, 2)}
+
+
+def clouds(path: Path, num: int, first: int = 0, **attributes) -> None:
+    """Graphs whose only coordinate is their number, from ``first`` on."""
+    items = [Data(pos=torch.full((1, 1), float(n))) for n in range(first, first + num)]
+    for n, item in enumerate(items):
+        for name, values in attributes.items():
+            item[name] = values[n]
+    write(items, path)
+
+
+def numbers(data: FileDataset) -> list[list[int]]:
+    return [sorted(int(item.pos) for item in data.split(part)) for part in PARTS]
+
+
+def test_each_part_can_have_files_of_its_own(tmp_path: Path):
+    clouds(tmp_path / "a.pt", 6)
+    clouds(tmp_path / "more" / "b.pt", 2, first=5)
+    clouds(tmp_path / "more" / "c.pt", 1, first=9)
+    paths = {"val": str(tmp_path / "more"), "train": str(tmp_path / "a.pt")}
+    data = FileDataset(paths)
+    assert numbers(data) == [[0, 1, 2, 3, 4, 5], [5, 6, 9], []] and data.name == "a.pt+more"
+    assert data.notes == ["1 of 3 graphs of val are in train, too: they are the same graph"]
+    with pytest.raises(ValueError, match=r"paths of train, val and test, but got paths of \['test', 'valid'\]"):
+        FileDataset({"valid": tmp_path / "a.pt", "test": tmp_path / "a.pt"})
+    with pytest.raises(ValueError, match="Each part has files of its own, so that nothing is to be split by 'random'"):
+        FileDataset(paths, split="random")
+    with pytest.raises(ValueError, match=r"Fractions are for a split by hash, but got \[1, 0, 0\] with files"):
+        FileDataset(paths, fractions=(1, 0, 0))
+
+
+def test_lists_of_ids_by_name_by_number_and_by_file(tmp_path: Path):
+    clouds(tmp_path / "named.pt", 6, name=["a b", "b", "c", "d", "d", "e"])
+    (tmp_path / "train.txt").write_text("# the first\na b\n\n  c\n")
+    (tmp_path / "test.txt").write_text("d\nnone\n")
+    lists = {"train": str(tmp_path / "train.txt"), "test": str(tmp_path / "test.txt")}
+    data = FileDataset(tmp_path / "named.pt", split=lists)
+    assert numbers(data) == [[0, 2], [], [3, 4]]
+    assert data.notes == [
+        f"1 of 2 ids in {tmp_path / 'test.txt'} are of no graph, such as 'none'; ids of graphs are such as 'a b'",
+        "2 graphs are in no list and are left out, such as 'b'",
+    ]
+    rest = FileDataset(tmp_path / "named.pt", split={"test": str(tmp_path / "test.txt")})
+    assert numbers(rest) == [[0, 1, 2, 5], [], [3, 4]]
+    assert "4 graphs are in no list and are the part train, such as 'a b'" in rest.notes
+    clouds(tmp_path / "set" / "x.pt", 3)
+    clouds(tmp_path / "set" / "y.pt", 2, first=3)
+    (tmp_path / "val.txt").write_text("x.pt:2\ny.pt\n")
+    assert numbers(FileDataset(tmp_path / "set", split={"val": str(tmp_path / "val.txt")})) == [[0, 2], [1, 3, 4], []]
+    (tmp_path / "test.txt").write_text("3\n1\n")
+    alone = FileDataset(tmp_path / "set" / "x.pt", split={"test": str(tmp_path / "test.txt")})
+    assert numbers(alone) == [[1], [], [0, 2]]
+
+
+def test_numbers_of_graphs_count_records_that_cannot_be_read(tmp_path: Path):
+    torch.save([{"pos": torch.zeros(1, 1)}, "no graph", {"pos": torch.ones(1, 1)}], tmp_path / "a.pt")
+    (tmp_path / "test.txt").write_text("3\n")
+    data = FileDataset(tmp_path / "a.pt", split={"test": str(tmp_path / "test.txt")})
+    assert numbers(data) == [[0], [], [1]] and len(data.failures) == 1
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "words"),
+    [
+        ("1\n2\n3", "3\n4", "1 ids are in two of the lists .*train.txt and .*test.txt, such as '3'"),
+        (
+            "a\nb",
+            "3",
+            "None of the 2 ids in .*train.txt is that of a graph, such as 'a'; ids of graphs .* '1'",
+        ),
+        ("1\n2", "0", "Graphs without a name are numbered from 1, but .*test.txt has 0"),
+        ("1", "# nothing", "Expected ids of graphs in .*test.txt, one in each line, but it has none"),
+        ("1", "1.pt", "1 graphs are in one list by their id and in another by their file, such as '1'"),
+    ],
+)
+def test_lists_that_do_not_fit(tmp_path: Path, train: str, test: str, words: str):
+    clouds(tmp_path / "1.pt", 5)
+    (tmp_path / "train.txt").write_text(train)
+    (tmp_path / "test.txt").write_text(test)
+    lists = {part: str(tmp_path / f"{part}.txt") for part in ("train", "test")}
+    with pytest.raises(ValueError, match=words):
+        FileDataset(tmp_path / "1.pt", split=lists)
+    with pytest.raises(FileNotFoundError, match="no list of ids .*val.txt"):
+        FileDataset(tmp_path / "1.pt", split={"val": str(tmp_path / "val.txt")})
+
+
+def test_split_by_an_attribute_or_a_property(tmp_path: Path, molecules: Path):
+    series = [f"s{n % 20}" for n in range(60)]
+    clouds(tmp_path / "a.pt", 60, series=series, kind=[torch.full((3,), n % 20) for n in range(60)])
+    for name in ("series", "kind"):
+        found = numbers(FileDataset(tmp_path / "a.pt", split={"group": name}))
+        parts = [{series[n] for n in part} for part in found]
+        assert all(parts) and sum(map(len, parts)) == 20 and sum(map(len, found)) == 60
+    with pytest.raises(ValueError, match=r"it has no attribute 'serie' to split by; it has \['edge_index', 'kind'"):
+        FileDataset(tmp_path / "a.pt", split={"group": "serie"})
+    with pytest.raises(ValueError, match="'pos' must be one value for each graph to split by, but it has 2"):
+        write([Data(pos=torch.tensor([[1.0, 2.0]]))], tmp_path / "b.pt")
+        FileDataset(tmp_path / "b.pt", split={"group": "pos"})
+    text = molecules.read_text().replace("M  END\n", "M  END\n>  <batch>\none\n\n")
+    molecules.write_text(text)
+    parts = [group[0] for part in PARTS for group in FileDataset(molecules, split={"group": "batch"}).groups(part)]
+    assert len(parts) == 16 and {part for part in PARTS if FileDataset(molecules, split={"group": "batch"}).split(part)}
+
+
+def test_random_splits_share_molecules_and_groups_do_not(molecules: Path):
+    alone = FileDataset(molecules, split="random", fractions=(0.4, 0.3, 0.3))
+    assert sum(map(len, map(alone.split, PARTS))) == 32
+    assert len(alone.notes) == 3 and all("too: they are the same molecule" in note for note in alone.notes)
+    together = FileDataset(molecules, split="group", fractions=(0.4, 0.3, 0.3))
+    where = [{item.smiles for item in together.split(part)} for part in PARTS]
+    assert all(where) and sum(map(len, where)) == len(set.union(*where)) == 16
+    clouds(molecules.parent / "a.pt", 3)
+    with pytest.raises(ValueError, match=r"one of the clouds, which have no groups: name an attribute, split=\{group"):
+        FileDataset(molecules.parent / "a.pt", split="group")

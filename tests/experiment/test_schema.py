@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from torch_geometric.data import Batch
@@ -325,3 +327,13 @@ def test_a_wrong_name_is_met_with_the_one_that_is_meant(override, words):
         build_model(load_config("digits", ["fields.0.scale=1.0", override]))
     with pytest.raises(ValueError, match="did you mean 'digits'"):
         load_config("digit")
+
+
+def test_own_files_replace_the_data_set_and_keep_options_of_files(tmp_path):
+    own = load_config("digits", data=tmp_path / "a.pt")
+    assert own.data.model_dump() == {"dataset": {"name": "files", "path": str(tmp_path / "a.pt")}}
+    changes = ["data.dataset={name: files, path: b.pt, split: random}"]
+    (tmp_path / "own.yaml").write_text(json.dumps(load_config("digits", changes).model_dump(mode="json")))
+    parts = {"train": tmp_path / "a.pt", "val": tmp_path / "c.pt"}
+    kept = load_config(tmp_path / "own.yaml", ["data.dataset.seed=3"], parts).data.dataset.options
+    assert kept == {"path": {part: str(path) for part, path in parts.items()}, "split": "random", "seed": 3}
