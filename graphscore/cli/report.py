@@ -25,6 +25,7 @@ class Summary:
         self.failures: list[tuple[str, str]] = []
         self.notes: list[tuple[str, str]] = []
         self.first = ""
+        self.halved_at: str | None = None
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Add the journal's line of an input."""
@@ -38,7 +39,9 @@ class Summary:
         self.num_notes += len(noted)
         self.num_marked += entry["marked"]
         self.methods.update(entry["methods"])
-        self.cost += Cost(entry["evaluations"], costs["seconds"], costs["workers"])
+        self.cost += Cost(entry["evaluations"], costs["seconds"], costs["workers"], costs.get("max_edges"))
+        if self.cost.max_edges is not None:
+            self.halved_at = self.halved_at or entry["input"]
         self.failures += failed[: NUM_SHOWN - len(self.failures)]
         self.notes += noted[: NUM_SHOWN - len(self.notes)]
         self.first = self.first or next((f"{name}: {reason}" for name, reason in [*failed, *noted]), "")
@@ -54,6 +57,9 @@ class Summary:
             "evaluations_per_sample": self.cost.evaluations / max(1, self.num_samples),
             "seconds": {"load": seconds["load"], **self.cost.seconds, "write": seconds["write"]},
             "workers": self.cost.workers,
+            "memory_ran_out": None
+            if self.halved_at is None
+            else {"input": self.halved_at, "max_edges": self.cost.max_edges},
         }
 
 

@@ -219,7 +219,8 @@ class FileJob:
             **{key: max(sample[key] for sample in samples) for key in ("fixed_rmsd",) if samples and key in samples[0]},
             "evaluations": outcome.cost.evaluations,
         }
-        costs = {"sampled": len(samples), "seconds": dict(outcome.cost.seconds), "workers": outcome.cost.workers}
+        spent = {"seconds": dict(outcome.cost.seconds), "workers": outcome.cost.workers}
+        costs = {"sampled": len(samples), **spent, "max_edges": outcome.cost.max_edges}
         rows = self.outputs[0].rows(records, number + 1, item, failure)
         content = [self.outputs[0].part(rows)]
         if self.trace is not None:

@@ -64,6 +64,11 @@ def show_sampled(console: Console, report: Mapping[str, Any]) -> None:
             f"[yellow]Warning:[/] {report['num_marked']} of them are wrong or unusual; the warning of each says how",
             highlight=False,
         )
+    if (halved := report["memory_ran_out"]) is not None:
+        console.print(
+            f"[yellow]Warning:[/] memory ran out; batches have had at most {halved['max_edges']:,} edges since",
+            highlight=False,
+        )
     failed, noted = (report["num_failed"], report["failures"]), (report["num_notes"], report["notes"])
     for what, (number, shown) in (("input(s) failed", failed), ("note(s)", noted)):
         if number:

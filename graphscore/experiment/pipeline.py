@@ -25,8 +25,9 @@ from graphscore.experiment.request import Request
 from graphscore.experiment.schema import ModelConfig
 from graphscore.experiment.weights import find_model
 from graphscore.experiment.window import Piece, WindowSampler
-from graphscore.generate.jobs import CPU_EDGES, GPU_EDGES, check_nums
-from graphscore.generate.outcome import Cost, Outcome
+from graphscore.generate.budget import Budget
+from graphscore.generate.jobs import check_nums
+from graphscore.generate.outcome import Outcome
 from graphscore.generate.progress import Tally
 from graphscore.generate.tries import Finish, Trace
 from graphscore.generate.windows import shares
@@ -153,7 +154,7 @@ class Pipeline(WholeInputs):
 
     def _windows(self, pairs: Iterable[tuple[Any, int]], least: int) -> Iterator[list[tuple[Any, Piece]]]:
         """Read inputs in windows, and make a piece of work of each input."""
-        budget = CPU_EDGES if self.device.type == "cpu" else GPU_EDGES
+        budget = Budget.of(self.device).max_edges
         pieces = ((item, (number, self._graph(item), num)) for number, (item, num) in enumerate(pairs))
         return shares(pieces, lambda pair: self._cost(pair[1]), budget, least)
 
@@ -183,8 +184,7 @@ class Pipeline(WholeInputs):
                 counter.add(num, begins=bool(outcome.samples))
                 if number >= start:
                     spent = {name: seconds / (sharing or 1) for name, seconds in outcome.cost.seconds.items()}
-                    cost = Cost(outcome.cost.evaluations, spent, sharing)
-                    yield replace(outcome, input=item, cost=cost)
+                    yield replace(outcome, input=item, cost=replace(outcome.cost, seconds=spent, workers=sharing))
 
     def _graph(self, item: Any) -> Data | str:
         try:

@@ -14,6 +14,7 @@ from graphscore.domains import domain_of
 from graphscore.experiment.build import build_sampler
 from graphscore.experiment.pretrained import asked_by
 from graphscore.experiment.request import Request
+from graphscore.generate.budget import Budget
 from graphscore.generate.inputs import inputs_of, without_measurements
 from graphscore.generate.jobs import generate
 from graphscore.generate.outcome import EXACT, Cost, Outcome, name_of
@@ -55,6 +56,7 @@ class WindowSampler:
         with asked_by(pipeline.checkpoint):
             self.sampler = build_sampler(config, pipeline.guide(pipeline.model, request))
         self.kept = inputs_of(pipeline.model)
+        self.budget = Budget.of(pipeline.device)  # of all windows: once halved, it stays so
 
     def __call__(self, pieces: Sequence[Piece], progress: Progress | None = None) -> list[Outcome]:
         """Sample the inputs of a window; outcomes do not contain the inputs, to avoid copies between processes."""
@@ -125,6 +127,7 @@ class WindowSampler:
             retries=request.retries,
             timeout=request.timeout,
             together=request.diverse,
+            max_edges=self.budget,
             window=None,
             progress=progress,
             trace=trace,

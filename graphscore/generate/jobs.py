@@ -15,6 +15,7 @@ from graphscore.attributes import TEMPLATE
 from graphscore.denoiser import ScoreModel
 from graphscore.domains import row_label
 from graphscore.generate.batches import collate, split_fields
+from graphscore.generate.budget import Budget
 from graphscore.generate.inputs import Label, inputs_of
 from graphscore.generate.outcome import Outcome
 from graphscore.generate.progress import Tally
@@ -23,11 +24,9 @@ from graphscore.generate.windows import NUM_BATCHES, NUM_INPUTS, windows
 from graphscore.guidance import Guidance, Inpainting
 from graphscore.nn.edges.search import searches_of
 from graphscore.rng import SAMPLING, GraphGenerator, mix_seed
+from graphscore.runtime.memory import is_out_of_memory
 from graphscore.runtime.workers import Progress
 from graphscore.samplers import Sampler, SamplerResult, drift
-
-CPU_EDGES, GPU_EDGES = 10_000, 500_000
-"""Default largest number of edges in a batch: on a CPU, small enough for messages to fit in cache, and elsewhere."""
 
 
 def generate(
@@ -45,7 +44,7 @@ def generate(
     retries: int = 0,
     timeout: float = math.inf,
     together: bool = False,
-    max_edges: int | None = None,
+    max_edges: int | Budget | None = None,
     window: int | None = NUM_INPUTS,
     progress: Progress | None = None,
     trace: Trace | None = None,
@@ -83,7 +82,9 @@ def generate(
             :class:`~graphscore.guidance.particle.ParticleGuidance` needs it.
         max_edges: Largest number of edges in a batch, including those found by the network, see
             :func:`~graphscore.nn.edges.search.count_edges`; a single graph, or all samples of a template with
-            ``together``, may exceed it. By default :data:`CPU_EDGES` or :data:`GPU_EDGES`.
+            ``together``, may exceed it. By default as :class:`~graphscore.generate.budget.Budget` says. If memory runs
+            out, the batch is divided and the budget halved for all further ones, those of other calls with the same
+            ``Budget`` included; an input that does not fit in alone fails.
         window: Largest number of templates that are worked on at once, with those of similar size in the same batches;
             fewer if they fill many batches. ``None`` for no limit.
         progress: Called with (samples done, total), including failed ones; the total is ``None`` if the number of
@@ -105,7 +106,7 @@ def generate(
     check_request(nums or [1], seed)
     parameter = next(sampler.model.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
-    budget = max_edges or (CPU_EDGES if device.type == "cpu" else GPU_EDGES)
+    budget = Budget(max_edges) if isinstance(max_edges, int) else max_edges or Budget.of(device)
     options = Options(
         sampler, device, seed, transform, known or {}, finish or with_values, judge, label, max_drift,
         0 if together else retries, timeout, together, budget, trace, inputs_of(sampler.model),
@@ -139,7 +140,7 @@ def _outcomes(
     options: Options, pairs: Iterable[tuple[Data, int]], window: int | None, counter: Tally
 ) -> Iterator[Outcome]:
     entries = (Tries(number, template, num, options) for number, (template, num) in enumerate(pairs))
-    most, count = (math.inf, 2**62) if window is None else (NUM_BATCHES * options.budget, window)
+    most, count = (math.inf, 2**62) if window is None else (NUM_BATCHES * options.budget.max_edges, window)
     for group in windows(entries, lambda entry: entry.size * entry.num, lambda _: most, count):
         counter.add(sum(entry.num for entry in group if not entry.is_ready))
         # Results do not depend on the order.
@@ -148,25 +149,53 @@ def _outcomes(
         units = units if options.together else [[draw] for unit in units for draw in unit]
         for attempt in range(1 + options.retries):
             refused: list[list[_Draw]] = []
-            for chunk in _chunks(units, options.budget):
+            if units:
                 counter.within(0)
-                refused += [[draw] for draw in _draw(options, chunk, attempt)]
+            for chunk, again in _drawn(options, units, attempt):
+                refused += [[draw] for draw in again]
                 counter.add(0 if attempt else len(chunk))
             units = refused
-        yield from [entry.outcome() for entry in group]
+        yield from [entry.outcome(options.budget.halved) for entry in group]
 
 
-def _draw(options: Options, chunk: Sequence[_Draw], attempt: int) -> list[_Draw]:
-    """Sample a batch, and return the samples to draw again."""
+def _drawn(options: Options, units: Sequence[list[_Draw]], attempt: int) -> Iterator[tuple[list[_Draw], list[_Draw]]]:
+    """Sample in batches, divided further if memory runs out; yield each batch and its samples to draw again."""
+
+    def cost(unit: list[_Draw]) -> int:
+        return sum(entry.size for entry, _ in unit)
+
+    # The budget may change while batches are made.
+    for group in windows(units, cost, lambda _: options.budget.max_edges, max(1, len(units))):
+        batch = [draw for unit in group for draw in unit]
+        possible = [unit for unit in group if unit[0][0].is_ready]  # not of a graph for which memory did not suffice
+        again = _draw(options, [draw for unit in possible for draw in unit], attempt) if possible else []
+        if again is not None:
+            yield batch, again
+        elif len(possible) > 1:
+            options.budget.halve(sum(map(cost, possible)))
+            yield from _drawn(options, group, attempt)
+        else:
+            possible[0][0][0].refuse(len(possible[0]))
+            yield batch, []
+
+
+def _draw(options: Options, chunk: Sequence[_Draw], attempt: int) -> list[_Draw] | None:
+    """Sample a batch, and return the samples to draw again; ``None`` if memory ran out."""
     started, model = time.perf_counter(), options.sampler.model
-    batch = collate([entry.graph for entry, _ in chunk]).to(options.device)
-    if options.together:
-        batch[TEMPLATE] = torch.tensor([entry.number for entry, _ in chunk], device=options.device)
     seeds = [noise_seed(entry.key, options.seed, k, attempt) for entry, k in chunk]
     steps: list[tuple[int, float, Batch]] = []
-    result = _sample(options.sampler, batch, GraphGenerator(seeds, SAMPLING), None if options.trace is None else steps)
-    drifts, counts = drift(result, model.process).tolist(), result.num_evaluations.tolist()
-    values = split_fields(result.batch, model.process.fields.values())
+    try:
+        batch = collate([entry.graph for entry, _ in chunk]).to(options.device)
+        if options.together:
+            batch[TEMPLATE] = torch.tensor([entry.number for entry, _ in chunk], device=options.device)
+        shown = None if options.trace is None else steps
+        result = _sample(options.sampler, batch, GraphGenerator(seeds, SAMPLING), shown)
+        drifts, counts = drift(result, model.process).tolist(), result.num_evaluations.tolist()
+        values = split_fields(result.batch, model.process.fields.values())
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
     share = (time.perf_counter() - started) / max(1, sum(entry.size for entry, _ in chunk))
     better, again = [], []
     for (entry, k), moved, count, fields in zip(chunk, drifts, counts, values, strict=True):
@@ -239,8 +268,3 @@ def _placed(model: ScoreModel, batch: Batch) -> Batch:
             batch = model.place(batch)
         model = model.model
     return batch
-
-
-def _chunks(units: Sequence[list[_Draw]], budget: int) -> Iterator[list[_Draw]]:
-    groups = windows(units, lambda unit: sum(entry.size for entry, _ in unit), lambda _: budget, max(1, len(units)))
-    return ([draw for unit in group for draw in unit] for group in groups)

@@ -20,16 +20,20 @@ class Cost:
         evaluations: Evaluations of the network for all its samples together, including those drawn again.
         seconds: Time by stage; work on several inputs at once is divided among them.
         workers: Number of processes that shared the work; ``None`` while the best number was being measured.
+        max_edges: Largest number of edges in a batch, halved for want of memory; ``None`` if there was enough.
     """
 
     evaluations: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
     workers: int | None = 1
+    max_edges: int | None = None
 
     def __add__(self, other: Cost) -> Cost:
         names = {**self.seconds, **other.seconds}
         seconds = {name: self.seconds.get(name, 0.0) + other.seconds.get(name, 0.0) for name in names}
-        return Cost(self.evaluations + other.evaluations, seconds, max(self.workers or 1, other.workers or 1))
+        halved = [cost.max_edges for cost in (self, other) if cost.max_edges is not None]
+        workers = max(self.workers or 1, other.workers or 1)
+        return Cost(self.evaluations + other.evaluations, seconds, workers, min(halved, default=None))
 
 
 @dataclass(frozen=True, repr=False)

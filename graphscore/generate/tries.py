@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
+from graphscore.generate.budget import Budget
 from graphscore.generate.inputs import Label, graph_key, input_graph, without_measurements
 from graphscore.generate.outcome import REDRAWN, SAMPLED, Cost, Outcome
 from graphscore.nn.edges.search import count_edges
+from graphscore.runtime.memory import is_out_of_memory
 from graphscore.samplers import Sampler
 
 Finish = Callable[[Data, Data, Mapping[str, Tensor]], Data]
@@ -40,7 +42,7 @@ class Options:
     retries: int
     timeout: float
     together: bool
-    budget: int
+    budget: Budget
     trace: Trace | None
     inputs: set[str]
     searches: Sequence[Any]
@@ -57,8 +59,8 @@ class Tries:
 
     Attributes:
         graph: Input graph of the network.
-        is_ready: Whether the input graph could be made.
-        failure: Reason why it could not, or why a sample could not be finished.
+        is_ready: Whether the input graph could be made, and memory suffices for it.
+        failure: Reason why it could not, or why samples are missing.
         key: Hash of the graph, see :func:`~graphscore.generate.inputs.graph_key`.
         size: Largest number of edges of the network's graph, or its number of nodes if that is larger.
         evaluations: Evaluations of the network so far.
@@ -80,6 +82,10 @@ class Tries:
             )
         except ValueError as error:
             self.failure = str(error)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self.failure = f"memory does not suffice for the network's graph of its {template.num_nodes:,} nodes"
         else:
             self.graph, self.is_ready = graph, True
             self.origin = without_measurements(template, options.inputs)
@@ -111,14 +117,27 @@ class Tries:
         again = wrong > 0 or (options.max_drift is not None and drift > options.max_drift)
         return better, again and sum(self.seconds.values()) < options.timeout
 
-    def outcome(self) -> Outcome:
-        """Make the outcome of the template from the best tries; samples without a finite try are missing."""
+    def refuse(self, together: int) -> None:
+        """Give up because memory does not suffice for one sample, or for so many together; samples so far are kept."""
+        self.is_ready = False
+        if len(self.found) < self.num:
+            what = "it alone" if together == 1 else f"its {together} samples together"
+            size = f"{self.graph.num_nodes:,} nodes and {self.size:,} edges{'' if together == 1 else ' each'}"
+            self.failure = f"memory does not suffice for {what}, with {size}"
+
+    def outcome(self, halved: int | None) -> Outcome:
+        """Make the outcome of the template from the best tries; samples without a finite try are missing.
+
+        Args:
+            halved: Largest number of edges in a batch, if it was halved.
+        """
         samples = [self.found[k] for k in sorted(self.found)]
         failure = self.failure
         if failure is None and (missing := self.num - len(samples)):
             failure = f"{missing} of {self.num} samples are not finite"
         refused = sum(wrong > 0 for wrong, _ in self.quality.values())
-        return Outcome(self.template, samples, failure, cost=Cost(self.evaluations, self.seconds), num_refused=refused)
+        cost = Cost(self.evaluations, self.seconds, max_edges=halved)
+        return Outcome(self.template, samples, failure, cost=cost, num_refused=refused)
 
 
 def with_values(template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:

@@ -1,4 +1,4 @@
-"""Memory of the process: freed blocks are kept for the next step."""
+"""Memory of the process: freed blocks are kept for the next step, and errors for want of memory are recognised."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ import ctypes
 
 # Parameters of glibc's mallopt, from its malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
+
+# Beginnings of messages of plain RuntimeErrors: by the allocators of a CPU, the CUDA runtime and cuBLAS.
+_MESSAGES = ("can't allocate memory", "not enough memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means that memory could not be allocated, on a CPU or a GPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # PyTorch's, without importing it
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _MESSAGES)
 
 
 def keep_freed_memory() -> bool:

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rdkit import Chem
@@ -18,6 +19,7 @@ from rdkit.Chem import rdDepictor
 
 import graphscore
 from graphscore.data import write
+from graphscore.generate import jobs
 from graphscore.molecules import files as molfiles
 from graphscore.molecules.conformers import ConformerModel
 from graphscore.molecules.embedding import embed
@@ -212,6 +214,29 @@ def test_a_sample_that_cannot_be_written_is_a_failure_of_its_input(sample, monke
     assert len(read("a.sdf")) == report["num_written"] == 3
     assert [entry["written"] for entry in report["inputs"]] == [2, 1]
     assert report["inputs"][1]["failure"].startswith("1 of 2 samples could not be written: RDKit fails")
+
+
+def test_a_job_goes_on_in_smaller_batches_where_memory_runs_out(sample, monkeypatch):
+    """With the same samples, one warning, and a failure of what does not fit in alone."""
+    large, smiles = "CC(C)Cc1ccc(cc1)C(C)C(=O)O", ["CCO", "CCCCN", "c1ccccc1O", "CCCl", "CC(C)CO"]
+    assert "memory" not in sample(*smiles, "--num", "4", "--out", "whole.sdf")
+    drawn = jobs._sample
+
+    def scarce(sampler, batch, *rest):
+        if batch.num_edges > 100:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9600000000 bytes.")
+        return drawn(sampler, batch, *rest)
+
+    monkeypatch.setattr(jobs, "_sample", scarce)
+    out = sample(*smiles, large, "--num", "4", "--out", "made.sdf")
+    assert out.count("memory ran out; batches have had at most") == 1
+    for one, other in zip(read("made.sdf"), read("whole.sdf"), strict=True):
+        positions = [mol.GetConformer().GetPositions() for mol in (one, other)]
+        np.testing.assert_allclose(*positions, atol=2e-3)
+    report = json.loads(Path("made.sdf.report.json").read_text())
+    assert report["memory_ran_out"]["input"] == "CCO" and report["memory_ran_out"]["max_edges"] <= 100
+    assert report["inputs"][-1]["failure"] == "memory does not suffice for it alone, with 15 nodes and 210 edges"
+    assert json.loads(Path("whole.sdf.report.json").read_text())["memory_ran_out"] is None
 
 
 def test_stereochemistry_is_read_from_depictions(sample):

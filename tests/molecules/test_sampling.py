@@ -16,7 +16,7 @@ from rdkit import Chem
 from torch_geometric.data import Data
 
 from graphscore.experiment import diversity, pipeline
-from graphscore.generate import windows
+from graphscore.generate import budget, windows
 from graphscore.generate.outcome import Outcome
 from graphscore.linalg.kabsch import align
 from graphscore.molecules import features as chemistry
@@ -332,7 +332,7 @@ def test_what_starts_in_the_middle_goes_on_to_the_last_bit(conformer_checkpoint,
 
 def test_what_goes_on_is_cut_into_the_same_windows(conformer_checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
     """Also where it has been decided meanwhile how many workers share the work."""
-    monkeypatch.setattr(pipeline, "CPU_EDGES", 100)
+    monkeypatch.setattr(budget, "CPU_EDGES", 100)
     model, cut = ConformerModel.load(conformer_checkpoint), []
 
     def stream(work, tasks, workers, *_):
