@@ -92,7 +92,7 @@ def train(
     check_files(checkpoint=init)
 
     prepare_process(console)
-    path, dataset = library.train_model(settings, out, resume=resume, init=init, spare_cores=True)
+    path, dataset, _ = library.train_model(settings, out, resume=resume, init=init, spare_cores=True)
     if failures := getattr(dataset, "failures", []):
         console.print(f"{len(failures)} records were not used; {out / library.SKIPPED_FILE} says why")
     own = "".join(f" --trust {module}" for module in sorted({name.partition(":")[0] for name in settings.trust.names}))

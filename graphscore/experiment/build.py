@@ -5,33 +5,28 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 from torch_geometric.transforms import Compose
 
 from graphscore.data.dataset import Dataset, datasets
 from graphscore.data.transforms import transforms
 from graphscore.denoiser import Denoiser, ScoreModel
-from graphscore.denoiser.self_conditioning import SelfConditioning, choose_self_conditioned
-from graphscore.experiment.components import Component, bind, check_options, create
+from graphscore.denoiser.self_conditioning import SelfConditioning
+from graphscore.experiment.components import Component, bind, create
 from graphscore.experiment.schema import AnyConfig, Config, ModelConfig
 from graphscore.fields import Field, Level, measure_scale
-from graphscore.guidance import GUIDANCE, Condition, drop_conditions
+from graphscore.guidance import GUIDANCE, Condition
 from graphscore.nn import BACKBONES, Category, Chirality, Feature, Input, ScoreNetwork, Vector
 from graphscore.nn.edges.search import NEIGHBORS, Search
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
-from graphscore.objectives import OBJECTIVES, WEIGHTS, Objective, denoising_score_matching
 from graphscore.process import ForwardProcess
 from graphscore.registry import NOTHING, Trust, find, is_import_path, shown
-from graphscore.rng import GraphGenerator
 from graphscore.samplers import SAMPLERS, Sampler
 from graphscore.sdes import SDE, SDES
-from graphscore.times import DENSITIES, GRIDS
-from graphscore.train.augmentation import AUGMENTATIONS
-from graphscore.train.task import Augment, ScoreMatchingTask
+from graphscore.times import GRIDS
 
 
 def build_dataset(config: Config, *, transformed: bool = True) -> Dataset:
@@ -179,32 +174,6 @@ def build_neighbors(config: ModelConfig) -> Search | None:
     return search
 
 
-def build_task(config: Config, model: ScoreModel) -> ScoreMatchingTask:
-    """Build the training task: loss, density of times and augmentation of a model."""
-    training = config.training
-    density = bind(training.times, DENSITIES, "time density", config.trust)
-    objective = build_objective(config)
-    return ScoreMatchingTask(model, density, objective, training.reduce, training.seed, build_augment(config))
-
-
-def build_augment(config: Config) -> Augment | None:
-    """Build the chain of augmentations of a training batch; ``None`` if there are none."""
-    training = config.training
-    steps: list[Augment] = []
-    if config.conditions:
-        steps.append(partial(_drop, build_conditions(config), training.drop_probability))
-    steps += [create(component, AUGMENTATIONS, "augmentation", config.trust) for component in training.augmentations]
-    if config.network.self_condition:
-        steps.append(choose_self_conditioned)
-    return partial(_chain, steps) if steps else None
-
-
-def _chain(steps: list[Augment], batch: Batch, generator: GraphGenerator) -> Batch:
-    for step in steps:
-        batch = step(batch, generator)
-    return batch
-
-
 def build_conditions(config: ModelConfig) -> list[Condition]:
     """Build the conditioning attributes of a configuration, with their unconditional values.
 
@@ -219,10 +188,6 @@ def with_null_values(config: ModelConfig, known: Mapping[str, Sequence[int]]) ->
     """Add the unconditional values of integer inputs to those seen in training, since samples may have them."""
     null = {condition.name: int(condition.null_value) for condition in config.conditions}
     return {name: sorted({*values, null[name]} if name in null else values) for name, values in known.items()}
-
-
-def _drop(conditions: list[Condition], probability: float, batch: Batch, generator: GraphGenerator) -> Batch:
-    return drop_conditions(batch, conditions, probability, generator)
 
 
 def _check_null_values(config: ModelConfig) -> None:
@@ -246,28 +211,6 @@ def build_guidance(config: ModelConfig, model: ScoreModel) -> ScoreModel:
         told = {"conditions": build_conditions(config)} if "conditions" in wanted else {}
         model = create(component, GUIDANCE, "guidance", config.trust, model, **told)
     return model
-
-
-def build_objective(config: Config) -> Objective:
-    """Build the training objective with its options and weight; a custom function is called with clean data."""
-    component, weight = config.training.objective, config.training.weight
-    objective = find(component.name, OBJECTIVES, "objective", config.trust)
-    if not isinstance(objective, Objective):
-        objective = Objective(objective)
-    options = component.options
-    if "weight" in options:
-        raise ValueError("The weight of an objective is not among its options; set training.weight")
-    check_options(component, objective.function, "objective")
-    if weight is None and objective.function is denoising_score_matching:
-        weight = Component(name="edm")
-    if weight is not None:
-        options["weight"] = bind(weight, WEIGHTS, "weight", config.trust)
-    if config.network.self_condition and objective.takes_samples:
-        raise ValueError(
-            "network.self_condition needs an objective that regresses on clean data, since no derivative goes through "
-            f"the estimate; {objective.name} does not"
-        )
-    return objective.bind(**options)
 
 
 def build_sampler(config: ModelConfig, model: ScoreModel) -> Sampler:

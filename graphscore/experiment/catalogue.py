@@ -23,6 +23,7 @@ from graphscore.samplers import SAMPLERS
 from graphscore.sdes import SDES
 from graphscore.times import DENSITIES, GRIDS
 from graphscore.train.augmentation import AUGMENTATIONS
+from graphscore.train.optimizers import OPTIMIZERS, SCHEDULES
 
 
 class Option(NamedTuple):
@@ -87,7 +88,7 @@ _FILL = Option(
 
 # By the key that holds them, without the numbers of lists.
 KINDS: dict[str, Kind] = {
-    "data.dataset": Kind("data set", datasets, ("transform", "rule")),
+    "data.dataset": Kind("data set", datasets, ("transform",)),
     "transforms": Kind("transform", transforms),
     "fields.sde": Kind("noise process", lambda: SDES),
     "network.backbone": Kind("backbone", lambda: BACKBONES),
@@ -97,6 +98,8 @@ KINDS: dict[str, Kind] = {
     ),
     "training.weight": Kind("weight", lambda: WEIGHTS, ("sde", "t")),
     "training.times": Kind("density of times", lambda: DENSITIES, ("u", "sde")),
+    "training.optimizer": Kind("optimizer", lambda: OPTIMIZERS, ("params", "lr", "weight_decay")),
+    "training.schedule": Kind("schedule", lambda: SCHEDULES, ("done",)),
     "training.augmentations": Kind("augmentation", lambda: AUGMENTATIONS),
     "sampling.guidance": Kind("guidance", lambda: GUIDANCE, ("model", "conditions")),
     "sampling.sampler": Kind("sampler", lambda: SAMPLERS, ("model", "grid", "prior_scale")),

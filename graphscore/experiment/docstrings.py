@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 _HEADING = re.compile(r"^(\w[\w ]*):$")
-_ARGUMENT = re.compile(r"^ {4}\*{0,2}(\w+)(?: \([^)]*\))?: (.*)$")
+_ARGUMENT = re.compile(r"^ {4}\*{0,2}(\w+)(?: \(.*?\))?:(.*)$")
 # Roles of Sphinx, of which the last part of the target is shown, and quotes of code.
 _ROLE, _CODE = re.compile(r":\w+:`~?(?:[\w.]*\.)?(\w+)`"), re.compile(r"``(.*?)``")
 

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 import yaml
+from torch import nn
 
 from graphscore.data import Dataset
 from graphscore.data.split import some_of
 from graphscore.data.writers import write_json
-from graphscore.experiment.build import build_dataset, build_model, build_sampler, build_task, measure_scales
+from graphscore.experiment.build import build_dataset, build_model, build_sampler, measure_scales
+from graphscore.experiment.build_training import build_options, build_task
 from graphscore.experiment.pretrained import load_weights
 from graphscore.experiment.schema import Config, ModelConfig, check_config, check_model, load_config
 from graphscore.experiment.shown import CONFIG_FILE
 from graphscore.experiment.weights import find_model
 from graphscore.generate.inputs import categories
 from graphscore.registry import shown
+from graphscore.runtime.atomic import owned, replacing
 from graphscore.runtime.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint, upgrade
 from graphscore.train.engine import RESUME_FILE, fit
 
 MODEL_FILE = "model.safetensors"
+KEPT = "checkpoints"
 LOG_FILE = "logs/metrics.csv"
 SKIPPED_FILE = "skipped.json"
 
@@ -38,10 +43,12 @@ class Run(NamedTuple):
     Attributes:
         path: Path of the model file.
         dataset: The data set of the run.
+        metrics: Latest values of the log, such as ``loss`` and ``val_loss``.
     """
 
     path: Path
     dataset: Dataset
+    metrics: dict[str, float]
 
 
 def train_model(
@@ -56,8 +63,9 @@ def train_model(
 ) -> Run:
     """Train a model by a configuration, and write the run to a folder.
 
-    The folder gets ``config.yaml``, ``last.ckpt``, ``logs/`` and ``model.safetensors``. Records of the data set that
-    could not be used are listed in ``skipped.json``.
+    The folder gets ``config.yaml``, ``last.ckpt``, ``logs/`` and models with averaged weights: ``model.safetensors``
+    with each checkpoint, ``best.safetensors`` with the lowest validation loss, and those that are kept in
+    ``checkpoints/``. Records of the data set that could not be used are listed in ``skipped.json``.
 
     Args:
         config: A configuration, its name, or a YAML file, see :func:`~graphscore.experiment.schema.load_config`.
@@ -76,6 +84,7 @@ def train_model(
         ValueError: If the folder holds a run that is not to be resumed, or one of another configuration, or the initial
             weights do not fit the configuration.
         FileNotFoundError: If there is nothing to resume, or no file of initial weights.
+        OSError: If another process trains in the folder, or it cannot be written.
         FloatingPointError: If the training diverges, see :func:`graphscore.train.engine.fit`.
         Interrupted: If a signal stopped the training; its state has been saved.
     """
@@ -99,25 +108,37 @@ def train_model(
     if start is not None:
         load_weights(model, start, _UNFIT)
     task = build_task(config, model)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / CONFIG_FILE).write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-    validation = some_of(dataset.split("val"), config.training.num_validation_graphs, config.training.seed)
-    if failures := getattr(dataset, "failures", []):  # some data sets find failures only when a part is read
-        write_json([asdict(failure) for failure in failures], out / SKIPPED_FILE)
-    average = fit(
-        task,
-        config.training.options,
-        graphs,
-        validation,
-        out,
-        resume=resume,
-        progress=progress,
-        spare_cores=spare_cores,
-    )
-    info = {"known": known, "num_training_graphs": len(graphs), "steps": config.training.max_steps}
-    checkpoint = Checkpoint(dict(average.state_dict()), config.model_dump(mode="json"), info)
-    save_checkpoint(out / MODEL_FILE, checkpoint)
-    return Run(out / MODEL_FILE, dataset)
+    options = build_options(config)
+    with owned(out):
+        with replacing(out / CONFIG_FILE) as temporary:
+            temporary.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        validation = some_of(dataset.split("val"), config.training.num_validation_graphs, config.training.seed)
+        if failures := getattr(dataset, "failures", []):  # some data sets find failures only when a part is read
+            write_json([asdict(failure) for failure in failures], out / SKIPPED_FILE)
+        info = {"known": known, "num_training_graphs": len(graphs)}
+        save = partial(_save, out, config, info)
+        result = fit(
+            task,
+            options,
+            graphs,
+            validation,
+            out,
+            resume=resume,
+            progress=progress,
+            spare_cores=spare_cores,
+            save=save,
+        )
+    return Run(out / MODEL_FILE, dataset, result.metrics)
+
+
+def _save(out: Path, config: Config, info: dict[str, Any], name: str, models: Sequence[nn.Module], step: int) -> None:
+    """Write averaged models: the first by the given name, others with their decay; those that are kept to a folder."""
+    folder = out / KEPT if name.startswith("step-") else out
+    decays = config.training.ema_decay if isinstance(config.training.ema_decay, tuple) else (None,)
+    for number, (model, decay) in enumerate(zip(models, decays, strict=True)):
+        checkpoint = Checkpoint(dict(model.state_dict()), config.model_dump(mode="json"), info | {"steps": step})
+        file = f"{name}.safetensors" if number == 0 else f"{name}-ema-{decay}.safetensors"
+        save_checkpoint(folder / file, checkpoint)
 
 
 def _begin(config: Config, out: Path, resume: bool, init: str | Path | None) -> tuple[Config, Checkpoint | None]:

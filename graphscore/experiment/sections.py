@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag
 
 from graphscore.experiment.components import Component, Named
-from graphscore.train.options import Precision, TrainingOptions
+from graphscore.train.options import Precision
 
 
 class Section(BaseModel):
@@ -120,23 +119,42 @@ class ConditionConfig(Section):
     """Whether nodes, edges or graphs have it."""
 
 
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
 class TrainingConfig(Section):
     """Training: objective, optimiser, precision and checkpoints."""
 
     max_steps: int = Field(gt=0)
     """Number of optimisation steps."""
     batch_size: int = Field(default=64, gt=0)
-    """Graphs of a step, over all ranks."""
+    """Graphs of a step, over all ranks and micro-batches."""
+    micro_batch_size: int | None = Field(default=None, gt=0)
+    """Largest number of graphs that go through the network at once; ``null`` for no limit.
+
+    A step of more graphs, nodes or edges than a micro-batch may have is computed in several, and their gradients are
+    added: less memory, and the same result up to rounding.
+    """
+    micro_batch_nodes: int | None = Field(default=None, gt=0)
+    """Largest number of nodes that go through the network at once; a larger graph goes alone."""
+    micro_batch_edges: int | None = Field(default=None, gt=0)
+    """Largest number of edges that go through the network at once, found ones included; a larger graph goes alone."""
+    optimizer: Named = Component(name="adamw")
+    """Optimiser of ``torch.optim`` by its name in lower case, with its options."""
     learning_rate: float = Field(default=1e-3, gt=0)
-    """Largest learning rate of AdamW; it falls to 0 along half a cosine."""
+    """Largest learning rate."""
+    schedule: Named = Component(name="cosine")
+    """Course of the learning rate after the warm-up."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """Weight decay of AdamW."""
+    """Weight decay of the optimiser."""
     warmup_steps: int = Field(default=100, ge=0)
     """Steps in which the learning rate rises from 0."""
     gradient_clip: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient; longer ones are scaled down."""
-    ema_decay: float = Field(default=0.999, ge=0, lt=1)
-    """Share of the averaged weights that a step keeps."""
+    ema_decay: Decay | tuple[Decay, ...] = 0.999
+    """Share of the averaged weights that a step keeps; several for several averages, of which the first counts."""
+    ema_warmup: bool = True
+    """Whether averages forget the initial weights sooner: the share grows to its value in the first steps."""
     objective: Named = Component(name="denoising")
     """Loss: denoising, implicit or sliced score matching, flow matching."""
     weight: Named | None = None
@@ -172,11 +190,10 @@ class TrainingConfig(Section):
     """
     checkpoint_every: int = Field(default=200, gt=0)
     """Steps between two checkpoints."""
-
-    @property
-    def options(self) -> TrainingOptions:
-        """Options of the training loop."""
-        return TrainingOptions(**{field.name: getattr(self, field.name) for field in fields(TrainingOptions)})
+    keep_every: int | None = Field(default=None, gt=0)
+    """Steps between two models that are kept, beside the last and the best; ``null`` for none."""
+    log_every: int = Field(default=10, gt=0)
+    """Steps between two rows of the log, which has the means over these steps."""
 
 
 class SamplingConfig(Section):

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.runtime.atomic import replacing
+from graphscore.train.loading import Share
 from graphscore.train.task import ScoreMatchingTask
 
 # Number of graphs that a message names.
@@ -67,25 +68,24 @@ class StepRecord:
 
 
 def report(
-    bad: BadStep, task: ScoreMatchingTask, graphs: Sequence[Data], indices: Sequence[int], path: Path, *, rank: int,
-    num_ranks: int,
-) -> str:  # fmt: skip
+    bad: BadStep, task: ScoreMatchingTask, graphs: Sequence[Data], share: Share, num_graphs: int, path: Path
+) -> str:
     """Write the graphs of a diverged step to a file of plain tensors and numbers, and describe the step.
 
     Args:
         bad: The step.
         task: The task, which computes the times of the step again.
         graphs: The training part.
-        indices: Indices of the graphs in this rank's share of the batch.
+        share: This rank's share of the step.
+        num_graphs: Number of graphs of the step, over all ranks.
         path: File to write, to be read by ``torch.load``: the step, the gradient's norm and for each graph its index,
             time, noise levels by field, loss and attributes.
-        rank: Rank of this process.
-        num_ranks: Number of processes.
 
     Returns:
         One sentence for an error message.
     """
-    t = task.draw_times(bad.step, len(indices), rank=rank, num_ranks=num_ranks)
+    indices = [index for _, part in share for index in part]
+    t = task.draw_times(bad.step, num_graphs)[[place for part, _ in share for place in part]]
     levels = {field.name: sde.level(t).tolist() for field, sde in task.model.process}
     entries = [
         {

@@ -22,11 +22,14 @@ class History(NamedTuple):
 
 
 def read_history(path: Path, end: int) -> History:
-    """Read the rows of the steps before ``end``, the step from which a run is resumed."""
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        rows = [row for row in reader if int(row["step"]) < end]
-        return History(list(reader.fieldnames or ()), rows)
+    """Read the rows of the steps before ``end``, the step from which a run is resumed.
+
+    A last row that a killed process has not written whole is left out.
+    """
+    lines = path.read_text().splitlines(keepends=True)
+    reader = csv.DictReader(line for line in lines if line.endswith("\n"))
+    rows = [row for row in reader if int(row["step"]) < end]
+    return History(list(reader.fieldnames or ()), rows)
 
 
 def write_history(path: Path, history: History) -> None:

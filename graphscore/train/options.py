@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
+
+from graphscore.train.optimizers import MakeOptimizer, Schedule, cosine, make_optimizer
+from graphscore.train.parts import UNLIMITED, Budget
 
 Precision = Literal["float32", "tfloat32", "bfloat16"]
 """Precision of matrix products in training: 24, 11 (on CUDA alone) or 8 significant bits."""
@@ -17,12 +19,17 @@ class TrainingOptions:
 
     Attributes:
         max_steps: Number of optimisation steps.
-        batch_size: Graphs of a step, over all ranks.
-        learning_rate: Largest learning rate of AdamW; it falls to 0 along half a cosine.
-        weight_decay: Weight decay of AdamW.
+        batch_size: Graphs of a step, over all ranks and micro-batches.
+        budget: Largest micro-batch. A step of more is computed in several, and the gradients are added; the result is
+            the same, up to rounding. A graph that exceeds the budget makes a micro-batch of its own.
+        optimizer: Makes the optimiser of the parameters, see :func:`graphscore.train.optimizers.make_optimizer`.
+        learning_rate: Largest learning rate.
+        schedule: Factor of the learning rate, a function of the share of the steps that are done.
         warmup_steps: Steps in which the learning rate rises from 0.
         gradient_clip: Largest norm of the gradient.
-        ema_decay: Share of the averaged weights that a step keeps, in [0, 1).
+        ema_decays: Share of the averaged weights that a step keeps, in [0, 1): for one or several averages. The first
+            is validated.
+        ema_warmup: Whether the averages forget the initial weights sooner, see :class:`graphscore.train.ema.EMA`.
         precision: Type of the network's products, in training and validation; weights, process and loss stay in float32
             or better.
         compile: Whether to compile the backbone by ``torch.compile``.
@@ -30,6 +37,8 @@ class TrainingOptions:
         seed: Seed of the order of the graphs.
         validate_every: Steps between two validations.
         checkpoint_every: Steps between two checkpoints.
+        keep_every: Steps between two models that are kept; ``None`` for none.
+        log_every: Steps between two rows of the log.
 
     Raises:
         ValueError: If a number is out of range, or there is no such precision.
@@ -37,42 +46,55 @@ class TrainingOptions:
 
     max_steps: int
     batch_size: int = 64
+    budget: Budget = UNLIMITED
+    optimizer: MakeOptimizer = make_optimizer
     learning_rate: float = 1e-3
-    weight_decay: float = 0.0
+    schedule: Schedule = cosine
     warmup_steps: int = 100
     gradient_clip: float = 1.0
-    ema_decay: float = 0.999
+    ema_decays: Sequence[float] = (0.999,)
+    ema_warmup: bool = True
     precision: Precision = "float32"
     compile: bool = False
     workers: int = 0
     seed: int = 0
     validate_every: int = 200
     checkpoint_every: int = 200
+    keep_every: int | None = None
+    log_every: int = 10
 
     def __post_init__(self) -> None:
         least = {"max_steps": 1, "batch_size": 1, "warmup_steps": 0, "workers": 0, "seed": 0, "validate_every": 1}
-        for name, smallest in {**least, "checkpoint_every": 1}.items():
+        for name, smallest in {**least, "checkpoint_every": 1, "keep_every": 1, "log_every": 1}.items():
             value = getattr(self, name)
+            if value is None and name == "keep_every":
+                continue
             if type(value) is not int or value < smallest:
                 raise ValueError(f"TrainingOptions: {name} must be a whole number from {smallest} on, but is {value!r}")
+        for name, limit in self.budget._asdict().items():
+            if limit is not None and limit < 1:
+                raise ValueError(f"TrainingOptions: the budget must have at least 1 of the {name}, but has {limit!r}")
         for name in ("learning_rate", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"TrainingOptions: {name} must be positive, but is {getattr(self, name)!r}")
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"TrainingOptions: ema_decay must lie in [0, 1), but is {self.ema_decay!r}")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"TrainingOptions: weight_decay must be at least 0, but is {self.weight_decay!r}")
+        if not self.ema_decays or not all(0 <= decay < 1 for decay in self.ema_decays):
+            raise ValueError(f"TrainingOptions: ema_decays must lie in [0, 1), but are {self.ema_decays!r}")
         if self.precision not in get_args(Precision):
             raise ValueError(
                 f"TrainingOptions: precision must be one of {list(get_args(Precision))}, but is {self.precision!r}"
             )
+
+    def rate(self, step: int) -> float:
+        """Compute the learning rate of a step, counted from 0; a function of the options alone."""
+        warm = min(1.0, (step + 1) / max(self.warmup_steps, 1))
+        return self.learning_rate * warm * self.schedule(min(step / self.max_steps, 1.0))
 
 
 # Options of the trainer that TrainingOptions set: another value would silently contradict them.
 _DECIDED = {
     "max_steps": "max_steps", "max_epochs": "max_steps", "precision": "precision",
     "gradient_clip_val": "gradient_clip", "gradient_clip_algorithm": "gradient_clip",
-    "accumulate_grad_batches": "batch_size",
+    "accumulate_grad_batches": "micro_batch_size", "log_every_n_steps": "log_every",
 }  # fmt: skip
 
 

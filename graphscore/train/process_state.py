@@ -15,6 +15,7 @@ _HINTS = (
     "in eval mode",
     "LeafSpec",
     "not resumable",
+    "across ranks is zero",
 )
 
 

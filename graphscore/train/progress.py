@@ -1,4 +1,4 @@
-"""Progress line of a training in the terminal."""
+"""Progress of a training: a live line in a terminal, and a plain line every so often elsewhere."""
 
 from __future__ import annotations
 
@@ -6,52 +6,69 @@ import time
 from collections.abc import Mapping
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from graphscore.runtime.settings import describe_device
 
-# Reading the loss makes the host wait for the device, so it is not read at each step.
-_STEPS_PER_LOOK = 20
+_SECONDS_PER_LINE = 30.0
 
 
-class ProgressLine:
-    """Live progress line: steps, loss, validation loss, graphs per second and time left.
+class Progress:
+    """Progress of a training: steps, loss, validation loss, speed, memory and time left.
 
     Args:
-        batch_size: Number of graphs in a step.
+        console: Where it is printed; by default standard output. If that is no terminal, a line is printed every half a
+            minute.
     """
 
-    def __init__(self, batch_size: int) -> None:
-        self.batch_size = batch_size
-        self.progress = Progress(
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = Console() if console is None else console
+        self.bar = Bar(
             TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(), console=self.console, disable=not self.console.is_terminal,
         )  # fmt: skip
-        self.last = (0.0, 0)
-        self.status = ""
 
     def start(self, step: int, num_steps: int, device: torch.device) -> None:
-        """Print the device, and show the line from a step on."""
-        self.progress.console.print(f"Training on {_describe(device)}", highlight=False)
-        self.progress.start()
-        self.line = self.progress.add_task("", total=num_steps, completed=step, status="")
-        self.last = (time.monotonic(), step)
+        """Print the device, and show the progress from a step on."""
+        self._print(f"Training on {_describe(device)}")
+        self.bar.start()
+        self.line = self.bar.add_task("", total=num_steps, completed=step, status="")
+        self.first = (time.monotonic(), step)
+        self.printed, self.num_steps = self.first[0], num_steps
 
-    def update(self, step: int, metrics: Mapping[str, Tensor]) -> None:
-        """Show the number of steps done; ``metrics`` holds ``loss`` and maybe ``val_loss``."""
-        if step % _STEPS_PER_LOOK == 0:
-            now = (time.monotonic(), step)
-            speed = (now[1] - self.last[1]) * self.batch_size / max(now[0] - self.last[0], 1e-9)
-            self.last = now
-            self.status = f"loss {float(metrics['loss']):.4f}  {speed:.0f} graphs/s"
-            if "val_loss" in metrics:
-                self.status += f"  val {float(metrics['val_loss']):.4f}"
-        self.progress.update(self.line, completed=step, status=self.status)
+    def update(self, step: int, latest: Mapping[str, float]) -> None:
+        """Show the number of steps done; ``latest`` holds the latest values of the log."""
+        status = _status(latest)
+        self.bar.update(self.line, completed=step, status=status)
+        now = time.monotonic()
+        if not self.console.is_terminal and (now - self.printed >= _SECONDS_PER_LINE or step == self.num_steps):
+            self.printed = now
+            left = (now - self.first[0]) / max(step - self.first[1], 1) * (self.num_steps - step)
+            rate = f"  learning rate {latest['learning_rate']:.2g}" if "learning_rate" in latest else ""
+            self._print(f"step {step:,} of {self.num_steps:,}  {status}{rate}  {_duration(left)} left")
 
     def stop(self) -> None:
-        """Stop updating the line; it stays in the terminal."""
-        self.progress.stop()
+        """Stop updating; the line stays in the terminal."""
+        self.bar.stop()
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+
+def _status(latest: Mapping[str, float]) -> str:
+    shown = {
+        "loss": "loss {:.4f}", "val_loss": "val {:.4f}", "graphs_per_second": "{:,.0f} graphs/s",
+        "peak_memory_gb": "{:.1f} GB",
+    }  # fmt: skip
+    return "  ".join(text.format(latest[name]) for name, text in shown.items() if name in latest)
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
 def _describe(device: torch.device) -> str:

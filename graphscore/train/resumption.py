@@ -33,6 +33,8 @@ def resumable_step(path: Path, module: nn.Module) -> int:
     except Exception as error:  # torch.load raises various errors for other files
         text = str(error).partition("\n")[0]
         raise ValueError(f"{problem}: it is damaged, or no state of a run ({type(error).__name__}: {text})") from error
+    if "graphscore" not in stored:
+        raise ValueError(f"{problem}: an earlier version of the library wrote it; start a new run from its weights")
     if type(step) is not int or step < 0:
         raise ValueError(f"{problem}: expected a number of steps, but got {step!r}")
     wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}

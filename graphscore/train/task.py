@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -24,22 +24,27 @@ class TaskOutput(NamedTuple):
     Attributes:
         loss: Sum of the losses of all graphs and fields of the batch, scalar.
         num_graphs: Number of graphs in the batch.
-        logs: Mean loss of each field, detached.
-        graph_losses: Sum of the losses of the fields of each graph, ``[B]``, detached.
+        losses: Loss of each graph by field, ``[B]`` each, detached.
+        t: Times of the graphs, ``[B]``.
     """
 
     loss: Tensor
     num_graphs: int
-    logs: dict[str, Tensor]
-    graph_losses: Tensor
+    losses: dict[str, Tensor]
+    t: Tensor
+
+    @property
+    def graph_losses(self) -> Tensor:
+        """Sum of the losses of the fields of each graph, ``[B]``."""
+        return torch.stack(list(self.losses.values())).sum(0)
 
 
 class ScoreMatchingTask(nn.Module):
     """Training loss of a score model, with reproducible times and noise.
 
-    All randomness is a function of the seed, the step and the place of a graph in the global batch. A run that stops
-    and resumes, or that is spread over several ranks, therefore sees the same times and noise as an uninterrupted run
-    on one device.
+    All randomness is a function of the seed, the step and the place of a graph in the step. A run that stops and
+    resumes, that is spread over several ranks, or whose steps are divided into micro-batches, therefore sees the same
+    times and noise as an uninterrupted run on one device.
 
     Args:
         model: The score model.
@@ -79,50 +84,43 @@ class ScoreMatchingTask(nn.Module):
         batch: Batch,
         step: int,
         *,
-        rank: int = 0,
-        num_ranks: int = 1,
+        places: Sequence[int] | None = None,
+        num_graphs: int | None = None,
         model: ScoreModel | None = None,
         stream: int = TRAINING,
     ) -> TaskOutput:
-        """Compute the loss of this rank's share of a global batch: graphs ``rank, rank + num_ranks, ...`` of it.
+        """Compute the loss of some or all graphs of a step.
 
         Args:
-            batch: The share, clean data.
+            batch: The graphs, clean data.
             step: Number of the optimisation step.
-            rank: Rank of this process.
-            num_ranks: Number of processes.
+            places: Places of the graphs in the step; by default all, in order.
+            num_graphs: Number of graphs of the step, over all micro-batches and ranks; by default those of the batch.
             model: Another model than the task's own, e.g. the averaged one.
             stream: Which independent randomness to use: ``TRAINING`` or ``VALIDATION``.
 
         Returns:
-            The summed loss, the number of graphs in the share and the means to log.
+            The summed loss, the number of graphs in the batch, and the losses to log.
         """
         model = self.model if model is None else model
-        local, total = batch.num_graphs, batch.num_graphs * num_ranks
-        places = rank + num_ranks * torch.arange(local)
+        at = torch.arange(batch.num_graphs) if places is None else torch.tensor(places)
+        num_graphs = batch.num_graphs if num_graphs is None else num_graphs
         # Does not wait for the copy to the device.
-        t = self.draw_times(step, local, rank=rank, num_ranks=num_ranks, stream=stream).to(
-            double_device(batch.batch.device), non_blocking=True
-        )
-        seeds = (self.seed << 32) + (step * total + places) % 2**32
+        t = self.draw_times(step, num_graphs, stream)[at].to(double_device(batch.batch.device), non_blocking=True)
+        seeds = (self.seed << 32) + (step * num_graphs + at) % 2**32
         noise = GraphGenerator(seeds, stream)
         if self.augment is not None and stream == TRAINING:
             batch = self.augment(batch, GraphGenerator(seeds, AUGMENTATION))
         losses = model.losses(batch, t=t, objective=self.objective, reduce=self.reduce, generator=noise)
-        together = torch.stack(list(losses.values()))
-        logs = {name: value.detach().mean() for name, value in losses.items()}
-        return TaskOutput(together.sum(), local, logs, together.detach().sum(0))
+        detached = {name: value.detach() for name, value in losses.items()}
+        return TaskOutput(torch.stack(list(losses.values())).sum(), batch.num_graphs, detached, t)
 
-    def draw_times(
-        self, step: int, num_graphs: int, *, rank: int = 0, num_ranks: int = 1, stream: int = TRAINING
-    ) -> Tensor:
-        """Draw the times of this rank's share of a global batch; the same each time.
+    def draw_times(self, step: int, num_graphs: int, stream: int = TRAINING) -> Tensor:
+        """Draw the times of all graphs of a step; the same each time.
 
         Args:
             step: Number of the optimisation step.
-            num_graphs: Number of graphs B in the share.
-            rank: Rank of this process.
-            num_ranks: Number of processes.
+            num_graphs: Number of graphs B of the step.
             stream: ``TRAINING`` or ``VALIDATION``.
 
         Returns:
@@ -130,4 +128,4 @@ class ScoreMatchingTask(nn.Module):
         """
         source = torch.Generator().manual_seed(mix_seed(self.seed, step, stream))
         _, sde = next(iter(self.model.process))
-        return self.density(stratified(num_graphs * num_ranks, generator=source)[rank::num_ranks], sde)
+        return self.density(stratified(num_graphs, generator=source), sde)

@@ -9,7 +9,8 @@ from torch_geometric.data import Batch
 
 from graphscore.attributes import SELF_CONDITIONED
 from graphscore.denoiser.self_conditioning import SelfConditioning, is_self_conditioned
-from graphscore.experiment.build import build_dataset, build_model, build_sampler, build_task
+from graphscore.experiment.build import build_dataset, build_model, build_sampler
+from graphscore.experiment.build_training import build_task
 from graphscore.experiment.pretrained import load_model
 from graphscore.experiment.schema import check_config, load_config
 from graphscore.fields import replace
@@ -155,7 +156,7 @@ def test_training_chooses_graphs_by_their_own_coins_on_any_number_of_ranks():
         graph.digit = torch.zeros(graph.num_nodes, dtype=torch.long)
     task = build_task(config, model)
     whole = task(Batch.from_data_list(graphs), 2).loss
-    shares = [task(Batch.from_data_list(graphs[rank::2]), 2, rank=rank, num_ranks=2).loss for rank in range(2)]
+    shares = [task(Batch.from_data_list(graphs[k::2]), 2, places=range(k, 6, 2), num_graphs=6).loss for k in range(2)]
     assert_close(sum(shares), whole, rtol=1e-10, atol=0)
     task.augment = None
     assert not torch.isclose(task(Batch.from_data_list(graphs), 2).loss, whole)

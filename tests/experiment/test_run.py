@@ -12,6 +12,7 @@ from graphscore.experiment.pipeline import Pipeline
 from graphscore.experiment.pretrained import load
 from graphscore.experiment.schema import load_config
 from graphscore.runtime.checkpoint import Checkpoint, save_checkpoint
+from graphscore.train.engine import Fit
 
 CONDITIONED = [
     "fields.0.scale=2.0",
@@ -85,7 +86,7 @@ def test_a_run_takes_two_lines(tmp_path):
 
 def test_validation_takes_a_random_subset_of_the_part_or_all_of_it(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(experiment, "fit", lambda task, options, train, val, *_, **__: seen.append(val) or task.model)
+    monkeypatch.setattr(experiment, "fit", lambda task, options, train, val, *_, **__: seen.append(val) or Fit([], {}))
     for number, most in enumerate((50, 50, "null")):
         changes = ["training.max_steps=1", f"training.num_validation_graphs={most}"]
         part = experiment.train_model("digits", tmp_path / str(number), changes).dataset.split("val")

@@ -10,7 +10,8 @@ from torch.testing import assert_close
 from torch_geometric.data import Batch, Data
 
 from graphscore.denoiser import Denoiser
-from graphscore.experiment.build import build_model, build_task
+from graphscore.experiment.build import build_model
+from graphscore.experiment.build_training import build_task
 from graphscore.experiment.schema import Config
 from graphscore.fields import Field, replace
 from graphscore.nn import EGNN, Category, Feature, Input, NearestNeighbors, ScoreNetwork, Vector

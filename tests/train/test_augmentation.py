@@ -7,7 +7,8 @@ import torch
 from torch.testing import assert_close
 from torch_geometric.data import Batch
 
-from graphscore.experiment.build import build_model, build_task
+from graphscore.experiment.build import build_model
+from graphscore.experiment.build_training import build_task
 from graphscore.experiment.schema import check_config, load_config
 from graphscore.fields import replace
 from graphscore.linalg.rotations import random_rotations

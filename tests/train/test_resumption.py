@@ -13,6 +13,7 @@ from graphscore.train.resumption import resumable_step
 
 MODULE = nn.Linear(3, 2)
 STATE = MODULE.state_dict()
+OWN = {"graphscore": {}}
 
 
 class Harmful:
@@ -30,9 +31,10 @@ class Harmful:
         ([1, 2], "damaged, or no state of a run"),
         ({"state_dict": STATE}, "damaged, or no state of a run"),
         ({"global_step": 3, "state_dict": {"weight": 3}}, "damaged, or no state of a run"),
-        ({"global_step": 2.5, "state_dict": STATE}, "expected a number of steps, but got 2.5"),
-        ({"global_step": 3, "state_dict": nn.Linear(3, 4).state_dict()}, r"weight has the shape \(4, 3\) .* \(2, 3\)"),
-        ({"global_step": 3, "state_dict": {"weight": STATE["weight"]}}, "bias has the shape None"),
+        ({"global_step": 3, "state_dict": STATE}, "an earlier version of the library wrote it"),
+        ({**OWN, "global_step": 2.5, "state_dict": STATE}, "expected a number of steps, but got 2.5"),
+        ({**OWN, "global_step": 3, "state_dict": nn.Linear(3, 4).state_dict()}, r"has the shape \(4, 3\) .* \(2, 3\)"),
+        ({**OWN, "global_step": 3, "state_dict": {"weight": STATE["weight"]}}, "bias has the shape None"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_resumed_from_is_one_sentence(content, words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -48,5 +50,5 @@ def test_what_cannot_be_resumed_from_is_one_sentence(content, words, tmp_path: P
 
 
 def test_a_state_of_the_same_model_is_fit(tmp_path: Path):
-    torch.save({"global_step": 3, "state_dict": STATE}, tmp_path / "last.ckpt")
+    torch.save({**OWN, "global_step": 3, "state_dict": STATE}, tmp_path / "last.ckpt")
     assert resumable_step(tmp_path / "last.ckpt", MODULE) == 3

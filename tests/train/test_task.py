@@ -42,21 +42,18 @@ def test_randomness_is_a_function_of_seed_and_step():
     assert all(not torch.isclose(other, first) for other in others)
 
 
-@pytest.mark.parametrize("num_ranks", [2, 3])
-def test_the_ranks_losses_add_up_to_that_of_the_global_batch(num_ranks):
+@pytest.mark.parametrize("division", [[[0, 2, 4], [1, 3, 5]], [[5], [0, 1, 2, 3], [4]]])
+def test_the_losses_of_parts_add_up_to_that_of_the_whole_step(division):
     task, graphs = make_task(), make_graphs(6)
     whole = task(Batch.from_data_list(graphs), 2)
-    shares = [
-        task(Batch.from_data_list(graphs[rank::num_ranks]), 2, rank=rank, num_ranks=num_ranks)
-        for rank in range(num_ranks)
+    parts = [
+        task(Batch.from_data_list([graphs[place] for place in places]), 2, places=places, num_graphs=6)
+        for places in division
     ]
-    torch.testing.assert_close(sum(share.loss for share in shares), whole.loss, rtol=1e-12, atol=0)
-    assert sum(share.num_graphs for share in shares) == whole.num_graphs == 6
-
-
-def test_the_log_is_the_mean_over_graphs():
-    out = make_task()(Batch.from_data_list(make_graphs(5)), 0)
-    torch.testing.assert_close(out.logs["pos"], out.loss / 5)
+    torch.testing.assert_close(sum(part.loss for part in parts), whole.loss, rtol=1e-12, atol=0)
+    for places, part in zip(division, parts, strict=True):
+        torch.testing.assert_close(part.graph_losses, whole.graph_losses[places], rtol=1e-12, atol=0)
+        assert torch.equal(part.t, whole.t[places]) and part.num_graphs == len(places)
 
 
 @pytest.mark.parametrize("name", [name for name in OBJECTIVES if name != "explicit"])
@@ -64,9 +61,9 @@ def test_every_objective_trains_on_any_number_of_ranks(name):
     """All randomness, directions included, is a function of seed, step and place in the global batch."""
     task, graphs = make_task(objective=OBJECTIVES[name]), make_graphs(6)
     whole = task(Batch.from_data_list(graphs), 2)
-    shares = [task(Batch.from_data_list(graphs[rank::2]), 2, rank=rank, num_ranks=2) for rank in range(2)]
+    shares = [task(Batch.from_data_list(graphs[k::2]), 2, places=range(k, 6, 2), num_graphs=6) for k in range(2)]
     torch.testing.assert_close(sum(share.loss for share in shares), whole.loss, rtol=1e-10, atol=0)
-    assert whole.loss.isfinite() and set(whole.logs) == {"pos"}
+    assert whole.loss.isfinite() and set(whole.losses) == {"pos"}
     with torch.no_grad():
         torch.testing.assert_close(task(Batch.from_data_list(graphs), 2).loss, whole.loss, rtol=1e-12, atol=0)
 
@@ -98,7 +95,7 @@ def test_augmentation_is_for_training_and_has_randomness_of_its_own():
     task(batch, 2, stream=VALIDATION)
     assert len(seen) == 1
     for rank in range(2):
-        task(Batch.from_data_list(graphs[rank::2]), 2, rank=rank, num_ranks=2)
+        task(Batch.from_data_list(graphs[rank::2]), 2, places=range(rank, 6, 2), num_graphs=6)
     assert torch.equal(torch.stack([seen[1], seen[2]], -1).flatten(), seen[0])
     task(batch, 3)
     assert not torch.equal(seen[3], seen[0])

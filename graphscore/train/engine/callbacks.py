@@ -1,50 +1,105 @@
-"""Callbacks of the training loop: checkpoints, number of threads and progress line."""
+"""Callbacks of the training loop: log and validation, checkpoints, number of threads and progress line."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import nn
 
+from graphscore.runtime.atomic import replacing
 from graphscore.runtime.settings import SpareThreads
-from graphscore.train.engine.module import LOOK_EVERY
+from graphscore.train.engine.module import LOOK_EVERY, TaskModule
 from graphscore.train.interruption import SignalWatch
-from graphscore.train.progress import ProgressLine
+from graphscore.train.options import TrainingOptions
+from graphscore.train.progress import Progress
+
+SaveModel = Callable[[str, Sequence[nn.Module], int], None]
+"""Writes averaged models to files of a given name without extension, after a number of steps; called by one rank."""
 
 
 class Stopped(Exception):  # noqa: N818 (not an error)
     """Raised to leave Lightning's loop after a signal; Lightning would handle a KeyboardInterrupt itself."""
 
 
-class Keeper(Checkpoint):
-    """Saves the run to ``last.ckpt`` at regular steps, at the end, and when a signal stops the training."""
+class Recorder(Callback):
+    """Writes the rows of the log, and runs the validations.
 
-    def __init__(self, path: Path, every: int) -> None:
-        self.path = path
-        self.every = every
+    Lightning would do both after the callbacks, so that a checkpoint would be written before the row of its step, which
+    is lost if the process is killed in between.
+    """
+
+    def __init__(self, options: TrainingOptions) -> None:
+        self.options = options
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        step, options = trainer.global_step, self.options
+        row = pl_module.training_row() if step % min(options.log_every, options.max_steps) == 0 else {}
+        is_validated = pl_module.num_validated and step % min(options.validate_every, options.max_steps) == 0
+        if is_validated:
+            row |= pl_module.validate()
+        if not row:
+            return
+        for logger in trainer.loggers:
+            logger.log_metrics(row, step - 1)
+        # For callbacks that watch a value; missing ones, such as of levels that no graph had, are not shown to them.
+        pl_module.log_dict({name: value for name, value in row.items() if value == value}, logger=False, batch_size=1)
+        pl_module.latest |= row
+        for callback in trainer.callbacks if is_validated else ():  # type: ignore[attr-defined]
+            callback.on_validation_end(trainer, pl_module)
+
+
+class Keeper(Checkpoint):
+    """Saves the run to ``last.ckpt`` at regular steps, at the end, and when a signal stops the training.
+
+    Args:
+        path: The file.
+        every: Steps between two checkpoints.
+        keep_every: Steps between two models that are kept; ``None`` for none.
+        save: Writes the averaged models: ``model`` with each checkpoint, ``best`` when the validation loss has never
+            been as low, and ``step-N``, which are kept.
+    """
+
+    def __init__(self, path: Path, every: int, keep_every: int | None, save: SaveModel | None) -> None:
+        self.path, self.every, self.keep_every, self.save = path, every, keep_every, save
         self.saved = -1
+        self.best = float("inf")
         self.stopping = False
         self.watch = SignalWatch()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = float(state_dict["best"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.watch.start()  # Lightning has just installed its own handlers
 
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        if (loss := pl_module.latest["val_loss"]) < self.best:
+            self.best = loss
+            self._write_model(trainer, pl_module, "best")
+
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         step = trainer.global_step
         self.stopping = self._must_stop(trainer)
+        if self.keep_every is not None and step % self.keep_every == 0:
+            pl_module.check_finite(weights=True)
+            self._write_model(trainer, pl_module, f"step-{step:08d}")
         if step % self.every == 0 or step == trainer.max_steps or self.stopping:
-            self._save(trainer)
-
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        # Not at the end of the last step, so that a validation that is due then is not lost.
+            self._save(trainer, pl_module)
         if self.stopping:
             raise Stopped
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.saved != trainer.global_step:  # stopped early by a user's callback
-            self._save(trainer)
+        if self.saved != trainer.global_step:  # stopped early by another callback
+            self._save(trainer, pl_module)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self.watch.stop()
@@ -59,9 +114,32 @@ class Keeper(Checkpoint):
         # All ranks must stop at the same step; synchronising them at each step would cost too much.
         return trainer.global_step % LOOK_EVERY == 0 and trainer.strategy.reduce_boolean_decision(received, all=False)
 
-    def _save(self, trainer: pl.Trainer) -> None:
+    def _save(self, trainer: pl.Trainer, pl_module: Any) -> None:
         trainer.save_checkpoint(self.path)
+        self._write_model(trainer, pl_module, "model")
         self.saved = trainer.global_step
+
+    def _write_model(self, trainer: pl.Trainer, pl_module: TaskModule, name: str) -> None:
+        if self.save is not None and trainer.is_global_zero:
+            self.save(name, pl_module.averaged, trainer.global_step)
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints beside their final place, so that a killed process or a full disk leaves the last one whole.
+
+    Lightning's own writes to the folder for temporary files, which may lie on another disk.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        try:
+            with replacing(path) as temporary:
+                torch.save(checkpoint, temporary)
+        except (OSError, RuntimeError) as error:  # PyTorch's for a full disk is a RuntimeError
+            why = str(error).partition("\n")[0]
+            raise OSError(
+                f"The checkpoint {path} could not be written ({why}); an earlier one is still whole: make space, and "
+                "resume the run"
+            ) from error
 
 
 class Threads(Callback):
@@ -74,17 +152,20 @@ class Threads(Callback):
         self.spare.adapt()
 
 
-class Progress(Callback):
-    """Updates the progress line."""
+class ShowProgress(Callback):
+    """Shows the progress."""
 
-    def __init__(self, line: ProgressLine) -> None:
-        self.line = line
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.line.start(trainer.global_step, trainer.max_steps, pl_module.device)
+        if trainer.is_global_zero:
+            self.progress.start(trainer.global_step, trainer.max_steps, pl_module.device)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.line.update(trainer.global_step, trainer.callback_metrics)
+        if trainer.is_global_zero:
+            self.progress.update(trainer.global_step, pl_module.latest)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        self.line.stop()
+        if trainer.is_global_zero:
+            self.progress.stop()

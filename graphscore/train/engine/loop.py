@@ -5,30 +5,50 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
-from torch import nn
 from torch_geometric.data import Data
 
+from graphscore.denoiser import ScoreModel
 from graphscore.nn.backbones.base import SizedBackbone
 from graphscore.runtime.settings import choose_device
-from graphscore.train.engine.callbacks import Keeper, Progress, Stopped, Threads
-from graphscore.train.engine.module import LOOK_EVERY, TaskModule
+from graphscore.train.engine.callbacks import (
+    AtomicCheckpoints,
+    Keeper,
+    Recorder,
+    SaveModel,
+    ShowProgress,
+    Stopped,
+    Threads,
+)
+from graphscore.train.engine.module import TaskModule
 from graphscore.train.history import read_history, write_history
 from graphscore.train.interruption import Interrupted
 from graphscore.train.options import TrainingOptions, check_trainer_options, listed
 from graphscore.train.process_state import quiet_lightning, tfloat32
-from graphscore.train.progress import ProgressLine
+from graphscore.train.progress import Progress
 from graphscore.train.resumption import resumable_step
 from graphscore.train.task import ScoreMatchingTask
 
 RESUME_FILE = "last.ckpt"
 # Lightning's names: "mixed" keeps weights, optimiser and checkpoints in float32.
 _PRECISIONS = {"float32": "32-true", "tfloat32": "32-true", "bfloat16": "bf16-mixed"}
+
+
+class Fit(NamedTuple):
+    """Result of a training.
+
+    Attributes:
+        averages: Models with averaged weights, one for each decay of the options.
+        metrics: Latest value of each column of the log, such as ``loss`` and ``val_loss``.
+    """
+
+    averages: list[ScoreModel]
+    metrics: dict[str, float]
 
 
 def fit(
@@ -41,8 +61,9 @@ def fit(
     resume: bool = False,
     progress: bool = True,
     spare_cores: bool = False,
+    save: SaveModel | None = None,
     trainer_options: dict[str, Any] | None = None,
-) -> nn.Module:
+) -> Fit:
     """Train a model, and save checkpoints and logs in a folder.
 
     The folder gets ``last.ckpt`` to resume from, and ``logs/`` as CSV and for TensorBoard. Training runs on a CUDA GPU
@@ -60,15 +81,19 @@ def fit(
         progress: Whether to show the progress line.
         spare_cores: Whether to use only as many threads as other processes leave free cores, measured again and again:
             see :class:`graphscore.runtime.settings.SpareThreads`.
+        save: Writes models while the training runs, as ``save(name, models, step)`` with one model for each average:
+            ``model`` with each checkpoint, ``best`` when the validation loss has never been as low, and ``step-N`` each
+            ``keep_every`` steps.
         trainer_options: Further options of Lightning's ``Trainer``, such as accelerator and devices. Callbacks and
             loggers are added to those of this library; ``logger=False`` turns all logging off.
 
     Returns:
-        The model with averaged weights.
+        The models with averaged weights, and the last row of the log.
 
     Raises:
         FileNotFoundError: If there is nothing to resume from.
         ValueError: If an option of the trainer contradicts those of the training, or the run cannot be resumed.
+        OSError: If a checkpoint cannot be written, or another process trains in the folder.
         FloatingPointError: If the loss stops being finite. ``last.ckpt`` is then that of an earlier step, and the
             graphs of the bad step are in ``diverged.pt``, see :func:`graphscore.train.divergence.report`.
         Interrupted: If a signal stopped the training; ``last.ckpt`` holds the state.
@@ -80,19 +105,22 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     module = TaskModule(task, options, train, val, out)
     start = resumable_step(resume_from, module) if resume else None
-    keeper = Keeper(resume_from, options.checkpoint_every)
-    callbacks = [*listed(more.pop("callbacks", None)), keeper, *([Threads()] if spare_cores else [])]
+    keeper = Keeper(resume_from, options.checkpoint_every, options.keep_every, save)
+    callbacks = [Recorder(options), *([Threads()] if spare_cores else []), *listed(more.pop("callbacks", None)), keeper]
     if progress:
-        callbacks.append(Progress(ProgressLine(options.batch_size)))
+        callbacks.insert(1, ShowProgress(Progress()))
+    columns = module.columns
     with quiet_lightning():
         trainer = pl.Trainer(
             **{
                 "accelerator": choose_device().type, "devices": 1, "max_steps": options.max_steps, "max_epochs": -1,
-                "precision": _PRECISIONS[options.precision], "log_every_n_steps": min(LOOK_EVERY, options.max_steps),
-                "enable_progress_bar": False, "enable_model_summary": False, "use_distributed_sampler": False,
-                "num_sanity_val_steps": 0, "val_check_interval": min(options.validate_every, options.max_steps),
-                "limit_val_batches": 1.0 if len(val) else 0, **more,
-                "callbacks": callbacks, "logger": _loggers(out, start, more.get("logger", True)),
+                "precision": _PRECISIONS[options.precision], "enable_progress_bar": False,
+                "enable_model_summary": False, "use_distributed_sampler": False,
+                # The module validates and logs; EarlyStopping reads the interval.
+                "limit_val_batches": 0, "log_every_n_steps": 0,
+                "val_check_interval": min(options.validate_every, options.max_steps),
+                "plugins": [AtomicCheckpoints(), *listed(more.pop("plugins", None))], **more,
+                "callbacks": callbacks, "logger": _loggers(out, start, columns, more.get("logger", True)),
             }
         )  # fmt: skip
         if options.compile:
@@ -102,7 +130,7 @@ def fit(
                     part.compile(dynamic=True)
         with tfloat32(options.precision == "tfloat32"):
             _run(trainer, module, keeper, resume_from if resume else None)
-    return module.ema.module
+    return Fit(module.averaged, module.latest)
 
 
 def _run(trainer: pl.Trainer, module: TaskModule, keeper: Keeper, resume_from: Path | None) -> None:
@@ -133,19 +161,20 @@ def _run(trainer: pl.Trainer, module: TaskModule, keeper: Keeper, resume_from: P
         )
 
 
-def _loggers(out: Path, start: int | None, more: Any) -> list[Logger]:
+def _loggers(out: Path, start: int | None, columns: Sequence[str], more: Any) -> list[Logger]:
     """The loggers of a run and those of the user; none if the latter are ``False``.
 
-    Lightning's CSV writer starts by deleting the file: on resuming, the rows of the steps before are written back.
+    Lightning's CSV writer starts by deleting the file: on resuming, the rows of the steps before are written back. It
+    would rewrite the file, and could lose it, when a column comes later.
     """
     if more is False:
         return []
     table = CSVLogger(out, "logs", version="", flush_logs_every_n_steps=1)
-    if start is not None:
-        path = Path(table.log_dir) / ExperimentWriter.NAME_METRICS_FILE
-        if path.is_file() and rank_zero_only.rank == 0:
-            history = read_history(path, start)
-            table.experiment.metrics_keys = history.columns
-            write_history(path, history)
+    path = Path(table.log_dir) / ExperimentWriter.NAME_METRICS_FILE
+    history = read_history(path, start) if start is not None and path.is_file() and rank_zero_only.rank == 0 else None
+    if rank_zero_only.rank == 0:
+        table.experiment.metrics_keys = [*columns, "step"] if history is None else history.columns
+    if history is not None:
+        write_history(path, history)
     curves = TensorBoardLogger(out, "logs", version="", purge_step=start)
     return [table, curves, *listed(more)]

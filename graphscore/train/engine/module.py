@@ -2,105 +2,169 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
-from torch_geometric.loader import DataLoader
+from torch.utils.data import DataLoader
+from torch_geometric.data import Data
 
+from graphscore.nn.edges.search import searches_of
 from graphscore.rng import VALIDATION
 from graphscore.train.divergence import StepRecord, are_finite, report
 from graphscore.train.ema import EMA
 from graphscore.train.interruption import set_worker_signals
-from graphscore.train.loading import StepBatchSampler
+from graphscore.train.loading import FixedOrder, MicroBatch, Shares, StepOrder, StepSampler
+from graphscore.train.metrics import SPEEDS, LevelBins, LossMeans, Speed
 from graphscore.train.options import TrainingOptions
+from graphscore.train.parts import sizes_of
 from graphscore.train.task import ScoreMatchingTask
 
 DIVERGED_FILE = "diverged.pt"
-# Steps between rows of the log, and between checks that the loss is finite.
+# Steps between checks that the loss is finite.
 LOOK_EVERY = 10
 
 
 class TaskModule(pl.LightningModule):
-    """LightningModule of a training task, with its averaged weights, optimiser and data loaders."""
+    """LightningModule of a training task, with its averaged weights, optimiser and data loaders.
+
+    Optimisation is "manual" in Lightning's words: the gradient of a step is summed over micro-batches, whose number may
+    differ from rank to rank.
+    """
 
     def __init__(
         self, task: ScoreMatchingTask, options: TrainingOptions, train: Sequence[Data], val: Sequence[Data], out: Path
     ) -> None:
         super().__init__()
+        self.automatic_optimization = False
         self.task = task
-        self.ema = EMA(task.model, options.ema_decay)
+        self.emas = [EMA(task.model, decay, options.ema_warmup) for decay in options.ema_decays]
+        self.averages = nn.ModuleList(self.emas)  # so that they are saved and moved to the device
         self.options = options
         self.data = {"train": train, "val": val}
+        searches = searches_of(task.model)
+        self.sizes = {part: sizes_of(graphs, searches) for part, graphs in self.data.items()}
         self.out = out
         self.record = StepRecord()
+        fields, bins = list(task.model.fields), LevelBins(task.model, task.density)
+        self.losses, self.val_losses = LossMeans(fields, bins), LossMeans(fields, bins)
+        self.speed = Speed()
+        self.latest: dict[str, float] = {}  # values of the log
 
     def train_dataloader(self) -> DataLoader:
-        return self._loader("train", self._batches(self.global_step))
-
-    def _batches(self, start: int) -> StepBatchSampler:
-        """The batches from a step on, as indices of this rank's training graphs."""
-        return StepBatchSampler(
-            len(self.data["train"]), self.options.batch_size, self.options.max_steps, start, self.options.seed,
-            self.global_rank, self.trainer.world_size,
-        )  # fmt: skip
+        return self._loader("train", self._training_steps(self.global_step))
 
     @property
-    def _val_share(self) -> tuple[int, int]:
-        """Rank and number of ranks for dividing the validation graphs.
+    def averaged(self) -> list[Any]:
+        """The models with averaged weights."""
+        return [ema.module for ema in self.emas]
 
-        With fewer graphs than ranks, each rank takes all graphs: a rank without graphs would skip the validation, while
-        the others wait for its part of the mean.
-        """
-        num_ranks = self.trainer.world_size
-        return (self.global_rank, num_ranks) if len(self.data["val"]) >= num_ranks else (0, 1)
+    @property
+    def columns(self) -> list[str]:
+        """Names of all values of the log."""
+        names = [*self.losses.names("loss"), "gradient_norm", "learning_rate", *SPEEDS]
+        return names + (self.val_losses.names("val_loss") if self.num_validated else [])
 
-    def val_dataloader(self) -> DataLoader:
-        rank, num_ranks = self._val_share
-        share = list(range(rank, len(self.data["val"]), num_ranks))
-        batches = [share[i : i + self.options.batch_size] for i in range(0, len(share), self.options.batch_size)]
-        return self._loader("val", batches)
+    @property
+    def num_validated(self) -> int:
+        """Number of validation graphs."""
+        return len(self.data["val"])
 
-    def _loader(self, part: str, batches: Iterable[list[int]]) -> DataLoader:
-        workers = self.options.workers if part == "train" else 0
+    def validation_shares(self) -> DataLoader:
+        """This rank's shares of the validation graphs."""
+        num, size = len(self.data["val"]), self.options.batch_size
+        return self._loader("val", self._sampler("val", FixedOrder(num, size), range(-(-num // size))))
+
+    def _training_steps(self, start: int) -> StepSampler:
+        """This rank's shares of the steps from one on."""
+        options = self.options
+        order = StepOrder(len(self.data["train"]), options.batch_size, options.seed)
+        return self._sampler("train", order, range(start, options.max_steps))
+
+    def _sampler(self, part: str, order: StepOrder | FixedOrder, steps: range) -> StepSampler:
+        rank, num_ranks = self.global_rank, self.trainer.world_size
+        return StepSampler(order, self.sizes[part], steps, self.options.budget, rank, num_ranks)
+
+    def _loader(self, part: str, shares: StepSampler) -> DataLoader:
         return DataLoader(
-            self.data[part], batch_sampler=batches, num_workers=workers, pin_memory=self.device.type == "cuda",
+            Shares(self.data[part]), sampler=shares, batch_size=None, collate_fn=_as_it_is,
+            num_workers=self.options.workers if part == "train" else 0, pin_memory=self.device.type == "cuda",
             worker_init_fn=set_worker_signals,
         )  # fmt: skip
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
-        out = self.task(batch, self.global_step, rank=self.global_rank, num_ranks=self.trainer.world_size)
-        # Every rank has the same number of graphs, so the average over ranks is that over the global batch.
-        loss = out.loss / out.num_graphs
-        self.record.add_losses(self.global_step, out.graph_losses)
-        self.log_dict(
-            {"loss": loss.detach(), **{f"loss/{k}": v for k, v in out.logs.items()}}, batch_size=out.num_graphs
-        )
-        return loss
-
-    def validation_step(self, batch: Batch, number: int) -> None:
-        rank, num_ranks = self._val_share
-        out = self.task(batch, number, rank=rank, num_ranks=num_ranks, model=self.ema.module, stream=VALIDATION)
-        self.log("val_loss", out.loss / out.num_graphs, batch_size=out.num_graphs, sync_dist=True)
-
-    def configure_gradient_clipping(self, *args: Any, **kwargs: Any) -> None:
-        self.record.add_norm(nn.utils.clip_grad_norm_(self.task.model.parameters(), self.options.gradient_clip))
-
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)
-        # Not at the end of the batch: the checkpoint has been written by then.
-        self.ema.update(self.task.model, self.global_step)  # this step is not counted yet
-        if (self.global_step + 1) % LOOK_EVERY == 0:
+    def training_step(self, share: list[MicroBatch], _: int) -> None:
+        step, options = self.global_step, self.options
+        optimizer: Any = self.optimizers()
+        optimizer.zero_grad()
+        outs = []
+        for number, (batch, places) in enumerate(share, start=1):
+            with nullcontext() if number == len(share) else self._gradients_kept():
+                out = self.task(batch, step, places=places, num_graphs=options.batch_size)
+                # DDP averages over ranks, but the loss is the mean over all graphs of the step.
+                scale = self.trainer.world_size / options.batch_size
+                with torch.autocast(self.device.type, enabled=False):
+                    self.manual_backward(out.loss * scale)
+            torch.clear_autocast_cache()  # else the next micro-batch would get this one's graph of rounded weights
+            outs.append(out)
+            self.losses.add(out)
+        self.record.add_losses(step, torch.cat([out.graph_losses for out in outs]))
+        norm = nn.utils.clip_grad_norm_(self.task.model.parameters(), options.gradient_clip)
+        self.record.add_norm(norm)
+        for group in optimizer.param_groups:
+            group["lr"] = options.rate(step)
+        optimizer.step()
+        for ema in self.emas:
+            ema.update(self.task.model, step)
+        if (step + 1) % LOOK_EVERY == 0:
             self.check_finite()
+        self.speed.add(options.batch_size, sum(batch.num_nodes for batch, _ in share) * self.trainer.world_size)
+        self.norm = norm
+
+    def training_row(self) -> dict[str, float]:
+        """Means since the last row of the log; this waits for the device once."""
+        means = self.losses.means("loss", self._over_ranks) | {"gradient_norm": self.norm}
+        values = torch.stack([value.detach().double().cpu() for value in means.values()]).tolist()
+        rate = self.options.rate(self.global_step - 1)
+        return dict(zip(means, values, strict=True)) | {"learning_rate": rate} | self.speed.row(self.device)
+
+    def _over_ranks(self, value: Tensor) -> Tensor:
+        return self.trainer.strategy.reduce(value.clone(), reduce_op="sum")  # changes it in place
+
+    def _gradients_kept(self) -> Any:
+        """Context in which gradients are not yet summed over ranks."""
+        block = getattr(self.trainer.strategy, "block_backward_sync", nullcontext)
+        return block()
+
+    @torch.inference_mode()
+    def validate(self) -> dict[str, float]:
+        """Compute the validation losses of the averaged weights."""
+        size, strategy = self.options.batch_size, self.trainer.strategy
+        for number, share in enumerate(self.validation_shares()):
+            num_graphs = min(size, self.num_validated - number * size)
+            for batch, places in strategy.batch_to_device(share):
+                with self.trainer.precision_plugin.val_step_context():
+                    out = self.task(
+                        batch, number, places=places, num_graphs=num_graphs, model=self.averaged[0],
+                        stream=VALIDATION,
+                    )  # fmt: skip
+                self.val_losses.add(out)
+        means = self.val_losses.means("val_loss", self._over_ranks)
+        self.speed.pause()
+        return dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # Called before anything is written, by all ranks.
         self.check_finite(weights=True)
+        checkpoint["graphscore"] = {"losses": self._over_ranks(self.losses.sums).cpu(), "latest": self.latest}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # All ranks' sums, which are summed over ranks again.
+        self.losses.sums = checkpoint["graphscore"]["losses"] / self.trainer.world_size
+        self.latest = dict(checkpoint["graphscore"]["latest"])
 
     def check_finite(self, weights: bool = False) -> None:
         """Check that losses and gradients since the last check are finite, on all ranks.
@@ -120,22 +184,13 @@ class TaskModule(pl.LightningModule):
             done = f"after step {self.global_step} of {self.options.max_steps}"
             what = "another rank says at which step" if fine else f"weights are not finite {done}"
             raise FloatingPointError(f"Training diverged: {what}; lower training.learning_rate")
-        rank, num_ranks = self.global_rank, self.trainer.world_size
-        path = self.out / (f"{rank}-{DIVERGED_FILE}" if num_ranks > 1 else DIVERGED_FILE)
-        indices = next(iter(self._batches(bad.step)))
-        raise FloatingPointError(
-            report(bad, self.task, self.data["train"], indices, path, rank=rank, num_ranks=num_ranks)
-        )
+        path = self.out / (f"{self.global_rank}-{DIVERGED_FILE}" if self.trainer.world_size > 1 else DIVERGED_FILE)
+        share = self._training_steps(bad.step).share(bad.step)
+        raise FloatingPointError(report(bad, self.task, self.data["train"], share, self.options.batch_size, path))
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        options = self.options
-        optimizer = torch.optim.AdamW(
-            self.task.model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
-        )
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self.options.optimizer(self.task.model.parameters())
 
-        def factor(step: int) -> float:
-            warm = min(1.0, (step + 1) / max(options.warmup_steps, 1))
-            return warm * 0.5 * (1 + math.cos(math.pi * min(step / options.max_steps, 1.0)))
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+def _as_it_is(item: Any) -> Any:
+    return item
