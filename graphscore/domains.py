@@ -94,6 +94,8 @@ class Domain:
         label: Function ``(template, graph, name, row) -> str`` that describes the node or edge of a row for messages.
         accept: Function ``(sample) -> bool`` that checks that a sample fits its input; others are drawn again.
         weights: Name of the model that comes with the package and is taken by default.
+        starter: Name of a configuration of the domain, which ``graphscore config new`` writes for files of its graphs
+            with another data set, number of steps and batch size.
         unknown: Function ``(graph, known) -> str``: why a model cannot sample a graph, if it was trained on the values
             ``known`` of integer attributes; empty if nothing speaks against it.
         pipeline: Class of a loaded model, :class:`~graphscore.experiment.pipeline.Pipeline` or a subclass.
@@ -128,6 +130,7 @@ class Domain:
     label: Reference = row_label
     accept: Reference = accept_all
     weights: str | None = None
+    starter: str | None = None
     unknown: Reference = nothing_unknown
     pipeline: Reference = "graphscore.experiment.pipeline:Pipeline"
     evaluate: Reference | None = None

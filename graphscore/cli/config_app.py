@@ -1,4 +1,4 @@
-"""The commands ``config list``, ``config show``, ``config keys`` and ``config schema``."""
+"""The commands ``config list | show | new | keys | schema``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from rich.console import Console
 from graphscore.cli import library
 from graphscore.cli.checks import check_files
 from graphscore.cli.options import Overrides
+from graphscore.data.sources import find_files
 
-config_app = typer.Typer(help="Find, show and explain configurations.", no_args_is_help=True)
+config_app = typer.Typer(help="Find, show, make and explain configurations.", no_args_is_help=True)
 console = Console()
 
 
@@ -31,6 +32,28 @@ def show_config(
 ) -> None:
     """Show a configuration as YAML: as it is, with comments; or with changes, or with all defaults."""
     typer.echo(library.show_config(source, changes or (), full), nl=False)
+
+
+@config_app.command("new")
+def new_config(
+    data: Annotated[Path, typer.Option(help="Graphs to train on: a file, a folder, or a pattern.")],
+    out: Annotated[Path, typer.Option(help="Configuration to write, .yaml.")],
+    fields: Annotated[
+        list[str] | None,
+        typer.Option("--field", metavar="NAME", help="Attribute that diffuses; by default pos, or else x."),
+    ] = None,
+    conditions: Annotated[
+        list[str] | None, typer.Option("--condition", metavar="NAME", help="Attribute that samples depend on.")
+    ] = None,
+) -> None:
+    """Look at data, and write a commented configuration that trains on them."""
+    check_files(writes=[(out, [".yaml", ".yml"])])
+    if out.exists():
+        raise ValueError(f"{out} exists, and may have been edited: choose another name, or remove it")
+    find_files(data)
+    proposal = library.propose(data, fields or (), conditions or ())
+    out.write_text(proposal.text, encoding="utf-8")
+    library.show_proposal(console, proposal, out)
 
 
 @config_app.command("keys")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphscore.cli.show import show_validation as show_validation
     from graphscore.cli.show_config import show_configs as show_configs
     from graphscore.cli.show_config import show_keys as show_keys
+    from graphscore.cli.show_config import show_proposal as show_proposal
     from graphscore.data.dataset import datasets as datasets
     from graphscore.experiment.demo import run_demo as run_demo
     from graphscore.experiment.files import evaluate_files as evaluate_files
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from graphscore.experiment.files import viewed_extensions as viewed_extensions
     from graphscore.experiment.keys import json_schema as json_schema
     from graphscore.experiment.keys import list_keys as list_keys
+    from graphscore.experiment.proposal import propose as propose
     from graphscore.experiment.run import SKIPPED_FILE as SKIPPED_FILE
     from graphscore.experiment.run import train_model as train_model
     from graphscore.experiment.schema import load_config as load_config
@@ -67,6 +69,7 @@ _HOMES = {
     "cli.show_config": (
         "show_configs",
         "show_keys",
+        "show_proposal",
     ),
     "data.dataset": ("datasets",),
     "experiment.demo": ("run_demo",),
@@ -79,6 +82,7 @@ _HOMES = {
         "json_schema",
         "list_keys",
     ),
+    "experiment.proposal": ("propose",),
     "experiment.run": (
         "SKIPPED_FILE",
         "train_model",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,9 @@ from rich.table import Table
 
 from graphscore.experiment.shown import list_configs
 
-if TYPE_CHECKING:  # the components of keys need PyTorch
+if TYPE_CHECKING:  # they need PyTorch
     from graphscore.experiment.keys import Key
+    from graphscore.experiment.proposal import Proposal
 
 
 def show_configs(console: Console) -> None:
@@ -21,6 +23,25 @@ def show_configs(console: Console) -> None:
     for name, text in list_configs().items():
         table.add_row(name, text)
     console.print(table)
+
+
+def show_proposal(console: Console, proposal: Proposal, out: Path) -> None:
+    """Print what was found in data, what was chosen for them, and the next command."""
+    found = proposal.survey
+    files = f"{found.num_files:,} file{'s' if found.num_files > 1 else ''}"
+    lines = [
+        f"Found {found.described()} ({files}; {found.domain.name})",
+        *(f"  {name}: {column}" for name, column in found.columns.items()),
+        *(
+            [f"  {len(found.failures)} records cannot be used; the first: {found.failures[0]}"]
+            if found.failures
+            else []
+        ),
+        "Chose",
+        *(f"  {line}" for line in proposal.chosen),
+        f"Wrote {out}; read it, then train by: graphscore train --config {out} --out RUN",
+    ]
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 def show_keys(console: Console, keys: Iterable[Key]) -> None:

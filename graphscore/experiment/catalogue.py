@@ -88,7 +88,7 @@ _FILL = Option(
 
 # By the key that holds them, without the numbers of lists.
 KINDS: dict[str, Kind] = {
-    "data.dataset": Kind("data set", datasets, ("transform",)),
+    "data.dataset": Kind("data set", datasets, ("transform", "rule")),
     "transforms": Kind("transform", transforms),
     "fields.sde": Kind("noise process", lambda: SDES),
     "network.backbone": Kind("backbone", lambda: BACKBONES),

@@ -62,6 +62,7 @@ MOLECULES = Domain(
     },
     parse="graphscore.molecules.readers:iterate_smiles",
     weights="conformers",
+    starter="conformers-small",
     unknown="graphscore.molecules.elements:unknown_elements",
     pipeline="graphscore.molecules.conformers:ConformerModel",
     readers={extension + packed: reader for extension, reader in _READERS.items() for packed in ("", ".gz")},

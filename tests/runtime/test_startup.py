@@ -51,6 +51,8 @@ AT_ONCE = {
     "train --config conformers --init nowhere --out run": "nowhere",
     "sample CCO --out x.sdf --set sampler.eta": "key=value",
     "sample CCO --out x.sdf --set num_step=3": "sampling.num_step: there is no such key; did you mean 'num_steps'",
+    "config new --data none.sdf --out x.yaml": "none.sdf",
+    "config new --data a.docx --out x.json": "x.json",
     "config list": "conformers-small",
     "config show digits": "Handwritten digits",
     "config show digits --full": "gradient_clip: 1.0",
