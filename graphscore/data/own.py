@@ -54,6 +54,7 @@ class OwnDataset(Dataset):
         failures: Records that could not be used.
         notes: What is remarkable about the split, in sentences.
         rule: The rule of the split.
+        domains: Names of the domains of the graphs.
         codes: For each file the part of each record, see :class:`~graphscore.data.rules.Recorded`.
 
     Raises:
@@ -72,6 +73,7 @@ class OwnDataset(Dataset):
         self.name, self.rule = name, rule
         self.failures: list[Failure] = []
         self.notes: list[str] = []
+        self.domains: set[str] = set()
         self.codes: dict[str, bytes] = {}
         self._groups: dict[str, dict[str, list[Data]]] = {part: {} for part in PARTS}
         for part, group, graph, values in self._place(graphs, fields, origin):
@@ -101,6 +103,7 @@ class OwnDataset(Dataset):
                 continue
             if placed is None:
                 continue
+            self.domains.add(domain_of(own.graph).name)
             of_file = codes.setdefault(own.source, bytearray())
             of_file.extend(bytes(own.number - len(of_file)))
             of_file[own.number - 1] = 1 + PARTS.index(placed.part)

@@ -1,4 +1,4 @@
-"""Inputs that are sampled in parts, or without the model."""
+"""Inputs that are sampled in parts, or without the model, and what becomes of their samples."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.experiment.request import Request
+from graphscore.generate.outcome import Outcome
 
 
 class WholeInputs:
-    """Part of a pipeline that takes each input to the model as it is; pipelines of domains override it."""
+    """Part of a pipeline that samples each input as a whole, and leaves its samples alone; domains override it."""
 
     def parts(self, graph: Data, request: Request) -> list[Data]:
         """Split an input into graphs that are sampled on their own; by default it is the only one.
@@ -37,3 +38,11 @@ class WholeInputs:
     def exact(self, graph: Data, request: Request) -> Mapping[str, Tensor] | None:
         """Fields of an input whose samples are all equal and known without the model; ``None`` for any other."""
         return None
+
+    def repair(self, outcome: Outcome, request: Request) -> Outcome:
+        """Repair the samples of an input that do not fit it, or mark them."""
+        return outcome
+
+    def complete(self, outcome: Outcome, request: Request, num: int) -> Outcome:
+        """Post-process all samples of an input, of which ``num`` were to be drawn, such as relaxing conformers."""
+        return outcome

@@ -23,6 +23,7 @@ from graphscore.experiment.parts import WholeInputs
 from graphscore.experiment.pretrained import asked_by, load_model
 from graphscore.experiment.request import Request
 from graphscore.experiment.schema import ModelConfig
+from graphscore.experiment.trained_on import TrainedOn
 from graphscore.experiment.weights import find_model
 from graphscore.experiment.window import Piece, WindowSampler
 from graphscore.generate.budget import Budget
@@ -71,6 +72,7 @@ class Pipeline(WholeInputs):
         self.model = model.to(self.device)
         self.config, self.info, self.checkpoint = config, info, checkpoint
         self.known = with_null_values(config, info["known"])
+        self.trained_on = TrainedOn.read(info, checkpoint)
         with asked_by(checkpoint):
             self.transform = build_transform(config)
         # A transform that changes the nodes of a graph provides the way back from its samples to those of the input.
@@ -188,9 +190,11 @@ class Pipeline(WholeInputs):
 
     def _graph(self, item: Any) -> Data | str:
         try:
-            return self.read(item)
+            graph = self.read(item)
         except ValueError as error:
             return str(error)
+        reason = "" if self.trained_on is None else self.trained_on.refuses(graph)
+        return reason or graph
 
     def _cost(self, piece: Piece) -> float:
         """Estimate the number of edges of all samples of an input."""
@@ -290,11 +294,3 @@ class Pipeline(WholeInputs):
     def label(self, template: Data, graph: Data, name: str, row: int) -> str:
         """Describe the node or edge of a row of an attribute, by the domain of the input."""
         return resolve(domain_of(template).label)(template, graph, name, row)
-
-    def repair(self, outcome: Outcome, request: Request) -> Outcome:
-        """Repair the samples of an input that do not fit it, or mark them."""
-        return outcome
-
-    def complete(self, outcome: Outcome, request: Request, num: int) -> Outcome:
-        """Post-process all samples of an input, of which ``num`` were to be drawn, such as relaxing conformers."""
-        return outcome

@@ -20,6 +20,7 @@ from graphscore.experiment.build_training import build_options, build_task
 from graphscore.experiment.pretrained import load_weights
 from graphscore.experiment.schema import Config, ModelConfig, check_config, check_model, load_config
 from graphscore.experiment.shown import CONFIG_FILE
+from graphscore.experiment.trained_on import KEY, TrainedOn
 from graphscore.experiment.weights import find_model
 from graphscore.generate.inputs import categories
 from graphscore.registry import shown
@@ -115,7 +116,8 @@ def train_model(
         validation = some_of(dataset.split("val"), config.training.num_validation_graphs, config.training.seed)
         if failures := getattr(dataset, "failures", []):  # some data sets find failures only when a part is read
             write_json([asdict(failure) for failure in failures], out / SKIPPED_FILE)
-        info = {"known": known, "num_training_graphs": len(graphs)}
+        seen = TrainedOn.measure(dataset, config.data.dataset.name, graphs).model_dump(mode="json")
+        info = {"known": known, KEY: seen, "num_training_graphs": len(graphs)}
         save = partial(_save, out, config, info)
         result = fit(
             task,

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphscore.attributes import NOTES
 from graphscore.data.readers import Failure
 from graphscore.data.sources import count_records, find_files, iterate_files
 from graphscore.data.writers import check_output, write_json
 from graphscore.domains import domain_of
+from graphscore.experiment.trained_on import TrainedOn
 from graphscore.experiment.weights import find_model, named_weights
 from graphscore.registry import resolve
-from graphscore.runtime.checkpoint import load_checkpoint
+from graphscore.runtime.checkpoint import read_header
 
 _QUOTED = re.compile(r"""'[^']*'|"[^"]*"|\[[^][]*,[^][]*\]""")
 _NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?!\w)")
@@ -51,12 +52,12 @@ def validate_file(
         ValueError: If it cannot be read as a whole, or the report cannot be written.
     """
     files, out = find_files(path, format), None if out is None else check_output(out, [".json"])
-    known = _Known(checkpoint)
+    model = _Model(checkpoint)
     total = count_records(files, format, **options)
     failures, notes = _Kinds(), _Kinds()
     num_usable = num_noted = 0
     for done, (file, place, item) in enumerate(iterate_files(files, format, **options), start=1):
-        reason = item.reason if isinstance(item, Failure) else known.refuses(item)
+        reason = item.reason if isinstance(item, Failure) else model.refuses(item)
         place = place if len(files) == 1 else f"{file}, {place}"
         if reason:
             failures.add(place, reason)
@@ -74,23 +75,31 @@ def validate_file(
     return report
 
 
-class _Known:
-    """Values of integer attributes that a model was trained on: that of a file, or the one that comes with a domain."""
+class _Model:
+    """Facts about the training of the model that is to sample: that of a file, or the one that comes with a domain."""
 
     def __init__(self, checkpoint: Path | None) -> None:
-        self.given = None if checkpoint is None else _known(str(checkpoint))
-        self.shipped: dict[str, Mapping[str, Sequence[int]]] = {}
+        self.given = None if checkpoint is None else _facts(str(checkpoint))
+        self.shipped: dict[str, _Facts] = {}
 
     def refuses(self, item: Any) -> str:
         """Reason why the model cannot sample a graph; empty if none is known."""
         domain = domain_of(item)
         if domain.name not in self.shipped:
-            self.shipped[domain.name] = _known(domain.weights) if domain.weights in named_weights() else {}
-        return resolve(domain.unknown)(item, self.shipped[domain.name] if self.given is None else self.given)
+            named = domain.weights if domain.weights in named_weights() else None
+            self.shipped[domain.name] = _Facts({}, None) if named is None else _facts(named)
+        known, trained_on = self.shipped[domain.name] if self.given is None else self.given
+        return (trained_on.refuses(item) if trained_on else "") or resolve(domain.unknown)(item, known)
 
 
-def _known(checkpoint: str) -> Mapping[str, Sequence[int]]:
-    return load_checkpoint(find_model(checkpoint)).info.get("known", {})
+class _Facts(NamedTuple):
+    known: Mapping[str, Sequence[int]]
+    trained_on: TrainedOn | None
+
+
+def _facts(checkpoint: str) -> _Facts:
+    info = read_header(find_model(checkpoint)).info
+    return _Facts(info.get("known", {}), TrainedOn.read(info, checkpoint))
 
 
 class _Kinds:

@@ -76,7 +76,7 @@ class WindowSampler:
             for sample in outcome.samples:
                 sample.seed = request.seed
             outcome = pipeline.complete(outcome, request, plan.num)
-            notes = [*(plan.graph.get(NOTES) or ()), *self._left_behind(plan.graph), *outcome.notes]
+            notes = [*(plan.graph.get(NOTES) or ()), *self._remarks(plan.graph), *outcome.notes]
             outcomes[plan.number] = type_(
                 None, outcome.samples, outcome.failure, notes, outcome.cost, outcome.num_refused
             )
@@ -175,11 +175,13 @@ class WindowSampler:
 
         return trace
 
-    def _left_behind(self, item: Data) -> list[str]:
-        """A note on attributes of an input that its samples lack, if there are any."""
+    def _remarks(self, item: Data) -> list[str]:
+        """Notes on an input whose size the model does not know, and on attributes of it that its samples lack."""
+        known = self.pipeline.trained_on
+        notes = [] if known is None else known.notes(self.pipeline.size(item))
         kept = {*without_measurements(item, self.kept).keys(), *self.pipeline.model.fields, NOTES, READ_FROM}
         left = sorted(set(item.keys()) - kept - set(domain_of(item).derived_from))
-        return [f"measured for other coordinates, and not passed on: {', '.join(left)}"] if left else []
+        return notes + ([f"measured for other coordinates, and not passed on: {', '.join(left)}"] if left else [])
 
 
 def _scaled(progress: Progress, inputs: int, total: int) -> Progress:

@@ -9,7 +9,8 @@ import torch
 import yaml
 from torch_geometric.data import Batch, Data
 
-from graphscore.experiment.build import build_dataset, build_model, build_task, measure_scales
+from graphscore.experiment.build import build_dataset, build_model, measure_scales
+from graphscore.experiment.build_training import build_task
 from graphscore.experiment.proposal import propose
 from graphscore.experiment.schema import Config, check_config
 
