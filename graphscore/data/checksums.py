@@ -27,13 +27,19 @@ def verify(path: str | Path, expected: str | None = None) -> None:
     algorithm, _, digest = (known[path.name] if expected is None else expected).lower().partition(":")
     if algorithm not in ("sha256", "md5") or not digest:
         raise ValueError(f"Expected a checksum 'sha256:...' or 'md5:...', but got {expected!r}")
-    # Some publishers give MD5 alone, which detects damaged downloads but not forged ones.
-    state = hashlib.new(algorithm, usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            state.update(block)
-    if state.hexdigest() != digest:
+    found = file_digest(path, algorithm)
+    if found != digest:
         raise ValueError(
-            f"{path} is not the published file: its {algorithm} is {state.hexdigest()}, but {digest} was expected; "
+            f"{path} is not the published file: its {algorithm} is {found}, but {digest} was expected; "
             "download it again"
         )
+
+
+def file_digest(path: str | Path, algorithm: str = "sha256") -> str:
+    """Compute the checksum of a file, in hexadecimal digits."""
+    # Some publishers give MD5 alone, which detects damaged downloads but not forged ones.
+    state = hashlib.new(algorithm, usedforsecurity=False)
+    with Path(path).open("rb") as file:
+        while block := file.read(BLOCK):
+            state.update(block)
+    return state.hexdigest()

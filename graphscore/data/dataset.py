@@ -18,7 +18,10 @@ from graphscore.registry import find
 
 Transform = Callable[[Data], Data]
 
-DATASETS: dict[str, Reference] = {"files": "graphscore.data.files:FileDataset"}
+DATASETS: dict[str, Reference] = {
+    "files": "graphscore.data.files:FileDataset",
+    "given": "graphscore.data.given:GivenDataset",
+}
 """Data sets of any graphs by name; domains add others."""
 
 
@@ -60,6 +63,10 @@ class Dataset(ABC):
             ValueError: If there is no such part.
         """
         return [item for group in self.groups(part) for item in group]
+
+    def digests(self) -> dict[str, str]:
+        """Hash what the graphs were read from, by name; empty if that is fixed by the options of the data set."""
+        return {}
 
 
 def load_dataset(name: str, **options: Any) -> Dataset:

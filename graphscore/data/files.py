@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
+from graphscore.data.checksums import file_digest
 from graphscore.data.dataset import Transform
 from graphscore.data.own import OwnDataset
-from graphscore.data.readers import Failure, iterate
+from graphscore.data.readers import Failure
 from graphscore.data.rules import OwnGraph, Rule, make_rule
-from graphscore.data.sources import find_files
+from graphscore.data.sources import find_files, iterate_files
 from graphscore.data.split import FRACTIONS, PARTS, Part
 
 
@@ -44,8 +47,8 @@ class FileDataset(OwnDataset):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the only file cannot be read, no graph has the fields, they differ in columns, there is no such
-            split, or it leaves nothing to train on.
+        ValueError: If the only file (of a part) cannot be read, no graph has the fields, they differ in columns, there
+            is no such split, or it leaves nothing to train on.
     """
 
     def __init__(
@@ -69,19 +72,15 @@ class FileDataset(OwnDataset):
 
     def _graphs(self, found: Mapping[Part | None, list[Path]]) -> Iterator[OwnGraph | Failure]:
         for part, files in found.items():
-            for file in files:
-                try:
-                    yield from self._of_file(file, part)
-                except ValueError as error:
-                    if len(self.files) == 1:
-                        raise
-                    self.failures.append(Failure(str(file), "file", str(error)))
+            for file, records in groupby(iterate_files(files), key=itemgetter(0)):
+                for number, (_, _, made) in enumerate(records, start=1):
+                    # Without the folder: a split must not change when the data are moved.
+                    place = str(number) if self._alone else f"{file.name}:{number}"
+                    yield made if isinstance(made, Failure) else OwnGraph(made, str(file), number, place, part)
 
-    def _of_file(self, file: Path, part: Part | None) -> Iterator[OwnGraph | Failure]:
-        for number, made in enumerate(iterate(file), start=1):
-            # Without the folder: a split must not change when the data are moved.
-            place = str(number) if self._alone else f"{file.name}:{number}"
-            yield made if isinstance(made, Failure) else OwnGraph(made, str(file), number, place, part)
+    def digests(self) -> dict[str, str]:
+        """Hash the content of each file."""
+        return {str(file): file_digest(file) for file in self.files}
 
 
 def by_part(path: str | Path | Mapping[str, str | Path]) -> dict[Part | None, Path]:

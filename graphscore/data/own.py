@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -91,7 +91,7 @@ class OwnDataset(Dataset):
         """Check graphs and assign them to parts; keep what fails, what is remarkable, and the part of each record."""
         columns: dict[str, set[int]] = {name: set() for name in fields}
         codes: dict[str, bytearray] = {}
-        shared = None if self.rule.separates else _Shared()
+        shared = None if self.rule.separates else _Shared([*fields, "edge_index"])
         for own in graphs:
             if isinstance(own, Failure):
                 self.failures.append(own)
@@ -132,7 +132,7 @@ def place(own: OwnGraph, rule: Rule, fields: Sequence[str]) -> Placed | None:
     part = rule.part(own)
     if part is None:
         return None
-    group = resolve(domain_of(own.graph).group)(own.graph) or f"{own.source}:{own.number}"
+    group = own.group or resolve(domain_of(own.graph).group)(own.graph) or f"{own.source}:{own.number}"
     return Placed(part, group, _without(own.graph, fields), values)
 
 
@@ -168,16 +168,17 @@ def _without(data: Data, fields: Sequence[str]) -> Data:
 
 
 class _Shared:
-    """Count of graphs that two parts have in common: by the first split of their domain, or else by all tensors."""
+    """Count of graphs that two parts share: equal by the first split of their domain, or else in fields and edges."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Collection[str]) -> None:
+        self.names = names
         self.keys: dict[str, dict[Part, Counter[bytes]]] = {}
 
     def add(self, graph: Data, part: Part) -> None:
         domain = domain_of(graph)
         what = next(iter(domain.splits), "graph")
         key = resolve(domain.splits[what])(graph) if domain.splits else ""
-        hashed = hashlib.blake2b(key.encode(), digest_size=8).digest() if key else content_key(graph)
+        hashed = hashlib.blake2b(key.encode(), digest_size=8).digest() if key else content_key(graph, self.names)
         self.keys.setdefault(what, {name: Counter() for name in PARTS})[part][hashed] += 1
 
     def notes(self) -> list[str]:
@@ -191,12 +192,16 @@ class _Shared:
         return notes
 
 
-def content_key(graph: Data) -> bytes:
-    """Hash all tensors of a graph but labels, in the order of its nodes and edges, to 8 bytes."""
-    known = attributes()
+def content_key(graph: Data, names: Collection[str] | None = None) -> bytes:
+    """Hash tensors of a graph, in the order of its nodes and edges, to 8 bytes.
+
+    Args:
+        graph: The graph.
+        names: Attributes to take; by default all.
+    """
     digest = hashlib.blake2b(str(graph.num_nodes).encode(), digest_size=8)
     for key, value in sorted(graph.to_dict().items()):
-        if isinstance(value, Tensor) and not (key in known and known[key].is_label):
+        if isinstance(value, Tensor) and (names is None or key in names):
             array = np.ascontiguousarray(value.detach().cpu().numpy())
             digest.update(f"|{key} {array.dtype} {array.shape}".encode())
             digest.update(array.data if array.size else b"")

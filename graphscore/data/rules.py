@@ -16,6 +16,8 @@ from graphscore.domains import domain_of, gather
 from graphscore.registry import close_to, resolve, shown
 
 RANDOM, GROUP = "random", "group"
+SPLIT_OPTIONS = ("split", "fractions", "seed")
+"""Options of :func:`make_rule`, which data sets of any graphs take."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,11 @@ class OwnGraph:
 
     Attributes:
         graph: The graph.
-        source: Its file.
+        source: Its file, or the name of a list.
         number: Number of its record in the file, from 1; records that cannot be read count.
         place: The number, and before it the name of the file if there are several: ``"7"`` or ``"a.sdf:7"``.
         part: The part that its file is for, if each part has files of its own.
+        group: Key of its group; by default the domain gives it.
     """
 
     graph: Data
@@ -35,6 +38,7 @@ class OwnGraph:
     number: int
     place: str
     part: Part | None = None
+    group: str = ""
 
     @property
     def id(self) -> str:
@@ -138,10 +142,10 @@ def attribute_key(graph: Data, name: str) -> str:
     return str(value)
 
 
-class ByFile(Rule):
-    """Split by the part that the file of each graph is for."""
+class ByPart(Rule):
+    """Split as given: each file, or list of graphs, is for one part."""
 
-    text = "a file for each part"
+    text = "each part on its own"
 
     def part(self, own: OwnGraph) -> Part | None:
         """Return the part of the file."""
@@ -269,11 +273,11 @@ def make_rule(
     own = None not in files
     listed = split if isinstance(split, Mapping) and split and split.keys() <= set(PARTS) else None
     if own and split is not None:
-        raise ValueError(f"Each part has files of its own, so that nothing is to be split by {shown(split)}")
+        raise ValueError(f"Each part has graphs of its own, so that nothing is to be split by {shown(split)}")
     if (own or listed) and tuple(fractions) != FRACTIONS:
         raise ValueError(f"Fractions are for a split by hash, but got {list(fractions)} with files or lists for parts")
     if own:
-        return ByFile()
+        return ByPart()
     if listed:
         return ByIds(listed)
     if isinstance(split, Mapping) and list(split) == [GROUP] and isinstance(split[GROUP], str):

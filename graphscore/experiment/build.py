@@ -1,22 +1,20 @@
-"""Construction of data sets, models, training tasks and samplers from a configuration."""
+"""Construction of models, training tasks and samplers from a configuration."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch_geometric.data import Data
 from torch_geometric.transforms import Compose
 
-from graphscore.data.dataset import Dataset, datasets
 from graphscore.data.transforms import transforms
 from graphscore.denoiser import Denoiser, ScoreModel
 from graphscore.denoiser.self_conditioning import SelfConditioning
 from graphscore.experiment.components import Component, bind, create
-from graphscore.experiment.schema import AnyConfig, Config, ModelConfig
+from graphscore.experiment.schema import AnyConfig, ModelConfig
 from graphscore.fields import Field, Level, measure_scale
 from graphscore.guidance import GUIDANCE, Condition
 from graphscore.nn import BACKBONES, Category, Chirality, Feature, Input, ScoreNetwork, Vector
@@ -27,20 +25,6 @@ from graphscore.registry import NOTHING, Trust, find, is_import_path, shown
 from graphscore.samplers import SAMPLERS, Sampler
 from graphscore.sdes import SDE, SDES
 from graphscore.times import GRIDS
-
-
-def build_dataset(config: Config, *, transformed: bool = True) -> Dataset:
-    """Load the data set of a configuration, with its transforms unless ``transformed`` is False.
-
-    Data sets of any graphs, which take ``fields``, are told the diffusing ones and the positions.
-    """
-    told: dict[str, Any] = {"transform": build_transform(config) if transformed else None}
-    component = config.data.dataset
-    wanted = inspect.signature(find(component.name, datasets(), "data set", config.trust)).parameters
-    if "fields" in wanted and "fields" not in component.options:
-        positions = [config.network.positions] if config.network.positions else []
-        told["fields"] = list(dict.fromkeys([*(field.name for field in config.fields), *positions]))
-    return create(component, datasets(), "data set", config.trust, **told)
 
 
 def build_transform(config: ModelConfig) -> Compose:

@@ -13,8 +13,9 @@ import torch
 
 from graphscore.data.writers import write_json
 from graphscore.domains import Domain, domain_of
-from graphscore.experiment.build import build_dataset, build_model
+from graphscore.experiment.build import build_model
 from graphscore.experiment.curves import loss_curve
+from graphscore.experiment.datasets import build_dataset
 from graphscore.experiment.pipeline import Pipeline
 from graphscore.experiment.reports import Report
 from graphscore.experiment.run import CONFIG_FILE, LOG_FILE, MODEL_FILE, train_model

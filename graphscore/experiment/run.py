@@ -15,11 +15,13 @@ from torch import nn
 from graphscore.data import Dataset
 from graphscore.data.split import some_of
 from graphscore.data.writers import write_json
-from graphscore.experiment.build import build_dataset, build_model, build_sampler, measure_scales
+from graphscore.experiment.build import build_model, build_sampler, measure_scales
 from graphscore.experiment.build_training import build_options, build_task
+from graphscore.experiment.datasets import build_dataset, with_given
 from graphscore.experiment.pretrained import load_weights
 from graphscore.experiment.schema import Config, ModelConfig, check_config, check_model, load_config
 from graphscore.experiment.shown import CONFIG_FILE
+from graphscore.experiment.split_record import check_split, write_split
 from graphscore.experiment.trained_on import KEY, TrainedOn
 from graphscore.experiment.weights import find_model
 from graphscore.generate.inputs import categories
@@ -59,6 +61,7 @@ def train_model(
     *,
     resume: bool = False,
     init: str | Path | None = None,
+    data: Any = None,
     progress: bool = True,
     spare_cores: bool = False,
 ) -> Run:
@@ -66,7 +69,8 @@ def train_model(
 
     The folder gets ``config.yaml``, ``last.ckpt``, ``logs/`` and models with averaged weights: ``model.safetensors``
     with each checkpoint, ``best.safetensors`` with the lowest validation loss, and those that are kept in
-    ``checkpoints/``. Records of the data set that could not be used are listed in ``skipped.json``.
+    ``checkpoints/``. By ``split.json`` the parts of the data can be made again. Records of the data set that could not
+    be used are listed in ``skipped.json``.
 
     Args:
         config: A configuration, its name, or a YAML file, see :func:`~graphscore.experiment.schema.load_config`.
@@ -75,6 +79,9 @@ def train_model(
         resume: Whether to resume the run from ``last.ckpt``.
         init: Model file, folder of a run, or name of weights that come with the library, for the initial weights; by
             default they are random. Scales that are ``auto`` are taken from it, too.
+        data: Graphs to train on, instead of the configuration's data set: a list of ``Data``, a data set of PyG, a
+            :class:`~graphscore.data.Dataset`, or one for each part, ``{"train": ..., "val": ..., "test": ...}``. They
+            are not stored: a run is resumed with the same graphs.
         progress: Whether to show the progress line.
         spare_cores: Whether to leave cores to other processes, see :func:`graphscore.train.engine.fit`.
 
@@ -94,9 +101,10 @@ def train_model(
         config = load_config(config, changes)
     elif changes:
         raise ValueError(f"changes are for configurations given by name or file; make {list(changes)} where it is made")
+    config = config if data is None else with_given(config)
     config, start = _begin(config, out, resume, init)
     _check_buildable(config, start)
-    dataset = build_dataset(config)
+    dataset = build_dataset(config, data=data)
     graphs = dataset.split("train")
     if not graphs:
         raise ValueError(f"The training part of the data set {config.data.dataset.name!r} is empty")
@@ -110,7 +118,9 @@ def train_model(
         load_weights(model, start, _UNFIT)
     task = build_task(config, model)
     options = build_options(config)
+    split = check_split(dataset, out, resume)
     with owned(out):
+        write_split(split, out)
         with replacing(out / CONFIG_FILE) as temporary:
             temporary.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         validation = some_of(dataset.split("val"), config.training.num_validation_graphs, config.training.seed)

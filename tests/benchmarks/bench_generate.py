@@ -11,7 +11,8 @@ from statistics import median
 
 import torch
 
-from graphscore.experiment.build import build_dataset, build_model, build_sampler
+from graphscore.experiment.build import build_model, build_sampler
+from graphscore.experiment.datasets import build_dataset
 from graphscore.experiment.schema import load_config
 from graphscore.generate.jobs import generate
 

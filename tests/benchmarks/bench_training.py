@@ -14,8 +14,9 @@ from unittest import mock
 import torch
 from torch_geometric.data import Batch
 
-from graphscore.experiment.build import build_dataset, build_model
+from graphscore.experiment.build import build_model
 from graphscore.experiment.build_training import build_task
+from graphscore.experiment.datasets import build_dataset
 from graphscore.experiment.schema import load_config
 from graphscore.nn.layers import messages
 from graphscore.runtime import settings as runtime

@@ -15,7 +15,7 @@ pytest.importorskip("rdkit")
 from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
 
 from graphscore.data.split import part_of
-from graphscore.experiment.build import build_dataset
+from graphscore.experiment.datasets import build_dataset
 from graphscore.experiment.schema import load_config
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.graph import data_from_mol, flat_smiles
@@ -254,7 +254,7 @@ def test_each_part_can_have_files_of_its_own(tmp_path: Path):
     assert data.notes == ["1 of 3 graphs of val are in train, too: they are the same graph"]
     with pytest.raises(ValueError, match=r"paths of train, val and test, but got paths of \['test', 'valid'\]"):
         FileDataset({"valid": tmp_path / "a.pt", "test": tmp_path / "a.pt"})
-    with pytest.raises(ValueError, match="Each part has files of its own, so that nothing is to be split by 'random'"):
+    with pytest.raises(ValueError, match="Each part has graphs of its own, so that nothing is to be split by 'random'"):
         FileDataset(paths, split="random")
     with pytest.raises(ValueError, match=r"Fractions are for a split by hash, but got \[1, 0, 0\] with files"):
         FileDataset(paths, fractions=(1, 0, 0))

@@ -9,8 +9,9 @@ import torch
 import yaml
 from torch_geometric.data import Batch, Data
 
-from graphscore.experiment.build import build_dataset, build_model, measure_scales
+from graphscore.experiment.build import build_model, measure_scales
 from graphscore.experiment.build_training import build_task
+from graphscore.experiment.datasets import build_dataset
 from graphscore.experiment.proposal import propose
 from graphscore.experiment.schema import Config, check_config
 

@@ -43,7 +43,7 @@ class DataAreReadError(Exception):
     ],
 )
 def test_what_is_wrong_with_sampling_is_said_before_the_data_are_read(override, words, tmp_path, monkeypatch):
-    def read(config):
+    def read(config, **_):
         raise DataAreReadError
 
     monkeypatch.setattr(experiment, "build_dataset", read)

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch_geometric.data import Batch
 
-from graphscore.experiment.build import build_dataset, build_model, build_sampler, measure_scales
+from graphscore.experiment.build import build_model, build_sampler, measure_scales
 from graphscore.experiment.build_training import build_task
+from graphscore.experiment.datasets import build_dataset
 from graphscore.experiment.pretrained import load_model
 from graphscore.experiment.schema import check_config, load_config, named_configs
 from graphscore.generate.inputs import categories

@@ -15,8 +15,9 @@ import safetensors.torch
 import torch
 import yaml
 
-from graphscore.experiment.build import build_dataset, build_model
+from graphscore.experiment.build import build_model
 from graphscore.experiment.build_training import build_augment, build_task
+from graphscore.experiment.datasets import build_dataset
 from graphscore.experiment.pipeline import Pipeline
 from graphscore.experiment.pretrained import load_model
 from graphscore.experiment.schema import check_config, load_config

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch_geometric.data import Batch
 
-from graphscore.experiment.build import build_dataset, build_model, build_sampler, measure_scales
+from graphscore.experiment.build import build_model, build_sampler, measure_scales
 from graphscore.experiment.build_training import build_task
+from graphscore.experiment.datasets import build_dataset
 from graphscore.experiment.schema import load_config
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,67 @@
+"""Construction of the data set of a configuration: one of the library, a custom one, or graphs given in Python."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from graphscore.data.dataset import Dataset, datasets
+from graphscore.data.given import GIVEN, GivenDataset
+from graphscore.data.rules import SPLIT_OPTIONS, Rule
+from graphscore.experiment.build import build_transform
+from graphscore.experiment.components import Component, create
+from graphscore.experiment.schema import Config
+from graphscore.registry import Trust, find
+
+
+def build_dataset(config: Config, *, transformed: bool = True, data: Any = None, rule: Rule | None = None) -> Dataset:
+    """Load the data set of a configuration, with its transforms unless ``transformed`` is False.
+
+    Data sets of any graphs, which take ``fields``, are told the diffusing ones and the positions. A custom function,
+    or data set of PyG, is called with its options, and its graphs are split as a
+    :class:`~graphscore.data.given.GivenDataset`, by the options ``split``, ``fractions`` and ``seed`` that it does not
+    take itself.
+
+    Args:
+        config: The configuration.
+        transformed: Whether to apply the transforms.
+        data: Graphs of the data set ``given``.
+        rule: Rule of the split, in place of that of the options, for a data set that takes one.
+
+    Raises:
+        ValueError: If there is no such data set, or it cannot be made.
+    """
+    told: dict[str, Any] = {"transform": build_transform(config) if transformed else None}
+    component = config.data.dataset
+    target = find(component.name, datasets(), "data set", config.trust)
+    if not (inspect.isclass(target) and issubclass(target, Dataset)):
+        component, data = _called(component, target, config.trust)
+        target = GivenDataset
+    wanted = inspect.signature(target).parameters
+    if "fields" in wanted and "fields" not in component.options:
+        positions = [config.network.positions] if config.network.positions else []
+        told["fields"] = list(dict.fromkeys([*(field.name for field in config.fields), *positions]))
+    told |= {name: value for name, value in (("data", data), ("rule", rule)) if value is not None}
+    return create(component, datasets(), "data set", config.trust, **told)
+
+
+def _called(component: Component, target: Any, trust: Trust) -> tuple[Component, Any]:
+    """Call a function that makes graphs; return their data set, with the options of the split, and the graphs."""
+    parameters = inspect.signature(target).parameters
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    ours = {} if takes_all else {name for name in SPLIT_OPTIONS if name not in parameters}
+    theirs = {name: value for name, value in component.options.items() if name not in ours}
+    graphs = create(Component.model_validate({**theirs, "name": component.name}), {}, "data set", trust)
+    if graphs is None:
+        raise ValueError(f"The data set {component.name!r} returned None, but graphs were expected")
+    split = {name: value for name, value in component.options.items() if name in ours}
+    return Component.model_validate({**split, "name": GIVEN}), graphs
+
+
+def with_given(config: Config) -> Config:
+    """Replace the data set by one of given graphs, with the options of the split if it is of any graphs, too."""
+    before = config.data.dataset
+    kept = before.options if before.name in ("files", GIVEN) else {}
+    split = {name: kept[name] for name in SPLIT_OPTIONS if name in kept}
+    dataset = Component.model_validate({"name": GIVEN, **split})
+    return config.model_copy(update={"data": config.data.model_copy(update={"dataset": dataset})})
