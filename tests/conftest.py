@@ -41,8 +41,12 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError("--ops-backend scatter needs torch-scatter to be installed") from error
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: processes that share the files then end at about the same time."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Files with slow tests first: processes that share the files then end at about the same time; no soak unasked."""
+    if "soak" not in (config.getoption("-m") or ""):
+        soak = [item for item in items if item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=soak)
+        items[:] = [item for item in items if item not in soak]
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

@@ -67,8 +67,8 @@ def demo(
 
 @app.command()
 def train(
-    out: Annotated[Path, typer.Option(help="Folder of the run.")],
-    config: Annotated[str, typer.Option(help="Name of a configuration or a YAML file.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
+    config: Annotated[str | None, typer.Option(help="Name of a configuration or a YAML file.")] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(
@@ -78,21 +78,36 @@ def train(
         ),
     ] = None,
     changes: Overrides = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in the folder.")] = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Resume the run in this folder; some keys of training may change by --set."),
+    ] = None,
+    trust: Trusted = None,
     init: Annotated[
         Path | None,
         typer.Option(help="Initial weights: a model.safetensors, the folder of a run, or conformers, by name."),
     ] = None,
 ) -> None:
-    """Train a model by a configuration, in a folder."""
+    """Train a model by a configuration, in a folder, or resume a run that was stopped or killed."""
     path = data_path(data or ())
-    for each in path.values() if isinstance(path, dict) else filter(None, [path]):
-        find_files(each)
-    settings = library.load_config(config, changes or (), path)
+    if resume is not None:
+        known = {"--config": config, "--out": out, "--data": path, "--init": init}
+        if given := [name for name, value in known.items() if value is not None]:
+            raise ValueError(
+                f"--resume {resume} takes configuration and data from the run: leave out {' and '.join(given)}; some "
+                "keys of training may change by --set"
+            )
+        out, settings = resume, library.stored_config(resume, changes or ()).trusting(trust or ())
+    elif config is None or out is None:
+        raise ValueError("train needs --config and --out for a new run, or --resume DIR to go on with one")
+    else:
+        for each in path.values() if isinstance(path, dict) else filter(None, [path]):
+            find_files(each)
+        settings = library.load_config(config, changes or (), path).trusting(trust or ())
     check_files(checkpoint=init)
 
     prepare_process(console)
-    path, dataset, _ = library.train_model(settings, out, resume=resume, init=init, spare_cores=True)
+    path, dataset, _ = library.train_model(settings, out, resume=resume is not None, init=init, spare_cores=True)
     if failures := getattr(dataset, "failures", []):
         console.print(f"{len(failures)} records were not used; {out / library.SKIPPED_FILE} says why")
     own = "".join(f" --trust {module}" for module in sorted({name.partition(":")[0] for name in settings.trust.names}))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from graphscore.experiment.keys import json_schema as json_schema
     from graphscore.experiment.keys import list_keys as list_keys
     from graphscore.experiment.proposal import propose as propose
+    from graphscore.experiment.resumption import stored_config as stored_config
     from graphscore.experiment.run import SKIPPED_FILE as SKIPPED_FILE
     from graphscore.experiment.run import train_model as train_model
     from graphscore.experiment.schema import load_config as load_config
@@ -87,6 +88,7 @@ _HOMES = {
         "SKIPPED_FILE",
         "train_model",
     ),
+    "experiment.resumption": ("stored_config",),
     "experiment.schema": ("load_config",),
     "experiment.shown": (
         "check_sampling",

@@ -19,25 +19,26 @@ from graphscore.experiment.build import build_model, build_sampler, measure_scal
 from graphscore.experiment.build_training import build_options, build_task
 from graphscore.experiment.datasets import build_dataset, with_given
 from graphscore.experiment.pretrained import load_weights
-from graphscore.experiment.schema import Config, ModelConfig, check_config, check_model, load_config
+from graphscore.experiment.resumption import check_resumable, stored_config, take_scales
+from graphscore.experiment.schema import Config, check_model, load_config
 from graphscore.experiment.shown import CONFIG_FILE
 from graphscore.experiment.split_record import check_split, write_split
 from graphscore.experiment.trained_on import KEY, TrainedOn
 from graphscore.experiment.weights import find_model
 from graphscore.generate.inputs import categories
-from graphscore.registry import shown
-from graphscore.runtime.atomic import owned, replacing
-from graphscore.runtime.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint, upgrade
+from graphscore.registry import Trusted
+from graphscore.runtime.atomic import replacing
+from graphscore.runtime.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint
+from graphscore.runtime.locking import owned
 from graphscore.train.engine import RESUME_FILE, fit
 
 MODEL_FILE = "model.safetensors"
+INIT_FILE = "init.safetensors"
 KEPT = "checkpoints"
 LOG_FILE = "logs/metrics.csv"
 SKIPPED_FILE = "skipped.json"
 
 _UNFIT = "The weights to start from do not fit the configuration"
-# Options that may change when a run is resumed, because they do not affect earlier steps.
-_RESUMABLE = ("max_steps", "validate_every", "checkpoint_every")
 
 
 class Run(NamedTuple):
@@ -76,7 +77,7 @@ def train_model(
         config: A configuration, its name, or a YAML file, see :func:`~graphscore.experiment.schema.load_config`.
         out: Folder of the run.
         changes: Changes of a configuration given by name or file, such as ``"training.max_steps=100"``.
-        resume: Whether to resume the run from ``last.ckpt``.
+        resume: Whether to resume the run in the folder, see :func:`resume_training`.
         init: Model file, folder of a run, or name of weights that come with the library, for the initial weights; by
             default they are random. Scales that are ``auto`` are taken from it, too.
         data: Graphs to train on, instead of the configuration's data set: a list of ``Data``, a data set of PyG, a
@@ -121,6 +122,8 @@ def train_model(
     split = check_split(dataset, out, resume)
     with owned(out):
         write_split(split, out)
+        if start is not None:
+            save_checkpoint(out / INIT_FILE, start)
         with replacing(out / CONFIG_FILE) as temporary:
             temporary.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         validation = some_of(dataset.split("val"), config.training.num_validation_graphs, config.training.seed)
@@ -135,12 +138,45 @@ def train_model(
             graphs,
             validation,
             out,
-            resume=resume,
+            resume=resume and (out / RESUME_FILE).is_file(),
             progress=progress,
             spare_cores=spare_cores,
             save=save,
         )
     return Run(out / MODEL_FILE, dataset, result.metrics)
+
+
+def resume_training(
+    out: str | Path,
+    changes: Sequence[str] = (),
+    *,
+    trust: Trusted = (),
+    data: Any = None,
+    progress: bool = True,
+    spare_cores: bool = False,
+) -> Run:
+    """Resume the training run in a folder, after it was stopped or killed, from its last checkpoint.
+
+    The result is that of an uninterrupted run on as many threads, bit for bit.
+
+    Args:
+        out: Folder of the run.
+        changes: Changes of its configuration, such as ``"training.max_steps=20000"``; those of
+            :data:`~graphscore.experiment.resumption.RESUMABLE` alone.
+        trust: Modules whose components the run's configuration may use, see :class:`graphscore.registry.Trust`.
+        data: The graphs, if they were given in Python.
+        progress: Whether to show the progress line.
+        spare_cores: Whether to leave cores to other processes, see :func:`graphscore.train.engine.fit`.
+
+    Returns:
+        As of :func:`train_model`, which has the other errors, too.
+
+    Raises:
+        FileNotFoundError: If there is no run in the folder.
+        ValueError: If it is damaged, or a change would affect steps that are done.
+    """
+    config = stored_config(Path(out), changes).trusting(trust)
+    return train_model(config, out, resume=True, data=data, progress=progress, spare_cores=spare_cores)
 
 
 def _save(out: Path, config: Config, info: dict[str, Any], name: str, models: Sequence[nn.Module], step: int) -> None:
@@ -157,15 +193,19 @@ def _begin(config: Config, out: Path, resume: bool, init: str | Path | None) -> 
     """Check the folder, load the initial weights, and take over their scales."""
     if resume and init is not None:
         raise ValueError(f"Either resume the run in {out}, or start a new one from the weights of {init}")
-    start = None if init is None else load_checkpoint(find_model(init))
-    if start is not None:
-        config = _take_scales(config, check_model(start.config, str(init)))
     if resume:
-        config = _resumed(config, out)
-    elif (out / RESUME_FILE).exists():
-        raise ValueError(f"{out} already holds a run; add --resume to go on with it, or choose another folder")
+        config = take_scales(config, stored_config(out))
+        check_resumable(config, out)
+        # The run may have been killed before its first checkpoint.
+        begun = out / INIT_FILE
+        init = begun if begun.is_file() and not (out / RESUME_FILE).is_file() else None
+    elif (out / CONFIG_FILE).exists() or (out / RESUME_FILE).exists():
+        raise ValueError(f"{out} already holds a run; go on with it by --resume {out}, or choose another folder")
     elif (out / MODEL_FILE).exists():
         raise ValueError(f"{out} already holds a trained model, {MODEL_FILE}; choose another folder")
+    start = None if init is None else load_checkpoint(find_model(init))
+    if start is not None:
+        config = take_scales(config, check_model(start.config, str(init)))
     return config, start
 
 
@@ -180,69 +220,6 @@ def _check_buildable(config: Config, start: Checkpoint | None) -> None:
         build_sampler(config, model)
     if start is not None:
         load_weights(model, start, _UNFIT)
-
-
-def _take_scales(config: Config, source: ModelConfig) -> Config:
-    """Replace each scale ``auto`` by that of the field of the same name in another configuration."""
-    known = {field.name: field.scale for field in source.fields}
-    fields = tuple(
-        field.model_copy(update={"scale": known[field.name]})
-        if field.scale == "auto" and field.name in known
-        else field
-        for field in config.fields
-    )
-    return config.model_copy(update={"fields": fields})
-
-
-def _resumed(config: Config, out: Path) -> Config:
-    """Check that the configuration is that of the run in a folder, and take over its scales."""
-    stored_path = out / CONFIG_FILE
-    for path in (stored_path, out / RESUME_FILE):
-        if not path.is_file():
-            raise FileNotFoundError(f"Nothing to resume: {path} does not exist; start without --resume")
-    before = _read_stored(stored_path)
-    config = _take_scales(config, before)
-    wanted, stored = config.model_dump(mode="json"), before.model_dump(mode="json")
-    for key in _RESUMABLE:
-        wanted["training"].pop(key)
-        stored["training"].pop(key)
-    if other := _difference(stored, wanted):
-        key, before, now = other
-        raise ValueError(f"Cannot resume {out} with another configuration: {key} was {before}, now {now}")
-    return config
-
-
-def _difference(before: Any, now: Any, key: str = "") -> tuple[str, str, str] | None:
-    """The first key whose plain values differ, and both of them as text; ``None`` if all are equal."""
-    if before == now:
-        return None
-    pairs: dict[Any, tuple[Any, Any]] = {}
-    if isinstance(before, dict) and isinstance(now, dict):
-        pairs = {name: (before.get(name), now.get(name)) for name in {**before, **now}}
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        pairs = dict(enumerate(zip(before, now, strict=True)))
-    for name, (old, new) in pairs.items():
-        if other := _difference(old, new, f"{key}.{name}" if key else str(name)):
-            return other
-    return key, shown(before), shown(now)
-
-
-def _read_stored(path: Path) -> Config:
-    """Read the configuration in the folder of a run, which is not trusted."""
-    try:
-        values = yaml.load(path.read_text(), _WithoutAliases)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is not the configuration of a run: {' '.join(str(error).split())}") from error
-    return check_config(upgrade(values), str(path))
-
-
-class _WithoutAliases(yaml.SafeLoader):
-    """YAML loader without aliases, since a few nested aliases could expand to more than fits into memory."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("it has aliases")
-        return super().compose_node(parent, index)
 
 
 def _check_categories(config: Config, known: dict[str, list[int]]) -> None:

@@ -1,4 +1,4 @@
-"""Atomic file writing, and folders that one process writes to at a time."""
+"""Atomic file writing: a file is replaced whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-LOCK_FILE = ".lock"
 
 
 @contextmanager
@@ -30,24 +28,3 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def owned(folder: str | Path) -> Iterator[None]:
-    """Let no other process write to a folder inside the ``with`` block; if this one is killed, the folder is free.
-
-    Args:
-        folder: The folder; it is made if necessary.
-
-    Raises:
-        OSError: If another process writes to it.
-    """
-    from filelock import FileLock, Timeout  # which PyTorch needs, too
-
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / LOCK_FILE, timeout=0):
-            yield
-    except Timeout as error:
-        raise OSError(f"Another process writes to {folder}; wait until it is done, or choose another folder") from error

@@ -1,16 +1,8 @@
-"""Memory of the process: its peak, freed blocks that are kept for the next step, and errors for want of memory."""
+"""Memory of the process: freed blocks are kept for the next step, and errors for want of memory are recognised."""
 
 from __future__ import annotations
 
 import ctypes
-import sys
-from typing import TYPE_CHECKING
-
-if sys.platform != "win32":
-    import resource
-
-if TYPE_CHECKING:
-    import torch
 
 # Parameters of glibc's mallopt, from its malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -50,22 +42,3 @@ def keep_freed_memory() -> bool:
         return bool(libc.mallopt(_M_MMAP_MAX, 0) and libc.mallopt(_M_TRIM_THRESHOLD, -1))
     except (OSError, AttributeError):
         return False
-
-
-def peak_memory(device: torch.device) -> int:
-    """Read the largest amount of memory that this process has used so far.
-
-    Args:
-        device: A CUDA device, for the memory of tensors on it; with any other, that of the whole process is read.
-
-    Returns:
-        Bytes; 0 where the system does not tell.
-    """
-    if device.type == "cuda":
-        from torch.cuda import max_memory_allocated
-
-        return max_memory_allocated(device)
-    if sys.platform == "win32":
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak

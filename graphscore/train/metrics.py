@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -10,10 +11,12 @@ import torch
 from torch import Tensor
 
 from graphscore.denoiser import ScoreModel
-from graphscore.runtime.memory import peak_memory
 from graphscore.runtime.precision import double_device
 from graphscore.times import Density
 from graphscore.train.task import TaskOutput
+
+if sys.platform != "win32":
+    import resource
 
 NUM_LEVELS = 5
 
@@ -113,3 +116,20 @@ class Speed:
         values = (self.num_graphs / seconds, self.num_nodes / seconds, peak_memory(device) / 1e9)
         self.pause()
         return dict(zip(SPEEDS, values, strict=True))
+
+
+def peak_memory(device: torch.device) -> int:
+    """Read the largest amount of memory that this process has used so far.
+
+    Args:
+        device: A CUDA device, for the memory of tensors on it; with any other, that of the whole process is read.
+
+    Returns:
+        Bytes; 0 where the system does not tell.
+    """
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if sys.platform == "win32":
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

@@ -31,11 +31,6 @@ class Budget(NamedTuple):
     nodes: int | None = None
     edges: int | None = None
 
-    @property
-    def is_limited(self) -> bool:
-        """Whether there is any limit."""
-        return any(limit is not None for limit in self)
-
 
 UNLIMITED = Budget()
 

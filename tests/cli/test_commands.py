@@ -77,33 +77,23 @@ def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path, few_
     again = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *TINY)
     assert again.code == 2
     assert "--resume" in again.err
-    (tmp_path / "run" / "last.ckpt").rename("kept")
+    for name in ("last.ckpt", "config.yaml"):
+        (tmp_path / "run" / name).rename(name)
     finished = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *TINY)
     assert finished.code == 2 and "already holds a trained model" in finished.err
-    lost = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *TINY, "--resume")
-    assert lost.code == 2 and "last.ckpt does not exist" in lost.err
-    (tmp_path / "kept").rename("run/last.ckpt")
-    more = [*TINY, "--set", "training.max_steps=6"]
-    resumed = run("train", "--config", "small-molecules", "--data", "mine.sdf", "--out", "run", *more, "--resume")
+    lost = run("train", "--resume", "run")
+    assert lost.code == 2 and "config.yaml does not exist" in lost.err
+    for name in ("last.ckpt", "config.yaml"):
+        (tmp_path / name).rename(f"run/{name}")
+    resumed = run("train", "--resume", "run", "--set", "training.max_steps=6", "--set", "training.learning_rate=0.25")
     assert resumed.code == 0, resumed.err
-    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 6
-    other = run(
-        "train",
-        "--config",
-        "small-molecules",
-        "--data",
-        "mine.sdf",
-        "--out",
-        "run",
-        *more,
-        "--resume",
-        "--set",
-        "training.seed=1",
-    )
-    assert other.code == 2
-    assert "seed" in other.err
+    state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    assert state["global_step"] == 6 and 0 < state["optimizer_states"][0]["param_groups"][0]["lr"] < 0.25
+    assert load_checkpoint(tmp_path / "run").config["training"]["learning_rate"] == 0.25
+    other = run("train", "--resume", "run", "--set", "training.seed=1")
+    assert other.code == 2 and "training.seed was 0, now 1; of training, these may change: max_steps, " in other.err
 
-    still = [*more, "--set", "training.max_steps=1", "--set", "training.learning_rate=1.0e-12"]
+    still = [*TINY, "--set", "training.max_steps=1", "--set", "training.learning_rate=1.0e-12"]
     still += ["--set", "training.checkpoint_every=1"]
     tuned = run("train", "--config", "small-molecules", *few_molecules, "--out", "tuned", "--init", "run", *still)
     assert tuned.code == 0, tuned.err
@@ -112,9 +102,11 @@ def test_train_resume_sample_and_evaluate_a_file_of_ones_own(run, tmp_path, few_
     for name, values in before.state.items():
         assert torch.equal(values, after.state[name]) or torch.allclose(values, after.state[name], rtol=0, atol=1e-9)
 
-    still += ["--set", "training.max_steps=2", "--resume"]
-    resumed = run("train", "--config", "small-molecules", *few_molecules, "--out", "tuned", *still)
+    (tmp_path / "tuned" / "last.ckpt").unlink()  # as if the run had been killed before
+    resumed = run("train", "--resume", "tuned", "--set", "training.max_steps=2")
     assert resumed.code == 0, resumed.err
+    for name, values in load_checkpoint(tmp_path / "tuned").state.items():
+        assert torch.equal(before.state[name], values) or torch.allclose(before.state[name], values, rtol=0, atol=1e-9)
     assert load_checkpoint(tmp_path / "tuned").config["fields"] == before.config["fields"]
 
     sampled = run("sample", "--checkpoint", "run", "--input", "mine.sdf", "--num", 2, "--out", "made.sdf")

@@ -49,8 +49,8 @@ def test_a_terminated_training_is_saved_and_goes_on_as_if_nothing_had_happened(r
     assert load_checkpoint(tmp_path / "run").info["steps"] == 3  # a model that can be used, too
 
     states = []
-    for out, options in (("run", ["--resume"]), ("whole", [])):
-        trained = run(*TRAIN, out, *options)
+    for out, command in (("run", ["train", "--resume"]), ("whole", TRAIN)):
+        trained = run(*command, out)
         assert trained.code == 0, trained.err
         states.append(load_checkpoint(tmp_path / out).state)
     for name, value in states[0].items():

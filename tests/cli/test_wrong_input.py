@@ -175,13 +175,14 @@ WRONG = {
         ["heads"],
     ),
     "nothing to resume": (
-        ["train", "--config", "small-molecules", "--out", "r", "--resume"],
-        ["Nothing to resume", "r"],
+        ["train", "--resume", "r"],
+        ["Nothing to resume", "r/config.yaml"],
     ),
     "resume and start anew": (
-        ["train", "--config", "small-molecules", "--out", "r", "--resume", "--init", "{model}"],
-        ["Either resume", "r", "model"],
+        ["train", "--config", "small-molecules", "--resume", "r", "--init", "{model}"],
+        ["--resume r", "leave out --config and --init"],
     ),
+    "neither a new run nor one to resume": (["train", "--config", "small-molecules"], ["--out", "--resume DIR"]),
     "weights of another network": (
         ["train", "--config", "small-molecules", "--out", "r", "--init", "{model}"],
         ["weights to start from do not fit"],

@@ -155,8 +155,8 @@ def _run(trainer: pl.Trainer, module: TaskModule, keeper: Keeper, resume_from: P
         signum = watch.received or signal.SIGTERM
         raise Interrupted(
             f"Training stopped after {keeper.saved} of {trainer.max_steps} steps by {signal.Signals(signum).name}, and "
-            f"its state is in {keeper.path}: go on by `graphscore train` with the same configuration and folder and "
-            "--resume (in Python, resume=True)",
+            f"its state is in {keeper.path}: go on by `graphscore train --resume {keeper.path.parent}` (in Python, "
+            "resume_training)",
             signum,
         )
 
@@ -176,5 +176,5 @@ def _loggers(out: Path, start: int | None, columns: Sequence[str], more: Any) ->
         table.experiment.metrics_keys = [*columns, "step"] if history is None else history.columns
     if history is not None:
         write_history(path, history)
-    curves = TensorBoardLogger(out, "logs", version="", purge_step=start)
+    curves = TensorBoardLogger(out, "logs", version="", purge_step=start or 0)
     return [table, curves, *listed(more)]
