@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphscore.runtime.atomic import replacing
+from graphscore.runtime.tensor_files import import_safetensors
 
 if TYPE_CHECKING:  # a wrong path is reported before PyTorch is loaded
     from torch import Tensor
@@ -18,9 +19,6 @@ FORMAT_VERSION = 2
 _KEY = "graphscore"
 # JSON readers agree on integers up to 2**53; configurations are nested far less deeply than 32.
 _LARGEST, _DEEPEST = 2**53, 32
-
-
-_NEEDED = 'Model files need safetensors: pip install "graphscore[train]"'
 
 
 class Checkpoint(NamedTuple):
@@ -64,7 +62,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         TypeError: If the configuration or info is not made of plain JSON values.
         ValueError: As for :func:`check_plain`.
     """
-    save = _safetensors().torch.save
+    save = import_safetensors().torch.save
     header = {"format_version": FORMAT_VERSION, "config": checkpoint.config, "info": checkpoint.info}
     check_plain(header, f"What {path} is to hold")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.state.items()}
@@ -104,7 +102,6 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         ValueError: If it is not a model file of this library, or one of a newer format.
     """
     path = find_checkpoint(path)
-    _safetensors()
     with _opened(path, "pt") as file:
         metadata = file.metadata() or {}
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
@@ -128,10 +125,7 @@ def read_header(path: str | Path) -> Header:
 @contextmanager
 def _opened(path: Path, framework: str) -> Iterator[Any]:
     """Open a safetensors file, with one kind of error if it is none."""
-    try:
-        import safetensors
-    except ImportError as error:
-        raise ImportError(_NEEDED, name="safetensors") from error
+    safetensors = import_safetensors(framework)
     try:
         with safetensors.safe_open(path, framework=framework) as file:
             yield file
@@ -186,14 +180,6 @@ def _with_strength(guidance: Any) -> Any:
     if not isinstance(guidance, dict) or "scale" not in guidance or ":" in str(guidance.get("name")):
         return guidance
     return {"strength" if key == "scale" else key: value for key, value in guidance.items()}
-
-
-def _safetensors() -> Any:
-    try:
-        import safetensors.torch
-    except ImportError as error:
-        raise ImportError(_NEEDED, name="safetensors") from error
-    return safetensors
 
 
 def check_plain(values: Any, what: str) -> None:

@@ -1,0 +1,316 @@
+"""Packing: graphs of files, or any others, are written into a folder from which they are read at random."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch_geometric.data import Data
+
+from graphscore.data.consistency import check_graph
+from graphscore.data.index import is_packed, write_index
+from graphscore.data.packed import PackedGraphs
+from graphscore.data.preparation import Preparation, keys_of
+from graphscore.data.readers import Failure, extension, iterate, make_graphs, records
+from graphscore.data.shard_writer import ShardWriter, write_sizes
+from graphscore.data.sources import find_files
+from graphscore.data.writers import write_json
+from graphscore.runtime.version import __version__
+from graphscore.runtime.workers import Progress, in_workers
+
+FILE, NUMBER, FAILURE = "file", "number", "failure"
+"""Further keys of a graph: the number of its file, its number in the part of the file from 1, and why it has no others."""
+SKIPPED_FILE, UNFINISHED_FILE, TASKS = "skipped.json", "unfinished.json", "tasks"
+
+RECORDS = 8192
+"""Records of a large file that are packed together."""
+LARGE = 2**22
+"""Bytes of a file whose records are shared among processes, and of small files that are packed together."""
+MOST_FILES = 1024
+ARRAYS = (".pt", ".npy", ".npz")
+"""Extensions of files that hold graphs as they are: they are read once, since this is most of the work."""
+
+
+class Part(NamedTuple):
+    """Records of a file, from ``start`` to before ``stop``, or to the end.
+
+    Attributes:
+        file: The file.
+        place: Number of the file in the list of files.
+        start: Number of the first record, from 0.
+        stop: Number after the last record.
+        share: Share of the file, between 0 and 1.
+    """
+
+    file: Path
+    place: int
+    start: int = 0
+    stop: int | None = None
+    share: float = 1.0
+
+
+Task = tuple[int, list[Part]]
+
+
+def pack(
+    source: str | Path | Iterable[Data],
+    out: str | Path,
+    preparation: Preparation | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> PackedGraphs:
+    """Pack graphs into a folder, from which they are read at random without being kept in memory.
+
+    Large files, and many files, are read in several processes. If packing a file or folder is stopped or killed, the
+    same call goes on, and the result is the same. Records that cannot be packed are listed in ``skipped.json``.
+
+    Args:
+        source: File, folder or pattern, see :func:`~graphscore.data.sources.find_files`; or graphs.
+        out: Folder to make.
+        preparation: Applied to each graph of a file, for training; by default graphs are packed as they are.
+        workers: Number of processes; ``None`` or 0 for one for each CPU core, where they pay.
+        progress: Called with the number of graphs done, and the estimated number in all.
+
+    Returns:
+        The packed graphs.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the folder holds something else, or no graph can be packed; for graphs given as objects, if one
+            of them cannot be stored.
+    """
+    out = Path(out)
+    described = None if preparation is None else preparation.describe()
+    if isinstance(source, str | Path):
+        files = find_files(Path(source))
+        stats = [file.stat() for file in files]
+        identity = {
+            "files": [[str(file), stat.st_size, stat.st_mtime_ns] for file, stat in zip(files, stats, strict=True)],
+            "prepared": described,
+            "library": __version__,
+        }
+        _begin(out, identity)
+        tasks = list(plan(files, [stat.st_size for stat in stats]))
+        _run(_Packer(out, preparation), tasks, out, workers, progress)
+    else:
+        files, tasks = [], [(0, [])]
+        _begin(out, None)
+        _write_objects(source, out, preparation, progress)
+    _finish(out, [number for number, _ in tasks], files, described)
+    return PackedGraphs(out)
+
+
+def plan(files: Sequence[Path], sizes: Sequence[int]) -> Iterator[Task]:
+    """Divide the records of files into tasks, which depend on the files alone."""
+    waiting: list[Part] = []
+    total, numbers = 0, iter(range(2**62))
+    for place, (file, size) in enumerate(zip(files, sizes, strict=True)):
+        if size <= LARGE:
+            waiting, total = [*waiting, Part(file, place)], total + size
+            if total < LARGE and len(waiting) < MOST_FILES:
+                continue
+            yield next(numbers), waiting
+            waiting, total = [], 0
+            continue
+        if waiting:
+            yield next(numbers), waiting
+            waiting, total = [], 0
+        count = 0 if extension(file) in ARRAYS else _count(file)
+        for start in range(0, max(count, 1), RECORDS):
+            stop = start + RECORDS if start + RECORDS < count else None  # the last part reports errors at the end
+            share = 1.0 if stop is None and not start else ((stop or count) - start) / count
+            yield next(numbers), [Part(file, place, start, stop, share)]
+    if waiting:
+        yield next(numbers), waiting
+
+
+def _count(file: Path) -> int:
+    """Number of the records of a file, up to the first at which the file as a whole cannot be read."""
+    count = 0
+    try:
+        for _ in records(file):
+            count += 1
+    except ValueError:  # what reads the last part meets it again, and tells
+        pass
+    return count
+
+
+class _Packer:
+    """Work of packing the records of tasks, in this process or a worker; later parts of a file go on where it is."""
+
+    def __init__(self, out: Path, preparation: Preparation | None) -> None:
+        self.out, self.preparation = out, preparation
+        self._open: tuple[Path, int, Iterator[Any]] | None = None
+
+    def __call__(self, pieces: Sequence[Task], progress: Progress | None = None) -> tuple[int, float]:
+        """Pack tasks.
+
+        Returns:
+            Number of graphs packed, and the size of their files in bytes, in shares.
+        """
+        packed, size = 0, 0.0
+        for number, parts in pieces:
+            writer, skipped = ShardWriter(self.out, number), list[Failure]()
+            read = 0
+            for part in parts:
+                read = 0
+                for made in self._read(part):
+                    if isinstance(made, Data):
+                        read += 1
+                        made = self._add(writer, made, part, read)
+                    if made is not None:
+                        skipped.append(made)
+                    if progress is not None:
+                        progress(packed + writer.num_graphs, None)
+                size += part.share * part.file.stat().st_size
+            packed += writer.num_graphs
+            # The number of graphs in the last part counts for those of the parts of the same file that follow.
+            content = {"shards": writer.close(), "skipped": list(map(asdict, skipped)), "read": read}
+            write_json(content, _task_file(self.out, number))
+        return packed, size
+
+    def _add(self, writer: ShardWriter, graph: Data, part: Part, number: int) -> Failure | None:
+        """Add a graph to the shard; the failure if it cannot be stored."""
+        try:
+            prepared = graph if self.preparation is None else self.preparation(graph)
+            writer.add(prepared, _keys(graph, part.place, number))
+        except ValueError as error:
+            return Failure(str(part.file), f"graph {number}", str(error))
+        return None
+
+    def _read(self, part: Part) -> Iterator[Data | Failure]:
+        """The graphs of a part, and what fails; an error of the file as a whole is a failure, too."""
+        try:
+            if part.start == 0 and part.stop is None:
+                yield from iterate(part.file)
+                return
+            file, position, waiting = self._open or (None, 0, iter(()))
+            if file != part.file or position > part.start:
+                position, waiting = 0, records(part.file)
+            stop = None if part.stop is None else part.stop - position
+            self._open = None if part.stop is None else (part.file, part.stop, waiting)
+            yield from make_graphs(str(part.file), islice(waiting, part.start - position, stop))
+        except ValueError as error:
+            yield Failure(str(part.file), "file", str(error))
+
+
+def _run(packer: _Packer, tasks: Sequence[Task], out: Path, workers: int | None, progress: Progress | None) -> None:
+    """Do the tasks that have not been done before."""
+    left = [task for task in tasks if not _task_file(out, task[0]).is_file()]
+    sizes = {number: sum(part.share * part.file.stat().st_size for part in parts) for number, parts in tasks}
+    if not workers:
+        parsed = sum(sizes[number] for number, parts in left if extension(parts[0].file) not in ARRAYS)
+        workers = os.cpu_count() or 1 if parsed > LARGE else 1
+    finished = [task for task in tasks if task not in left]
+    packed = sum(shard["graphs"]["graphs"] for number, _ in finished for shard in _read_task(out, number)["shards"])
+    done, total = sum(sizes[number] for number, _ in finished), sum(sizes.values())
+
+    def tell(graphs: int, _: int | None = None) -> None:
+        if progress is not None:
+            progress(packed + graphs, round((packed + graphs) * total / done) if done else None)
+
+    if min(workers, len(left)) > 1:
+        results = (result for _, result in in_workers(packer, ([task] for task in left), min(workers, len(left))))
+    else:
+        results = (packer([task], tell) for task in left)
+    for graphs, size in results:
+        packed, done = packed + graphs, done + size
+        tell(0)
+
+
+def _write_objects(
+    graphs: Iterable[Data], out: Path, preparation: Preparation | None, progress: Progress | None
+) -> None:
+    """Write graphs that are given as objects."""
+    writer = ShardWriter(out, 0)
+    total = len(graphs) if isinstance(graphs, Sequence) else None
+    for number, graph in enumerate(graphs):
+        try:
+            if type(graph) is not Data:
+                raise ValueError(f"it is a {type(graph).__name__}, but a PyG Data is expected")
+            prepared = graph if preparation is None else preparation(graph)
+            writer.add(prepared, _keys(graph, -1, number + 1))
+        except ValueError as error:
+            raise ValueError(f"Cannot pack graph {number}: {error}") from error
+        if progress is not None:
+            progress(number + 1, total)
+    write_json({"shards": writer.close(), "skipped": [], "read": 0}, _task_file(out, 0))
+
+
+def _keys(graph: Data, file: int, number: int) -> dict[str, Any]:
+    """Keys of a graph, or the reason why its domain has none for it, and the place that it comes from."""
+    try:
+        keys = keys_of(check_graph(copy.copy(graph)))  # graphs given as objects have not been checked
+    except ValueError as error:
+        keys = {FAILURE: str(error)}
+    return {**keys, FILE: file, NUMBER: number}
+
+
+def _begin(out: Path, identity: dict[str, Any] | None) -> None:
+    """Make the folder, or check that it holds the beginning of the same packing.
+
+    Raises:
+        ValueError: If it holds something else.
+    """
+    unfinished = out / UNFINISHED_FILE
+    if is_packed(out):
+        raise ValueError(f"{out} already holds packed graphs; choose another folder")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"Expected a folder to make, but {out} is a file")
+    if unfinished.is_file():
+        if identity is None or json.loads(unfinished.read_text(encoding="utf-8")) != identity:
+            raise ValueError(
+                f"{out} holds an unfinished packing of other data, or of files that changed since; delete it, or "
+                "choose another folder"
+            )
+    elif out.is_dir() and any(out.iterdir()):
+        raise ValueError(f"{out} holds other files; choose a new or empty folder")
+    else:
+        write_json(identity, unfinished)
+    for left in out.glob(".*"):  # of files that were being written when the process was killed
+        left.unlink()
+
+
+def _finish(out: Path, tasks: Sequence[int], files: Sequence[Path], described: dict[str, Any] | None) -> None:
+    """Write the index, with which the folder is complete."""
+    done = [_read_task(out, number) for number in tasks]
+    shards = list(chain.from_iterable(task["shards"] for task in done))
+    skipped = list(chain.from_iterable(task["skipped"] for task in done))
+    if skipped:
+        write_json(skipped, out / SKIPPED_FILE)
+    if not shards:
+        _clean(out)
+        first = f"; the first failure: {Failure(**skipped[0])}" if skipped else ""
+        raise ValueError(f"There are no graphs to pack{first}")
+    content = {
+        "num_graphs": sum(shard["graphs"]["graphs"] for shard in shards),
+        "num_skipped": len(skipped),
+        "files": [str(file) for file in files],
+        "prepared": described,
+        "sizes": write_sizes(out, [shard["keys"] for shard in shards]),
+        "shards": shards,
+    }
+    write_index(out, content)
+    _clean(out)
+
+
+def _clean(out: Path) -> None:
+    """Remove the files of an unfinished packing."""
+    for file in (out / TASKS).glob("*.json"):
+        file.unlink()
+    (out / TASKS).rmdir()
+    (out / UNFINISHED_FILE).unlink()
+
+
+def _task_file(out: Path, number: int) -> Path:
+    return out / TASKS / f"{number:06d}.json"
+
+
+def _read_task(out: Path, number: int) -> dict[str, Any]:
+    return json.loads(_task_file(out, number).read_text(encoding="utf-8"))

@@ -1,0 +1,114 @@
+"""Preparation of graphs from files for training: fields, keys of splits and groups, and transforms."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import inspect
+import pickle
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_geometric.transforms import Compose
+
+from graphscore.attributes import NOTES
+from graphscore.data.dataset import Transform, with_fields
+from graphscore.domains import attributes, domain_of
+from graphscore.registry import resolve
+
+GROUP, SPLIT = "group", "split."
+"""Names of the keys of a graph: that of its group, and the beginning of those of its splits."""
+
+
+class Preparation:
+    """Preparation of a graph for training: it must have the fields, and is transformed without them.
+
+    Labels, notes and mappings are left out, since not all graphs of a batch may have them.
+
+    Args:
+        fields: Names of the attributes ``[rows, columns]`` that each graph must have.
+        transform: Applied to the graph before it gets the fields.
+    """
+
+    def __init__(self, fields: Sequence[str], transform: Transform | None = None) -> None:
+        self.fields, self.transform = tuple(fields), transform
+
+    def __call__(self, data: Data) -> Data:
+        """Prepare a graph, which is not changed.
+
+        Raises:
+            ValueError: If it has not all fields, or the transform refuses it.
+        """
+        return with_fields(without(data, self.fields), [field_values(data, self.fields)], self.transform)[0]
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the preparation in JSON; those with equal descriptions do the same.
+
+        Raises:
+            ValueError: If the transform cannot be told from others, since it cannot be pickled.
+        """
+        chain = self.transform.transforms if isinstance(self.transform, Compose) else [self.transform]
+        return {"fields": list(self.fields), "transforms": [_described(step) for step in chain if step is not None]}
+
+
+def _described(transform: Any) -> dict[str, str]:
+    """Name of a transform, and a hash of its options and of its own code."""
+    try:
+        content = pickle.dumps(transform, protocol=4)
+    except Exception as error:  # pickle raises errors of many types
+        raise ValueError(f"The transform {transform!r} cannot be told from others: {error}") from error
+    kind = transform if inspect.isfunction(transform) else type(transform)
+    try:
+        code = inspect.getsource(kind)
+    except (OSError, TypeError):
+        code = ""
+    return {"name": repr(transform), "digest": hashlib.sha256(content + code.encode()).hexdigest()}
+
+
+def named(field: str) -> str:
+    """Name a field for a message."""
+    return "coordinates (pos)" if field == "pos" else field
+
+
+def field_values(data: Data, fields: Sequence[str]) -> dict[str, Tensor]:
+    """Take the fields of a graph.
+
+    Raises:
+        ValueError: If one is missing, or not finite real numbers in rows and columns.
+    """
+    values = {}
+    for name in fields:
+        value = data.get(name)
+        if value is None:
+            raise ValueError(f"it has no {named(name)}, which training needs")
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{name} must be a tensor, but is a {type(value).__name__}")
+        if value.dim() != 2 or not value.is_floating_point() or not bool(value.isfinite().all()):
+            shape = f"finite real numbers {'[N, D]' if name == 'pos' else '[rows, columns]'}"
+            raise ValueError(f"{name} must be {shape}, but is {value.dtype} {list(value.shape)}")
+        values[name] = value
+    return values
+
+
+def keys_of(data: Data) -> dict[str, str]:
+    """Compute the keys of a graph: ``split.NAME`` for each split of its domain, and ``group``; some may be empty.
+
+    Raises:
+        ValueError: If the domain cannot compute one.
+    """
+    domain = domain_of(data)
+    keys = {SPLIT + name: resolve(key)(data) for name, key in domain.splits.items()}
+    return {**keys, GROUP: resolve(domain.group)(data)}
+
+
+def without(data: Data, fields: Sequence[str]) -> Data:
+    """Copy a graph without the fields, and without labels and notes, which not all graphs of a batch may have."""
+    graph = copy.copy(data)
+    graph.num_nodes = data.num_nodes  # PyG infers it from pos or x, which may be removed
+    known = attributes()
+    for key, value in data.to_dict().items():
+        if key in fields or key == NOTES or (key in known and known[key].is_label) or isinstance(value, Mapping):
+            del graph[key]
+    return graph
