@@ -1,4 +1,4 @@
-"""The commands ``data list``, ``data build`` and ``data audit``."""
+"""The commands ``data list``, ``data build``, ``data pack`` and ``data audit``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import typer
 from rich.console import Console
 
 from graphscore.cli import library
+from graphscore.cli.options import Overrides
 from graphscore.cli.progress import Counter
+from graphscore.data.index import SKIPPED_FILE, is_packed
+from graphscore.data.sources import find_files
 from graphscore.domains import gather
 from graphscore.registry import find
 
-data_app = typer.Typer(help="List the data sets, build one, or audit one.", no_args_is_help=True)
+data_app = typer.Typer(help="List the data sets, build or audit one, or pack your own graphs.", no_args_is_help=True)
 console = Console()
 
 
@@ -48,6 +51,30 @@ def build_data(
     with Counter(console, "building") as progress:
         files = recipe(out, workers, progress, **options)
     console.print("Wrote " + ", ".join(str(file) for file in files))
+
+
+@data_app.command("pack")
+def pack_data(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="File, folder or pattern of graphs.")],
+    out: Annotated[Path, typer.Option(help="Folder to make.")],
+    config: Annotated[
+        str | None, typer.Option(help="Apply the transforms of this configuration once, to train with them.")
+    ] = None,
+    changes: Overrides = None,
+    workers: Annotated[int, typer.Option(help="Processes; 0 takes one for each core, where they pay.")] = 0,
+) -> None:
+    """Pack graphs into a folder to train on without holding them in memory; run again, it resumes an unfinished one."""
+    find_files(source)
+    if is_packed(out):
+        raise ValueError(f"{out} already holds packed graphs; choose another folder")
+    if config is None and changes:
+        raise ValueError("--set changes a configuration: name one by --config")
+    preparation = None if config is None else library.build_preparation(library.load_config(config, changes or ()))
+    with Counter(console, "packing") as progress:
+        packed = library.pack(source, out, preparation, workers, progress)
+    console.print(f"Wrote {len(packed):,} graphs to {out}; train on them by: graphscore train --data {out} ...")
+    if packed.num_skipped:
+        console.print(f"{packed.num_skipped:,} records could not be packed; {out / SKIPPED_FILE} says why")
 
 
 @data_app.command("audit")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from graphscore.cli.show_config import show_keys as show_keys
     from graphscore.cli.show_config import show_proposal as show_proposal
     from graphscore.data.dataset import datasets as datasets
+    from graphscore.data.packing import pack as pack
+    from graphscore.experiment.datasets import build_preparation as build_preparation
     from graphscore.experiment.demo import run_demo as run_demo
     from graphscore.experiment.files import evaluate_files as evaluate_files
     from graphscore.experiment.files import view_file as view_file
@@ -73,6 +75,8 @@ _HOMES = {
         "show_proposal",
     ),
     "data.dataset": ("datasets",),
+    "data.packing": ("pack",),
+    "experiment.datasets": ("build_preparation",),
     "experiment.demo": ("run_demo",),
     "experiment.files": (
         "evaluate_files",

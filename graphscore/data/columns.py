@@ -18,6 +18,9 @@ from torch import Tensor
 
 Kind = Literal["tensor", "int", "float", "bool", "text", "json"]
 Layout = Literal["stacked", "ragged", "flat"]
+Signature = tuple[str, Kind, str, int]
+"""Name, kind, data type and number of dimensions of a value."""
+Signed = tuple[Signature, Any]
 
 NODE, EDGE = "node", "edge"
 """Names of the offsets that columns of nodes and edges share."""
@@ -92,18 +95,27 @@ class Encoded(NamedTuple):
     arrays: dict[str, Tensor]
 
 
-def encode(graphs: Sequence[Mapping[str, Any]], nodes: Sequence[int], edges: Sequence[int]) -> Encoded:
+def signed(graph: Mapping[str, Any]) -> list[Signed]:
+    """Pair the attributes of a graph with their signatures.
+
+    Raises:
+        ValueError: If one cannot be stored.
+    """
+    return [(signature(name, value), value) for name, value in graph.items()]
+
+
+def encode(graphs: Sequence[Sequence[Signed]], nodes: Sequence[int], edges: Sequence[int]) -> Encoded:
     """Encode the attributes of graphs as columns.
 
     Args:
-        graphs: Attributes of each graph by name, see :func:`signature`.
+        graphs: Attributes of each graph, see :func:`signed`.
         nodes: Number of nodes of each graph.
         edges: Number of edges of each graph.
     """
-    found: dict[tuple[Any, ...], tuple[list[int], list[Any]]] = {}
+    found: dict[Signature, tuple[list[int], list[Any]]] = {}
     for number, graph in enumerate(graphs):
-        for name, value in graph.items():
-            places, values = found.setdefault(signature(name, value), ([], []))
+        for sign, value in graph:
+            places, values = found.setdefault(sign, ([], []))
             places.append(number)
             values.append(value)
     shared = {NODE: list(nodes), EDGE: list(edges)}
@@ -115,7 +127,7 @@ def encode(graphs: Sequence[Mapping[str, Any]], nodes: Sequence[int], edges: Seq
             slots = torch.full((len(graphs),), -1, dtype=torch.int32)
             slots[places] = torch.arange(len(places), dtype=torch.int32)
             encoded.arrays[slots_name(number)] = slots
-        infinite = tuple(place for place, value in zip(places, values, strict=True) if not _is_finite(value))
+        infinite = tuple(places[row] for row in _infinite(encoded.arrays[values_name(number)], values))
         encoded.columns.append(column._replace(everywhere=everywhere, infinite=infinite))
     return encoded
 
@@ -135,8 +147,8 @@ def shapes_name(number: int) -> str:
     return f"{number}.shapes"
 
 
-def signature(name: str, value: Any) -> tuple[Any, ...]:
-    """Name, kind, data type and number of dimensions of a value.
+def signature(name: str, value: Any) -> Signature:
+    """Tell name, kind, data type and number of dimensions of a value.
 
     Raises:
         ValueError: If it cannot be stored.
@@ -168,10 +180,17 @@ def _is_plain(value: Any) -> bool:
     return value is None or type(value) in (bool, int, float, str)
 
 
-def _is_finite(value: Any) -> bool:
-    if not isinstance(value, Tensor) or not (value.is_floating_point() or value.is_complex()):
-        return True
-    return bool(value.isfinite().all()) if value.itemsize > 1 else True
+def _infinite(stored: Tensor, values: Sequence[Any]) -> list[int]:
+    """Rows of the tensors that have entries that are not finite."""
+    if not isinstance(values[0], Tensor) or values[0].itemsize == 1 or not _is_real(values[0]):
+        return []
+    if _is_real(stored) and bool(stored.isfinite().all()):
+        return []
+    return [row for row, value in enumerate(values) if not bool(value.isfinite().all())]
+
+
+def _is_real(values: Tensor) -> bool:
+    return values.is_floating_point() or values.is_complex()
 
 
 def _offsets(counts: Sequence[int]) -> Tensor:
@@ -179,7 +198,7 @@ def _offsets(counts: Sequence[int]) -> Tensor:
 
 
 def _column(
-    arrays: dict[str, Tensor], number: int, sign: tuple[Any, ...], values: list[Any], shared: Mapping[str, list[int]]
+    arrays: dict[str, Tensor], number: int, sign: Signature, values: list[Any], shared: Mapping[str, list[int]]
 ) -> Column:
     """Lay out the values of a column; its arrays are added to those of the others."""
     name, kind, dtype, dims = sign
@@ -194,7 +213,7 @@ def _column(
         return Column(name, kind)
     shapes = torch.tensor([list(value.shape) for value in values], dtype=torch.int64).reshape(len(values), dims)
     ragged = (shapes != shapes[0]).any(0).nonzero()[:, 0].tolist()
-    values = [value.detach() for value in values]
+    values = [value.detach() if value.requires_grad else value for value in values]
     if not ragged:
         arrays[values_name(number)] = _stored(torch.stack(values))
         return Column(name, kind, dtype, "stacked", tuple(values[0].shape))

@@ -10,8 +10,9 @@ from pathlib import Path
 from graphscore.data.checksums import file_digest
 from graphscore.data.dataset import Transform
 from graphscore.data.own import OwnDataset
+from graphscore.data.own_graph import OwnGraph
 from graphscore.data.readers import Failure
-from graphscore.data.rules import OwnGraph, Rule, make_rule
+from graphscore.data.rules import Rule, make_rule
 from graphscore.data.sources import find_files, iterate_files
 from graphscore.data.split import FRACTIONS, PARTS, Part
 

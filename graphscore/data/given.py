@@ -10,9 +10,11 @@ from torch_geometric.data import Batch, Data
 
 from graphscore.data.consistency import check_graph
 from graphscore.data.dataset import Dataset, Transform
-from graphscore.data.own import OwnDataset, content_key
+from graphscore.data.own import OwnDataset
+from graphscore.data.own_graph import OwnGraph
+from graphscore.data.preparation import content_key
 from graphscore.data.readers import Failure
-from graphscore.data.rules import OwnGraph, make_rule
+from graphscore.data.rules import make_rule
 from graphscore.data.split import FRACTIONS, PARTS, Part
 
 GIVEN = "given"

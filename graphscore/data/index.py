@@ -9,7 +9,7 @@ from typing import Any
 
 from graphscore.data.writers import write_json
 
-INDEX_FILE, SIZES_FILE = "index.json", "sizes.safetensors"
+INDEX_FILE, SIZES_FILE, SKIPPED_FILE = "index.json", "sizes.safetensors", "skipped.json"
 FORMAT, VERSION = "graphscore packed graphs", 1
 
 

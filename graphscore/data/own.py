@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-import numpy as np
-from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.attributes import NOTES
-from graphscore.data.dataset import Dataset, Transform, with_fields
+from graphscore.data.dataset import Dataset, Transform
+from graphscore.data.own_graph import OwnGraph
+from graphscore.data.preparation import content_key, named
 from graphscore.data.readers import Failure
-from graphscore.data.rules import OwnGraph, Rule
+from graphscore.data.rules import Rule
 from graphscore.data.split import PARTS, Part
-from graphscore.domains import attributes, domain_of
-from graphscore.registry import resolve
 
 
 class Placed(NamedTuple):
     """A graph with its part and group.
 
     Attributes:
+        own: The graph.
         part: The part.
         group: Key of the group; graphs of a part with equal keys share the inputs of the model.
-        graph: The graph without its fields.
-        values: The fields.
+        columns: Number of columns of each field.
     """
 
+    own: OwnGraph
     part: Part
     group: str
-    graph: Data
-    values: dict[str, Tensor]
+    columns: dict[str, int]
 
 
 class OwnDataset(Dataset):
@@ -76,10 +72,10 @@ class OwnDataset(Dataset):
         self.domains: set[str] = set()
         self.codes: dict[str, bytes] = {}
         self._groups: dict[str, dict[str, list[Data]]] = {part: {} for part in PARTS}
-        for part, group, graph, values in self._place(graphs, fields, origin):
-            self._groups[part].setdefault(group, []).extend(with_fields(graph, [values], transform))
+        for own, part, group, _ in self._place(graphs, fields, origin):
+            self._groups[part].setdefault(group, []).append(own.prepared(fields, transform))
         if not any(self._groups.values()) and self.failures:
-            missing = " and ".join(map(_named, fields))
+            missing = " and ".join(map(named, fields))
             raise ValueError(f"No graph of {origin} has {missing}; the first failure: {self.failures[0]}")
         if not self._groups["train"]:
             raise ValueError(
@@ -103,14 +99,14 @@ class OwnDataset(Dataset):
                 continue
             if placed is None:
                 continue
-            self.domains.add(domain_of(own.graph).name)
+            self.domains.add(own.domain.name)
             of_file = codes.setdefault(own.source, bytearray())
             of_file.extend(bytes(own.number - len(of_file)))
             of_file[own.number - 1] = 1 + PARTS.index(placed.part)
-            for name, value in placed.values.items():
-                columns[name].add(value.shape[1])
+            for name, number in placed.columns.items():
+                columns[name].add(number)
             if shared is not None:
-                shared.add(own.graph, placed.part)
+                shared.add(own, placed.part)
             yield placed
         self.codes = {source: bytes(code) for source, code in codes.items()}
         for name, found in columns.items():
@@ -128,43 +124,9 @@ def place(own: OwnGraph, rule: Rule, fields: Sequence[str]) -> Placed | None:
     Raises:
         ValueError: If it lacks a field, a field is not as it must be, or the rule cannot assign it.
     """
-    values = _values(own.graph, fields)
+    columns = own.columns(fields)
     part = rule.part(own)
-    if part is None:
-        return None
-    group = own.group or resolve(domain_of(own.graph).group)(own.graph) or f"{own.source}:{own.number}"
-    return Placed(part, group, _without(own.graph, fields), values)
-
-
-def _named(field: str) -> str:
-    return "coordinates (pos)" if field == "pos" else field
-
-
-def _values(data: Data, fields: Sequence[str]) -> dict[str, Tensor]:
-    """The fields of a graph."""
-    values = {}
-    for name in fields:
-        value = data.get(name)
-        if value is None:
-            raise ValueError(f"it has no {_named(name)}, which training needs")
-        if not isinstance(value, Tensor):
-            raise ValueError(f"{name} must be a tensor, but is a {type(value).__name__}")
-        if value.dim() != 2 or not value.is_floating_point() or not bool(value.isfinite().all()):
-            shape = f"finite real numbers {'[N, D]' if name == 'pos' else '[rows, columns]'}"
-            raise ValueError(f"{name} must be {shape}, but is {value.dtype} {list(value.shape)}")
-        values[name] = value
-    return values
-
-
-def _without(data: Data, fields: Sequence[str]) -> Data:
-    """A copy of a graph without the fields, and without labels and notes, which not all graphs of a batch may have."""
-    graph = copy.copy(data)
-    graph.num_nodes = data.num_nodes  # PyG infers it from pos or x, which may be removed
-    known = attributes()
-    for key, value in data.to_dict().items():
-        if key in fields or key == NOTES or (key in known and known[key].is_label) or isinstance(value, Mapping):
-            del graph[key]
-    return graph
+    return None if part is None else Placed(own, part, own.group_key or f"{own.source}:{own.number}", columns)
 
 
 class _Shared:
@@ -174,11 +136,10 @@ class _Shared:
         self.names = names
         self.keys: dict[str, dict[Part, Counter[bytes]]] = {}
 
-    def add(self, graph: Data, part: Part) -> None:
-        domain = domain_of(graph)
-        what = next(iter(domain.splits), "graph")
-        key = resolve(domain.splits[what])(graph) if domain.splits else ""
-        hashed = hashlib.blake2b(key.encode(), digest_size=8).digest() if key else content_key(graph, self.names)
+    def add(self, own: OwnGraph, part: Part) -> None:
+        what = next(iter(own.domain.splits), "graph")
+        key = own.split_key(what) if own.domain.splits else ""
+        hashed = hashlib.blake2b(key.encode(), digest_size=8).digest() if key else content_key(own.graph, self.names)
         self.keys.setdefault(what, {name: Counter() for name in PARTS})[part][hashed] += 1
 
     def notes(self) -> list[str]:
@@ -190,19 +151,3 @@ class _Shared:
                     of = parts[second].total()
                     notes.append(f"{num:,} of {of:,} graphs of {second} are in {first}, too: they are the same {what}")
         return notes
-
-
-def content_key(graph: Data, names: Collection[str] | None = None) -> bytes:
-    """Hash tensors of a graph, in the order of its nodes and edges, to 8 bytes.
-
-    Args:
-        graph: The graph.
-        names: Attributes to take; by default all.
-    """
-    digest = hashlib.blake2b(str(graph.num_nodes).encode(), digest_size=8)
-    for key, value in sorted(graph.to_dict().items()):
-        if isinstance(value, Tensor) and (names is None or key in names):
-            array = np.ascontiguousarray(value.detach().cpu().numpy())
-            digest.update(f"|{key} {array.dtype} {array.shape}".encode())
-            digest.update(array.data if array.size else b"")
-    return digest.digest()

@@ -2,60 +2,30 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch_geometric.data import Data
 
-from graphscore.data.consistency import check_graph
-from graphscore.data.index import is_packed, write_index
+from graphscore.data.index import SKIPPED_FILE, is_packed, write_index
+from graphscore.data.keys import keys_of
+from graphscore.data.own_graph import OwnGraph
 from graphscore.data.packed import PackedGraphs
-from graphscore.data.preparation import Preparation, keys_of
+from graphscore.data.preparation import Preparation
 from graphscore.data.readers import Failure, extension, iterate, make_graphs, records
 from graphscore.data.shard_writer import ShardWriter, write_sizes
 from graphscore.data.sources import find_files
+from graphscore.data.tasks import ARRAYS, LARGE, Part, Task, plan
 from graphscore.data.writers import write_json
 from graphscore.runtime.version import __version__
 from graphscore.runtime.workers import Progress, in_workers
 
-FILE, NUMBER, FAILURE = "file", "number", "failure"
-"""Further keys of a graph: the number of its file, its number in the part of the file from 1, and why it has no others."""
-SKIPPED_FILE, UNFINISHED_FILE, TASKS = "skipped.json", "unfinished.json", "tasks"
-
-RECORDS = 8192
-"""Records of a large file that are packed together."""
-LARGE = 2**22
-"""Bytes of a file whose records are shared among processes, and of small files that are packed together."""
-MOST_FILES = 1024
-ARRAYS = (".pt", ".npy", ".npz")
-"""Extensions of files that hold graphs as they are: they are read once, since this is most of the work."""
-
-
-class Part(NamedTuple):
-    """Records of a file, from ``start`` to before ``stop``, or to the end.
-
-    Attributes:
-        file: The file.
-        place: Number of the file in the list of files.
-        start: Number of the first record, from 0.
-        stop: Number after the last record.
-        share: Share of the file, between 0 and 1.
-    """
-
-    file: Path
-    place: int
-    start: int = 0
-    stop: int | None = None
-    share: float = 1.0
-
-
-Task = tuple[int, list[Part]]
+UNFINISHED_FILE, TASKS = "unfinished.json", "tasks"
 
 
 def pack(
@@ -106,41 +76,6 @@ def pack(
     return PackedGraphs(out)
 
 
-def plan(files: Sequence[Path], sizes: Sequence[int]) -> Iterator[Task]:
-    """Divide the records of files into tasks, which depend on the files alone."""
-    waiting: list[Part] = []
-    total, numbers = 0, iter(range(2**62))
-    for place, (file, size) in enumerate(zip(files, sizes, strict=True)):
-        if size <= LARGE:
-            waiting, total = [*waiting, Part(file, place)], total + size
-            if total < LARGE and len(waiting) < MOST_FILES:
-                continue
-            yield next(numbers), waiting
-            waiting, total = [], 0
-            continue
-        if waiting:
-            yield next(numbers), waiting
-            waiting, total = [], 0
-        count = 0 if extension(file) in ARRAYS else _count(file)
-        for start in range(0, max(count, 1), RECORDS):
-            stop = start + RECORDS if start + RECORDS < count else None  # the last part reports errors at the end
-            share = 1.0 if stop is None and not start else ((stop or count) - start) / count
-            yield next(numbers), [Part(file, place, start, stop, share)]
-    if waiting:
-        yield next(numbers), waiting
-
-
-def _count(file: Path) -> int:
-    """Number of the records of a file, up to the first at which the file as a whole cannot be read."""
-    count = 0
-    try:
-        for _ in records(file):
-            count += 1
-    except ValueError:  # what reads the last part meets it again, and tells
-        pass
-    return count
-
-
 class _Packer:
     """Work of packing the records of tasks, in this process or a worker; later parts of a file go on where it is."""
 
@@ -157,21 +92,17 @@ class _Packer:
         packed, size = 0, 0.0
         for number, parts in pieces:
             writer, skipped = ShardWriter(self.out, number), list[Failure]()
-            read = 0
             for part in parts:
-                read = 0
-                for made in self._read(part):
+                for record, made in enumerate(self._read(part), start=part.start + 1):
                     if isinstance(made, Data):
-                        read += 1
-                        made = self._add(writer, made, part, read)
+                        made = self._add(writer, made, part, record)
                     if made is not None:
                         skipped.append(made)
                     if progress is not None:
                         progress(packed + writer.num_graphs, None)
                 size += part.share * part.file.stat().st_size
             packed += writer.num_graphs
-            # The number of graphs in the last part counts for those of the parts of the same file that follow.
-            content = {"shards": writer.close(), "skipped": list(map(asdict, skipped)), "read": read}
+            content = {"shards": writer.close(), "skipped": list(map(asdict, skipped))}
             write_json(content, _task_file(self.out, number))
         return packed, size
 
@@ -179,7 +110,7 @@ class _Packer:
         """Add a graph to the shard; the failure if it cannot be stored."""
         try:
             prepared = graph if self.preparation is None else self.preparation(graph)
-            writer.add(prepared, _keys(graph, part.place, number))
+            writer.add(prepared, keys_of(OwnGraph(graph, str(part.file), number, ""), part.place))
         except ValueError as error:
             return Failure(str(part.file), f"graph {number}", str(error))
         return None
@@ -235,21 +166,12 @@ def _write_objects(
             if type(graph) is not Data:
                 raise ValueError(f"it is a {type(graph).__name__}, but a PyG Data is expected")
             prepared = graph if preparation is None else preparation(graph)
-            writer.add(prepared, _keys(graph, -1, number + 1))
+            writer.add(prepared, keys_of(OwnGraph(graph, "", number + 1, ""), -1))
         except ValueError as error:
             raise ValueError(f"Cannot pack graph {number}: {error}") from error
         if progress is not None:
             progress(number + 1, total)
-    write_json({"shards": writer.close(), "skipped": [], "read": 0}, _task_file(out, 0))
-
-
-def _keys(graph: Data, file: int, number: int) -> dict[str, Any]:
-    """Keys of a graph, or the reason why its domain has none for it, and the place that it comes from."""
-    try:
-        keys = keys_of(check_graph(copy.copy(graph)))  # graphs given as objects have not been checked
-    except ValueError as error:
-        keys = {FAILURE: str(error)}
-    return {**keys, FILE: file, NUMBER: number}
+    write_json({"shards": writer.close(), "skipped": []}, _task_file(out, 0))
 
 
 def _begin(out: Path, identity: dict[str, Any] | None) -> None:
@@ -282,10 +204,9 @@ def _finish(out: Path, tasks: Sequence[int], files: Sequence[Path], described: d
     done = [_read_task(out, number) for number in tasks]
     shards = list(chain.from_iterable(task["shards"] for task in done))
     skipped = list(chain.from_iterable(task["skipped"] for task in done))
-    if skipped:
-        write_json(skipped, out / SKIPPED_FILE)
     if not shards:
         _clean(out)
+        out.rmdir()
         first = f"; the first failure: {Failure(**skipped[0])}" if skipped else ""
         raise ValueError(f"There are no graphs to pack{first}")
     content = {
@@ -296,6 +217,8 @@ def _finish(out: Path, tasks: Sequence[int], files: Sequence[Path], described: d
         "sizes": write_sizes(out, [shard["keys"] for shard in shards]),
         "shards": shards,
     }
+    if skipped:
+        write_json(skipped, out / SKIPPED_FILE)
     write_index(out, content)
     _clean(out)
 

@@ -1,4 +1,4 @@
-"""Preparation of graphs from files for training: fields, keys of splits and groups, and transforms."""
+"""Preparation of graphs for training: fields and transforms."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import copy
 import hashlib
 import inspect
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import Compose
 
 from graphscore.attributes import NOTES
 from graphscore.data.dataset import Transform, with_fields
-from graphscore.domains import attributes, domain_of
-from graphscore.registry import resolve
-
-GROUP, SPLIT = "group", "split."
-"""Names of the keys of a graph: that of its group, and the beginning of those of its splits."""
+from graphscore.domains import attributes
 
 
 class Preparation:
@@ -92,17 +89,6 @@ def field_values(data: Data, fields: Sequence[str]) -> dict[str, Tensor]:
     return values
 
 
-def keys_of(data: Data) -> dict[str, str]:
-    """Compute the keys of a graph: ``split.NAME`` for each split of its domain, and ``group``; some may be empty.
-
-    Raises:
-        ValueError: If the domain cannot compute one.
-    """
-    domain = domain_of(data)
-    keys = {SPLIT + name: resolve(key)(data) for name, key in domain.splits.items()}
-    return {**keys, GROUP: resolve(domain.group)(data)}
-
-
 def without(data: Data, fields: Sequence[str]) -> Data:
     """Copy a graph without the fields, and without labels and notes, which not all graphs of a batch may have."""
     graph = copy.copy(data)
@@ -112,3 +98,19 @@ def without(data: Data, fields: Sequence[str]) -> Data:
         if key in fields or key == NOTES or (key in known and known[key].is_label) or isinstance(value, Mapping):
             del graph[key]
     return graph
+
+
+def content_key(graph: Data, names: Collection[str] | None = None) -> bytes:
+    """Hash tensors of a graph, in the order of its nodes and edges, to 8 bytes.
+
+    Args:
+        graph: The graph.
+        names: Attributes to take; by default all.
+    """
+    digest = hashlib.blake2b(str(graph.num_nodes).encode(), digest_size=8)
+    for key, value in sorted(graph.to_dict().items()):
+        if isinstance(value, Tensor) and (names is None or key in names):
+            digest.update(f"|{key} {value.dtype} {list(value.shape)}".encode())
+            if value.numel():  # as bytes: NumPy lacks some types
+                digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.digest()

@@ -4,47 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.data.own_graph import OwnGraph
 from graphscore.data.split import FRACTIONS, PARTS, Part, part_of
 from graphscore.data.text import read_lines
-from graphscore.domains import domain_of, gather
-from graphscore.registry import close_to, resolve, shown
+from graphscore.domains import gather
+from graphscore.registry import close_to, shown
 
 RANDOM, GROUP = "random", "group"
 SPLIT_OPTIONS = ("split", "fractions", "seed")
 """Options of :func:`make_rule`, which data sets of any graphs take."""
-
-
-@dataclass(frozen=True)
-class OwnGraph:
-    """A graph of a user, and what identifies it.
-
-    Attributes:
-        graph: The graph.
-        source: Its file, or the name of a list.
-        number: Number of its record in the file, from 1; records that cannot be read count.
-        place: The number, and before it the name of the file if there are several: ``"7"`` or ``"a.sdf:7"``.
-        part: The part that its file is for, if each part has files of its own.
-        group: Key of its group; by default the domain gives it.
-    """
-
-    graph: Data
-    source: str
-    number: int
-    place: str
-    part: Part | None = None
-    group: str = ""
-
-    @property
-    def id(self) -> str:
-        """The ``name`` of the graph if it has one, and otherwise its place."""
-        name = self.graph.get("name")
-        return (name.strip() if isinstance(name, str) else "") or self.place
 
 
 class Rule(ABC):
@@ -104,9 +77,9 @@ class ByHash(Rule):
             return attribute_key(own.graph, self.attribute)
         if self.by == RANDOM:
             return own.place
-        domain = domain_of(own.graph)
+        domain = own.domain
         if self.by == GROUP:
-            if not (key := resolve(domain.group)(own.graph)):
+            if not (key := own.group_key):
                 raise ValueError(
                     f"it is one of the {domain.name}, which have no groups: name an attribute, split={{group: NAME}}"
                 )
@@ -116,7 +89,7 @@ class ByHash(Rule):
             return own.place
         if by not in domain.splits:
             raise ValueError(f"it is one of the {domain.name}, which have no split by {by!r}")
-        return resolve(domain.splits[by])(own.graph) or own.place
+        return own.split_key(by) or own.place
 
 
 def attribute_key(graph: Data, name: str) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.data.columns import EDGE, NODE, signature
+from graphscore.data.columns import EDGE, NODE, Signed, signed
 from graphscore.data.index import SIZES_FILE
 from graphscore.data.shards import ShardInfo, open_arrays, write_arrays, write_shard
 
@@ -34,8 +34,8 @@ class ShardWriter:
         self._begin()
 
     def _begin(self) -> None:
-        self._graphs: list[dict[str, Any]] = []
-        self._keys: list[Mapping[str, Any]] = []
+        self._graphs: list[list[Signed]] = []
+        self._keys: list[list[Signed]] = []
         self._nodes: list[int] = []
         self._edges: list[int] = []
         self._bytes = 0
@@ -50,16 +50,14 @@ class ShardWriter:
         Raises:
             ValueError: If it holds something that cannot be stored.
         """
-        content, num_nodes = graph.to_dict(), graph.num_nodes
-        for name, value in content.items():
-            signature(name, value)
+        content, num_nodes = signed(graph.to_dict()), graph.num_nodes
         if num_nodes is None:
-            raise ValueError(f"its attributes do not tell its number of nodes: {sorted(content)}")
+            raise ValueError(f"its attributes do not tell its number of nodes: {sorted(graph.keys())}")
         self._graphs.append(content)
-        self._keys.append(keys)
+        self._keys.append(signed(keys))
         self._nodes.append(num_nodes)
         self._edges.append(graph.num_edges)
-        self._bytes += sum(value.nbytes for value in content.values() if isinstance(value, Tensor))
+        self._bytes += sum(value.nbytes for _, value in content if isinstance(value, Tensor))
         self.num_graphs += 1
         if len(self._graphs) >= GRAPHS or self._bytes >= BYTES:
             self._flush()

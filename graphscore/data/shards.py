@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from graphscore.data.checksums import file_digest
-from graphscore.data.columns import Column, Decoder, encode, shapes_name, slots_name, values_name
+from graphscore.data.columns import Column, Decoder, Signed, encode, shapes_name, slots_name, values_name
 from graphscore.runtime.atomic import replacing
 from graphscore.runtime.tensor_files import import_safetensors
 
@@ -68,7 +68,7 @@ class ShardInfo(NamedTuple):
 
 
 def write_shard(
-    path: Path, graphs: Sequence[Mapping[str, Any]], nodes: Sequence[int], edges: Sequence[int]
+    path: Path, graphs: Sequence[Sequence[Signed]], nodes: Sequence[int], edges: Sequence[int]
 ) -> ShardInfo:
     """Write the attributes of graphs to a file; see :func:`~graphscore.data.columns.encode`."""
     encoded = encode(graphs, nodes, edges)
@@ -119,8 +119,8 @@ def open_shard(folder: Path, info: ShardInfo) -> list[Values]:
             Values(
                 column.decoder,
                 arrays[values_name(number)],
-                memoryview(arrays[column.offsets]) if column.offsets else None,
-                None if column.everywhere else memoryview(arrays[slots_name(number)]),
+                arrays[column.offsets].data if column.offsets else None,
+                None if column.everywhere else arrays[slots_name(number)].data,
                 arrays[shapes_name(number)] if column.layout == "flat" else None,
             )
             for number, column in enumerate(info.columns)

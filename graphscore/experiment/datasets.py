@@ -7,10 +7,11 @@ from typing import Any
 
 from graphscore.data.dataset import Dataset, datasets
 from graphscore.data.given import GIVEN, GivenDataset
+from graphscore.data.preparation import Preparation
 from graphscore.data.rules import SPLIT_OPTIONS, Rule
 from graphscore.experiment.build import build_transform
 from graphscore.experiment.components import Component, create
-from graphscore.experiment.schema import Config
+from graphscore.experiment.schema import Config, ModelConfig
 from graphscore.registry import Trust, find
 
 
@@ -39,10 +40,20 @@ def build_dataset(config: Config, *, transformed: bool = True, data: Any = None,
         target = GivenDataset
     wanted = inspect.signature(target).parameters
     if "fields" in wanted and "fields" not in component.options:
-        positions = [config.network.positions] if config.network.positions else []
-        told["fields"] = list(dict.fromkeys([*(field.name for field in config.fields), *positions]))
+        told["fields"] = wanted_fields(config)
     told |= {name: value for name, value in (("data", data), ("rule", rule)) if value is not None}
     return create(component, datasets(), "data set", config.trust, **told)
+
+
+def build_preparation(config: ModelConfig) -> Preparation:
+    """Build what prepares a user's graphs for a configuration: its fields and transforms."""
+    return Preparation(wanted_fields(config), build_transform(config))
+
+
+def wanted_fields(config: ModelConfig) -> list[str]:
+    """List the attributes that graphs must have for a configuration: the diffusing fields, and the positions."""
+    positions = [config.network.positions] if config.network.positions else []
+    return list(dict.fromkeys([*(field.name for field in config.fields), *positions]))
 
 
 def _called(component: Component, target: Any, trust: Trust) -> tuple[Component, Any]:

@@ -1,7 +1,7 @@
 """Compare file formats for ragged arrays: ``python tests/benchmarks/bench_formats.py``.
 
 Graphs of 20 nodes and 40 edges are written, opened, and read in random batches of 64 as numpy arrays, through each
-library that is installed: numpy (``.npy``), safetensors, pyarrow (IPC and parquet), lmdb, zarr, Hugging Face datasets.
+library that is installed: numpy (``.npy``), safetensors, pyarrow (IPC and parquet), lmdb, zarr.
 The arrays of all graphs lie one after the other, with offsets; lmdb has one record for each graph.
 """
 
@@ -25,7 +25,11 @@ def graphs(num: int) -> Arrays:
     """Arrays of all graphs, one after the other."""
     random = np.random.default_rng(0)
     pos = random.standard_normal((num * NODES, 3)).astype(np.float32)
-    return {"pos": pos, "z": random.integers(0, 10, (num * NODES, 1)), "edge_index": random.integers(0, NODES, (num * EDGES, 2))}
+    return {
+        "pos": pos,
+        "z": random.integers(0, 10, (num * NODES, 1)),
+        "edge_index": random.integers(0, NODES, (num * EDGES, 2)),
+    }
 
 
 def length(name: str) -> int:
@@ -138,25 +142,14 @@ def zarr(folder: Path, arrays: Arrays | None) -> Rows | None:
     return by_offsets(library.open_group(str(folder / "a"), mode="r"))
 
 
-def huggingface(folder: Path, arrays: Arrays | None) -> Rows | None:
-    """Write a data set of Hugging Face, or open it."""
-    import datasets
-
-    if arrays is not None:
-        datasets.Dataset(arrow_table(arrays)).save_to_disk(folder / "a")
-        return None
-    opened = datasets.load_from_disk(folder / "a").with_format("numpy")
-    return lambda name, graph: opened.select_columns(name)[graph][name].reshape(-1, WIDTH[name])
+FORMATS = (npy, safetensors, arrow, parquet, lmdb, zarr)
 
 
-FORMATS = (npy, safetensors, arrow, parquet, lmdb, zarr, huggingface)
-
-
-def seconds(run: Callable[[], object]) -> float:
-    """Time of a call."""
+def write_all(format: Callable[[Path, Arrays | None], Rows | None], folder: Path, arrays: Arrays) -> float:
+    """Graphs written in a second."""
     started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
+    format(folder, arrays)
+    return len(arrays["pos"]) / NODES / (time.perf_counter() - started)
 
 
 def read_all(rows: Rows, batches: Iterable[list[int]]) -> None:
@@ -180,7 +173,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             try:
-                write = given.num / seconds(lambda: format(folder, arrays))
+                write = write_all(format, folder, arrays)
             except ImportError:
                 print(f"{format.__name__:12}{'not installed':>16}")
                 continue

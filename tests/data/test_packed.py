@@ -53,7 +53,9 @@ def equal(a: Data, b: Data) -> bool:
 def bits(draw: st.DrawFn, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     """A tensor of any bits, so of any numbers: infinite ones, and those that are none."""
     if dtype == torch.bool:
-        return torch.tensor(draw(st.lists(st.booleans(), min_size=(n := math.prod(shape)), max_size=n))).bool().view(shape)
+        return (
+            torch.tensor(draw(st.lists(st.booleans(), min_size=(n := math.prod(shape)), max_size=n))).bool().view(shape)
+        )
     size = math.prod(shape) * dtype.itemsize
     whole = torch.tensor(list(draw(st.binary(min_size=size, max_size=size))), dtype=torch.uint8)
     return whole.view(dtype).reshape(shape)
@@ -69,7 +71,9 @@ def graphs(draw: st.DrawFn) -> Data:
             [[draw(st.integers(0, nodes - 1)) for _ in range(edges)] for _ in range(2)], dtype=torch.int64
         ).view(2, edges)
     plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
-    nested = st.recursive(plain, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner))
+    nested = st.recursive(
+        plain, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner)
+    )
     for name in draw(st.sets(st.sampled_from(["pos", "x", "y", "name", "note", "count", "bond"]), max_size=5)):
         kind = draw(st.sampled_from(["rows", "any", "plain", "nested"]))
         if kind == "rows":
@@ -121,7 +125,9 @@ RAGGED = [cloud(5 + i % 7, 3 + 2 * i % 9, i) for i in range(40)]
 EQUAL = [cloud(6, 8, i, num_nodes=6) for i in range(40)]
 
 
-@pytest.mark.parametrize("items", [RAGGED, EQUAL, [*RAGGED, Data(x=torch.ones(2, 1))]], ids=["ragged", "equal", "mixed"])
+@pytest.mark.parametrize(
+    "items", [RAGGED, EQUAL, [*RAGGED, Data(x=torch.ones(2, 1))]], ids=["ragged", "equal", "mixed"]
+)
 def test_a_batch_is_that_of_pyg(items: list[Data], tmp_path: Path, monkeypatch):
     monkeypatch.setattr(shard_writer, "GRAPHS", 9)
     packed = pack(items, tmp_path / "a")
@@ -235,7 +241,9 @@ def test_many_read_at_once(tmp_path: Path, monkeypatch):
         assert all(pool.map(lambda i: equal(packed[i % 40], RAGGED[i % 40]), range(400)))
     batches = list(DataLoader(packed, batch_size=8, num_workers=2))  # pyright: ignore[reportArgumentType]
     theirs = list(DataLoader(RAGGED, batch_size=8))
-    assert all(same(ours.pos, other.pos) and ours.name == other.name for ours, other in zip(batches, theirs, strict=True))
+    assert all(
+        same(ours.pos, other.pos) and ours.name == other.name for ours, other in zip(batches, theirs, strict=True)
+    )
 
 
 def test_another_process_opens_the_files_again(tmp_path: Path):
