@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
@@ -22,6 +23,7 @@ from graphscore.data.shard_writer import ShardWriter, write_sizes
 from graphscore.data.sources import find_files
 from graphscore.data.tasks import ARRAYS, LARGE, Part, Task, plan
 from graphscore.data.writers import write_json
+from graphscore.runtime.atomic import LOCK_FILE, owned
 from graphscore.runtime.version import __version__
 from graphscore.runtime.workers import Progress, in_workers
 
@@ -65,14 +67,14 @@ def pack(
             "prepared": described,
             "library": __version__,
         }
-        _begin(out, identity)
-        tasks = list(plan(files, [stat.st_size for stat in stats]))
-        _run(_Packer(out, preparation), tasks, out, workers, progress)
+        with _begun(out, identity):
+            tasks = list(plan(files, [stat.st_size for stat in stats]))
+            _run(_Packer(out, preparation), tasks, out, workers, progress)
+            _finish(out, [number for number, _ in tasks], files, described)
     else:
-        files, tasks = [], [(0, [])]
-        _begin(out, None)
-        _write_objects(source, out, preparation, progress)
-    _finish(out, [number for number, _ in tasks], files, described)
+        with _begun(out, None):
+            _write_objects(source, out, preparation, progress)
+            _finish(out, [0], [], described)
     return PackedGraphs(out)
 
 
@@ -174,29 +176,33 @@ def _write_objects(
     write_json({"shards": writer.close(), "skipped": []}, _task_file(out, 0))
 
 
-def _begin(out: Path, identity: dict[str, Any] | None) -> None:
-    """Make the folder, or check that it holds the beginning of the same packing.
+@contextmanager
+def _begun(out: Path, identity: dict[str, Any] | None) -> Iterator[None]:
+    """Make the folder, or check that it holds the beginning of the same packing, and let nobody else write to it.
 
     Raises:
         ValueError: If it holds something else.
+        OSError: If another process writes to it.
     """
-    unfinished = out / UNFINISHED_FILE
     if is_packed(out):
         raise ValueError(f"{out} already holds packed graphs; choose another folder")
     if out.exists() and not out.is_dir():
         raise ValueError(f"Expected a folder to make, but {out} is a file")
-    if unfinished.is_file():
-        if identity is None or json.loads(unfinished.read_text(encoding="utf-8")) != identity:
+    unfinished = out / UNFINISHED_FILE
+    if not unfinished.is_file() and out.is_dir() and any(file.name != LOCK_FILE for file in out.iterdir()):
+        raise ValueError(f"{out} holds other files; choose a new or empty folder")
+    with owned(out):
+        if not unfinished.is_file():
+            write_json(identity, unfinished)
+        elif identity is None or json.loads(unfinished.read_text(encoding="utf-8")) != identity:
             raise ValueError(
                 f"{out} holds an unfinished packing of other data, or of files that changed since; delete it, or "
                 "choose another folder"
             )
-    elif out.is_dir() and any(out.iterdir()):
-        raise ValueError(f"{out} holds other files; choose a new or empty folder")
-    else:
-        write_json(identity, unfinished)
-    for left in out.glob(".*"):  # of files that were being written when the process was killed
-        left.unlink()
+        for left in out.glob(".*.safetensors.*"):  # of files that were being written when the process was killed
+            left.unlink()
+        yield
+    (out / LOCK_FILE).unlink(missing_ok=True)
 
 
 def _finish(out: Path, tasks: Sequence[int], files: Sequence[Path], described: dict[str, Any] | None) -> None:
@@ -206,7 +212,6 @@ def _finish(out: Path, tasks: Sequence[int], files: Sequence[Path], described: d
     skipped = list(chain.from_iterable(task["skipped"] for task in done))
     if not shards:
         _clean(out)
-        out.rmdir()
         first = f"; the first failure: {Failure(**skipped[0])}" if skipped else ""
         raise ValueError(f"There are no graphs to pack{first}")
     content = {
