@@ -1,4 +1,4 @@
-"""The command line: ``graphscore demo | train | sample | validate | evaluate | view | config | data``."""
+"""The command line ``graphscore``: train, sample, evaluate, view and others; see ``graphscore --help``."""
 
 from __future__ import annotations
 

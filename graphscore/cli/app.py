@@ -13,15 +13,18 @@ from graphscore.cli import Stopped, library
 from graphscore.cli.checks import check_files, check_source, data_path
 from graphscore.cli.config_app import config_app
 from graphscore.cli.data_app import data_app
+from graphscore.cli.info import doctor, info
 from graphscore.cli.measure import benchmark, evaluate, methods, view
-from graphscore.cli.options import Charge, Checkpoint, Device, Format, Overrides, Trusted, Workers
+from graphscore.cli.options import Charge, Checkpoint, Device, Format, Overrides, Trusted, Workers, complete_config
 from graphscore.cli.progress import Counter, prepare_process
 from graphscore.cli.stdin import spooled
 from graphscore.cli.validate import validate
 from graphscore.data.sources import find_files
 from graphscore.data.writers import TRAJECTORIES
+from graphscore.experiment.folder import SKIPPED_FILE
 from graphscore.molecules.domain import MOLECULES
 from graphscore.runtime.startup import SLOW, postponed
+from graphscore.runtime.version import __version__
 
 
 class _Commands(TyperGroup):
@@ -39,10 +42,26 @@ app = typer.Typer(
     cls=_Commands,
     help="Train score-based models on graphs, and generate node coordinates with them.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     epilog="Add --debug to any command for a full traceback on errors.",
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"graphscore {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 console = Console()
@@ -50,7 +69,9 @@ console = Console()
 
 @app.command()
 def demo(
-    config: Annotated[str, typer.Option(help="Name of a configuration or a YAML file.")] = "conformers-small",
+    config: Annotated[
+        str, typer.Option(help="Name of a configuration or a YAML file.", autocompletion=complete_config)
+    ] = "conformers-small",
     out: Annotated[Path, typer.Option(help="Folder for the results; an earlier demo there is replaced.")] = Path(
         "runs/demo"
     ),
@@ -68,7 +89,9 @@ def demo(
 @app.command()
 def train(
     out: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
-    config: Annotated[str | None, typer.Option(help="Name of a configuration or a YAML file.")] = None,
+    config: Annotated[
+        str | None, typer.Option(help="Name of a configuration or a YAML file.", autocompletion=complete_config)
+    ] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(
@@ -109,7 +132,7 @@ def train(
     prepare_process(console)
     path, dataset, _ = library.train_model(settings, out, resume=resume is not None, init=init, spare_cores=True)
     if failures := getattr(dataset, "failures", []):
-        console.print(f"{len(failures)} records were not used; {out / library.SKIPPED_FILE} says why")
+        console.print(f"{len(failures)} records were not used; {out / SKIPPED_FILE} says why")
     own = "".join(f" --trust {module}" for module in sorted({name.partition(":")[0] for name in settings.trust.names}))
     console.print(f"Wrote {path}; sample from it by: graphscore sample --checkpoint {path}{own} ...", soft_wrap=True)
 
@@ -237,5 +260,5 @@ def sample(
     library.show_sampled(console, result)
 
 
-for command in (validate, evaluate, benchmark, view, methods):
+for command in (validate, evaluate, benchmark, view, info, doctor, methods):
     app.command()(command)

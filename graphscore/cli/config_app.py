@@ -11,7 +11,7 @@ from rich.console import Console
 
 from graphscore.cli import library
 from graphscore.cli.checks import check_files
-from graphscore.cli.options import Overrides
+from graphscore.cli.options import Overrides, complete_config
 from graphscore.data.sources import find_files
 
 config_app = typer.Typer(help="Find, show, make and explain configurations.", no_args_is_help=True)
@@ -26,7 +26,12 @@ def list_configs() -> None:
 
 @config_app.command("show")
 def show_config(
-    source: Annotated[str, typer.Argument(help="Name of a configuration, YAML file, folder of a run, or model file.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Name of a configuration, YAML file, folder of a run, or model file.", autocompletion=complete_config
+        ),
+    ],
     changes: Overrides = None,
     full: Annotated[bool, typer.Option("--full", help="Fill in all defaults.")] = False,
 ) -> None:

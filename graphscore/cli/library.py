@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from graphscore.cli.show_config import show_configs as show_configs
     from graphscore.cli.show_config import show_keys as show_keys
     from graphscore.cli.show_config import show_proposal as show_proposal
+    from graphscore.cli.show_facts import show_facts as show_facts
     from graphscore.data.dataset import datasets as datasets
     from graphscore.data.packing import pack as pack
+    from graphscore.experiment.about import about as about
     from graphscore.experiment.datasets import build_preparation as build_preparation
     from graphscore.experiment.demo import run_demo as run_demo
     from graphscore.experiment.files import evaluate_files as evaluate_files
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from graphscore.experiment.keys import list_keys as list_keys
     from graphscore.experiment.proposal import propose as propose
     from graphscore.experiment.resumption import stored_config as stored_config
-    from graphscore.experiment.run import SKIPPED_FILE as SKIPPED_FILE
     from graphscore.experiment.run import train_model as train_model
     from graphscore.experiment.schema import load_config as load_config
     from graphscore.experiment.shown import check_sampling as check_sampling
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from graphscore.runtime.settings import prepare as prepare
     from graphscore.testing.combinations import markdown as markdown
     from graphscore.testing.combinations import try_all as try_all
+    from graphscore.testing.examination import examine as examine
 
 _HOMES = {
     "cli.inputs": (
@@ -74,8 +76,10 @@ _HOMES = {
         "show_keys",
         "show_proposal",
     ),
+    "cli.show_facts": ("show_facts",),
     "data.dataset": ("datasets",),
     "data.packing": ("pack",),
+    "experiment.about": ("about",),
     "experiment.datasets": ("build_preparation",),
     "experiment.demo": ("run_demo",),
     "experiment.files": (
@@ -88,11 +92,8 @@ _HOMES = {
         "list_keys",
     ),
     "experiment.proposal": ("propose",),
-    "experiment.run": (
-        "SKIPPED_FILE",
-        "train_model",
-    ),
     "experiment.resumption": ("stored_config",),
+    "experiment.run": ("train_model",),
     "experiment.schema": ("load_config",),
     "experiment.shown": (
         "check_sampling",
@@ -116,6 +117,7 @@ _HOMES = {
         "markdown",
         "try_all",
     ),
+    "testing.examination": ("examine",),
 }
 
 if not TYPE_CHECKING:

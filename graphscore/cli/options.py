@@ -7,6 +7,14 @@ from typing import Annotated
 
 import typer
 
+from graphscore.domains import packaged
+
+
+def complete_config(incomplete: str) -> list[str]:
+    """Names of configurations that begin so, for completion in a shell; files where there is none."""
+    return [name for name in packaged("configs", ".yaml") if name.startswith(incomplete)]
+
+
 Checkpoint = Annotated[
     Path | None,
     typer.Option(help="A model.safetensors, the folder of a run, or shipped weights by name: conformers, the default."),

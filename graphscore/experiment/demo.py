@@ -16,9 +16,10 @@ from graphscore.domains import Domain, domain_of
 from graphscore.experiment.build import build_model
 from graphscore.experiment.curves import loss_curve
 from graphscore.experiment.datasets import build_dataset
+from graphscore.experiment.folder import CONFIG_FILE, LOG_FILE, MODEL_FILE
 from graphscore.experiment.pipeline import Pipeline
 from graphscore.experiment.reports import Report
-from graphscore.experiment.run import CONFIG_FILE, LOG_FILE, MODEL_FILE, train_model
+from graphscore.experiment.run import train_model
 from graphscore.experiment.schema import Config
 from graphscore.registry import resolve
 from graphscore.train.engine import RESUME_FILE

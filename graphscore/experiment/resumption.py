@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from graphscore.experiment.changes import change
+from graphscore.experiment.folder import CONFIG_FILE
 from graphscore.experiment.schema import Config, ModelConfig, check_config
-from graphscore.experiment.shown import CONFIG_FILE
 from graphscore.registry import shown
 from graphscore.runtime.checkpoint import upgrade
 

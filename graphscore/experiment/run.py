@@ -18,10 +18,10 @@ from graphscore.data.writers import write_json
 from graphscore.experiment.build import build_model, build_sampler, measure_scales
 from graphscore.experiment.build_training import build_options, build_task
 from graphscore.experiment.datasets import build_dataset, with_given
+from graphscore.experiment.folder import CONFIG_FILE, INIT_FILE, KEPT, MODEL_FILE, SKIPPED_FILE
 from graphscore.experiment.pretrained import load_weights
 from graphscore.experiment.resumption import check_resumable, stored_config, take_scales
 from graphscore.experiment.schema import Config, check_model, load_config
-from graphscore.experiment.shown import CONFIG_FILE
 from graphscore.experiment.split_record import check_split, write_split
 from graphscore.experiment.trained_on import KEY, TrainedOn
 from graphscore.experiment.weights import find_model
@@ -31,12 +31,6 @@ from graphscore.runtime.atomic import replacing
 from graphscore.runtime.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint
 from graphscore.runtime.locking import owned
 from graphscore.train.engine import RESUME_FILE, fit
-
-MODEL_FILE = "model.safetensors"
-INIT_FILE = "init.safetensors"
-KEPT = "checkpoints"
-LOG_FILE = "logs/metrics.csv"
-SKIPPED_FILE = "skipped.json"
 
 _UNFIT = "The weights to start from do not fit the configuration"
 

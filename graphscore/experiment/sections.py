@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag
 
 from graphscore.experiment.components import Component, Named
-from graphscore.train.options import Precision
+from graphscore.train.precision import Precision
 
 
 class Section(BaseModel):

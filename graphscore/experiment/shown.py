@@ -9,11 +9,10 @@ from typing import Any
 import yaml
 
 from graphscore.experiment.changes import change
+from graphscore.experiment.folder import CONFIG_FILE
 from graphscore.experiment.schema import check_model, config_text, named_configs, read_config
 from graphscore.experiment.weights import find_model
 from graphscore.runtime.checkpoint import read_header
-
-CONFIG_FILE = "config.yaml"
 
 
 def list_configs() -> dict[str, str]:

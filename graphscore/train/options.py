@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from graphscore.train.optimizers import MakeOptimizer, Schedule, cosine, make_optimizer
 from graphscore.train.parts import UNLIMITED, Budget
-
-Precision = Literal["float32", "tfloat32", "bfloat16"]
-"""Precision of matrix products in training: 24, 11 (on CUDA alone) or 8 significant bits."""
+from graphscore.train.precision import Precision
 
 
 @dataclass(frozen=True)

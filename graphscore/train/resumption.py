@@ -7,27 +7,23 @@ from pathlib import Path
 import torch
 from torch import nn
 
+RESUME_FILE = "last.ckpt"
+"""Name of the checkpoint in the folder of a run."""
 
-def resumable_step(path: Path, module: nn.Module) -> int:
-    """Read the number of steps of a checkpoint, and check that it belongs to the module.
+
+def read_state(path: Path) -> tuple[int, dict[str, tuple[int, ...]]]:
+    """Read the number of steps of a checkpoint, and the shapes of its tensors by name.
 
     Nothing in the file is executed, and its tensors are not read.
 
-    Args:
-        path: The checkpoint.
-        module: The module to train further.
-
-    Returns:
-        The number of steps.
-
     Raises:
-        ValueError: If the file is damaged, holds anything but plain values and tensors, or is another module's.
+        ValueError: If the file is damaged, or holds anything but plain values and tensors.
     """
     problem = f"{path} cannot be resumed from"
     try:
         stored = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
         step, state = stored["global_step"], stored["state_dict"]
-        found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+        shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     except OSError:
         raise
     except Exception as error:  # torch.load raises various errors for other files
@@ -37,11 +33,28 @@ def resumable_step(path: Path, module: nn.Module) -> int:
         raise ValueError(f"{problem}: an earlier version of the library wrote it; start a new run from its weights")
     if type(step) is not int or step < 0:
         raise ValueError(f"{problem}: expected a number of steps, but got {step!r}")
+    return step, shapes
+
+
+def resumable_step(path: Path, module: nn.Module) -> int:
+    """Read the number of steps of a checkpoint, and check that it belongs to the module.
+
+    Args:
+        path: The checkpoint.
+        module: The module to train further.
+
+    Returns:
+        The number of steps.
+
+    Raises:
+        ValueError: As for :func:`read_state`, or if it is the state of another module.
+    """
+    step, found = read_state(path)
     wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     if different := [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]:
         name = different[0]
         raise ValueError(
-            f"{problem}: it is the state of another model, whose {name} has the shape {found.get(name)} instead of "
-            f"{wanted.get(name)}"
+            f"{path} cannot be resumed from: it is the state of another model, whose {name} has the shape "
+            f"{found.get(name)} instead of {wanted.get(name)}"
         )
     return step

@@ -53,6 +53,11 @@ AT_ONCE = {
     "sample CCO --out x.sdf --set num_step=3": "sampling.num_step: there is no such key; did you mean 'num_steps'",
     "config new --data none.sdf --out x.yaml": "none.sdf",
     "config new --data a.docx --out x.json": "x.json",
+    "--version": "graphscore 0.",
+    "info nowhere": "There is no file nowhere",
+    "info none.safetensors": "There is no file none.safetensors",
+    "info a.docx": "Cannot read a.docx",
+    "doctor --help": "Usage",
     "config list": "conformers-small",
     "config show digits": "Handwritten digits",
     "config show digits --full": "gradient_clip: 1.0",
@@ -94,6 +99,25 @@ for command, word in {AT_ONCE!r}.items():
     (tmp_path / "a.docx").write_text("CCO")
     result = run_fresh(program, tmp_path, {})
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [("tra", "train"), ("train --conf", "--config"), ("train --config dig", "digits"), ("config sh", "show")],
+)
+def test_a_shell_completes_commands_and_names_without_pytorch(tmp_path, typed, wanted):
+    program = """
+import sys
+from graphscore import cli
+sys.modules["torch"] = sys.modules["torch_geometric"] = None  # importing them fails
+sys.argv = ["graphscore"]
+cli.main()
+"""
+    words = f"graphscore {typed}"
+    asked = {"_GRAPHSCORE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    result = run_fresh(program, tmp_path, asked)
+    assert result.returncode == 0, result.stderr
+    assert wanted in result.stdout.split()
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,9 @@ from graphscore.train.interruption import Interrupted
 from graphscore.train.options import TrainingOptions, check_trainer_options, listed
 from graphscore.train.process_state import quiet_lightning, tfloat32
 from graphscore.train.progress import Progress
-from graphscore.train.resumption import resumable_step
+from graphscore.train.resumption import RESUME_FILE, resumable_step
 from graphscore.train.task import ScoreMatchingTask
 
-RESUME_FILE = "last.ckpt"
 # Lightning's names: "mixed" keeps weights, optimiser and checkpoints in float32.
 _PRECISIONS = {"float32": "32-true", "tfloat32": "32-true", "bfloat16": "bf16-mixed"}
 
