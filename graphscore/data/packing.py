@@ -23,7 +23,7 @@ from graphscore.data.shard_writer import ShardWriter, write_sizes
 from graphscore.data.sources import find_files
 from graphscore.data.tasks import ARRAYS, LARGE, Part, Task, plan
 from graphscore.data.writers import write_json
-from graphscore.runtime.atomic import LOCK_FILE, owned
+from graphscore.runtime.locking import LOCK_FILE, owned
 from graphscore.runtime.version import __version__
 from graphscore.runtime.workers import Progress, in_workers
 
