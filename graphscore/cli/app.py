@@ -10,13 +10,23 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from graphscore.cli import Stopped, library
-from graphscore.cli.checks import check_files, check_source, data_path
+from graphscore.cli.checks import check_files, check_part, check_source, data_path
 from graphscore.cli.config_app import config_app
 from graphscore.cli.data_app import data_app
 from graphscore.cli.info import doctor, info
 from graphscore.cli.measure import benchmark, evaluate, methods, view
-from graphscore.cli.options import Charge, Checkpoint, Device, Format, Overrides, Trusted, Workers, complete_config
-from graphscore.cli.progress import Counter, prepare_process
+from graphscore.cli.options import (
+    Charge,
+    Checkpoint,
+    Device,
+    Format,
+    Overrides,
+    PartOfRun,
+    Trusted,
+    Workers,
+    complete_config,
+)
+from graphscore.cli.progress import Counter, prepare_process, show_notes
 from graphscore.cli.stdin import spooled
 from graphscore.cli.validate import validate
 from graphscore.data.sources import find_files
@@ -149,6 +159,7 @@ def sample(
             help="Graphs: a file, .smi .csv .sdf .mol2 .xyz .graphml .pt .npz ...; a folder; a pattern; - for stdin",
         ),
     ] = None,
+    part: PartOfRun = None,
     format: Format = None,
     charge: Charge = None,
     num: Annotated[int | None, typer.Option(help="Samples of each input; 1, or as many as the preset says.")] = None,
@@ -235,7 +246,10 @@ def sample(
     inputs.
     """
     inputs, format = ctx.with_resource(spooled(inputs, format))
-    check_source(smiles or (), inputs, format)
+    others = {"SMILES strings": smiles, "--input": inputs, "--format": format, "--charge": charge}
+    of_run = check_part(part, checkpoint, others)
+    if of_run is None:
+        check_source(smiles or (), inputs, format)
     written = [(out, None), (report, [".json"]), (trajectory, TRAJECTORIES)]
     check_files([inputs, template], checkpoint, written, format)
     if changes:
@@ -252,8 +266,12 @@ def sample(
         if (fragment := library.read_fragment(fix, template)) is not None:
             options["fragment"] = fragment
         files = library.Files(out, report, trajectory)
-        given = library.Inputs(smiles or (), inputs, format, charge)
+        if of_run is None:
+            given = library.Inputs(smiles or (), inputs, format, charge)
+        else:
+            given = library.PartInputs(*of_run, trust or ())
         job = library.FileJob(given, files, options, checkpoint, device, trust or (), resume)
+    show_notes(console, given.notes)
     prepare_process(console)
     with Counter(console, "sampling", waits=True) as progress:
         result = job.run(progress)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from itertools import chain, repeat
 from pathlib import Path
 
 from graphscore.data.sources import find_files, is_read_in_folders
-from graphscore.data.split import PARTS
+from graphscore.data.split import PARTS, Part
 from graphscore.data.writers import check_output
 from graphscore.experiment.journal import partial
 from graphscore.experiment.weights import find_model
@@ -68,6 +68,32 @@ def data_path(given: Sequence[str]) -> Path | dict[str, Path] | None:
     if parts and "train" not in parts:
         raise ValueError(f"Expected --data train=PATH beside those of {' and '.join(parts)}")
     return parts or None
+
+
+def check_part(part: str | None, run: Path | None, others: Mapping[str, object]) -> tuple[Path, Part] | None:
+    """Check the option ``--part`` of a command, by which its graphs are a part of the data set of a run.
+
+    Args:
+        part: Name of the part.
+        run: The run.
+        others: Options that name other graphs; none may be given.
+
+    Returns:
+        The run and the part; ``None`` without the option.
+
+    Raises:
+        ValueError: If there is no such part, no run, or another option.
+    """
+    if part is None:
+        return None
+    known: dict[str, Part] = {name: name for name in PARTS}
+    if part not in known:
+        raise ValueError(f"Expected --part train, val or test, but got {part!r}")
+    if run is None:
+        raise ValueError(f"--part {part} is of the data set of a run: name it, by --checkpoint RUN")
+    if given := [other for other, value in others.items() if value]:
+        raise ValueError(f"Expected either --part {part} or {given[0]}, but got both")
+    return run, known[part]
 
 
 def check_kept(inputs: Iterable[Path], out: Path) -> None:

@@ -19,6 +19,7 @@ from graphscore.molecules.domain import MOLECULES
 from graphscore.registry import resolve
 
 if TYPE_CHECKING:  # only molecules need RDKit
+    from graphscore.cli.run_parts import PartInputs
     from graphscore.molecules.fragments import Fragment
 
 
@@ -33,10 +34,18 @@ class Inputs:
         format: Format of the files, if the extension does not give it.
         charge: Charge of their molecules whose records state none.
 
+    Attributes:
+        files: The files.
+        nums: ``None``: the request says how many samples there are of each input.
+        notes: Warnings; none.
+
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: As for :func:`~graphscore.cli.checks.check_source`, or if the only file cannot be read as a whole.
     """
+
+    nums: Sequence[int] | None = None
+    notes: Sequence[str] = ()
 
     def __init__(
         self, smiles: Sequence[str], path: Path | None, format: str | None = None, charge: int | None = None
@@ -100,7 +109,7 @@ class Fitting:
         unfit: Returns the reason if the output cannot hold an input, and otherwise an empty string.
     """
 
-    def __init__(self, inputs: Inputs, unfit: Callable[[Data | Failure], str]) -> None:
+    def __init__(self, inputs: Inputs | PartInputs, unfit: Callable[[Data | Failure], str]) -> None:
         self.inputs, self.unfit = inputs, unfit
 
     def __len__(self) -> int:

@@ -12,6 +12,8 @@ from graphscore.runtime.lazy import lazy_names
 if TYPE_CHECKING:
     from graphscore.cli.inputs import Inputs as Inputs
     from graphscore.cli.inputs import read_fragment as read_fragment
+    from graphscore.cli.run_parts import PartInputs as PartInputs
+    from graphscore.cli.run_parts import evaluate_run as evaluate_run
     from graphscore.cli.sample import FileJob as FileJob
     from graphscore.cli.sample import Files as Files
     from graphscore.cli.show import show_datasets as show_datasets
@@ -58,6 +60,10 @@ _HOMES = {
     "cli.inputs": (
         "Inputs",
         "read_fragment",
+    ),
+    "cli.run_parts": (
+        "PartInputs",
+        "evaluate_run",
     ),
     "cli.sample": (
         "FileJob",

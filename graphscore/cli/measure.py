@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 
 from graphscore.cli import library
-from graphscore.cli.checks import check_files
-from graphscore.cli.options import Checkpoint, Device, Trusted, Workers
-from graphscore.cli.progress import Counter, prepare_process
+from graphscore.cli.checks import check_files, check_part
+from graphscore.cli.options import Checkpoint, Device, PartOfRun, Trusted, Workers
+from graphscore.cli.progress import Counter, prepare_process, show_notes
 from graphscore.registry import find
 
 console = Console()
@@ -19,10 +19,21 @@ console = Console()
 
 def evaluate(
     generated: Annotated[
-        Path,
+        Path | None,
         typer.Argument(help="Generated graphs, such as conformers: .sdf .mol2 .pdb .xyz .pt; a folder or pattern."),
-    ],
-    reference: Annotated[Path, typer.Argument(help="Reference graphs, such as conformers of the same molecules.")],
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Argument(help="Reference graphs, such as conformers of the same molecules.")
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Compare with a part of the data set of this run; draw GENERATED if it is missing."),
+    ] = None,
+    part: PartOfRun = None,
+    num: Annotated[
+        int | None, typer.Option(min=1, help="--run: samples of each input; twice as many as it has references.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="--run: most inputs, chosen at random; all.")] = None,
     protocol: Annotated[
         str | None,
         typer.Option(help="torsional-diffusion (default) or geodiff: their numbers must not be compared."),
@@ -35,24 +46,45 @@ def evaluate(
     energies: Annotated[
         str | None, typer.Option(help="mmff or gfn2 (by the program xtb): strain and ensemble properties.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the baselines.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the baselines, and of the samples of --run.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report as JSON, with confidence intervals.")] = None,
     workers: Workers = None,
+    device: Device = "auto",
+    trust: Trusted = None,
 ) -> None:
     """Compare generated graphs with references: conformers by recall, precision, stereochemistry, geometry."""
-    check_files([generated, reference], writes=[(out, [".json"])])
-
     given = {
         "protocol": protocol,
         "baselines": baselines,
         "posebusters": posebusters or None,
         "energies": energies,
-        "seed": seed,
         "workers": workers,
     }
     options = {name: value for name, value in given.items() if value is not None}
-    with Counter(console, "evaluating", waits=True) as progress:
-        evaluation = library.evaluate_files(generated, reference, out, progress=progress, **options)
+    drawn = {"part": part, "num": num, "limit": limit, "trust": trust}
+    of_run = check_part(None if run is None else part or "test", run, {"REFERENCE": reference})
+    check_files([generated, reference], run, [(out, [".json"])])
+    if of_run is not None:
+        shared = {"limit": limit, "num": num, "device": device, "trust": trust or ()}
+        prepare_process(console)
+        with (
+            Counter(console, "sampling", waits=True) as sampling,
+            Counter(console, "evaluating", waits=True) as evaluating,
+        ):
+            evaluation, notes = library.evaluate_run(
+                of_run[0], generated, out, part=of_run[1], seed=seed, sampling=sampling, evaluating=evaluating,
+                **shared, **options,
+            )  # fmt: skip
+        show_notes(console, notes)
+    elif generated is None or reference is None:
+        raise ValueError("Expected GENERATED and REFERENCE, or --run RUN")
+    elif unused := [name for name, value in drawn.items() if value]:
+        raise ValueError(f"--{unused[0]} is for --run RUN, not for files of references")
+    else:
+        if seed is not None:
+            options["seed"] = seed
+        with Counter(console, "evaluating", waits=True) as progress:
+            evaluation = library.evaluate_files(generated, reference, out, progress=progress, **options)
     library.show_evaluation(console, evaluation)
 
 

@@ -48,3 +48,6 @@ Device = Annotated[
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the configuration.")
 ]
+PartOfRun = Annotated[
+    str | None, typer.Option("--part", metavar="PART", help="Part of the data set of the run: train, val or test.")
+]

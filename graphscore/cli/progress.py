@@ -1,10 +1,12 @@
-"""Progress bars of commands, and the settings of the process before the work."""
+"""Progress bars and warnings of commands, and the settings of the process before the work."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from graphscore.cli import library
@@ -39,3 +41,9 @@ def prepare_process(console: Console) -> None:
     """Set up the process for training and sampling, and print a hint if other processes are busy."""
     if hint := library.prepare(spare_cores=True).hint:
         console.print(f"Hint: {hint}", soft_wrap=True)
+
+
+def show_notes(console: Console, notes: Iterable[str]) -> None:
+    """Print notes as warnings."""
+    for note in notes:
+        console.print(f"[yellow]Warning:[/] {escape(note)}", highlight=False, soft_wrap=True)

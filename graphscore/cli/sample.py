@@ -39,6 +39,7 @@ from graphscore.runtime.workers import Progress
 from graphscore.train.interruption import Interrupted
 
 if TYPE_CHECKING:  # only molecules need RDKit
+    from graphscore.cli.run_parts import PartInputs
     from graphscore.molecules.fragments import Fragment
 
 
@@ -82,7 +83,7 @@ class FileJob:
 
     def __init__(
         self,
-        inputs: Inputs,
+        inputs: Inputs | PartInputs,
         files: Files,
         options: Mapping[str, Any],
         checkpoint: Path | None = None,
@@ -185,6 +186,7 @@ class FileJob:
         outcomes = self.pipeline.sample(
             Fitting(self.inputs, self._unfit),
             self.request,
+            nums=self.inputs.nums,
             start=start,
             decided=decided,
             progress=progress,

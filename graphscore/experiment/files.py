@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,17 +47,32 @@ def evaluate_files(
     """
     out = None if out is None else check_output(out, [".json"])
     domain = domain_of_file(reference)
-    if domain.evaluate is None:
-        known = [other.name for other in domains() if other.evaluate is not None]
-        raise ValueError(f"{reference} holds {domain.name}, which cannot be evaluated; expected one of {known}")
-    compare = resolve(domain.evaluate)
-    taken = inspect.signature(compare).parameters
-    if unknown := [name for name in options if name not in taken]:
-        raise ValueError(f"{reference} holds {domain.name}, which are evaluated without --{unknown[0]}")
+    compare = metrics_of(domain, str(reference), options)
     report = compare(generated, reference, progress=progress, **options)
     if out is not None:
         write_json(report, out)
     return Evaluation(domain, report)
+
+
+def metrics_of(domain: Domain, what: str, options: Collection[str] = ()) -> Callable[..., dict[str, Any]]:
+    """Return the function of a domain that evaluates its graphs.
+
+    Args:
+        domain: The domain.
+        what: Name of the graphs, for the message.
+        options: Names of options that the function must take.
+
+    Raises:
+        ValueError: If the domain has no metrics, or they do not take an option.
+    """
+    if domain.evaluate is None:
+        known = [other.name for other in domains() if other.evaluate is not None]
+        raise ValueError(f"{what} holds {domain.name}, which cannot be evaluated: there are metrics for {known}")
+    compare = resolve(domain.evaluate)
+    taken = inspect.signature(compare).parameters
+    if unknown := [name for name in options if name not in taken]:
+        raise ValueError(f"{what} holds {domain.name}, which are evaluated without --{unknown[0]}")
+    return compare
 
 
 class View(NamedTuple):
