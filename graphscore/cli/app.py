@@ -13,6 +13,7 @@ from graphscore.cli import Stopped, library
 from graphscore.cli.checks import check_files, check_part, check_source, data_path
 from graphscore.cli.config_app import config_app
 from graphscore.cli.data_app import data_app
+from graphscore.cli.engines import check_shared, shared
 from graphscore.cli.info import doctor, info
 from graphscore.cli.measure import benchmark, evaluate, methods, view
 from graphscore.cli.options import (
@@ -233,6 +234,13 @@ def sample(
         ),
     ] = None,
     workers: Workers = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Share the inputs among the workers of a Dask cluster: tcp://host:8786, or its scheduler file.",
+        ),
+    ] = None,
     device: Device = "auto",
     trust: Trusted = None,
     resume: Annotated[
@@ -245,6 +253,7 @@ def sample(
     end. If a job is stopped or killed, they are kept there: the same command with --resume continues with the remaining
     inputs.
     """
+    place = check_shared(dask, workers, trajectory, str(inputs) == "-")
     inputs, format = ctx.with_resource(spooled(inputs, format))
     others = {"SMILES strings": smiles, "--input": inputs, "--format": format, "--charge": charge}
     of_run = check_part(part, checkpoint, others)
@@ -270,7 +279,11 @@ def sample(
             given = library.Inputs(smiles or (), inputs, format, charge)
         else:
             given = library.PartInputs(*of_run, trust or ())
-        job = library.FileJob(given, files, options, checkpoint, device, trust or (), resume)
+        engine = ctx.with_resource(shared(place, dask, device))
+        job = library.FileJob(given, files, options, checkpoint, device, trust or (), resume, engine)
+    if engine is not None and not engine.is_first:
+        job.help()
+        return
     show_notes(console, given.notes)
     prepare_process(console)
     with Counter(console, "sampling", waits=True) as progress:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from graphscore.data.dataset import datasets as datasets
     from graphscore.data.packing import pack as pack
     from graphscore.experiment.about import about as about
+    from graphscore.experiment.cluster import Cluster as Cluster
     from graphscore.experiment.datasets import build_preparation as build_preparation
     from graphscore.experiment.demo import run_demo as run_demo
     from graphscore.experiment.files import evaluate_files as evaluate_files
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from graphscore.molecules.recipes.audit import audit_second_seed as audit_second_seed
     from graphscore.molecules.show.tables import show_audit as show_audit
     from graphscore.molecules.show.tables import show_benchmark as show_benchmark
+    from graphscore.runtime.ranks import Ranks as Ranks
     from graphscore.runtime.settings import prepare as prepare
     from graphscore.testing.combinations import markdown as markdown
     from graphscore.testing.combinations import try_all as try_all
@@ -87,6 +89,7 @@ _HOMES = {
     "data.packing": ("pack",),
     "experiment.about": ("about",),
     "experiment.datasets": ("build_preparation",),
+    "experiment.cluster": ("Cluster",),
     "experiment.demo": ("run_demo",),
     "experiment.files": (
         "evaluate_files",
@@ -118,6 +121,7 @@ _HOMES = {
         "show_audit",
         "show_benchmark",
     ),
+    "runtime.ranks": ("Ranks",),
     "runtime.settings": ("prepare",),
     "testing.combinations": (
         "markdown",

@@ -35,6 +35,7 @@ from graphscore.experiment.journal import Journal
 from graphscore.experiment.pipeline import POS, Pipeline
 from graphscore.generate.outcome import Outcome
 from graphscore.registry import Trusted, resolve
+from graphscore.runtime.engine import Engine
 from graphscore.runtime.workers import Progress
 from graphscore.train.interruption import Interrupted
 
@@ -73,6 +74,8 @@ class FileJob:
         device: Device of the network.
         trust: For models with custom components, see :func:`graphscore.experiment.pretrained.load_model`.
         resume: Whether to resume an unfinished job; if there is none, a new one begins.
+        engine: Shares the inputs among several processes. In all but the first of those that were started together,
+            call :meth:`help`, in place of :meth:`run`.
 
     Raises:
         ValueError: If a file cannot be written, has an unsuitable format or would replace the input, an option is out
@@ -90,7 +93,9 @@ class FileJob:
         device: str = "auto",
         trust: Trusted = (),
         resume: bool = False,
+        engine: Engine | None = None,
     ) -> None:
+        self.engine = engine
         self.inputs, self.out, self.trajectory = inputs, check_output(files.out), files.trajectory
         report = Path(f"{files.out}.report.json") if files.report is None else files.report
         self.report = check_output(report, [".json"])
@@ -108,6 +113,7 @@ class FileJob:
             if isinstance(item, Data):
                 break
         started = time.perf_counter()
+        device = device if engine is None else engine.device(device)
         self.pipeline, self.request = self._load(options, checkpoint, device, trust)
         self.seconds = {"load": time.perf_counter() - started, "write": 0.0}
         self.trace = None
@@ -118,7 +124,8 @@ class FileJob:
             self.trace = Trajectories(dict((field.name, sde) for field, sde in self.pipeline.model.process)[POS])
         made = [self.out] if self.trajectory is None else [self.out, self.trajectory]
         self.described = self.pipeline.describe(self.request)
-        self.journal = Journal(self.out, made, self._identity(), resume)
+        if engine is None or engine.is_first:
+            self.journal = Journal(self.out, made, self._identity(), resume)
 
     def _unfit(self, item: Data | Failure) -> str:
         """Reason why an input does not fit the output files; empty if it does."""
@@ -165,6 +172,8 @@ class FileJob:
             with _stopped_by_sigterm():
                 if not self.journal.is_complete:
                     self._sample(progress)
+                elif self.engine is not None:
+                    self.engine.agree((self.journal.done, torch.get_num_threads()))  # nothing is left to be helped with
                 return self._finish()
         except KeyboardInterrupt as stop:
             raise Interrupted(self._stopped(), getattr(stop, "exit_code", 128 + signal.SIGINT) - 128) from stop
@@ -178,20 +187,28 @@ class FileJob:
         of = f"{self.journal.done:,} of {len(self.inputs):,} inputs are done, and kept in {self.journal.partial[0]}"
         return f"stopped; {of}. The same command with --resume goes on"
 
-    def _sample(self, progress: Progress | None) -> None:
-        start, decided = self.journal.done, None
-        if (last := self.journal.last) is not None:  # the last bits of samples depend on threads and workers
-            decided = last["costs"]["workers"]
-            torch.set_num_threads(min(last["threads"], os.cpu_count() or 1))
-        outcomes = self.pipeline.sample(
-            Fitting(self.inputs, self._unfit),
-            self.request,
-            nums=self.inputs.nums,
-            start=start,
-            decided=decided,
-            progress=progress,
-            trace=self.trace,
+    def help(self) -> None:
+        """Do the share of a process that is not the first one, which writes all files."""
+        assert self.engine is not None
+        start, threads = self.engine.agree(None)
+        for _ in self._outcomes(start, threads):
+            pass
+
+    def _outcomes(self, start: int, threads: int, **options: Any) -> Iterator[Outcome]:
+        torch.set_num_threads(min(threads, os.cpu_count() or 1))
+        inputs = Fitting(self.inputs, self._unfit)
+        return self.pipeline.sample(
+            inputs, self.request, nums=self.inputs.nums, start=start, engine=self.engine, **options
         )
+
+    def _sample(self, progress: Progress | None) -> None:
+        # The last bits of samples depend on threads and workers.
+        start, last, threads, decided = self.journal.done, self.journal.last, torch.get_num_threads(), None
+        if last is not None:
+            decided, threads = last["costs"]["workers"], last["threads"]
+        if self.engine is not None:
+            self.engine.agree((start, threads))
+        outcomes = self._outcomes(start, threads, decided=decided, progress=progress, trace=self.trace)
         for number, outcome in enumerate(outcomes, start=start):
             started = time.perf_counter()
             self.journal.add(*self._written(number, outcome))

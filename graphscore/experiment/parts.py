@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.domains import domain_of
 from graphscore.experiment.request import Request
 from graphscore.generate.outcome import Outcome
+from graphscore.registry import resolve
 
 
 class WholeInputs:
@@ -38,6 +40,14 @@ class WholeInputs:
     def exact(self, graph: Data, request: Request) -> Mapping[str, Tensor] | None:
         """Fields of an input whose samples are all equal and known without the model; ``None`` for any other."""
         return None
+
+    def judge(self, template: Data, sample: Data) -> float:
+        """Tell how much is wrong with a sample, 0 if it fits its input, by the check of its domain; may mark it."""
+        return float(not resolve(domain_of(sample).accept)(sample))
+
+    def label(self, template: Data, graph: Data, name: str, row: int) -> str:
+        """Describe the node or edge of a row of an attribute, by the domain of the input."""
+        return resolve(domain_of(template).label)(template, graph, name, row)
 
     def repair(self, outcome: Outcome, request: Request) -> Outcome:
         """Repair the samples of an input that do not fit it, or mark them."""

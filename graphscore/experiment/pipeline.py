@@ -16,7 +16,6 @@ from torch_geometric.data import Data
 
 from graphscore.data.readers import Failure
 from graphscore.denoiser import ScoreModel
-from graphscore.domains import domain_of
 from graphscore.experiment.build import build_transform, with_null_values
 from graphscore.experiment.diversity import diversify
 from graphscore.experiment.parts import WholeInputs
@@ -32,7 +31,8 @@ from graphscore.generate.outcome import Outcome
 from graphscore.generate.progress import Tally
 from graphscore.generate.tries import Finish, Trace
 from graphscore.generate.windows import shares
-from graphscore.registry import Trusted, resolve
+from graphscore.registry import Trusted
+from graphscore.runtime.engine import Engine
 from graphscore.runtime.settings import choose_device, describe_device
 from graphscore.runtime.streaming import stream
 from graphscore.runtime.version import __version__
@@ -115,6 +115,7 @@ class Pipeline(WholeInputs):
         decided: int | None = None,
         progress: Progress | None = None,
         trace: Trace | None = None,
+        engine: Engine | None = None,
         **options: Any,
     ) -> Iterator[Outcome]:
         """Sample graphs, and yield the outcome of each input when it is done.
@@ -131,6 +132,8 @@ class Pipeline(WholeInputs):
                 inputs is unknown.
             trace: See :func:`graphscore.generate.jobs.generate`; numbers are those of the inputs. With it, all work is
                 done in this process.
+            engine: Shares the windows of inputs among several machines, see :mod:`graphscore.experiment.cluster`; by
+                default they are done in this process, or its own workers.
             options: Attributes of the request, if none is given: ``num=5, seed=1``.
 
         Yields:
@@ -152,7 +155,9 @@ class Pipeline(WholeInputs):
         workers = 1 if trace is not None else request.workers or (None if self.device.type == "cpu" else 1)
         counter = Tally(progress, None if wanted is None else sum(map(request.num_drawn, wanted)))
         # Windows do not depend on the decision about workers, so that they are the same when a job is resumed.
-        return self._outcomes(work, self._windows(pairs, 1 if workers != 1 else 4), start, workers or decided, counter)
+        return self._outcomes(
+            work, self._windows(pairs, 1 if workers != 1 else 4), start, workers or decided, counter, engine
+        )
 
     def _windows(self, pairs: Iterable[tuple[Any, int]], least: int) -> Iterator[list[tuple[Any, Piece]]]:
         """Read inputs in windows, and make a piece of work of each input."""
@@ -167,6 +172,7 @@ class Pipeline(WholeInputs):
         start: int,
         workers: int | None,
         counter: Tally,
+        engine: Engine | None,
     ) -> Iterator[Outcome]:
         pending = deque[tuple[Any, Piece]]()
 
@@ -175,11 +181,12 @@ class Pipeline(WholeInputs):
                 if window[-1][1][0] < start:
                     counter.add(sum(num for _, (_, _, num) in window))
                     continue
-                pending.extend(window)
+                if engine is None or engine.is_first:  # others get no results
+                    pending.extend(window)
                 yield [piece for _, piece in window]
 
         for outcomes, sharing in stream(
-            work, tasks(), workers, lambda task: sum(map(self._cost, task)), counter.within
+            work, tasks(), workers, lambda task: sum(map(self._cost, task)), counter.within, engine
         ):
             for outcome in outcomes:
                 item, (number, _, num) = pending.popleft()
@@ -286,11 +293,3 @@ class Pipeline(WholeInputs):
     def finisher(self, request: Request) -> Finish | None:
         """Make the function that turns sampled fields into samples, see :func:`graphscore.generate.jobs.generate`."""
         return None if self.assembler is None else self.assembler()
-
-    def judge(self, template: Data, sample: Data) -> float:
-        """Tell how much is wrong with a sample, 0 if it fits its input, by the check of its domain; may mark it."""
-        return float(not resolve(domain_of(sample).accept)(sample))
-
-    def label(self, template: Data, graph: Data, name: str, row: int) -> str:
-        """Describe the node or edge of a row of an attribute, by the domain of the input."""
-        return resolve(domain_of(template).label)(template, graph, name, row)

@@ -19,6 +19,7 @@ from graphscore.generate.inputs import inputs_of, without_measurements
 from graphscore.generate.jobs import generate
 from graphscore.generate.outcome import EXACT, Cost, Outcome, name_of
 from graphscore.generate.tries import Finish, Trace, with_values
+from graphscore.runtime.settings import choose_device
 from graphscore.runtime.workers import Progress
 
 if TYPE_CHECKING:
@@ -81,6 +82,12 @@ class WindowSampler:
                 None, outcome.samples, outcome.failure, notes, outcome.cost, outcome.num_refused
             )
         return [outcomes[number] for number, _, _ in pieces]
+
+    def to(self, device: str) -> None:
+        """Move the model to a device, see :func:`~graphscore.runtime.settings.choose_device`."""
+        self.pipeline.device = choose_device(device)
+        self.sampler.model.to(self.pipeline.device)
+        self.budget = Budget.of(self.pipeline.device)
 
     def _sampled(
         self, plans: Sequence[_Plan], finish: Finish | None, progress: Progress | None

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 import torch
 
+from graphscore.runtime.engine import Engine
 from graphscore.runtime.sharing import START_SECONDS, one_thread
 from graphscore.runtime.workers import Piece, Progress, Result, Work, in_order
 
@@ -30,6 +31,7 @@ def stream(
     workers: int | None,
     cost: Callable[[Sequence[Piece]], float],
     progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> Generator[tuple[Result, int | None], None, None]:
     """Do a stream of tasks, one after another or several at a time in workers.
 
@@ -40,6 +42,7 @@ def stream(
             three tasks are done in this process, two on all threads and one on a single one, to estimate the time.
         cost: Cost of a task, in any unit.
         progress: Passed on to work in this process.
+        engine: Does the tasks instead, if it is given.
 
     Yields:
         Results in the order of the tasks, each with the number of processes that share the work, ``None`` while that is
@@ -49,6 +52,11 @@ def stream(
         ValueError: If the work cannot be sent to workers.
         ChildProcessError: If a worker ends unexpectedly.
     """
+    if engine is not None:
+        with closing(engine.do(work, tasks)) as results:
+            for result in results:
+                yield result, engine.workers
+        return
     waiting = _Waiting(tasks, cost)
     threads = torch.get_num_threads()
     if workers is None:

@@ -68,7 +68,7 @@ def in_workers(
         ValueError: If the work cannot be sent to workers.
         ChildProcessError: If a worker ends before its time.
     """
-    packed, waiting = _pack(work), iter(enumerate(tasks))
+    packed, waiting = pack(work), iter(enumerate(tasks))
     processes: list[BaseProcess] = []
     busy: dict[Connection, int] = {}
     try:
@@ -188,7 +188,7 @@ def _kill(process: BaseProcess) -> None:
 
 
 def _send(connection: Connection, task: Sequence[Any], workers: int) -> None:
-    content = _pack(list(task))
+    content = pack(list(task))
     try:
         connection.send_bytes(content)
     except OSError as error:
@@ -223,7 +223,8 @@ class _Pickler(pickle.Pickler):
             return NotImplemented
 
 
-def _pack(content: Any) -> bytes:
+def pack(content: Any) -> bytes:
+    """Pickle work, a task or a result for another process; a ValueError says what cannot be pickled."""
     buffer = io.BytesIO()
     try:
         _Pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(content)
@@ -260,15 +261,16 @@ def _serve(connection: Connection, packed: bytes, precision: str | None) -> None
             return
         try:
             with postponed(*SLOW):
-                work = _unpack(packed) if work is None else work
-                task = _unpack(content)
-            answer = _pack((work(task), None, ""))
+                work = unpack(packed) if work is None else work
+                task = unpack(content)
+            answer = pack((work(task), None, ""))
         except Exception as error:
-            answer = _pack((None, _portable(error), traceback.format_exc()))
+            answer = pack((None, _portable(error), traceback.format_exc()))
         connection.send_bytes(answer)
 
 
-def _unpack(packed: bytes) -> Any:
+def unpack(packed: bytes) -> Any:
+    """Unpickle what another process of the same job has packed; a ValueError says what cannot be imported here."""
     try:
         return pickle.loads(packed)
     except (AttributeError, ImportError) as error:
