@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from graphscore.data.sources import find_files
 from graphscore.experiment.components import Component, component_names
 from graphscore.experiment.folder import CONFIG_FILE, KEPT, LOG_FILE, MODEL_FILE, SKIPPED_FILE
 from graphscore.experiment.resumption import stored_config
@@ -48,7 +47,6 @@ def about(source: str | Path) -> list[Fact]:
         return [("what", f"configuration, {path}; all of it: graphscore config show {path}"), *_config(config)]
     if path.suffix == ".safetensors" or (str(source) in named_weights() and not path.exists()):
         return list(_model(find_model(source)))
-    find_files(path)
     return about_data(survey(path))
 
 

@@ -14,6 +14,8 @@ from graphscore.data.files import FileDataset
 from graphscore.experiment.proposed_text import (
     BATCH_COMMENT,
     DATASET_COMMENT,
+    MICRO_BATCH_COMMENT,
+    MICRO_BATCH_EDGES,
     STEPS_COMMENT,
     Choice,
     flow,
@@ -94,7 +96,7 @@ def _check_field(name: str, found: Survey) -> None:
 def _size_of_training(found: Survey, num_edges: float) -> tuple[int, int]:
     """Number of steps and batch size, by the number of graphs and the mean number of edges of the network."""
     batch = 2
-    while batch < 128 and 2 * batch * num_edges <= EDGES_OF_A_STEP and 4 * batch <= found.num_graphs:
+    while batch < 128 and (batch < 8 or 2 * batch * num_edges <= EDGES_OF_A_STEP) and 4 * batch <= found.num_graphs:
         batch *= 2
     return min(50_000, max(2000, round(found.num_graphs / batch) * 100)), batch
 
@@ -124,7 +126,8 @@ def _starter_text(found: Survey, name: str, dataset: Mapping[str, Any], steps: i
         r"^  dataset: .*\n": f"  dataset: {flow(dataset)}  # {DATASET_COMMENT}\n",
         r"^training:.*\n": "training:\n",
         r"^  max_steps: .*\n": f"  max_steps: {steps}  # {STEPS_COMMENT}\n",
-        r"^  batch_size: .*\n": f"  batch_size: {batch}  # {BATCH_COMMENT}\n",
+        r"^  batch_size: .*\n": f"  batch_size: {batch}  # {BATCH_COMMENT}\n"
+        f"  micro_batch_edges: {MICRO_BATCH_EDGES}  # {MICRO_BATCH_COMMENT}\n",
         r"^  validate_every: .*\n": f"  validate_every: {steps // 10}\n",
         r"^  checkpoint_every: .*\n": f"  checkpoint_every: {steps // 10}  # what a killed run loses at most\n",
         r"^sampling:.*\n": "sampling:\n",

@@ -16,7 +16,9 @@ from graphscore.fields import measure_scale
 POS = "pos"
 DATASET_COMMENT = "from where `train` starts; split, seed: config keys data.dataset.files"
 STEPS_COMMENT = "about 100 times each graph, at least 2,000; more is better"
-BATCH_COMMENT = "graphs of a step; fewer if memory is short"
+BATCH_COMMENT = "graphs of a step"
+MICRO_BATCH_EDGES = 100_000
+MICRO_BATCH_COMMENT = "a step of more is computed in parts, to the same result: fewer if memory is short"
 MOST_CATEGORIES = 1000
 """Largest number of categories of an integer input; beyond, integers are taken for numbers or names of nodes."""
 # Names of what is measured for the positions of a graph, which samples do not have before they are made.
@@ -190,6 +192,7 @@ def _training(steps: int, batch: int) -> Iterator[Line]:
     yield "training:", ""
     yield f"  max_steps: {steps}", STEPS_COMMENT
     yield f"  batch_size: {batch}", BATCH_COMMENT
+    yield f"  micro_batch_edges: {MICRO_BATCH_EDGES}", MICRO_BATCH_COMMENT
     yield "  learning_rate: 1.0e-3", "lower if the loss jumps"
     yield f"  warmup_steps: {min(1000, steps // 20)}", "steps in which the learning rate rises"
     yield f"  ema_decay: {0.995 if steps < 10_000 else 0.999}", "share of the averaged weights that a step keeps"

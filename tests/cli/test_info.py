@@ -61,6 +61,13 @@ def test_a_complete_run_its_model_its_state_and_its_data_are_told(run, trained):
     assert facts(run("info", "clouds.yaml").out)["training"] == "6 steps of 8 graphs, denoising"
 
 
+def test_packed_graphs_are_told_and_can_be_proposed_for(run, tmp_path):
+    torch.save([Data(pos=torch.randn(5 + k % 5, 3)) for k in range(30)], "clouds.pt")
+    assert run("data", "pack", "clouds.pt", "--out", "packed").code == 0
+    told = facts(run("info", "packed").out)
+    assert told["what"] == "30 graphs of 5 to 9 nodes in packed (1 file; clouds)"
+
+
 def test_an_unfinished_run_says_whether_it_can_be_resumed(run, trained):
     text = (trained / "config.yaml").read_text()
     (trained / "config.yaml").write_text(text.replace("max_steps: 6", "max_steps: 90"))
