@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from graphscore import ops
 from graphscore.runtime.reprs import options_of
 
 Level = Literal["node", "edge", "graph"]
+
+_AT_ONCE = 4096
+"""Graphs that are measured together."""
 
 
 def replace(batch: Batch, values: Mapping[str, Tensor]) -> Batch:
@@ -172,15 +175,40 @@ def measure_scale(items: Sequence[Data], name: str, zero_mean: bool = False) -> 
         ValueError: If the attribute is missing somewhere, or does not vary.
     """
     total, entries = 0.0, 0
-    for number, item in enumerate(items):
-        if name not in item:
-            raise ValueError(f"Graph {number} has no attribute {name!r}; it has {sorted(item.keys())}")
-        values = item[name].double()
-        if zero_mean and len(values):
-            values = values - values.mean(0)
+    for values, counts in rows_of(items, name):
+        values = values.double()
+        if zero_mean:
+            index = torch.arange(len(counts)).repeat_interleave(counts)
+            values = ops.center(values, index, len(counts))
         total, entries = total + float(values.square().sum()), entries + values.numel()
     if not total > 0:
         raise ValueError(
             f"The scale of {name!r} cannot be measured: it does not vary over the {len(items)} graphs given"
         )
     return math.sqrt(total / entries)
+
+
+def rows_of(items: Sequence[Data], name: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """Iterate over an attribute of some thousand graphs at a time; of packed graphs, nothing else is read.
+
+    Args:
+        items: Graphs.
+        name: Attribute.
+
+    Yields:
+        Values of the graphs, one after the other along the first dimension, and the number of rows of each graph.
+
+    Raises:
+        ValueError: If a graph lacks it.
+    """
+    read: Any = getattr(items, "rows", None)
+    for start in range(0, len(items), _AT_ONCE):
+        if read is not None:
+            yield read(name, start, start + _AT_ONCE)
+            continue
+        values = []
+        for number, item in enumerate(items[start : start + _AT_ONCE], start=start):
+            if name not in item:
+                raise ValueError(f"Graph {number} has no attribute {name!r}; it has {sorted(item.keys())}")
+            values.append(item[name])
+        yield torch.cat(values), torch.tensor([len(value) for value in values])

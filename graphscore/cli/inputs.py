@@ -13,6 +13,7 @@ from torch_geometric.data import Data
 from graphscore.attributes import READ_FROM
 from graphscore.cli.checks import check_source
 from graphscore.cli.stdin import shown
+from graphscore.data.index import digest_of, is_packed
 from graphscore.data.readers import Failure
 from graphscore.data.sources import count_records, iterate_files
 from graphscore.molecules.domain import MOLECULES
@@ -95,6 +96,9 @@ class Inputs:
         for path in self.files:
             if len(self.files) > 1:
                 digest.update(f"\n{path} {path.stat().st_size}\n".encode("utf-8", "surrogateescape"))
+            if is_packed(path):
+                digest.update(digest_of(path).encode())
+                continue
             with path.open("rb") as file:
                 while block := file.read(2**20):
                     digest.update(block)

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Kind = Literal["tensor", "int", "float", "bool", "text", "json"]
+Kind = Literal["tensor", "int", "float", "bool", "text", "json", "mapping"]
+AS_JSON = ("json", "mapping")
 Layout = Literal["stacked", "ragged", "flat"]
 Signature = tuple[str, Kind, str, int]
 """Name, kind, data type and number of dimensions of a value."""
@@ -50,7 +51,7 @@ class Column(NamedTuple):
 
     Attributes:
         name: Name of the attribute.
-        kind: Kind of the values: tensors, Python's numbers, text, or other plain values as JSON.
+        kind: Kind of the values: tensors, Python's numbers, text, or lists and mappings as JSON.
         dtype: Data type of tensors, such as ``"float32"``; empty for other kinds.
         layout: ``"stacked"``, one entry for each graph; ``"ragged"``, along one dimension; or ``"flat"``, for shapes
             that differ in several dimensions.
@@ -84,7 +85,7 @@ class Column(NamedTuple):
 
     @property
     def decoder(self) -> Decoder:
-        """What tells how to decode values; those of columns with equal decoders are decoded together."""
+        """Rule of decoding its values; those of columns with equal decoders are decoded together."""
         return Decoder(*self[:6])
 
 
@@ -168,7 +169,7 @@ def signature(name: str, value: Any) -> Signature:
             f"its attribute {name!r} is, or holds, something else than tensors, numbers, text, and lists and dicts of "
             f"numbers and text: {type(value).__name__}"
         )
-    return name, "json", "", 0
+    return name, "mapping" if type(value) is dict else "json", "", 0
 
 
 def _is_plain(value: Any) -> bool:
@@ -202,7 +203,7 @@ def _column(
 ) -> Column:
     """Lay out the values of a column; its arrays are added to those of the others."""
     name, kind, dtype, dims = sign
-    if kind in ("text", "json"):
+    if kind in ("text", *AS_JSON):
         texts = values if kind == "text" else map(json.dumps, values)
         parts = [np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8) for text in texts]
         arrays[values_name(number)] = torch.from_numpy(np.concatenate(parts))
@@ -280,7 +281,7 @@ def decode(decoder: Decoder, pieces: Sequence[NDArray[Any]], shapes: Sequence[Se
     """
     if decoder.kind == "text":
         return [piece.tobytes().decode("utf-8", "surrogatepass") for piece in pieces]
-    if decoder.kind == "json":
+    if decoder.kind in AS_JSON:
         return [json.loads(piece.tobytes()) for piece in pieces]
     values = joined(decoder, pieces)
     if decoder.kind != "tensor":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -40,10 +40,10 @@ class Dataset(ABC):
     name: str
 
     @abstractmethod
-    def _part_groups(self, part: Part) -> Iterable[list[Data]]:
+    def _part_groups(self, part: Part) -> Iterable[Sequence[Data]]:
         """The groups of an existing part."""
 
-    def groups(self, part: Part) -> list[list[Data]]:
+    def groups(self, part: Part) -> list[Sequence[Data]]:
         """Return the graphs of a part in groups with the same model input, such as the conformers of a molecule.
 
         Args:
@@ -52,11 +52,9 @@ class Dataset(ABC):
         Raises:
             ValueError: If there is no such part.
         """
-        if part not in PARTS:
-            raise ValueError(f"Expected part 'train', 'val' or 'test', but got {part!r}")
-        return [list(group) for group in self._part_groups(part)]
+        return [list(group) if isinstance(group, list) else group for group in self._part_groups(check_part(part))]
 
-    def split(self, part: Part) -> list[Data]:
+    def split(self, part: Part) -> Sequence[Data]:
         """Return all graphs of a part, group by group.
 
         Raises:
@@ -67,6 +65,17 @@ class Dataset(ABC):
     def digests(self) -> dict[str, str]:
         """Hash what the graphs were read from, by name; empty if that is fixed by the options of the data set."""
         return {}
+
+
+def check_part(part: Part) -> Part:
+    """Check the name of a part.
+
+    Raises:
+        ValueError: If there is no such part.
+    """
+    if part not in PARTS:
+        raise ValueError(f"Expected part 'train', 'val' or 'test', but got {part!r}")
+    return part
 
 
 def load_dataset(name: str, **options: Any) -> Dataset:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
-from graphscore.data.checksums import file_digest
 from graphscore.data.dataset import Transform
+from graphscore.data.index import digest_of, is_packed
 from graphscore.data.own import OwnDataset
 from graphscore.data.own_graph import OwnGraph
+from graphscore.data.packed import PackedGraphs
+from graphscore.data.packed_own import PreparedGraphs, own_graphs, prepared
+from graphscore.data.preparation import Preparation
 from graphscore.data.readers import Failure
 from graphscore.data.rules import Rule, make_rule
 from graphscore.data.sources import find_files, iterate_files
@@ -27,8 +31,9 @@ class FileDataset(OwnDataset):
 
     Args:
         path: File; folder, whose files of graphs are read, with subfolders (molecules: those with coordinates, sdf, mol
-            and xyz); or a pattern such as ``"runs/*.sdf"``, where ``**`` stands for any subfolders. Or one of these for
-            each part: ``{"train": "a.sdf", "val": "b.sdf", "test": "c.sdf"}``.
+            and xyz); a pattern such as ``"runs/*.sdf"``, where ``**`` stands for any subfolders; or a folder of packed
+            graphs, which are read when they are asked for. Or one of these for each part:
+            ``{"train": "a.sdf", "val": "b.sdf", "test": "c.sdf"}``.
         seed: Seed of the split.
         fractions: Expected shares of train, val and test.
         transform: Applied once to each graph, before it gets the fields.
@@ -69,7 +74,15 @@ class FileDataset(OwnDataset):
         names = "+".join(dict.fromkeys(each.name for each in paths.values()))
         origin = " and ".join(map(str, paths.values()))
         self._alone = len(paths) == 1 and self.files == list(paths.values())
-        super().__init__(names, origin, self._graphs(found), rule, fields, transform)
+        packed: dict[Part, PackedGraphs | PreparedGraphs] | None = None
+        graphs = self._graphs(found)
+        if all(len(files) == 1 and is_packed(files[0]) for files in found.values()):
+            stores: dict[Part | None, PackedGraphs] = {part: PackedGraphs(files[0]) for part, files in found.items()}
+            preparation = Preparation(fields, transform)
+            ready: dict[Part | None, Any] = {part: prepared(store, preparation) for part, store in stores.items()}
+            packed = {part: ready.get(part, next(iter(ready.values()))) for part in PARTS}
+            graphs = chain.from_iterable(own_graphs(store, part, str(store.path)) for part, store in stores.items())
+        super().__init__(names, origin, graphs, rule, fields, transform, packed)
 
     def _graphs(self, found: Mapping[Part | None, list[Path]]) -> Iterator[OwnGraph | Failure]:
         for part, files in found.items():
@@ -81,7 +94,7 @@ class FileDataset(OwnDataset):
 
     def digests(self) -> dict[str, str]:
         """Hash the content of each file."""
-        return {str(file): file_digest(file) for file in self.files}
+        return {str(file): digest_of(file) for file in self.files}
 
 
 def by_part(path: str | Path | Mapping[str, str | Path]) -> dict[Part | None, Path]:

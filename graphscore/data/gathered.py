@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from graphscore.data.columns import Decoder, decode, joined
+from graphscore.data.columns import AS_JSON, Decoder, decode, joined
 
 _SIZED = {"num_nodes", "x", "pos", "edge_index"}
 """Attributes one of which tells PyG the number of nodes of a graph."""
@@ -70,6 +70,28 @@ class GatheredGraphs(Sequence[Data]):
     def __iter__(self) -> Iterator[Data]:
         return iter(self._graphs)
 
+    def rows(self, name: str) -> tuple[Tensor, Tensor]:
+        """Join the values of a tensor attribute along their first dimension.
+
+        Returns:
+            The values, and the number of rows of each graph.
+
+        Raises:
+            ValueError: If a graph lacks it, or the values differ in more than their rows.
+        """
+        found = [pieces for pieces in self._in_order() if pieces.decoder.name == name]
+        if len(found) == 1 and len(found[0].parts) == len(self) and found[0].decoder.kind == "tensor":
+            decoder, _, parts, _ = found[0]
+            if decoder.layout == "ragged" and decoder.dim == 0:
+                return joined(decoder, parts), torch.tensor([len(part) for part in parts])
+            if decoder.layout == "stacked" and decoder.shape:
+                return joined(decoder, parts).flatten(0, 1), torch.full((len(self),), decoder.shape[0])
+        for number, graph in enumerate(self):
+            if name not in graph:
+                raise ValueError(f"Graph {number} has no attribute {name!r}; it has {sorted(graph.keys())}")
+        values = [graph[name] for graph in self]
+        return torch.cat(values), torch.tensor([len(value) for value in values])
+
     def batch(self) -> Batch:
         """Join the graphs to the batch that ``Batch.from_data_list`` makes of them."""
         found = [_join(pieces, self.num_nodes) for pieces in self._in_order()] if self._is_uniform() else [None]
@@ -121,7 +143,7 @@ def _join(pieces: Pieces, num_nodes: NDArray[np.int64]) -> _Joint | None:
     """Join the values of an attribute as PyG does; ``None`` where its rules are not those of here."""
     decoder, _, parts, shapes = pieces
     name, count = decoder.name, len(parts)
-    if decoder.kind == "json" or decoder.layout == "flat" or "batch" in name or "adj" in name or name == "ptr":
+    if decoder.kind in AS_JSON or decoder.layout == "flat" or "batch" in name or "adj" in name or name == "ptr":
         return None
     if decoder.kind == "text":
         return _Joint(name, list(decode(decoder, parts, shapes)), torch.arange(count + 1), None)

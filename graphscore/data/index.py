@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from graphscore.data.writers import write_json
+from graphscore.data.checksums import file_digest
+from graphscore.runtime.atomic import replacing
 
 INDEX_FILE, SIZES_FILE, SKIPPED_FILE = "index.json", "sizes.safetensors", "skipped.json"
 FORMAT, VERSION = "graphscore packed graphs", 1
@@ -21,7 +22,8 @@ def is_packed(path: str | Path) -> bool:
 def write_index(folder: Path, content: dict[str, Any]) -> None:
     """Write the index of a store: with it, the folder is complete."""
     content = {"format": FORMAT, "version": VERSION, **content}
-    write_json({**content, "checksum": _digest(content)}, folder / INDEX_FILE)
+    with replacing(folder / INDEX_FILE) as temporary:
+        temporary.write_text(json.dumps({**content, "checksum": _digest(content)}, indent=1) + "\n", encoding="utf-8")
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -49,6 +51,11 @@ def read_index(folder: Path) -> dict[str, Any]:
     if checksum != _digest({key: value for key, value in content.items() if key != "checksum"}):
         raise ValueError(f"{path} is damaged: its content is not what was written")
     return content
+
+
+def digest_of(path: Path) -> str:
+    """Compute the checksum of an input, a file or a folder of packed graphs."""
+    return read_index(path)["checksum"] if is_packed(path) else file_digest(path)
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import combinations
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, combinations
+from typing import Any, NamedTuple
 
 from torch_geometric.data import Data
 
-from graphscore.data.dataset import Dataset, Transform
+from graphscore.data.dataset import Dataset, Transform, check_part
 from graphscore.data.own_graph import OwnGraph
+from graphscore.data.packed import PackedGraphs
+from graphscore.data.packed_own import PreparedGraphs
 from graphscore.data.preparation import content_key, named
 from graphscore.data.readers import Failure
 from graphscore.data.rules import Rule
@@ -44,6 +46,7 @@ class OwnDataset(Dataset):
         rule: Assigns graphs to parts.
         fields: Names of the attributes ``[rows, columns]`` that each graph must have.
         transform: Applied once to each graph, before it gets the fields.
+        packed: For each part the packed graphs, of which ``graphs`` then gives the numbers.
 
     Attributes:
         name: Name of the data set.
@@ -65,13 +68,14 @@ class OwnDataset(Dataset):
         rule: Rule,
         fields: Sequence[str],
         transform: Transform | None,
+        packed: Mapping[Part, PackedGraphs | PreparedGraphs] | None = None,
     ) -> None:
-        self.name, self.rule = name, rule
+        self.name, self.rule, self._packed = name, rule, packed
         self.failures: list[Failure] = []
         self.notes: list[str] = []
         self.domains: set[str] = set()
         self.codes: dict[str, bytes] = {}
-        self._groups: dict[str, dict[str, list[Data]]] = {part: {} for part in PARTS}
+        self._groups: dict[str, dict[str, list[Any]]] = {part: {} for part in PARTS}
         for own, part, group, _ in self._place(graphs, fields, origin):
             self._groups[part].setdefault(group, []).append(own.prepared(fields, transform))
         if not any(self._groups.values()) and self.failures:
@@ -114,8 +118,15 @@ class OwnDataset(Dataset):
                 raise ValueError(f"Expected one number of columns of {name} in {origin}, but found {sorted(found)}")
         self.notes += [*self.rule.finish(), *([] if shared is None else shared.notes())]
 
-    def _part_groups(self, part: Part) -> Iterable[list[Data]]:
-        return self._groups[part].values()
+    def _part_groups(self, part: Part) -> Iterable[Sequence[Data]]:
+        groups = self._groups[part].values()
+        return groups if self._packed is None else (self._packed[part].select(group) for group in groups)
+
+    def split(self, part: Part) -> Sequence[Data]:
+        """Return all graphs of a part, group by group; packed ones are read when they are asked for."""
+        if self._packed is None:
+            return super().split(part)
+        return self._packed[check_part(part)].select(list(chain.from_iterable(self._groups[part].values())))
 
 
 def place(own: OwnGraph, rule: Rule, fields: Sequence[str]) -> Placed | None:

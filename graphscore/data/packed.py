@@ -17,82 +17,23 @@ takes no file descriptor while it is mapped, and the library uses it for models 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.data.columns import Decoder
-from graphscore.data.gathered import GatheredGraphs, Pieces
-from graphscore.data.index import read_index
-from graphscore.data.shards import ShardInfo, Values, open_arrays, open_shard
+from graphscore.data.columns import Column
+from graphscore.data.gathered import GatheredGraphs
+from graphscore.data.readers import Record
+from graphscore.data.store import Store
 
 _AT_ONCE = 1024
 """Graphs that are read together in an iteration."""
-
-
-class Store:
-    """Folder of packed graphs: its index, and its shards, which are opened when they are first read.
-
-    Args:
-        path: The folder.
-
-    Raises:
-        FileNotFoundError: If it holds no index.
-        ValueError: If the index cannot be read, or a file is missing or has another size.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.index = path, read_index(path)
-        self.infos = [ShardInfo.of_json(values["graphs"]) for values in self.index["shards"]]
-        self.key_infos = [ShardInfo.of_json(values["keys"]) for values in self.index["shards"]]
-        self.sizes_info = ShardInfo.of_json(self.index["sizes"])
-        for info in (*self.infos, *self.key_infos, self.sizes_info):
-            info.check_size(path)
-        self.starts = np.cumsum([0, *(info.graphs for info in self.infos)])
-        sizes = open_arrays(path, self.sizes_info)
-        self.num_nodes, self.num_edges = (sizes[name].numpy() for name in ("num_nodes", "num_edges"))
-        self._opened: list[list[Values] | None] = [None] * len(self.infos)
-        self._decoders: dict[Decoder, Decoder] = {}
-
-    def __len__(self) -> int:
-        return int(self.starts[-1])
-
-    def read(self, indices: NDArray[np.int64]) -> GatheredGraphs:
-        """Read graphs by their numbers, in the given order."""
-        order = np.argsort(indices, kind="stable")  # neighbours in a file are read together
-        shards = np.searchsorted(self.starts, indices[order], side="right") - 1
-        rows = indices[order] - self.starts[shards]
-        found: dict[int, Pieces] = {}
-        for place, shard, row in zip(order.tolist(), shards.tolist(), rows.tolist(), strict=True):
-            for values in self._opened[shard] or self._open(shard):
-                decoder, stored, offsets, slots, shapes = values
-                slot = row if slots is None else slots[row]
-                if slot < 0:
-                    continue
-                pieces = found.get(id(decoder))
-                if pieces is None:
-                    pieces = found[id(decoder)] = Pieces(decoder, [], [], [])
-                pieces.places.append(place)
-                pieces.parts.append(
-                    stored[slot : slot + 1] if offsets is None else stored[offsets[slot] : offsets[slot + 1]]
-                )
-                if shapes is not None:
-                    pieces.shapes.append(shapes[slot].tolist())
-        return GatheredGraphs(list(found.values()), self.num_nodes[indices])
-
-    def _open(self, number: int) -> list[Values]:
-        """Open a shard, whose content is checked."""
-        opened = open_shard(self.path, self.infos[number])
-        # Equal decoders of different shards become the same object.
-        opened = [
-            values._replace(decoder=self._decoders.setdefault(values.decoder, values.decoder)) for values in opened
-        ]
-        self._opened[number] = opened
-        return opened
 
 
 class PackedGraphs(Sequence[Data]):
@@ -114,6 +55,7 @@ class PackedGraphs(Sequence[Data]):
     def __init__(self, path: str | Path) -> None:
         self._store = Store(Path(path))
         self._indices: NDArray[np.int64] | None = None
+        self._without: frozenset[str] = frozenset()
 
     @property
     def path(self) -> Path:
@@ -150,7 +92,7 @@ class PackedGraphs(Sequence[Data]):
         return f"{type(self).__name__}({str(self.path)!r}, {len(self):,} graphs)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self.path, self._store.index["checksum"], self._indices)
+        return _reopen, (self.path, self._store.index["checksum"], self._indices, self._without)
 
     @overload
     def __getitem__(self, index: int) -> Data: ...
@@ -170,7 +112,7 @@ class PackedGraphs(Sequence[Data]):
             IndexError: If there is no graph of one of these numbers.
             ValueError: If a shard is damaged.
         """
-        return self._store.read(self._numbers(indices))
+        return self._store.read(self._numbers(indices), self._without)
 
     def __iter__(self) -> Iterator[Data]:
         for start in range(0, len(self), _AT_ONCE):
@@ -194,9 +136,72 @@ class PackedGraphs(Sequence[Data]):
         Raises:
             IndexError: If there is no graph of one of these numbers.
         """
-        chosen = PackedGraphs.__new__(PackedGraphs)
-        chosen._store, chosen._indices = self._store, self._numbers(indices)
+        chosen = copy.copy(self)
+        chosen._indices = self._numbers(indices)
         return chosen
+
+    def without(self, names: Collection[str]) -> PackedGraphs:
+        """Leave out attributes of some names."""
+        chosen = copy.copy(self)
+        chosen._without = self._without | frozenset(names)
+        return chosen
+
+    def __copy__(self) -> PackedGraphs:
+        made = PackedGraphs.__new__(PackedGraphs)
+        made.__dict__.update(self.__dict__)
+        return made
+
+    @property
+    def files(self) -> list[str]:
+        """Files that the graphs come from."""
+        return self._store.index["files"]
+
+    @property
+    def alone(self) -> bool:
+        """True if the graphs come from a single file, in which their numbers are enough to tell them apart."""
+        return self._store.index["alone"]
+
+    @property
+    def starts(self) -> list[int]:
+        """Number of the first graph of each shard."""
+        return self._store.starts[:-1].tolist()
+
+    def keys(self, shard: int) -> dict[str, list[Any]]:
+        """Read the keys of the graphs of a shard, see :mod:`graphscore.data.keys`."""
+        return self._store.keys(shard)
+
+    @property
+    def columns(self) -> list[list[Column]]:
+        """Columns of each shard, from the index."""
+        return [info.columns for info in self._store.infos]
+
+    def common(self) -> set[str]:
+        """Names of the attributes that all graphs have."""
+        everywhere = (
+            {column.name for column in columns if column.everywhere} - self._without for columns in self.columns
+        )
+        common = set.intersection(*everywhere)
+        others = {column.name for columns in self.columns for column in columns} - self._without - common
+        if not others:
+            return common
+        # Some graphs of the store lack these, but those chosen may all have them.
+        for start in range(0, len(self), _AT_ONCE):
+            for graph in self.__getitems__(np.arange(start, min(start + _AT_ONCE, len(self)))):
+                others &= set(graph.keys())
+            if not others:
+                break
+        return common | others
+
+    def rows(self, name: str, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Read one attribute of the graphs from ``start`` to before ``stop``, without making them.
+
+        Returns:
+            Values of all graphs, one after the other along the first dimension, and the number of rows of each.
+
+        Raises:
+            ValueError: If a graph lacks it, or the values differ in more than their rows.
+        """
+        return self._store.read(self._numbers(np.arange(start, min(stop, len(self)))), self._without).rows(name)
 
     def verify(self) -> None:
         """Check the content of all files.
@@ -209,10 +214,24 @@ class PackedGraphs(Sequence[Data]):
             info.check_content(store.path)
 
 
-def _reopen(path: Path, checksum: str, indices: NDArray[np.int64] | None) -> PackedGraphs:
+def read_packed(path: Path) -> Iterator[Record]:
+    """Read the graphs of a store one by one; a reader like those of files.
+
+    Raises:
+        ValueError: If a file is damaged, or the graphs were transformed when they were packed.
+    """
+    graphs = PackedGraphs(path)
+    if graphs.prepared is not None and graphs.prepared["transforms"]:
+        names = ", ".join(transform["name"] for transform in graphs.prepared["transforms"])
+        raise ValueError(f"The graphs in {path} were packed to train with the transforms {names}: read their files")
+    for number, graph in enumerate(graphs):
+        yield f"graph {number}", lambda graph=graph: graph
+
+
+def _reopen(path: Path, checksum: str, indices: NDArray[np.int64] | None, without: frozenset[str]) -> PackedGraphs:
     """Open a store in another process."""
     graphs = PackedGraphs(path)
     if graphs._store.index["checksum"] != checksum:
         raise ValueError(f"The packed graphs in {path} were replaced while they were in use")
-    graphs._indices = indices
+    graphs._indices, graphs._without = indices, without
     return graphs

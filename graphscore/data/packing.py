@@ -70,11 +70,11 @@ def pack(
         with _begun(out, identity):
             tasks = list(plan(files, [stat.st_size for stat in stats]))
             _run(_Packer(out, preparation), tasks, out, workers, progress)
-            _finish(out, [number for number, _ in tasks], files, described)
+            _finish(out, [number for number, _ in tasks], files, files == [Path(source)], described)
     else:
         with _begun(out, None):
             _write_objects(source, out, preparation, progress)
-            _finish(out, [0], [], described)
+            _finish(out, [0], [], True, described)
     return PackedGraphs(out)
 
 
@@ -205,7 +205,9 @@ def _begun(out: Path, identity: dict[str, Any] | None) -> Iterator[None]:
     (out / LOCK_FILE).unlink(missing_ok=True)
 
 
-def _finish(out: Path, tasks: Sequence[int], files: Sequence[Path], described: dict[str, Any] | None) -> None:
+def _finish(
+    out: Path, tasks: Sequence[int], files: Sequence[Path], alone: bool, described: dict[str, Any] | None
+) -> None:
     """Write the index, with which the folder is complete."""
     done = [_read_task(out, number) for number in tasks]
     shards = list(chain.from_iterable(task["shards"] for task in done))
@@ -218,6 +220,7 @@ def _finish(out: Path, tasks: Sequence[int], files: Sequence[Path], described: d
         "num_graphs": sum(shard["graphs"]["graphs"] for shard in shards),
         "num_skipped": len(skipped),
         "files": [str(file) for file in files],
+        "alone": alone,
         "prepared": described,
         "sizes": write_sizes(out, [shard["keys"] for shard in shards]),
         "shards": shards,

@@ -46,8 +46,13 @@ class Preparation:
         Raises:
             ValueError: If the transform cannot be told from others, since it cannot be pickled.
         """
+        return {"fields": list(self.fields), "transforms": [_described(step) for step in self.steps]}
+
+    @property
+    def steps(self) -> list[Transform]:
+        """The transforms one by one."""
         chain = self.transform.transforms if isinstance(self.transform, Compose) else [self.transform]
-        return {"fields": list(self.fields), "transforms": [_described(step) for step in chain if step is not None]}
+        return [step for step in chain if step is not None]
 
 
 def _described(transform: Any) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphscore.data.formats import guess_format
+from graphscore.data.index import is_packed
 from graphscore.domains import Reference, gather
 from graphscore.registry import resolve
 
@@ -109,7 +110,7 @@ def records(path: Path, format: str | None = None, **options: Any) -> Iterator[R
         ValueError: If the file as a whole cannot be read.
     """
     name = _format(path, format)
-    reader = resolve(readers()[name])
+    reader = resolve(PACKED_READER if is_packed(path) else readers()[name])
     given = {key: value for key, value in options.items() if value is not None}
     if unknown := given.keys() - inspect.signature(reader).parameters.keys():
         raise ValueError(f"Cannot read {path} with {', '.join(sorted(unknown))}: files {name} are read without")
@@ -146,6 +147,8 @@ def check_input(path: str | Path, format: str | None = None) -> Path:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}")
+    if format is None and is_packed(path):
+        return path
     if path.is_dir():
         raise ValueError(f"Expected a file, but {path} is a folder")
     if _format(path, format) not in (known := readers()):
@@ -189,6 +192,7 @@ def _format(path: Path, format: str | None) -> str:
 
 
 GZ = ".gz"
+PACKED_READER = "graphscore.data.packed:read_packed"
 READERS: dict[str, Reference] = {
     ".graphml": "graphscore.data.networkx:read_graphml",
     ".graphml.gz": "graphscore.data.networkx:read_graphml",

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphscore.data.index import is_packed
 from graphscore.data.readers import (
     READERS,
     Failure,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def find_files(path: Path, format: str | None = None) -> list[Path]:
-    """List the input files of a path: a file, a folder or a pattern.
+    """List the input files of a path: a file, a folder or a pattern; a folder of packed graphs is one input.
 
     Args:
         path: A file; a folder, for all its files of any graphs (:data:`~graphscore.data.readers.READERS`) and those
@@ -37,7 +38,7 @@ def find_files(path: Path, format: str | None = None) -> list[Path]:
         ValueError: If the folder has none, a format is given for a folder, or as for
             :func:`~graphscore.data.readers.check_input`.
     """
-    if path.is_dir():
+    if path.is_dir() and not is_packed(path):
         if format is not None:
             raise ValueError(f"Expected a file or a pattern of the format {format}, but {path} is a folder")
         files = sorted(file for file in path.rglob("*") if is_read_in_folders(file) and file.is_file())

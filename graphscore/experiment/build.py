@@ -32,7 +32,7 @@ def build_transform(config: ModelConfig) -> Compose:
     return Compose([create(component, transforms(), "transform", config.trust) for component in config.transforms])
 
 
-def measure_scales(config: AnyConfig, items: list[Data]) -> AnyConfig:
+def measure_scales(config: AnyConfig, items: Sequence[Data]) -> AnyConfig:
     """Replace each ``scale: auto`` by the standard deviation of the field over the given clean graphs."""
     fields = tuple(
         field.model_copy(

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from pydantic import Field, ValidationError
 from torch_geometric.data import Data
 
-from graphscore.data.checksums import file_digest
 from graphscore.data.dataset import Dataset
 from graphscore.data.files import by_part
+from graphscore.data.index import digest_of
 from graphscore.data.own import OwnDataset
 from graphscore.data.rules import Recorded
 from graphscore.data.sources import find_files
@@ -230,7 +230,7 @@ def _placed(config: Config, record: SplitRecord | None) -> tuple[Config, Recorde
     component = Component.model_validate({"name": component.name, **component.options, "path": value})
     config = config.model_copy(update={"data": config.data.model_copy(update={"dataset": component})})
     files = [file for each in found.values() for file in each]
-    digests = {str(file): file_digest(file) for file in files}
+    digests = {str(file): digest_of(file) for file in files}
     if None not in paths or [source.digest for source in record.sources] != list(digests.values()):
         return config, None
     codes = {name: source.codes() for name, source in zip(digests, record.sources, strict=True)}

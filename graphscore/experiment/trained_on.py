@@ -10,6 +10,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.data.dataset import Dataset
+from graphscore.data.packed import PackedGraphs
 from graphscore.domains import domain_of, domains
 from graphscore.experiment.sections import Section
 
@@ -43,10 +44,13 @@ class TrainedOn(Section):
         """
         owner = [domain.name for domain in domains() if name in domain.datasets]
         kinds = owner or sorted(getattr(dataset, "domains", ())) or [domain_of(graphs[0]).name]
-        common, sizes = set(graphs[0].keys()), set[int]()
-        for graph in graphs:
-            common &= set(graph.keys())
-            sizes.add(int(graph.num_nodes or 0))
+        if isinstance(graphs, PackedGraphs):
+            common, sizes = graphs.common(), set(graphs.num_nodes.tolist())
+        else:
+            common, sizes = set(graphs[0].keys()), set[int]()
+            for graph in graphs:
+                common &= set(graph.keys())
+                sizes.add(int(graph.num_nodes or 0))
         pos = graphs[0].get(POS)
         return cls(
             domains=tuple(kinds),

@@ -14,6 +14,7 @@ from torch_geometric.data import Data
 
 from graphscore.attributes import NOTES, READ_FROM
 from graphscore.domains import attributes
+from graphscore.fields import rows_of
 from graphscore.nn import ScoreNetwork
 
 Label = Callable[[Data, Data, str, int], str]
@@ -23,7 +24,7 @@ Label = Callable[[Data, Data, str, int], str]
 def categories(items: Sequence[Data], names: Sequence[str]) -> dict[str, list[int]]:
     """List the values of integer attributes in the given graphs, for the argument ``known`` of :func:`generate`."""
     return {
-        name: sorted(int(value) for value in torch.cat([item[name].unique() for item in items]).unique())
+        name: sorted(map(int, torch.cat([values.unique() for values, _ in rows_of(items, name)]).unique().tolist()))
         for name in names
     }
 

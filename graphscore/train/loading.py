@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from torch_geometric.data import Batch, Data
 
+from graphscore.data.gathered import collate
 from graphscore.rng import mix_seed
 from graphscore.train.parts import UNLIMITED, Budget, Sizes, micro_batches, share_of
 
@@ -135,9 +136,9 @@ class Shares(Dataset[list[MicroBatch]]):
         self.graphs = graphs
 
     def __getitem__(self, share: Share) -> list[MicroBatch]:
-        return [MicroBatch(Batch.from_data_list(self._read(indices)), places) for places, indices in share]
+        return [MicroBatch(collate(self._read(indices)), places) for places, indices in share]
 
-    def _read(self, indices: list[int]) -> list[Any]:
+    def _read(self, indices: list[int]) -> Sequence[Data]:
         read_all = getattr(self.graphs, "__getitems__", None)
         return [self.graphs[index] for index in indices] if read_all is None else read_all(indices)
 
