@@ -142,7 +142,7 @@ class Domain:
         return all(key in item for key in self.keys)
 
 
-GRAPHS = Domain(name="graphs", keys=())
+GRAPHS = Domain(name="graphs", keys=(), evaluate="graphscore.experiment.evaluation:evaluate")
 """The domain of all other graphs."""
 
 

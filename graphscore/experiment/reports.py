@@ -10,6 +10,7 @@ from rich.console import Console
 from torch_geometric.data import Data
 
 from graphscore.data.writers import write
+from graphscore.experiment.evaluation import compare_graphs
 from graphscore.experiment.tables import number, show_rows
 
 METHODS = {"model": "trained model", "untrained": "untrained network"}
@@ -35,7 +36,7 @@ class Report(NamedTuple):
 def report_graphs(
     groups: Sequence[Sequence[Data]], samples: Mapping[str, Sequence[Sequence[Data]]], out: Path, seed: int
 ) -> Report:
-    """Report on samples of graphs without a domain: their number, and a file; there are no metrics for them.
+    """Report on samples of graphs without a domain: distances of their attributes from the references', and a file.
 
     Args:
         groups: Reference graphs of each group.
@@ -43,10 +44,11 @@ def report_graphs(
         out: Folder for the file.
         seed: Not used: nothing is random here.
     """
-    scores = {
-        name: {"groups": len(groups), "references": sum(map(len, groups)), "samples": sum(map(len, drawn))}
-        for name, drawn in samples.items()
-    }
+    references, scores = [item for group in groups for item in group], {}
+    for name, drawn in samples.items():
+        items = [item for of_group in drawn for item in of_group]
+        scores[name] = {"groups": len(groups), "references": len(references), "samples": len(items)}
+        scores[name] |= compare_graphs(references, items) if items else {}
     write([item for drawn in samples["model"] for item in drawn], out / "samples.pt")
     return Report(scores, {"samples": out / "samples.pt"})
 

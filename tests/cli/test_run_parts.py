@@ -53,11 +53,12 @@ def test_a_part_is_sampled_and_evaluated(run, tmp_path, trained, monkeypatch):
     assert changed.code == 0 and "The data are not those of the training: own.pt has changed" in changed.out
 
 
-def test_graphs_without_metrics_are_sampled_but_not_evaluated(run, tmp_path, trained):
+def test_graphs_without_coordinates_are_evaluated_by_their_features(run, tmp_path, trained):
     trained("x")
     done = run("evaluate", "--run", "run")
-    assert done.code == 2 and "part test of the data of run holds graphs, which cannot be evaluated" in done.err
-    assert not list((tmp_path / "run").glob("test.*"))
+    assert done.code == 0, done.err
+    report = json.loads((tmp_path / "run" / "test.evaluation.json").read_text())
+    assert report["distance of x"] > 0 and "distance of x" in " ".join(done.out.split())
 
 
 @pytest.mark.parametrize(

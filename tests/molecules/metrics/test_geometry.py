@@ -16,6 +16,7 @@ from rdkit import Chem
 from rdkit.Chem import rdMolTransforms
 from torch_geometric.data import Data
 
+from graphscore.experiment.wasserstein import wasserstein
 from graphscore.molecules.baselines import etkdg, etkdg_mmff
 from graphscore.molecules.graph import data_from_mol, data_from_smiles, mol_from_data
 from graphscore.molecules.metrics.comparison import prepare
@@ -24,7 +25,6 @@ from graphscore.molecules.metrics.geometry import (
     bond_length_deviation,
     compare_coordinates,
     internal_coordinates,
-    wasserstein,
 )
 
 
