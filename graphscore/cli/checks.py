@@ -9,7 +9,6 @@ from fnmatch import fnmatch
 from itertools import chain, repeat
 from pathlib import Path
 
-from graphscore.data.index import is_packed
 from graphscore.data.sources import find_files, is_read_in_folders
 from graphscore.data.split import PARTS, Part
 from graphscore.data.writers import check_output
@@ -95,17 +94,6 @@ def check_part(part: str | None, run: Path | None, others: Mapping[str, object])
     if given := [other for other, value in others.items() if value]:
         raise ValueError(f"Expected either --part {part} or {given[0]}, but got both")
     return run, known[part]
-
-
-def check_data(path: Path) -> None:
-    """Check that there are data to train on: a file, a folder, a pattern, or packed graphs.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: As for :func:`~graphscore.data.sources.find_files`.
-    """
-    if not is_packed(path):
-        find_files(path)
 
 
 def check_kept(inputs: Iterable[Path], out: Path) -> None:

@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 
 from graphscore.cli import library
-from graphscore.cli.checks import check_data, check_files
+from graphscore.cli.checks import check_files
 from graphscore.cli.options import Overrides, complete_config
+from graphscore.data.sources import find_files
 
 config_app = typer.Typer(help="Find, show, make and explain configurations.", no_args_is_help=True)
 console = Console()
@@ -54,7 +55,7 @@ def new_config(
     check_files(writes=[(out, [".yaml", ".yml"])])
     if out.exists():
         raise ValueError(f"{out} exists, and may have been edited: choose another name, or remove it")
-    check_data(data)
+    find_files(data)
     proposal = library.propose(data, fields or (), conditions or ())
     out.write_text(proposal.text, encoding="utf-8")
     library.show_proposal(console, proposal, out)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from graphscore.cli import library
-from graphscore.cli.checks import check_data
+from graphscore.data.sources import find_files
 from graphscore.experiment.weights import named_weights
 
 console = Console()
@@ -26,7 +26,7 @@ def info(
     if not source.exists() and source.suffix in _READ:
         raise FileNotFoundError(f"There is no file {source}")
     if not source.is_dir() and source.suffix not in _READ and str(source) not in named_weights():
-        check_data(source)
+        find_files(source)
     library.show_facts(console, library.about(source))
 
 

@@ -10,8 +10,6 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.data.index import is_packed
-from graphscore.data.packed import PackedGraphs
 from graphscore.data.readers import Failure
 from graphscore.data.sources import count_records, find_files, iterate_files
 from graphscore.domains import GRAPHS, Domain, attributes, domain_of
@@ -99,29 +97,25 @@ class Survey:
 
 
 def survey(path: Path) -> Survey:
-    """Look at the graphs of a file, a folder, a pattern or a packed folder: all, or a sample of many.
+    """Look at the graphs of a file, a folder or a pattern: all, or a sample of many.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If no graph can be read.
     """
-    if is_packed(path):
-        packed, num_files, failures = PackedGraphs(path), 1, list[Failure]()
-        graphs, num_graphs = list(packed[:: max(1, len(packed) // NUM_GRAPHS)]), len(packed)
-    else:
-        files = find_files(path)
-        step, num_files = max(1, len(files) // NUM_GRAPHS), len(files)
-        graphs, failures, ended = _sample(files[::step])
-        num_graphs = step * (len(graphs) + len(failures)) if ended else count_records(files)
+    files = find_files(path)
+    step = max(1, len(files) // NUM_GRAPHS)
+    graphs, failures, ended = _sample(files[::step])
     if not graphs:
         raise ValueError(f"No graph of {path} can be read; the first failure: {failures[0]}")
+    num_graphs = step * (len(graphs) + len(failures)) if ended else count_records(files)
     found = {domain.name: domain for domain in map(domain_of, graphs)}
     names = dict.fromkeys(name for graph in graphs for name in graph.keys() if name != "num_nodes")  # noqa: SIM118
     everywhere = [name for name in names if all(name in graph for graph in graphs)]
     columns = {name: column for name in everywhere if (column := _column(name, graphs)) is not None}
     return Survey(
         path,
-        num_files,
+        len(files),
         num_graphs,
         next(iter(found.values())) if len(found) == 1 else GRAPHS,
         sorted(int(graph.num_nodes or 0) for graph in graphs),

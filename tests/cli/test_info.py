@@ -66,6 +66,8 @@ def test_packed_graphs_are_told_and_can_be_proposed_for(run, tmp_path):
     assert run("data", "pack", "clouds.pt", "--out", "packed").code == 0
     told = facts(run("info", "packed").out)
     assert told["what"] == "30 graphs of 5 to 9 nodes in packed (1 file; clouds)"
+    assert run("config", "new", "--data", "packed", "--out", "mine.yaml").code == 0
+    assert run("train", "--config", "mine.yaml", "--out", "run", "--set", "training.max_steps=2").code == 0
 
 
 def test_an_unfinished_run_says_whether_it_can_be_resumed(run, trained):
