@@ -1,4 +1,4 @@
-"""The commands ``data list``, ``data build``, ``data pack`` and ``data audit``."""
+"""The commands ``data list``, ``data check``, ``data build``, ``data pack`` and ``data audit``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from graphscore.cli import library
+from graphscore.cli.checks import check_files, data_path
 from graphscore.cli.options import Overrides
 from graphscore.cli.progress import Counter
 from graphscore.data.index import SKIPPED_FILE, is_packed
@@ -16,7 +17,7 @@ from graphscore.data.sources import find_files
 from graphscore.domains import gather
 from graphscore.registry import find
 
-data_app = typer.Typer(help="List the data sets, build or audit one, or pack your own graphs.", no_args_is_help=True)
+data_app = typer.Typer(help="List, build and audit data sets; check and pack your own graphs.", no_args_is_help=True)
 console = Console()
 
 
@@ -24,6 +25,39 @@ console = Console()
 def list_data() -> None:
     """List the data sets that configurations can name."""
     library.show_datasets(console)
+
+
+@data_app.command("check")
+def check_data(
+    data: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[[PART=]PATH]...", help="File, folder or pattern; or train=PATH, val=PATH, test=PATH."),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(help="Configuration that is to train on the data, or on its own: a name, or a YAML file."),
+    ] = None,
+    changes: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Write the report as JSON, with the places of all faults.")] = None,
+) -> None:
+    """Tell everything that would stop or spoil training on data: the exit code is 1 if something would."""
+    path = data_path(data or ())
+    check_files(writes=[(out, [".json"])])
+    for each in path.values() if isinstance(path, dict) else filter(None, [path]):
+        find_files(each)
+    if config is not None:
+        checked = library.load_config(config, changes or (), path)
+    elif path is None:
+        raise ValueError("Expected data, a configuration by --config, or both, but got neither")
+    elif changes:
+        raise ValueError("--set changes a configuration: name it, by --config")
+    else:
+        checked = path
+    with Counter(console, "checking", waits=True) as progress:
+        report = library.check_data(checked, out, progress)
+    library.show_check(console, report)
+    if not report["fit"]:
+        raise typer.Exit(1)
 
 
 @data_app.command("build")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphscore.cli.show import show_methods as show_methods
     from graphscore.cli.show import show_sampled as show_sampled
     from graphscore.cli.show import show_validation as show_validation
+    from graphscore.cli.show_check import show_check as show_check
     from graphscore.cli.show_config import show_configs as show_configs
     from graphscore.cli.show_config import show_keys as show_keys
     from graphscore.cli.show_config import show_proposal as show_proposal
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from graphscore.data.packing import pack as pack
     from graphscore.experiment.about import about as about
     from graphscore.experiment.cluster import Cluster as Cluster
+    from graphscore.experiment.data_check import check_data as check_data
     from graphscore.experiment.datasets import build_preparation as build_preparation
     from graphscore.experiment.demo import run_demo as run_demo
     from graphscore.experiment.files import evaluate_files as evaluate_files
@@ -85,11 +87,13 @@ _HOMES = {
         "show_proposal",
     ),
     "cli.show_facts": ("show_facts",),
+    "cli.show_check": ("show_check",),
     "data.dataset": ("datasets",),
     "data.packing": ("pack",),
     "experiment.about": ("about",),
     "experiment.datasets": ("build_preparation",),
     "experiment.cluster": ("Cluster",),
+    "experiment.data_check": ("check_data",),
     "experiment.demo": ("run_demo",),
     "experiment.files": (
         "evaluate_files",

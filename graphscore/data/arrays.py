@@ -30,7 +30,7 @@ def read_npy(path: Path) -> Iterator[Record]:
     if not isinstance(clouds, np.ndarray) or clouds.dtype.kind not in "iuf" or clouds.ndim not in (2, 3):
         got = f"{clouds.dtype} of shape {list(clouds.shape)}" if isinstance(clouds, np.ndarray) else "an archive"
         raise ValueError(f"Expected coordinates [N, D] or [B, N, D] in {path}, but it holds {got}")
-    for number, cloud in enumerate(clouds if clouds.ndim == 3 else clouds[None]):
+    for number, cloud in enumerate(clouds if clouds.ndim == 3 else clouds[None], start=1):
         yield f"array {number}", lambda cloud=cloud: check_graph(Data(pos=_tensor(cloud).float()))
 
 
@@ -56,7 +56,7 @@ def read_npz_graphs(path: Path) -> Iterator[Record]:
     if wrong:
         raise ValueError(f"Expected numbers in {path}, but it has {', '.join(f'{k} ({v})' for k, v in wrong.items())}")
     if PTR not in arrays:
-        yield "graph 0", lambda: check_graph({name: _tensor(array) for name, array in arrays.items()})
+        yield "graph 1", lambda: check_graph({name: _tensor(array) for name, array in arrays.items()})
         return
     yield from _split(arrays, path)
 
@@ -91,7 +91,7 @@ def _split(arrays: dict[str, NDArray[Any]], path: Path) -> Iterator[Record]:
         return check_graph({**graph, "num_nodes": len(rows["node"])})
 
     for number in range(counts["graph"]):
-        yield f"graph {number}", lambda number=number: make(number)
+        yield f"graph {number + 1}", lambda number=number: make(number)
 
 
 def _level(name: str, array: NDArray[Any], counts: dict[str, int], path: Path) -> str:

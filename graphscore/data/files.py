@@ -73,9 +73,8 @@ class FileDataset(OwnDataset):
         self.files = list(dict.fromkeys(file for files in found.values() for file in files))
         names = "+".join(dict.fromkeys(each.name for each in paths.values()))
         origin = " and ".join(map(str, paths.values()))
-        self._alone = len(paths) == 1 and self.files == list(paths.values())
         packed: dict[Part, PackedGraphs | PreparedGraphs] | None = None
-        graphs = self._graphs(found)
+        graphs = read_own(paths, found)
         if all(len(files) == 1 and is_packed(files[0]) for files in found.values()):
             stores: dict[Part | None, PackedGraphs] = {part: PackedGraphs(files[0]) for part, files in found.items()}
             preparation = Preparation(fields, transform)
@@ -84,17 +83,30 @@ class FileDataset(OwnDataset):
             graphs = chain.from_iterable(own_graphs(store, part, str(store.path)) for part, store in stores.items())
         super().__init__(names, origin, graphs, rule, fields, transform, packed)
 
-    def _graphs(self, found: Mapping[Part | None, list[Path]]) -> Iterator[OwnGraph | Failure]:
-        for part, files in found.items():
-            for file, records in groupby(iterate_files(files), key=itemgetter(0)):
-                for number, (_, _, made) in enumerate(records, start=1):
-                    # Without the folder: a split must not change when the data are moved.
-                    place = str(number) if self._alone else f"{file.name}:{number}"
-                    yield made if isinstance(made, Failure) else OwnGraph(made, str(file), number, place, part)
-
     def digests(self) -> dict[str, str]:
         """Hash the content of each file."""
         return {str(file): digest_of(file) for file in self.files}
+
+
+def read_own(
+    paths: Mapping[Part | None, Path], files: Mapping[Part | None, Sequence[Path]]
+) -> Iterator[OwnGraph | Failure]:
+    """Iterate over the graphs of files, with what identifies them.
+
+    Args:
+        paths: Paths as given, by :func:`by_part`.
+        files: The files that were found there, by part.
+
+    Raises:
+        ValueError: If the only file of a part cannot be read as a whole.
+    """
+    alone = [list(of_part) for of_part in files.values()] == [list(paths.values())]
+    for part, of_part in files.items():
+        for file, records in groupby(iterate_files(of_part), key=itemgetter(0)):
+            for number, (_, _, made) in enumerate(records, start=1):
+                # Without the folder: a split must not change when the data are moved.
+                place = str(number) if alone else f"{file.name}:{number}"
+                yield made if isinstance(made, Failure) else OwnGraph(made, str(file), number, place, part)
 
 
 def by_part(path: str | Path | Mapping[str, str | Path]) -> dict[Part | None, Path]:

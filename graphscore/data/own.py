@@ -91,7 +91,7 @@ class OwnDataset(Dataset):
         """Check graphs and assign them to parts; keep what fails, what is remarkable, and the part of each record."""
         columns: dict[str, set[int]] = {name: set() for name in fields}
         codes: dict[str, bytearray] = {}
-        shared = None if self.rule.separates else _Shared([*fields, "edge_index"])
+        shared = None if self.rule.separates else Shared([*fields, "edge_index"])
         for own in graphs:
             if isinstance(own, Failure):
                 self.failures.append(own)
@@ -140,20 +140,26 @@ def place(own: OwnGraph, rule: Rule, fields: Sequence[str]) -> Placed | None:
     return None if part is None else Placed(own, part, own.group_key or f"{own.source}:{own.number}", columns)
 
 
-class _Shared:
-    """Count of graphs that two parts share: equal by the first split of their domain, or else in fields and edges."""
+class Shared:
+    """Count of graphs that two parts share: equal by the first split of their domain, or else in some attributes.
+
+    Args:
+        names: The attributes, such as fields and edges.
+    """
 
     def __init__(self, names: Collection[str]) -> None:
         self.names = names
         self.keys: dict[str, dict[Part, Counter[bytes]]] = {}
 
     def add(self, own: OwnGraph, part: Part) -> None:
+        """Add a graph."""
         what = next(iter(own.domain.splits), "graph")
         key = own.split_key(what) if own.domain.splits else ""
         hashed = hashlib.blake2b(key.encode(), digest_size=8).digest() if key else content_key(own.graph, self.names)
         self.keys.setdefault(what, {name: Counter() for name in PARTS})[part][hashed] += 1
 
     def notes(self) -> list[str]:
+        """Say how many graphs of a part are in another part, too."""
         notes = []
         for what, parts in self.keys.items():
             for first, second in combinations(PARTS, 2):

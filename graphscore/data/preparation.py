@@ -87,9 +87,11 @@ def field_values(data: Data, fields: Sequence[str]) -> dict[str, Tensor]:
             raise ValueError(f"it has no {named(name)}, which training needs")
         if not isinstance(value, Tensor):
             raise ValueError(f"{name} must be a tensor, but is a {type(value).__name__}")
-        if value.dim() != 2 or not value.is_floating_point() or not bool(value.isfinite().all()):
-            shape = f"finite real numbers {'[N, D]' if name == 'pos' else '[rows, columns]'}"
+        shape = f"finite real numbers {'[N, D]' if name == 'pos' else '[rows, columns]'}"
+        if value.dim() != 2 or not value.is_floating_point():
             raise ValueError(f"{name} must be {shape}, but is {value.dtype} {list(value.shape)}")
+        if num := int((~value.isfinite()).sum()):
+            raise ValueError(f"{name} must be {shape}, but {num} of {value.numel()} are infinite or NaN")
         values[name] = value
     return values
 

@@ -52,7 +52,7 @@ def read_pt(path: Path) -> Iterator[Record]:
         yield from _separated(collated, slices, None, path)
     else:
         graphs = content if isinstance(content, (list, tuple)) else [content]
-        for number, value in enumerate(graphs):
+        for number, value in enumerate(graphs, start=1):
             yield f"graph {number}", lambda value=value: check_graph(value)
 
 
@@ -85,7 +85,7 @@ def _separated(collated: Any, slices: Any, increments: Any, path: Path) -> Itera
     if len(counts) != 1:
         raise ValueError(f"The slices of the attributes in {path} are of different numbers of graphs: {sorted(counts)}")
     for number in range(counts.pop()):
-        yield f"graph {number}", lambda number=number: make(number)
+        yield f"graph {number + 1}", lambda number=number: make(number)
 
 
 def _load(path: Path) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,13 +11,11 @@ from graphscore.data.readers import Failure
 from graphscore.data.sources import count_records, find_files, iterate_files
 from graphscore.data.writers import check_output, write_json
 from graphscore.domains import domain_of
+from graphscore.experiment.kinds import Kinds
 from graphscore.experiment.trained_on import TrainedOn
 from graphscore.experiment.weights import find_model, named_weights
 from graphscore.registry import resolve
 from graphscore.runtime.checkpoint import read_header
-
-_QUOTED = re.compile(r"""'[^']*'|"[^"]*"|\[[^][]*,[^][]*\]""")
-_NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?!\w)")
 
 
 def validate_file(
@@ -54,7 +51,7 @@ def validate_file(
     files, out = find_files(path, format), None if out is None else check_output(out, [".json"])
     model = _Model(checkpoint)
     total = count_records(files, format, **options)
-    failures, notes = _Kinds(), _Kinds()
+    failures, notes = Kinds(), Kinds()
     num_usable = num_noted = 0
     for done, (file, place, item) in enumerate(iterate_files(files, format, **options), start=1):
         reason = item.reason if isinstance(item, Failure) else model.refuses(item)
@@ -100,19 +97,3 @@ class _Facts(NamedTuple):
 def _facts(checkpoint: str) -> _Facts:
     info = read_header(find_model(checkpoint)).info
     return _Facts(info.get("known", {}), TrainedOn.read(info, checkpoint))
-
-
-class _Kinds:
-    """Sentences by kind: those that differ in numbers and quoted names alone are one."""
-
-    def __init__(self) -> None:
-        self.found: dict[str, dict[str, Any]] = {}
-
-    def add(self, place: str, sentence: str) -> None:
-        kind = _NUMBER.sub("N", _QUOTED.sub("...", sentence))
-        entry = self.found.setdefault(kind, {"kind": kind, "count": 0, "places": [], "example": sentence})
-        entry["count"] += 1
-        entry["places"].append(place)
-
-    def table(self) -> list[dict[str, Any]]:
-        return sorted(self.found.values(), key=lambda entry: -entry["count"])

@@ -44,7 +44,7 @@ def test_files_are_read_one_after_the_other(folder):
     found = [(file.name, place, type(item).__name__) for file, place, item in iterate_files(files)]
     assert found == [
         ("a.graphml", "graph 1", "Data"), ("c.npz", "file", "Failure"), ("d.graphml", "file", "Failure"),
-        ("b.pt", "graph 0", "Data"), ("b.pt", "graph 1", "Data"), ("e.pt", "graph 0", "Failure"),
+        ("b.pt", "graph 1", "Data"), ("b.pt", "graph 2", "Data"), ("e.pt", "graph 1", "Failure"),
     ]  # fmt: skip
     assert count_records(files) == 6
     with pytest.raises(ValueError, match="Expected a file or a pattern of the format smi, but .* is a folder"):
@@ -62,14 +62,14 @@ def test_a_folder_is_sampled_and_goes_on_where_it_stopped(run, checkpoint, folde
     assert [entry["written"] for entry in report["inputs"]] == [1, 0, 0, 1, 1, 0]
     assert [entry["input"] for entry in report["inputs"]] == [
         "from networkx", f"{folder}/c.npz, file", f"{folder}/d.graphml, file", "CCO", "amine",
-        f"{folder}/e.pt, graph 0",
+        f"{folder}/e.pt, graph 1",
     ]  # fmt: skip
     sources = [entry.get("source") for entry in report["inputs"]]
     assert sources == [
         f"{folder}/a.graphml, graph 1",
         None,
         None,
-        *(f"{folder}/deeper/b.pt, graph {k}" for k in (0, 1)),
+        *(f"{folder}/deeper/b.pt, graph {k}" for k in (1, 2)),
         None,
     ]
     assert f"{folder}/c.npz, file" in whole.out.replace("\n", "")

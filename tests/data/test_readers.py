@@ -75,7 +75,7 @@ def test_pt_reports_what_is_no_graph(tmp_path: Path):
     bad_edge = {"x": torch.ones(2, 1), "edge_index": torch.tensor([[0], [5]])}
     torch.save([torch.ones(3), {}, bad_edge, {"x": torch.ones(2, 1)}], tmp_path / "a.pt")
     result = read(tmp_path / "a.pt")
-    assert [f.location for f in result.failures] == ["graph 0", "graph 1", "graph 2"]
+    assert [f.location for f in result.failures] == ["graph 1", "graph 2", "graph 3"]
     assert "Tensor" in result.failures[0].reason and "number of nodes" in result.failures[1].reason
     assert len(result.items) == 1
 
@@ -169,7 +169,7 @@ def test_pt_graphs_that_do_not_fit_together_are_named_with_their_number(tmp_path
     torch.save([graph_dict(), graph_dict(**change), graph_dict()], tmp_path / "a.pt")
     result = read(tmp_path / "a.pt")
     (failure,) = result.failures
-    assert failure.location == "graph 1" and words in failure.reason and len(result.items) == 2
+    assert failure.location == "graph 2" and words in failure.reason and len(result.items) == 2
 
 
 def _tadpoles() -> list[Data]:
