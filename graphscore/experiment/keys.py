@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from graphscore.experiment.catalogue import KINDS, Kind, Option
 from graphscore.experiment.docstrings import plain
 from graphscore.experiment.schema import Config
-from graphscore.registry import close_to
+from graphscore.registry import close_to, find
 
 _COMPONENT = "#/$defs/Component"
 _IMPORT_PATH = {"type": "string", "pattern": "^[A-Za-z_][\\w.]*:[A-Za-z_]\\w*$"}
@@ -52,17 +52,10 @@ def list_keys(section: str = "") -> list[Key]:
         return chosen + [Key(f"{section}.{name}", "", "", text) for name, text in KINDS[place].summaries().items()]
     parent, _, last = place.rpartition(".")
     if parent in KINDS:
-        kind = KINDS[parent]
-        if last not in kind.registry():
-            raise ValueError(
-                f"There is no {kind.name} {last!r}; expected one of {sorted(kind.registry())}"
-                + close_to(last, kind.registry())
-            )
+        kind, holder = KINDS[parent], section.rpartition(".")[0]
+        find(last, kind.registry(), kind.name)
         head = Key(section, "", "", kind.summaries()[last])
-        return [
-            head,
-            *(_option(f"{section.rpartition('.')[0]}.{option.name}", option) for option in kind.options(last)),
-        ]
+        return [head, *(_option(f"{holder}.{option.name}", option) for option in kind.options(last))]
     chosen = [key for key in keys if f"{_without_numbers(key.name)}.".startswith(f"{place}.")]
     if not chosen:
         known = [*dict.fromkeys(key.name.partition(".")[0] for key in keys), *(key.name for key in keys)]

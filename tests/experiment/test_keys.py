@@ -67,7 +67,7 @@ def test_options_are_those_of_the_constructor_alone():
     [
         ("trainin", "no key 'trainin'; did you mean 'training'"),
         ("training.max_step", "did you mean 'training.max_steps'"),
-        ("network.backbone.egn", "There is no backbone 'egn'; .*; did you mean 'egnn'"),
+        ("network.backbone.egn", "Unknown backbone 'egn'; .*; did you mean 'egnn'"),
     ],
 )
 def test_a_wrong_section_is_met_with_the_one_that_is_meant(section, words):
