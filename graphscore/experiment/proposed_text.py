@@ -79,7 +79,8 @@ class Choice:
             return f"inputs are integers [rows], or float32, but it is {column}"
         if column.low < 0 or column.high >= MOST_CATEGORIES:
             return f"categories are from 0 to {MOST_CATEGORIES - 1}, but it goes from {column.low:g} to {column.high:g}"
-        return int(column.high) + 1
+        # Of graphs that were not looked at, some may have more.
+        return (int(column.high) + 1) * (1 if self.found.is_complete else 2)
 
     def described(self) -> list[str]:
         """Describe the choice, one line each."""
@@ -180,10 +181,8 @@ def _conditions(choice: Choice) -> Iterator[Line]:
         yield "conditions:", ""
     for name in choice.conditions:
         column = choice.found.columns[name]
-        if column.dtype.is_floating_point:
-            null = round(column.low - max(column.high - column.low, 1.0) / 2, 3)
-        else:
-            null = int(column.high) + 1
+        size = choice.inputs[column.level or "node"][name]
+        null = size - 1 if isinstance(size, int) else round(column.low - max(column.high - column.low, 1.0) / 2, 3)
         line = {"name": name, "null_value": null, "level": column.level}
         yield f"  - {flow(line)}", "null_value: the value for no condition, which no graph has"
 

@@ -75,6 +75,11 @@ class Survey:
     failures: list[Failure]
     graphs: list[Data] = field(repr=False)
 
+    @property
+    def is_complete(self) -> bool:
+        """True if all graphs were looked at."""
+        return len(self.sizes) + len(self.failures) >= self.num_graphs
+
     def described(self) -> str:
         """Describe the data in a phrase."""
         low, high = self.sizes[0], self.sizes[-1]

@@ -9,6 +9,7 @@ import torch
 import yaml
 from torch_geometric.data import Batch, Data
 
+from graphscore.experiment import survey
 from graphscore.experiment.build import build_model, measure_scales
 from graphscore.experiment.build_training import build_task
 from graphscore.experiment.datasets import build_dataset
@@ -123,6 +124,14 @@ def test_fields_and_conditions_as_asked_for(tmp_path):
     assert config.fields[1].zero_mean and not config.fields[0].zero_mean
     assert config.network.graph_inputs == {"season": 4} and config.conditions[0].null_value == 3
     assert not config.transforms and config.network.neighbors is None  # the edges stay those whose values diffuse
+    assert one_loss(config).isfinite()
+
+
+def test_categories_leave_room_for_graphs_that_were_not_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setattr(survey, "NUM_GRAPHS", 5)
+    config, _, _ = proposed(rich, (5, 9), tmp_path, ["pos"], ["season"])
+    assert config.network.node_inputs["kind"] == 10 and config.network.edge_inputs["road"] == 9
+    assert config.network.graph_inputs["season"] - 1 == config.conditions[0].null_value > 2  # seasons are 0 to 2
     assert one_loss(config).isfinite()
 
 
