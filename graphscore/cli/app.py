@@ -151,7 +151,7 @@ def train(
 @app.command()
 def sample(
     ctx: typer.Context,
-    out: Annotated[Path, typer.Option(help="Output file: .sdf .sdf.gz .xyz .xyz.gz .pt, or a summary: .csv.")],
+    out: Annotated[Path, typer.Option(help="Output: .sdf .xyz .graphml (also .gz) .graphml.zip .npz .pt .csv.")],
     smiles: Annotated[list[str] | None, typer.Argument(metavar="[SMILES]...", help="Molecules.")] = None,
     inputs: Annotated[
         Path | None,

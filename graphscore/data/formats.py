@@ -30,7 +30,7 @@ def guess_format(path: Path) -> tuple[str, ...]:
         if start.startswith(_NPY):
             return (".npy",)
         if start.startswith(_ZIP):
-            return (".npz" if _NPY in start else ".pt",)
+            return (".npz" if _NPY in start else ".graphml.zip" if b".graphml" in start else ".pt",)
         if b"<graphml" in start:
             return (".graphml",)
         lines = [line.rstrip("\n") for line in islice(read_lines(path), NUM_LINES)]

@@ -7,24 +7,17 @@ labels, and whether edges have directions.
 
 from __future__ import annotations
 
-import re
-import zlib
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from numbers import Number
-from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError, fromstring
 
 import networkx as nx
 import numpy as np
 import torch
-from networkx.readwrite.graphml import GraphMLReader
 from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.attributes import NOTES
-from graphscore.data.readers import Record
-from graphscore.data.text import open_bytes
 from graphscore.domains import attributes, domain_of, domains
 from graphscore.registry import resolve
 
@@ -114,7 +107,7 @@ def to_networkx(data: Data) -> nx.Graph:
     levels: dict[str, dict[str, Any]] = {"node": {}, "edge": {}, "graph": {}}
     for key, value in data.to_dict().items():
         if key not in (*_RESERVED, *about.get("derived", ())) and not (key == NOTES and isinstance(value, list)):
-            levels[_level(data, key, about)][key] = _values(value)
+            levels[level_of(data, key)][key] = _values(value)
     index = data.edge_index if data.edge_index is not None else torch.empty(2, 0, dtype=torch.long)
     pairs = [(labels[u], labels[v]) for u, v in index.t().tolist()]
     rows = [{key: values[e] for key, values in levels["edge"].items()} for e in range(len(pairs))]
@@ -125,62 +118,6 @@ def to_networkx(data: Data) -> nx.Graph:
     for (u, v), row in zip(pairs, rows, strict=True):
         graph.add_edge(u, v, **row)
     graph.graph.update({key: _unwrap(value) for key, value in levels["graph"].items()})
-    return graph
-
-
-def read_graphml(path: Path) -> Iterator[Record]:
-    """Read the graphs of a GraphML file, which may be compressed; a graph is named by its ``id``.
-
-    Raises:
-        ValueError: If it is not in this format.
-    """
-    try:
-        with open_bytes(path) as file:
-            content = file.read()
-        tree = fromstring(content)
-        if tree.tag == "graphml":  # without its namespace
-            tree = fromstring(content.replace(b"<graphml", f'<graphml xmlns="{GraphMLReader.NS_GRAPHML}"'.encode(), 1))
-        keys = GraphMLReader().find_graphml_keys(tree)
-    except (ParseError, nx.NetworkXError, ValueError, LookupError, OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"Cannot read {path} as GraphML: {error}") from error
-    for number, element in enumerate(tree.findall(f"{{{GraphMLReader.NS_GRAPHML}}}graph"), start=1):
-        yield f"graph {number}", lambda element=element: _graph_of(element, *keys)
-
-
-def _graph_of(element: Element, keys: dict[str, Any], defaults: dict[str, Any]) -> Data:
-    try:
-        graph = GraphMLReader().make_graph(element, keys, defaults)
-    except (nx.NetworkXError, KeyError) as error:
-        raise ValueError(f"Not a graph of GraphML: {error}") from error
-    data = from_networkx(_completed(graph))
-    name = element.get("id")
-    if name and name != "G" and not data.get("name"):
-        data.name = name
-        if "networkx" in data:
-            data["networkx"]["derived"].append("name")
-    return data
-
-
-def _completed(graph: nx.Graph) -> nx.Graph:
-    """Apply GraphML's defaults, which networkx only lists, and collect coordinates.
-
-    GraphML has no arrays: coordinates are a string ``pos``, or one real number per axis.
-    """
-    graph = graph.copy()
-    node_default, edge_default = graph.graph.pop("node_default", {}), graph.graph.pop("edge_default", {})
-    for _, _, values in graph.edges(data=True):
-        values.update({key: value for key, value in edge_default.items() if key not in values})
-    for label, values in graph.nodes(data=True):
-        values.update({key: value for key, value in node_default.items() if key not in values})
-        if isinstance(values.get("pos"), str):
-            try:
-                values["pos"] = [float(word) for word in re.split(r"[,\s]+", values["pos"].strip("[]() "))]
-            except ValueError as error:
-                raise ValueError(f"Expected numbers in pos of node {label!r}, but got {values['pos']!r}") from error
-        elif isinstance(values.get("x"), float) and isinstance(values.get("y"), float) and "pos" not in values:
-            # An integer z is an atomic number.
-            axes = [axis for axis in "xyz" if isinstance(values.get(axis), float)]
-            values["pos"] = [values.pop(axis) for axis in axes]
     return graph
 
 
@@ -254,14 +191,23 @@ def _check_names(nodes: Iterable[str], edges: Iterable[str], graph: Iterable[str
             seen[key] = level
 
 
-def _level(data: Data, key: str, about: dict[str, Any]) -> str:
+def level_of(data: Data, key: str) -> str:
+    """Level of an attribute of a graph: ``"node"``, ``"edge"`` or ``"graph"``, as told or by its size, as PyG does."""
+    about = data.get("networkx") or {}
     for level in ("node", "edge", "graph"):
         if key in about.get(level, ()):
             return level
-    known = attributes().get(key)
+    value, known = data[key], attributes().get(key)
+    if isinstance(value, list | tuple) and not _is_column(value):
+        return "graph"
     if (known is not None and known.level == "edge") or data.is_edge_attr(key):
         return "edge"
     return "node" if data.is_node_attr(key) else "graph"
+
+
+def _is_column(values: Sequence[Any]) -> bool:
+    """Tell whether a list may hold one value for each node or edge."""
+    return all(isinstance(v, str) for v in values) or all(_array(v) is not None for v in values)
 
 
 def _values(value: Any) -> Any:

@@ -7,18 +7,40 @@ import io
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch_geometric.data import Data
 
-from graphscore.data import pt
+from graphscore.data import arrays, graphml, pt
 from graphscore.data.readers import GZ, Failure, extension
 from graphscore.data.tables import merge_tables, of_input, table_text
-from graphscore.data.writers import CSV, PT
+from graphscore.data.writers import CSV
 from graphscore.domains import domain_of, domains, gather
 from graphscore.registry import resolve
 from graphscore.runtime.atomic import replacing
+
+
+class Format(NamedTuple):
+    """Format of any graphs, whose file is written as a whole.
+
+    Attributes:
+        record: Makes plain values of a graph, which are kept in the unfinished file.
+        save: Called as ``save(records, path, format)`` with a function that iterates over all of them.
+    """
+
+    record: Callable[[Data], Any]
+    save: Callable[[Callable[[], Iterable[Any]], Path, str], None]
+
+
+FORMATS = {
+    ".pt": Format(pt.record, pt.save),
+    ".npz": Format(pt.record, arrays.save_npz),
+    ".graphml": Format(graphml.record, graphml.save),
+    ".graphml.gz": Format(graphml.record, graphml.save),
+    ".graphml.zip": Format(graphml.record, graphml.save_zip),
+}
+"""Formats of any graphs by extension, those of :data:`graphscore.data.writers.GRAPHS`."""
 
 
 class Output:
@@ -32,7 +54,8 @@ class Output:
         self.path, self.format = path, extension(path)
         self.text_format = self.format.removesuffix(GZ)
         self.is_table = self.format == CSV
-        self._text = None if self.format in (PT, CSV) else resolve(gather("writers")[self.text_format])
+        self._whole = FORMATS.get(self.format)
+        self._text = None if self._whole or self.is_table else resolve(gather("writers")[self.text_format])
 
     def unfit(self, item: Data) -> str:
         """Reason why a graph does not fit the format; empty if it does."""
@@ -47,8 +70,8 @@ class Output:
         Raises:
             ValueError: If it does not fit the format.
         """
-        if self.format == PT:
-            return pt.record(item)
+        if self._whole is not None:
+            return self._whole.record(item)
         return resolve(domain_of(item).row)(item) if self._text is None else self._text(item)
 
     def rows(self, records: Sequence[Any], number: int, item: Any, failure: str | None) -> Sequence[Any]:
@@ -78,7 +101,7 @@ class Output:
         """Encode the records of an input: what is appended to the file."""
         if not records:
             return b""
-        if self.format == PT:
+        if self._whole is not None:
             buffer = io.BytesIO()
             torch.save(list(records), buffer)
             return buffer.getvalue()
@@ -108,18 +131,20 @@ class Output:
                         yield stream.read(size - before)
                     before = size
 
-        if self.format == PT:
+        if self._whole is not None:
+
+            def records() -> Iterable[Any]:
+                return (made for part in parts() for made in torch.load(io.BytesIO(part), weights_only=True))
+
             with replacing(self.path) as temporary:
-                pt.save(
-                    [made for part in parts() for made in torch.load(io.BytesIO(part), weights_only=True)], temporary
-                )
+                self._whole.save(records, temporary, self.format)
             return
         with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
             merge_tables(lambda: (part.decode("utf-8") for part in parts()), stream)
 
     def save(self, records: Sequence[Any], path: Path) -> None:
         """Write all records to a file of this format."""
-        if self.format == PT:
-            pt.save(records, path)
+        if self._whole is not None:
+            self._whole.save(lambda: records, path, self.format)
         else:
             path.write_bytes(self.part(records))

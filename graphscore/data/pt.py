@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -101,7 +101,7 @@ def _load(path: Path) -> Any:
 
 
 def record(item: Data) -> dict[str, Any]:
-    """Convert a graph to a plain dict for a file.
+    """Convert a graph to a plain dict for a file, which loads with ``weights_only=True``.
 
     Raises:
         ValueError: If an attribute holds anything but tensors, numbers and strings.
@@ -109,9 +109,10 @@ def record(item: Data) -> dict[str, Any]:
     return {key: _plain(key, value) for key, value in item.to_dict().items()}
 
 
-def save(records: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write the records of graphs to a file, as a list."""
-    torch.save(list(records), path)
+def save(records: Callable[[], Iterable[dict[str, Any]]], path: Path, format: str) -> None:
+    """Write the records of graphs to a file, as a list of PyG graphs."""
+    with path.open("wb") as stream:  # a path would be named inside the file
+        torch.save([Data.from_dict(made) for made in records()], stream)
 
 
 def _plain(key: str, value: Any) -> Any:
@@ -123,4 +124,4 @@ def _plain(key: str, value: Any) -> Any:
         return type(value)(_plain(key, part) for part in value)
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
-    raise ValueError(f"Attribute {key!r} is a {type(value).__name__}; a .pt file holds tensors, numbers and strings")
+    raise ValueError(f"Attribute {key!r} is a {type(value).__name__}; files hold tensors, numbers and strings")

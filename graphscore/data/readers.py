@@ -194,8 +194,9 @@ def _format(path: Path, format: str | None) -> str:
 GZ = ".gz"
 PACKED_READER = "graphscore.data.packed:read_packed"
 READERS: dict[str, Reference] = {
-    ".graphml": "graphscore.data.networkx:read_graphml",
-    ".graphml.gz": "graphscore.data.networkx:read_graphml",
+    ".graphml": "graphscore.data.graphml:read_graphml",
+    ".graphml.gz": "graphscore.data.graphml:read_graphml",
+    ".graphml.zip": "graphscore.data.graphml:read_zip",
     ".npy": "graphscore.data.arrays:read_npy",
     ".npz": "graphscore.data.arrays:read_npz_graphs",
     ".pt": "graphscore.data.pt:read_pt",
@@ -206,7 +207,7 @@ READERS: dict[str, Reference] = {
 def extension(path: str | Path) -> str:
     """Extension of a file in lower case, such as ``.sdf``, or with that of its compression, such as ``.sdf.gz``."""
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
-    return "".join(suffixes[-2:] if suffixes[-1:] == [GZ] else suffixes[-1:])
+    return "".join(suffixes[-2:] if suffixes[-1:] in ([GZ], [".zip"]) else suffixes[-1:])
 
 
 def extensions_as_text(known: Collection[str]) -> str:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # a wrong path is reported before PyTorch is loaded
     from torch_geometric.data import Data
 
 PT = ".pt"
-"""Extension of the format for any graphs; other formats take the graphs of their domain."""
+GRAPHS = (PT, ".npz", ".graphml", ".graphml.gz", ".graphml.zip")
+"""Extensions of formats for any graphs; other formats take the graphs of their domain."""
 CSV = ".csv"
 """Extension of the summary of any graphs."""
 TRAJECTORIES = (".sdf", ".sdf.gz")
@@ -33,10 +34,13 @@ Skip = Callable[[int, str], None]
 def write(items: Sequence[Data], path: str | Path, skip: Skip | None = None) -> None:
     """Write graphs to a file; the extension gives the format.
 
-    The file is written whole or not at all, and replaces an existing one. ``.pt``: any graphs, as a list of plain dicts
-    of tensors, numbers and strings, which loads with ``weights_only=True``. Formats of domains: ``.sdf``: molecules
-    with coordinates, bonds and charges as given, all hydrogens. ``.xyz``: atoms with coordinates, one frame each. Both
-    may be compressed: ``.sdf.gz``. ``.csv``: a table with a line for each graph, without coordinates.
+    The file is written whole or not at all, and replaces an existing one. Any graphs: ``.pt``, a list of PyG ``Data``
+    (which ``torch.load`` reads with ``weights_only=False``, and :func:`~graphscore.data.readers.read` without running
+    code); ``.npz``, all graphs one after the other, see :mod:`graphscore.data.arrays`; ``.graphml``, all graphs in one
+    file, of which ``networkx.read_graphml`` reads the first; ``.graphml.zip``, a file for each, which networkx reads
+    one by one. Formats of domains: ``.sdf``: molecules with coordinates, bonds and charges as given, all hydrogens.
+    ``.xyz``: atoms with coordinates, one frame each. Text may be compressed: ``.sdf.gz``. ``.csv``: a table with a line
+    for each graph, without coordinates.
 
     Args:
         items: Graphs.
@@ -102,4 +106,4 @@ def check_output(path: str | Path, allowed: Collection[str] | None = None) -> Pa
 
 def extensions() -> list[str]:
     """List the file extensions of :func:`write`."""
-    return sorted([PT, CSV, *(name + packed for name in gather("writers") for packed in ("", GZ))])
+    return sorted([*GRAPHS, CSV, *(name + packed for name in gather("writers") for packed in ("", GZ))])

@@ -17,6 +17,8 @@ from graphscore.domains import attributes
 from graphscore.fields import rows_of
 from graphscore.nn import ScoreNetwork
 
+FEATURES = ("x", "edge_attr", "edge_weight")
+"""Attributes that belong to a graph, whatever numbers they hold, unless they are sampled."""
 Label = Callable[[Data, Data, str, int], str]
 """Function ``(template, graph, name, row)`` that describes the node or edge of a row of an attribute."""
 
@@ -34,25 +36,29 @@ def inputs_of(model: nn.Module) -> set[str]:
     return {name for module in model.modules() if isinstance(module, ScoreNetwork) for name in module.reads}
 
 
-def without_measurements(template: Data, inputs: Collection[str]) -> Data:
+def without_measurements(template: Data, inputs: Collection[str], fields: Collection[str]) -> Data:
     """Copy a template without attributes that may have been measured or computed for its own coordinates.
 
     These are plain numbers, scalar tensors and arrays of floating-point numbers, such as ``energy``, ``weight`` or
-    forces. The copy keeps the graph itself, categories and flags (arrays of integers and booleans), everything that is
-    not a number, such as ``name`` and ``smiles``, and all inputs of the network. Notes on the record that the template
-    was read from, and its place, are left out too.
+    forces, of a template that has any of the fields; where it has none, nothing can have been measured for them. The
+    copy keeps the graph itself, its features and weights (``x``, ``edge_attr``, ``edge_weight``), categories and flags
+    (arrays of integers and booleans), everything that is not a number, such as ``name`` and ``smiles``, and all inputs
+    of the network. Notes on the record that the template was read from, and its place, are left out too.
 
     Args:
         template: A graph.
         inputs: Names of the attributes that the network reads.
+        fields: Names of the sampled fields.
 
     Returns:
         A shallow copy.
     """
+    measured = any(name in template for name in fields)
+    kept = {"num_nodes", *inputs, *FEATURES} - {*fields}
     bare = copy.copy(template)
     bare.num_nodes = template.num_nodes
     for key, value in template.to_dict().items():
-        if key in (NOTES, READ_FROM) or (key != "num_nodes" and key not in inputs and _is_measured(value)):
+        if key in (NOTES, READ_FROM) or (measured and key not in kept and _is_measured(value)):
             del bare[key]
     return bare
 

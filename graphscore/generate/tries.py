@@ -88,7 +88,7 @@ class Tries:
             self.failure = f"memory does not suffice for the network's graph of its {template.num_nodes:,} nodes"
         else:
             self.graph, self.is_ready = graph, True
-            self.origin = without_measurements(template, options.inputs)
+            self.origin = without_measurements(template, options.inputs, options.sampler.model.process.fields)
             self.key = graph_key(self.origin)
             num_nodes = graph.num_nodes or 0
             self.size = max(count_edges(options.searches, num_nodes, graph.num_edges), num_nodes)

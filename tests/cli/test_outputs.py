@@ -88,7 +88,10 @@ def test_a_name_that_is_no_text(sample):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("a.csv.gz", "expected one of the extensions .csv .pt .sdf .sdf.gz .xyz .xyz.gz"),
+        (
+            "a.csv.gz",
+            ".csv .graphml .graphml.gz .graphml.zip .npz .pt .sdf .sdf.gz .xyz .xyz.gz",
+        ),
         ("x" * 240 + ".sdf", "a name of at most 230 bytes"),
         ("in.csv/a.sdf", "is a file, not a folder"),
         ("link.csv", "would replace the input"),

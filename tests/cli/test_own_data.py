@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import networkx as nx
+import pytest
 import torch
 from torch_geometric.data import Batch, Data
+
+from graphscore.data import read, to_networkx
+from graphscore.experiment.journal import Journal
 
 CONFIG = """
 data: {dataset: {name: files, path: own.pt}}
@@ -31,12 +38,58 @@ def test_features_alone_are_learned_and_sampled(run, tmp_path):
     torch.save([ring(5), ring(12)], "bare.pt")
     sampled = run("sample", "--checkpoint", "run", "--input", "bare.pt", "--num", "3", "--out", "made.pt")
     assert sampled.code == 0, sampled.err
-    made = torch.load("made.pt", weights_only=True)
+    made = read("made.pt").items
     assert [sample["x"].shape for sample in made] == [(5, 2)] * 3 + [(12, 2)] * 3
     assert all(sample["x"].isfinite().all() for sample in made)
     torch.save([Data(pos=torch.randn(4, 2)) for _ in range(9)], "own.pt")
     refused = run("train", "--config", "own.yaml", "--out", "other")
     assert refused.code == 2 and "No graph of own.pt has x; the first failure" in refused.err
+
+
+@pytest.fixture
+def feature_model(run, tmp_path) -> str:
+    """A run that has learned the features ``x`` of rings."""
+    (tmp_path / "own.yaml").write_text(CONFIG)
+    graphs = [ring(n) for n in range(3, 9) for _ in range(6)]
+    for graph in graphs:
+        graph.x = torch.randn(graph.num_nodes, 2)
+    torch.save(graphs, "own.pt")
+    trained = run("train", "--config", "own.yaml", "--out", "run")
+    assert trained.code == 0, trained.err
+    return "run"
+
+
+def test_graphs_come_out_as_they_came_in(run, feature_model, tmp_path, monkeypatch):
+    """In each format, with their names and weights, also by a job that stopped and went on."""
+    (tmp_path / "in").mkdir()
+    for n in (4, 6, 3):
+        graph = nx.cycle_graph(n)
+        graph = nx.relabel_nodes(graph, {k: f"n{k}" for k in graph})
+        graph.graph["name"] = f"ring {n}"
+        nx.set_node_attributes(graph, {node: 1.5 + k for k, node in enumerate(graph)}, "mass")
+        nx.set_edge_attributes(graph, {edge: f"{edge[0]}~" for edge in graph.edges}, "tag")
+        nx.write_graphml(graph, tmp_path / "in" / f"{n}.graphml")
+    given = {item.name: item for item in (read(tmp_path / "in" / f"{n}.graphml").items[0] for n in (3, 4, 6))}
+    files, add, expected = {}, Journal.add, None
+    for suffix in (".pt", ".npz", ".graphml", ".graphml.gz", ".graphml.zip"):
+        command = ["sample", "--checkpoint", feature_model, "--input", "in", "--num", "2", "--workers", "1", "--out"]
+        whole = run(*command, f"whole{suffix}")
+        assert whole.code == 0, whole.err
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "add", lambda self, *args: add(self, *args) if self.done < 2 else 1 / 0)
+            assert run(*command, f"cut{suffix}").code == 1
+        assert run(*command, f"cut{suffix}", "--resume").code == 0
+        files[suffix] = read(f"cut{suffix}").items
+        assert Path(f"cut{suffix}").read_bytes() == Path(f"whole{suffix}").read_bytes()
+        expected = expected or files[suffix]
+        for made, same in zip(files[suffix], expected, strict=True):
+            origin = given[made.name]
+            assert torch.equal(made.x, same.x) and made["sample"] in (1, 2) and made["method"] == "sampled"
+            assert torch.equal(made.edge_index, origin.edge_index) and torch.equal(made.mass, origin.mass)
+            found, graph = to_networkx(made), to_networkx(origin)
+            assert list(found.nodes) == list(graph.nodes)
+            assert nx.get_edge_attributes(found, "tag") == nx.get_edge_attributes(graph, "tag")
+    assert [made.name for made in expected] == ["ring 3"] * 2 + ["ring 4"] * 2 + ["ring 6"] * 2
 
 
 def test_own_parts_on_the_command_line(run, tmp_path):

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
+from graphscore.data import read
+
 CONFIG = """
 data: {dataset: {name: files, path: own.pt, split: random}}
 fields: [{name: FIELD, width: 2, sde: {name: edm}}]
@@ -29,7 +31,7 @@ def trained(run, tmp_path):
         assert done.code == 0, done.err
         size = json.loads((tmp_path / "run" / "split.json").read_text())["parts"]["test"]["graphs"]
         assert run("sample", "--checkpoint", "run", "--part", "test", "--out", "t.pt", "--num", "2").code == 0
-        made = [sample[field].shape[0] for sample in torch.load("t.pt", weights_only=True)]
+        made = [sample[field].shape[0] for sample in read("t.pt").items]
         assert len(set(made)) == size and sorted(made) == sorted(2 * list(set(made)))
         return sorted(set(made))
 
@@ -42,7 +44,7 @@ def test_a_part_is_sampled_and_evaluated(run, tmp_path, trained, monkeypatch):
     assert done.code == 0 and "Chamfer" in done.out and "Warning" not in done.out
     report = json.loads((tmp_path / "run" / "test.evaluation.json").read_text())
     assert report["num_references"] == len(sizes) and report["num_generated"] == 2 * len(sizes)
-    drawn = torch.load("run/test.samples.pt", weights_only=True)
+    drawn = read("run/test.samples.pt").items
     assert sorted(len(sample["pos"]) for sample in drawn) == sorted(2 * sizes)
     few = run("evaluate", "--run", "run", "--limit", "1", "--num", "3", "--out", "few.json", "--seed", "5")
     assert few.code == 0 and json.loads((tmp_path / "few.json").read_text())["num_generated"] == 3

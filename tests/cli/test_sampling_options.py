@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+from graphscore.data import read
 from graphscore.experiment.request import Request
 from graphscore.experiment.schema import load_config
 
@@ -22,7 +23,7 @@ def sampled(run, checkpoint, tmp_path):
     def call(*options: str) -> tuple[list[torch.Tensor], dict]:
         result = run("sample", "--checkpoint", checkpoint, "CCO", "--num", 2, "--out", "x.pt", *options)
         assert result.code == 0, result.err
-        positions = [sample["pos"] for sample in torch.load(tmp_path / "x.pt", weights_only=True)]
+        positions = [sample["pos"] for sample in read(tmp_path / "x.pt").items]
         return positions, json.loads((tmp_path / "x.pt.report.json").read_text())
 
     return call

@@ -73,8 +73,10 @@ def test_pt_holds_any_graph_and_no_more_than_it(tmp_path: Path):
     assert (tmp_path / "a.pt").stat().st_size < 10_000
     (back,) = read(tmp_path / "a.pt").items
     assert torch.equal(back.pos, graph.pos) and back.kind == graph.kind and back.weight == 2.5
-    (raw,) = torch.load(tmp_path / "a.pt", weights_only=True)
-    assert set(raw) == {"pos", "edge_index", "kind", "weight"}
+    (raw,) = torch.load(tmp_path / "a.pt", weights_only=False)  # as users of PyG do
+    assert type(raw) is Data and set(raw.keys()) == {"pos", "edge_index", "kind", "weight"}
+    torch.save([graph.to_dict()], tmp_path / "old.pt")  # what earlier versions wrote
+    assert torch.equal(read(tmp_path / "old.pt").items[0].pos, graph.pos)
 
 
 def test_a_networkx_graph_survives_the_file(tmp_path: Path):
@@ -127,7 +129,7 @@ def test_xyz_and_pt_refuse_what_they_cannot_hold(tmp_path: Path):
 def test_paths(tmp_path: Path):
     write([conformer("C")], tmp_path / "new" / "folder" / "a.xyz")
     assert (tmp_path / "new" / "folder" / "a.xyz").is_file()
-    with pytest.raises(ValueError, match=r"a.mol2: expected one of the extensions .csv .pt .sdf .sdf.gz .xyz"):
+    with pytest.raises(ValueError, match=r"a.mol2: expected one of the extensions .csv .graphml"):
         write([], tmp_path / "a.mol2")
     (tmp_path / "b.sdf").mkdir()
     with pytest.raises(ValueError, match="is a folder"):
