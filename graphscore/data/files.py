@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from graphscore.data.cache import cached, is_large
 from graphscore.data.dataset import Transform
 from graphscore.data.index import digest_of, is_packed
 from graphscore.data.own import OwnDataset
 from graphscore.data.own_graph import OwnGraph
 from graphscore.data.packed import PackedGraphs
-from graphscore.data.packed_own import PreparedGraphs, own_graphs, prepared
+from graphscore.data.packed_own import own_graphs, prepared
 from graphscore.data.preparation import Preparation
 from graphscore.data.readers import Failure
 from graphscore.data.rules import Rule, make_rule
 from graphscore.data.sources import find_files, iterate_files
 from graphscore.data.split import FRACTIONS, PARTS, Part
+from graphscore.runtime.workers import Progress
 
 
 class FileDataset(OwnDataset):
@@ -44,6 +46,9 @@ class FileDataset(OwnDataset):
         fields: Names of the attributes ``[rows, columns]`` that each graph must have; in a configuration by default the
             diffusing fields, and the positions if the network reads them.
         rule: A rule instead of ``split``, ``fractions`` and ``seed``.
+        cache: Whether to keep the prepared graphs of large files in a cache, see
+            :func:`~graphscore.data.cache.cache_folder`; the next start opens it.
+        progress: Called with the number of graphs read, and in all, as far as that is known.
 
     Attributes:
         name: The name of the file or folder, or the pattern's last part; of several, joined by ``+``.
@@ -66,6 +71,8 @@ class FileDataset(OwnDataset):
         split: str | Mapping[str, str] | None = None,
         fields: Sequence[str] = ("pos",),
         rule: Rule | None = None,
+        cache: bool = True,
+        progress: Progress | None = None,
     ) -> None:
         paths = by_part(path)
         rule = rule or make_rule(split, fractions, seed, list(paths))
@@ -73,15 +80,39 @@ class FileDataset(OwnDataset):
         self.files = list(dict.fromkeys(file for files in found.values() for file in files))
         names = "+".join(dict.fromkeys(each.name for each in paths.values()))
         origin = " and ".join(map(str, paths.values()))
-        packed: dict[Part, PackedGraphs | PreparedGraphs] | None = None
-        graphs = read_own(paths, found)
+        stores, notes = self._stores(paths, found, Preparation(fields, transform), cache, progress)
+        if stores is None:
+            super().__init__(names, origin, _counted(read_own(paths, found), progress), rule, fields, transform)
+        else:
+            graphs = chain.from_iterable(own_graphs(*store) for store in stores.values())
+            ready = {part: prepared(store, Preparation(fields, transform)) for part, (store, *_) in stores.items()}
+            packed: dict[Part, Any] = {part: ready.get(part, next(iter(ready.values()))) for part in PARTS}
+            super().__init__(names, origin, graphs, rule, fields, transform, packed)
+        self.notes += notes
+
+    def _stores(
+        self,
+        paths: Mapping[Part | None, Path],
+        found: Mapping[Part | None, list[Path]],
+        preparation: Preparation,
+        cache: bool,
+        progress: Progress | None,
+    ) -> tuple[dict[Any, tuple[PackedGraphs, Part | None, str | None]] | None, list[str]]:
+        """The packed graphs of each part, with the part and the name of their source; and notes on their cache.
+
+        ``None`` if graphs are to be read into memory.
+        """
+        notes: list[str] = []
         if all(len(files) == 1 and is_packed(files[0]) for files in found.values()):
-            stores: dict[Part | None, PackedGraphs] = {part: PackedGraphs(files[0]) for part, files in found.items()}
-            preparation = Preparation(fields, transform)
-            ready: dict[Part | None, Any] = {part: prepared(store, preparation) for part, store in stores.items()}
-            packed = {part: ready.get(part, next(iter(ready.values()))) for part in PARTS}
-            graphs = chain.from_iterable(own_graphs(store, part, str(store.path)) for part, store in stores.items())
-        super().__init__(names, origin, graphs, rule, fields, transform, packed)
+            return {part: (PackedGraphs(files[0]), part, str(files[0])) for part, files in found.items()}, notes
+        if not cache or any(map(is_packed, self.files)) or not is_large(self.files):
+            return None, notes
+        stores = {}
+        for part, files in found.items():
+            if (graphs := cached(paths[part], files, preparation, notes, progress)) is None:
+                return None, notes
+            stores[part] = (graphs, part, None)
+        return stores, notes
 
     def digests(self) -> dict[str, str]:
         """Hash the content of each file."""
@@ -107,6 +138,13 @@ def read_own(
                 # Without the folder: a split must not change when the data are moved.
                 place = str(number) if alone else f"{file.name}:{number}"
                 yield made if isinstance(made, Failure) else OwnGraph(made, str(file), number, place, part)
+
+
+def _counted(graphs: Iterable[OwnGraph | Failure], progress: Progress | None) -> Iterator[OwnGraph | Failure]:
+    for done, own in enumerate(graphs, start=1):
+        if progress is not None:
+            progress(done, None)
+        yield own
 
 
 def by_part(path: str | Path | Mapping[str, str | Path]) -> dict[Part | None, Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from graphscore.data.dataset import Dataset, Transform, check_part
 from graphscore.data.own_graph import OwnGraph
 from graphscore.data.packed import PackedGraphs
 from graphscore.data.packed_own import PreparedGraphs
-from graphscore.data.preparation import content_key, named
+from graphscore.data.preparation import named
 from graphscore.data.readers import Failure
 from graphscore.data.rules import Rule
 from graphscore.data.split import PARTS, Part
@@ -155,7 +155,7 @@ class Shared:
         """Add a graph."""
         what = next(iter(own.domain.splits), "graph")
         key = own.split_key(what) if own.domain.splits else ""
-        hashed = hashlib.blake2b(key.encode(), digest_size=8).digest() if key else content_key(own.graph, self.names)
+        hashed = hashlib.blake2b(key.encode(), digest_size=8).digest() if key else own.content(self.names)
         self.keys.setdefault(what, {name: Counter() for name in PARTS})[part][hashed] += 1
 
     def notes(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from torch_geometric.data import Data
 
 from graphscore.data.dataset import Transform
-from graphscore.data.preparation import Preparation, field_values
+from graphscore.data.preparation import Preparation, content_key, field_values
 from graphscore.data.split import Part
 from graphscore.domains import Domain, domain_of
 from graphscore.registry import resolve
@@ -55,6 +55,10 @@ class OwnGraph:
     def split_key(self, by: str) -> str:
         """Compute its key in a split of its domain."""
         return resolve(self.domain.splits[by])(self.graph)
+
+    def content(self, names: Collection[str]) -> bytes:
+        """Hash some of its attributes, see :func:`~graphscore.data.preparation.content_key`."""
+        return content_key(self.graph, names)
 
     def columns(self, fields: Sequence[str]) -> dict[str, int]:
         """Check that the graph has fields, and return their numbers of columns.

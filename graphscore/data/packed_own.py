@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import overload
@@ -17,7 +17,7 @@ from graphscore.data.columns import Column
 from graphscore.data.dataset import Transform
 from graphscore.data.gathered import GatheredGraphs
 from graphscore.data.index import SKIPPED_FILE
-from graphscore.data.keys import DOMAIN, FAILURE, FILE, GROUP, RECORD, SPLIT
+from graphscore.data.keys import CONTENT, DOMAIN, FAILURE, FILE, GROUP, PLAIN, RECORD, SPLIT
 from graphscore.data.own_graph import OwnGraph
 from graphscore.data.packed import PackedGraphs
 from graphscore.data.preparation import Preparation
@@ -106,7 +106,9 @@ class PackedOwn(OwnGraph):
 
     @property
     def graph(self) -> Data:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """The graph, which is read."""
+        """The graph, which is read; of one that was prepared, its single values before."""
+        if PLAIN in self.shard.keys:
+            return Data(**json.loads(self.shard.keys[PLAIN][self.row]))
         return self.shard.graph(self.row)
 
     @cached_property
@@ -130,6 +132,10 @@ class PackedOwn(OwnGraph):
         assert self.domain
         keys = self.shard.keys
         return (keys[name][self.row] or "") if name in keys else ""
+
+    def content(self, names: Collection[str]) -> bytes:
+        """Look up the hash of its fields and edges; of a graph that was not prepared, hash attributes."""
+        return bytes.fromhex(self._key(CONTENT)) or super().content(names)
 
     def columns(self, fields: Sequence[str]) -> dict[str, int]:
         """Look up the numbers of columns of fields; a graph whose fields may not be as they must be is read."""

@@ -111,8 +111,7 @@ class _Packer:
     def _add(self, writer: ShardWriter, graph: Data, part: Part, number: int) -> Failure | None:
         """Add a graph to the shard; the failure if it cannot be stored."""
         try:
-            prepared = graph if self.preparation is None else self.preparation(graph)
-            writer.add(prepared, keys_of(OwnGraph(graph, str(part.file), number, ""), part.place))
+            _add(writer, OwnGraph(graph, str(part.file), number, ""), part.place, self.preparation)
         except ValueError as error:
             return Failure(str(part.file), f"graph {number}", str(error))
         return None
@@ -131,6 +130,14 @@ class _Packer:
             yield from make_graphs(str(part.file), islice(waiting, part.start - position, stop))
         except ValueError as error:
             yield Failure(str(part.file), "file", str(error))
+
+
+def _add(writer: ShardWriter, own: OwnGraph, file: int, preparation: Preparation | None) -> None:
+    """Prepare a graph and add it to a shard."""
+    if preparation is None:
+        writer.add(own.graph, keys_of(own, file))
+    else:
+        writer.add(preparation(own.graph), keys_of(own, file, preparation.fields))
 
 
 def _run(packer: _Packer, tasks: Sequence[Task], out: Path, workers: int | None, progress: Progress | None) -> None:
@@ -167,8 +174,7 @@ def _write_objects(
         try:
             if type(graph) is not Data:
                 raise ValueError(f"it is a {type(graph).__name__}, but a PyG Data is expected")
-            prepared = graph if preparation is None else preparation(graph)
-            writer.add(prepared, keys_of(OwnGraph(graph, "", number + 1, ""), -1))
+            _add(writer, OwnGraph(graph, "", number + 1, ""), -1, preparation)
         except ValueError as error:
             raise ValueError(f"Cannot pack graph {number}: {error}") from error
         if progress is not None:
@@ -199,8 +205,6 @@ def _begun(out: Path, identity: dict[str, Any] | None) -> Iterator[None]:
                 f"{out} holds an unfinished packing of other data, or of files that changed since; delete it, or "
                 "choose another folder"
             )
-        for left in out.glob(".*.safetensors.*"):  # of files that were being written when the process was killed
-            left.unlink()
         yield
     (out / LOCK_FILE).unlink(missing_ok=True)
 

@@ -19,6 +19,10 @@ from graphscore.data.dataset import Transform, with_fields
 from graphscore.domains import attributes
 
 
+class UnknownTransformError(ValueError):
+    """A transform cannot be told from others."""
+
+
 class Preparation:
     """Preparation of a graph for training: it must have the fields, and is transformed without them.
 
@@ -44,7 +48,7 @@ class Preparation:
         """Describe the preparation in JSON; those with equal descriptions do the same.
 
         Raises:
-            ValueError: If the transform cannot be told from others, since it cannot be pickled.
+            UnknownTransformError: If a transform cannot be told from others, since it cannot be pickled.
         """
         return {"fields": list(self.fields), "transforms": [_described(step) for step in self.steps]}
 
@@ -60,7 +64,7 @@ def _described(transform: Any) -> dict[str, str]:
     try:
         content = pickle.dumps(transform, protocol=4)
     except Exception as error:  # pickle raises errors of many types
-        raise ValueError(f"The transform {transform!r} cannot be told from others: {error}") from error
+        raise UnknownTransformError(f"The transform {transform!r} cannot be told from others: {error}") from error
     kind = transform if inspect.isfunction(transform) else type(transform)
     try:
         code = inspect.getsource(kind)

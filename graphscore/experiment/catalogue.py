@@ -88,7 +88,7 @@ _FILL = Option(
 
 # By the key that holds them, without the numbers of lists.
 KINDS: dict[str, Kind] = {
-    "data.dataset": Kind("data set", datasets, ("transform", "rule")),
+    "data.dataset": Kind("data set", datasets, ("transform", "rule", "progress")),
     "transforms": Kind("transform", transforms),
     "fields.sde": Kind("noise process", lambda: SDES),
     "network.backbone": Kind("backbone", lambda: BACKBONES),

@@ -13,9 +13,17 @@ from graphscore.experiment.build import build_transform
 from graphscore.experiment.components import Component, create
 from graphscore.experiment.schema import Config, ModelConfig
 from graphscore.registry import Trust, find
+from graphscore.runtime.workers import Progress
 
 
-def build_dataset(config: Config, *, transformed: bool = True, data: Any = None, rule: Rule | None = None) -> Dataset:
+def build_dataset(
+    config: Config,
+    *,
+    transformed: bool = True,
+    data: Any = None,
+    rule: Rule | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
     """Load the data set of a configuration, with its transforms unless ``transformed`` is False.
 
     Data sets of any graphs, which take ``fields``, are told the diffusing ones and the positions. A custom function,
@@ -28,6 +36,7 @@ def build_dataset(config: Config, *, transformed: bool = True, data: Any = None,
         transformed: Whether to apply the transforms.
         data: Graphs of the data set ``given``.
         rule: Rule of the split, in place of that of the options, for a data set that takes one.
+        progress: Called with the number of graphs read, by a data set that takes it.
 
     Raises:
         ValueError: If there is no such data set, or it cannot be made.
@@ -41,6 +50,8 @@ def build_dataset(config: Config, *, transformed: bool = True, data: Any = None,
     wanted = inspect.signature(target).parameters
     if "fields" in wanted and "fields" not in component.options:
         told["fields"] = wanted_fields(config)
+    if "progress" in wanted:
+        told["progress"] = progress
     told |= {name: value for name, value in (("data", data), ("rule", rule)) if value is not None}
     return create(component, datasets(), "data set", config.trust, **told)
 

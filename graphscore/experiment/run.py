@@ -20,6 +20,7 @@ from graphscore.experiment.build_training import build_options, build_task
 from graphscore.experiment.datasets import build_dataset, with_given
 from graphscore.experiment.folder import CONFIG_FILE, INIT_FILE, KEPT, MODEL_FILE, SKIPPED_FILE
 from graphscore.experiment.pretrained import load_weights
+from graphscore.experiment.reading import reading
 from graphscore.experiment.resumption import check_resumable, stored_config, take_scales
 from graphscore.experiment.schema import Config, check_model, load_config
 from graphscore.experiment.split_record import check_split, write_split
@@ -99,7 +100,8 @@ def train_model(
     config = config if data is None else with_given(config)
     config, start = _begin(config, out, resume, init)
     _check_buildable(config, start)
-    dataset = build_dataset(config, data=data)
+    with reading(progress) as told:
+        dataset = build_dataset(config, data=data, progress=told)
     graphs = dataset.split("train")
     if not graphs:
         raise ValueError(f"The training part of the data set {config.data.dataset.name!r} is empty")

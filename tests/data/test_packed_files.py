@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -175,7 +176,9 @@ TINY = [
 ]
 
 
-@pytest.mark.parametrize(("config", "changes"), [("digits", ["network.node_inputs={kind: 7}"]), ("small-molecules", [])])
+@pytest.mark.parametrize(
+    ("config", "changes"), [("digits", ["network.node_inputs={kind: 7}"]), ("small-molecules", [])]
+)
 def test_training_on_a_packed_folder_is_that_on_the_files(
     config: str, changes: list[str], files, packed, tmp_path: Path
 ):
@@ -185,6 +188,7 @@ def test_training_on_a_packed_folder_is_that_on_the_files(
     from graphscore.runtime.checkpoint import load_checkpoint
 
     name = "clouds" if config == "digits" else "molecules"
+    changes = ["network.node_inputs={kind: 7}"] if config == "digits" else []
     runs = []
     for each in (files, packed):
         settings = load_config(config, [*TINY, *changes, f"data.dataset={{name: files, path: {each[name]}}}"])
@@ -193,3 +197,66 @@ def test_training_on_a_packed_folder_is_that_on_the_files(
     ours, theirs = runs
     assert ours.config["fields"] == theirs.config["fields"] and ours.info == theirs.info
     assert all(torch.equal(ours.state[key], value) for key, value in theirs.state.items())
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch) -> Path:
+    """Caches of files of any size, in a folder."""
+    monkeypatch.setattr("graphscore.data.cache.LARGE", 1)
+    monkeypatch.setenv("GRAPHSCORE_DATA_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize(("name", "options"), SPLITS)
+def test_a_cache_gives_the_same_data_set(name: str, options: dict[str, Any], files, cache, monkeypatch):
+    transform = CompleteGraph("bond" if name != "clouds" else None)
+    theirs = FileDataset(files[name], transform=transform, cache=False, **options)
+    assert not cache.exists()
+    for start in ("first", "next"):
+        progress = Mock()
+        ours = FileDataset(files[name], transform=transform, progress=progress, **options)
+        assert progress.called == (start == "first")
+        for part in PARTS:
+            assert isinstance(ours.split(part), PackedGraphs)
+            assert all(map(alike, ours.split(part), theirs.split(part)))
+            assert list(map(len, ours.groups(part))) == list(map(len, theirs.groups(part)))
+        assert (ours.notes, ours.domains, ours.codes) == (theirs.notes, theirs.domains, theirs.codes)
+        assert {str(one) for one in ours.failures} == {str(one) for one in theirs.failures}
+        assert ours.digests() == theirs.digests()
+
+
+def test_a_cache_of_changed_files_is_made_again(tmp_path: Path, cache):
+    write([cloud(i) for i in range(10)], tmp_path / "a.pt")
+    assert len(FileDataset(tmp_path / "a.pt", fractions=(1, 0, 0)).split("train")) == 10
+    FileDataset(tmp_path / "a.pt", fractions=(1, 0, 0), transform=CompleteGraph())
+    assert len(list(cache.rglob("index.json"))) == 2
+    write([cloud(i) for i in range(11)], tmp_path / "a.pt")
+    data = FileDataset(tmp_path / "a.pt", fractions=(1, 0, 0))
+    assert len(data.split("train")) == 11 and not data.notes
+    assert len(list(cache.rglob("index.json"))) == 1
+
+
+@pytest.mark.parametrize("damage", ["alter", "truncate", "remove", "index"])
+def test_a_damaged_cache_is_made_again_with_a_note(damage: str, files, cache):
+    before = list(FileDataset(files["clouds"]).split("train"))
+    (shard,) = cache.rglob("index.json" if damage == "index" else "*-graphs.safetensors")
+    content = shard.read_bytes()
+    if damage == "remove":
+        shard.unlink()
+    else:
+        shard.write_bytes(content[:-1] + (b"" if damage == "truncate" else bytes([content[-1] ^ 1])))
+    data = FileDataset(files["clouds"])
+    assert all(map(alike, data.split("train"), before)) and shard.read_bytes() == content
+    assert len(data.notes) == 1 and "The cache of" in data.notes[0] and "made again" in data.notes[0]
+    assert not FileDataset(files["clouds"]).notes
+
+
+def test_without_a_cache(files, cache, monkeypatch, tmp_path: Path):
+    assert isinstance(FileDataset(files["clouds"], transform=lambda graph: graph).split("train"), list)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GRAPHSCORE_DATA_CACHE", str(tmp_path / "file"))
+    data = FileDataset(files["clouds"])
+    assert isinstance(data.split("train"), list) and "cannot be cached" in data.notes[0]
+    monkeypatch.setenv("GRAPHSCORE_DATA_CACHE", "")
+    data = FileDataset(files["clouds"])
+    assert isinstance(data.split("train"), list) and not data.notes and not cache.exists()
