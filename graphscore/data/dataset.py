@@ -54,6 +54,15 @@ class Dataset(ABC):
         """
         return [list(group) if isinstance(group, list) else group for group in self._part_groups(check_part(part))]
 
+    def size(self, part: Part) -> tuple[int, int]:
+        """Count the graphs and the groups of a part.
+
+        Raises:
+            ValueError: If there is no such part.
+        """
+        sizes = list(map(len, self._part_groups(check_part(part))))
+        return sum(sizes), len(sizes)
+
     def split(self, part: Part) -> Sequence[Data]:
         """Return all graphs of a part, group by group.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations
 from typing import Any, NamedTuple
 
@@ -121,6 +121,11 @@ class OwnDataset(Dataset):
     def _part_groups(self, part: Part) -> Iterable[Sequence[Data]]:
         groups = self._groups[part].values()
         return groups if self._packed is None else (self._packed[part].select(group) for group in groups)
+
+    def size(self, part: Part) -> tuple[int, int]:
+        """Count the graphs and the groups of a part."""
+        sizes = list(map(len, self._groups[check_part(part)].values()))
+        return sum(sizes), len(sizes)
 
     def split(self, part: Part) -> Sequence[Data]:
         """Return all graphs of a part, group by group; packed ones are read when they are asked for."""

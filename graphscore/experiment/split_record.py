@@ -83,8 +83,8 @@ def record_split(dataset: Dataset) -> SplitRecord:
     """Describe the split of a data set, with notes on what is remarkable about it, such as empty parts."""
     parts: dict[Part, PartRecord] = {}
     for part in PARTS:
-        groups = dataset.groups(part)
-        parts[part] = PartRecord(graphs=sum(map(len, groups)), groups=len(groups))
+        graphs, groups = dataset.size(part)
+        parts[part] = PartRecord(graphs=graphs, groups=groups)
     own = dataset if isinstance(dataset, OwnDataset) else None
     codes = {} if own is None else own.codes
     sources = [
