@@ -94,7 +94,8 @@ def field_values(data: Data, fields: Sequence[str]) -> dict[str, Tensor]:
         shape = f"finite real numbers {'[N, D]' if name == 'pos' else '[rows, columns]'}"
         if value.dim() != 2 or not value.is_floating_point():
             raise ValueError(f"{name} must be {shape}, but is {value.dtype} {list(value.shape)}")
-        if num := int((~value.isfinite()).sum()):
+        if not bool(value.isfinite().all()):
+            num = int((~value.isfinite()).sum())
             raise ValueError(f"{name} must be {shape}, but {num} of {value.numel()} are infinite or NaN")
         values[name] = value
     return values

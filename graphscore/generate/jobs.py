@@ -125,7 +125,7 @@ def check_nums(templates: Iterable[Any], num: int | Iterable[int]) -> list[int] 
     """
     if isinstance(num, int):
         return [num] * len(templates) if isinstance(templates, Sized) else None
-    if not (isinstance(num, Sequence) and isinstance(templates, Sequence)):
+    if not (isinstance(num, Sequence) and isinstance(templates, Sized)):
         return None
     if len(num) != len(templates):
         raise ValueError(f"num must be one number for all or each of {len(templates)} templates, but is {num}")

@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
+from graphscore.data.packing import pack
+
 CONFIG = """
 data: {dataset: {name: files, path: own.pt, split: random}}
 fields: [{name: pos, width: 3, scale: SCALE, sde: {name: edm}}]
@@ -76,7 +78,7 @@ def test_all_faults_are_told_at_once(check):
     items[10] = items[11].clone()
     items[12].z = items[12].z.float()
     items[14].charge = torch.tensor([-9.0])
-    code, _, found = check([*items, {"a": 3}])
+    code, _, found = check([*items, "no graph"])
     assert code == 1
     assert found["stops"] == {
         "'z' goes from 0 to 10, but the network takes 0 to 9": (2, ["graph 4", "graph 14"]),
@@ -89,9 +91,7 @@ def test_all_faults_are_told_at_once(check):
         "pos must be finite real numbers [N, D], but 1 of 27 are infinite or NaN": ["graph 5"],
         "it has 1 nodes at the place of another node": ["graph 7"],
         "not readable: Expected edge_index to hold numbers of nodes from 0 to 11, but it has 99": ["own.pt, graph 8"],
-        "not readable: Expected num_nodes, x, pos or z to tell the number of nodes; got ['a', 'edge_index']": [
-            "own.pt, graph 61"
-        ],
+        "not readable: Expected a dict of tensors or a PyG Data, but got str": ["own.pt, graph 61"],
     }
     assert {sentence: found["spoils"][sentence][1] for sentence in spoils} == spoils
     assert found["spoils"]["'charge' is -9, which stands for no condition"] == (1, ["graph 15"])
@@ -144,3 +144,12 @@ def test_data_sets_of_the_library_are_checked(run):
     pytest.importorskip("sklearn")
     done = run("data", "check", "--config", "digits")
     assert done.code == 0 and "1,427" in done.out and "pos: 2 columns" in done.out
+
+
+def test_packed_graphs_are_checked_as_the_files_that_they_come_from(check, tmp_path: Path):
+    items = graphs(30)
+    items[3].z[0] = 10
+    _, of_file, found = check(items)
+    pack(tmp_path / "own.pt", tmp_path / "store", workers=1)
+    _, of_store, again = check(items, "--set", "data.dataset.path=store")
+    assert again == found and of_store["parts"] == of_file["parts"] and of_store["fields"] == of_file["fields"]
