@@ -1,9 +1,13 @@
-"""Reading of Google docstrings: the first sentence, and the meaning of each argument."""
+"""Reading of docstrings: the first sentence, the meaning of each argument, and the texts below attributes."""
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+import sys
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 _HEADING = re.compile(r"^(\w[\w ]*):$")
@@ -37,6 +41,19 @@ def _own_arguments(documented: Any) -> dict[str, str]:
         elif line:
             name = ""
     return {name: plain(text) for name, text in found.items()}
+
+
+def below_attributes(documented: type) -> dict[str, str]:
+    """Return the text below each annotated attribute in the source of a class at the top of a module, by name."""
+    source = Path(str(sys.modules[documented.__module__].__file__)).read_text(encoding="utf-8")
+    found = {}
+    for definition in ast.parse(source).body:
+        if isinstance(definition, ast.ClassDef) and definition.name == documented.__name__:
+            for attribute, text in pairwise(definition.body):
+                match attribute, text:
+                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
+                        found[name] = inspect.cleandoc(words)
+    return found
 
 
 def plain(text: str) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from graphscore.experiment.catalogue import KINDS, Kind, Option
-from graphscore.experiment.docstrings import plain
+from graphscore.experiment.docstrings import below_attributes, plain
 from graphscore.experiment.schema import Config
+from graphscore.experiment.sections import Section
 from graphscore.registry import close_to, find
 
 _COMPONENT = "#/$defs/Component"
@@ -42,7 +43,7 @@ def list_keys(section: str = "") -> list[Key]:
     Raises:
         ValueError: If there is no such section.
     """
-    schema = Config.model_json_schema()
+    schema = _described_schema()
     keys = [_described(name, value, required, schema) for name, value, required in _walk(schema, schema)]
     if not section:
         return keys
@@ -65,7 +66,7 @@ def list_keys(section: str = "") -> list[Key]:
 
 def json_schema() -> dict[str, Any]:
     """Make the JSON schema of configuration files, by which editors complete and check them."""
-    schema = Config.model_json_schema()
+    schema = _described_schema()
     for name, value, _ in _walk(schema, schema):
         if kind := KINDS.get(_without_numbers(name)):
             _refer(value, kind)
@@ -78,6 +79,27 @@ def json_schema() -> dict[str, Any]:
         **schema,
         "title": "Configuration of graphscore",
     }
+
+
+def _described_schema() -> dict[str, Any]:
+    """JSON schema of a configuration with the descriptions of its keys.
+
+    Pydantic reads them, too (``use_attribute_docstrings``), but whenever the classes are made, and by a search through
+    all modules that loads those that are to be loaded late.
+    """
+    schema = Config.model_json_schema()
+    classes = {kind.__name__: kind for kind in _subclasses(Section)}
+    for name, section in {Config.__name__: schema, **schema["$defs"]}.items():
+        for kind in reversed(classes[name].__mro__) if name in classes else ():
+            for key, text in below_attributes(kind).items() if issubclass(kind, Section) else ():
+                section["properties"][key]["description"] = text
+    return schema
+
+
+def _subclasses(kind: type) -> Iterator[type]:
+    for one in kind.__subclasses__():
+        yield one
+        yield from _subclasses(one)
 
 
 def _walk(

@@ -17,7 +17,7 @@ class Section(BaseModel):
     """
 
     # Without `ser_json_inf_nan`, infinite numbers would be written as null.
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
 
 class DataConfig(Section):
