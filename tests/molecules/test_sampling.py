@@ -204,7 +204,8 @@ def test_describes_all_that_samples_depend_on(conformer_checkpoint: Path):
     model = ConformerModel.load(conformer_checkpoint.parent, device="cpu")
     options = {"prior_scale": 0.7, "max_drift": 0.1, "num_steps": 3, "sampler": "heun"}
     found = model.describe(ConformerRequest(num=2, seed=7, **options))
-    assert {key: found[key] for key in options} == options and (found["seed"], found["num"]) == (7, 2)
+    drawn = found["sampling"] | {"sampler": found["sampling"]["sampler"]["name"]}
+    assert {key: drawn[key] for key in options} == options and (found["seed"], found["num"]) == (7, 2)
     assert found["checkpoint"] == str(conformer_checkpoint) and len(found["sha256"]) == 64
     assert found["device"] == str(model.device) == "cpu"
     assert {"graphscore", "python", "torch", "rdkit"} == set(found["versions"])
