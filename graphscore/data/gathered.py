@@ -93,10 +93,10 @@ class GatheredGraphs(Sequence[Data]):
         return torch.cat(values), torch.tensor([len(value) for value in values])
 
     def batch(self) -> Batch:
-        """Join the graphs to the batch that ``Batch.from_data_list`` makes of them."""
+        """Join the graphs to the batch that ``Batch.from_data_list`` makes of them; see :func:`collate`."""
         found = [_join(pieces, self.num_nodes) for pieces in self._in_order()] if self._is_uniform() else [None]
         if None in found:
-            return Batch.from_data_list(list(self))
+            return _joined_by_pyg(list(self))
         batch = Batch(_base_cls=Data)
         attributes = batch._store._mapping
         batch._num_graphs, batch._slice_dict, batch._inc_dict = len(self), {}, {}
@@ -126,8 +126,17 @@ class GatheredGraphs(Sequence[Data]):
 
 
 def collate(graphs: Sequence[Data]) -> Batch:
-    """Make a batch of graphs, as PyG's loader does; of those read from packed ones in a fraction of the time."""
-    return graphs.batch() if isinstance(graphs, GatheredGraphs) else Batch.from_data_list(list(graphs))
+    """Make a batch of graphs, as PyG's loader does; of those read from packed ones in a fraction of the time.
+
+    Attributes that only some of the graphs have are left out.
+    """
+    return graphs.batch() if isinstance(graphs, GatheredGraphs) else _joined_by_pyg(list(graphs))
+
+
+def _joined_by_pyg(graphs: Sequence[Data]) -> Batch:
+    names = [set(graph.keys()) for graph in graphs]
+    partial = set.union(*names) - set.intersection(*names) - {"num_nodes"}
+    return Batch.from_data_list(list(graphs), exclude_keys=sorted(partial))
 
 
 class _Joint(NamedTuple):

@@ -71,7 +71,8 @@ def prepared(graphs: PackedGraphs, preparation: Preparation) -> PackedGraphs | P
     """
     before = graphs.prepared
     if before is None:
-        if not preparation.steps:
+        columns = [column for columns in graphs.columns for column in columns if column.name in preparation.fields]
+        if not preparation.steps and all(column.dtype == "float32" for column in columns):
             return graphs.without(_left_out(graphs))
         return PreparedGraphs(graphs, preparation)
     now = preparation.describe()

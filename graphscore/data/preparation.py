@@ -79,7 +79,7 @@ def named(field: str) -> str:
 
 
 def field_values(data: Data, fields: Sequence[str]) -> dict[str, Tensor]:
-    """Take the fields of a graph.
+    """Take the fields of a graph, in float32, as networks compute.
 
     Raises:
         ValueError: If one is missing, or not finite real numbers in rows and columns.
@@ -97,7 +97,7 @@ def field_values(data: Data, fields: Sequence[str]) -> dict[str, Tensor]:
         if not bool(value.isfinite().all()):
             num = int((~value.isfinite()).sum())
             raise ValueError(f"{name} must be {shape}, but {num} of {value.numel()} are infinite or NaN")
-        values[name] = value
+        values[name] = value.float()
     return values
 
 

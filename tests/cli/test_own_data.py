@@ -27,6 +27,23 @@ def ring(n: int) -> Data:
     return Data(edge_index=edge_index, num_nodes=n)
 
 
+def test_attributes_of_some_graphs_and_doubles_do_not_stop_training(run, tmp_path):
+    (tmp_path / "own.yaml").write_text(CONFIG)
+    graphs = [ring(n) for n in range(3, 9) for _ in range(6)]
+    for number, graph in enumerate(graphs):
+        graph.x = torch.randn(graph.num_nodes, 2).double()
+        if number % 2:
+            graph.y, graph.name = torch.randn(1, 3), f"graph {number}"
+    torch.save(graphs, "own.pt")
+    trained = run("train", "--config", "own.yaml", "--out", "run")
+    assert trained.code == 0, trained.err
+    sampled = run("sample", "--checkpoint", "run", "--input", "own.pt", "--out", "made.pt")
+    assert sampled.code == 0, sampled.err
+    assert run("data", "pack", "own.pt", "--out", "packed").code == 0
+    trained = run("train", "--config", "own.yaml", "--data", "packed", "--out", "other")
+    assert trained.code == 0, trained.err
+
+
 def test_features_alone_are_learned_and_sampled(run, tmp_path):
     (tmp_path / "own.yaml").write_text(CONFIG)
     graphs = [ring(n) for n in range(3, 9) for _ in range(6)]
