@@ -15,6 +15,7 @@ from graphscore.experiment.components import Component, component_names
 from graphscore.experiment.folder import CONFIG_FILE, KEPT, LOG_FILE, MODEL_FILE, SKIPPED_FILE
 from graphscore.experiment.resumption import stored_config
 from graphscore.experiment.schema import Config, ModelConfig, check_model, config_text, read_config
+from graphscore.experiment.split_record import read_split
 from graphscore.experiment.survey import Survey, survey
 from graphscore.experiment.trained_on import TrainedOn
 from graphscore.experiment.weights import find_model, named_weights
@@ -149,6 +150,7 @@ def _run(folder: Path) -> Iterator[Fact]:
     else:
         yield "resume", f"possible, from the start: graphscore train --resume {folder}"
     yield from _losses(folder / LOG_FILE)
+    yield from _split(folder)
     if (folder / SKIPPED_FILE).is_file():
         yield "skipped", f"records of the data that could not be used are in {folder / SKIPPED_FILE}"
     others = sorted(file for place in (folder, folder / KEPT) for file in place.glob("*.safetensors") if file != model)
@@ -175,6 +177,18 @@ def _state(path: Path, wanted: int | None = None) -> Iterator[Fact]:
         yield "resume", "the run is complete; with a larger training.max_steps it goes on"
     else:
         yield "resume", f"possible, from step {step:,}: graphscore train --resume {path.parent}"
+
+
+def _split(folder: Path) -> Iterator[Fact]:
+    """Describe the parts of the data of a run."""
+    try:
+        record = read_split(folder)
+    except ValueError as error:
+        yield "split", str(error)
+        return
+    if record is not None:
+        parts = ", ".join(f"{part.graphs:,} graphs in {name}" for name, part in record.parts.items())
+        yield "split", f"{parts} ({record.rule})"
 
 
 def _losses(log: Path) -> Iterator[Fact]:

@@ -49,6 +49,7 @@ def test_a_complete_run_its_model_its_state_and_its_data_are_told(run, trained):
     assert told["steps done"] == "6 of 6" and "complete" in told["resume"]
     assert told["trained steps"] == "6" and told["known values"] == "kind: 0 to 2"
     assert told["trained on"].startswith("clouds of 5 to 9 nodes in 2 dimensions")
+    assert "graphs in train" in told["split"] and "graphs in test" in told["split"]
     assert float(told["last loss"].split()[0]) > 0
     assert told["sampling"] == "heun, 2 steps on karras" and told["network"].startswith("egnn (hidden_channels=8")
     alone = facts(run("info", "run/model.safetensors").out)
