@@ -6,21 +6,25 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from graphscore.data.index import VERSION, is_packed
+from graphscore.data.index import INDEX_FILE, VERSION, is_packed
 from graphscore.data.packed import PackedGraphs
 from graphscore.data.packing import pack
 from graphscore.data.preparation import Preparation, UnknownTransformError
 from graphscore.data.readers import extension
 from graphscore.data.tasks import ARRAYS
+from graphscore.runtime.locking import owned
 from graphscore.runtime.version import __version__
 from graphscore.runtime.workers import Progress
 
 VARIABLE = "GRAPHSCORE_DATA_CACHE"
 LARGE = 2**22
 """Bytes of files that are cached: reading them takes some seconds."""
+UNUSED = 30 * 24 * 3600
+"""Seconds since a cache was last opened, after which it may be removed."""
 _ARRAYS_ARE_FASTER = 16
 
 
@@ -48,7 +52,8 @@ def cached(
     """Open the prepared graphs of files in the cache, and make them if they are not there.
 
     A cache belongs to the paths, sizes and times of the files, the preparation and the version of this library; with
-    other ones, another is made, and those of files that have changed are removed. Its whole content is checked.
+    other ones, another is made. Its whole content is checked. Caches of the same files as they were before are removed
+    if they have not been opened for a month.
 
     Args:
         source: File, folder or pattern.
@@ -68,27 +73,41 @@ def cached(
         described = preparation.describe()
         stats = [(str(file.absolute()), stat.st_size, stat.st_mtime_ns) for file in files for stat in [file.stat()]]
         place = root / _hash(str(source.absolute()))
-        current = place / _hash(stats)
-        folder = current / _hash([described, VERSION, __version__, str(source)])
-        if is_packed(folder):
-            try:
-                graphs = PackedGraphs(folder)
-                graphs.verify()
-            except ValueError as error:
-                notes.append(f"The cache of {source} is made again: {error}")
-                shutil.rmtree(folder)
-            else:
+        folder = place / _hash([stats, described, VERSION, __version__, str(source)])
+        with owned(place, wait=True):  # the processes of a training start together, and one makes the cache
+            if (graphs := _opened(source, folder, notes)) is not None:
                 return graphs
-        for old in place.iterdir() if place.is_dir() else ():
-            if old != current:
-                shutil.rmtree(old)
-        alone = any(type(step).__module__ == "__main__" for step in preparation.steps)  # workers could not import it
-        return pack(source, folder, preparation, 1 if alone else None, progress)
+            _remove_unused(place)
+            # Worker processes could not import what the program itself defines.
+            workers = 1 if any(type(step).__module__ == "__main__" for step in preparation.steps) else None
+            return pack(source, folder, preparation, workers, progress)
     except ImportError:
         return None
     except (OSError, UnknownTransformError) as error:
         notes.append(f"The graphs of {source} cannot be cached, and are read at each start: {error}")
         return None
+
+
+def _opened(source: Path, folder: Path, notes: list[str]) -> PackedGraphs | None:
+    """Open a cache; a damaged one is removed, with a note."""
+    if not is_packed(folder):
+        return None
+    try:
+        graphs = PackedGraphs(folder)
+        graphs.verify()
+    except ValueError as error:
+        notes.append(f"The cache of {source} is made again: {error}")
+        shutil.rmtree(folder)
+        return None
+    os.utime(folder / INDEX_FILE)
+    return graphs
+
+
+def _remove_unused(place: Path) -> None:
+    """Remove caches that have not been opened for long; younger ones may be in use by another training."""
+    for index in place.glob(f"*/{INDEX_FILE}"):
+        if time.time() - index.stat().st_mtime > UNUSED:
+            shutil.rmtree(index.parent)
 
 
 def _hash(content: object) -> str:

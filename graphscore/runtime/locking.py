@@ -12,21 +12,22 @@ LOCK_FILE = ".lock"
 
 
 @contextmanager
-def owned(folder: str | Path) -> Iterator[None]:
+def owned(folder: str | Path, wait: bool = False) -> Iterator[None]:
     """Let no other process write to a folder inside the ``with`` block; if this one is killed, the folder is free.
 
     What a killed process has left unfinished there, see :func:`~graphscore.runtime.atomic.replacing`, is removed.
 
     Args:
         folder: The folder; it is made if necessary.
+        wait: Whether to wait for another process that writes to it.
 
     Raises:
-        OSError: If another process writes to it.
+        OSError: If another process writes to it, and this one does not wait.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / LOCK_FILE, timeout=0):
+        with FileLock(folder / LOCK_FILE, timeout=-1 if wait else 0):
             for unfinished in folder.rglob(".*.*"):
                 if unfinished.suffix[1:].isdecimal():
                     unfinished.unlink(missing_ok=True)
