@@ -141,11 +141,14 @@ def train(
     check_files(checkpoint=init)
 
     prepare_process(console)
-    path, dataset, _ = library.train_model(settings, out, resume=resume is not None, init=init, spare_cores=True)
-    if failures := getattr(dataset, "failures", []):
-        console.print(f"{len(failures)} records were not used; {out / SKIPPED_FILE} says why")
+    trained = library.train_model(settings, out, resume=resume is not None, init=init, spare_cores=True)
+    if trained.num_skipped:
+        console.print(f"{trained.num_skipped:,} records were not used; {out / SKIPPED_FILE} says why")
     own = "".join(f" --trust {module}" for module in sorted({name.partition(":")[0] for name in settings.trust.names}))
-    console.print(f"Wrote {path}; sample from it by: graphscore sample --checkpoint {path}{own} ...", soft_wrap=True)
+    console.print(
+        f"Wrote {trained.path}; sample from it by: graphscore sample --checkpoint {trained.path}{own} ...",
+        soft_wrap=True,
+    )
 
 
 @app.command()

@@ -70,7 +70,7 @@ def run_demo(
     started = time.monotonic()
     for name in (RESUME_FILE, CONFIG_FILE, MODEL_FILE, LOG_FILE):
         (out / name).unlink(missing_ok=True)
-    model_path, dataset, _ = train_model(config, out, progress=progress, spare_cores=spare_cores)
+    model_path, dataset, *_ = train_model(config, out, progress=progress, spare_cores=spare_cores)
     trained = time.monotonic()
     seed = config.training.seed
     # Not transformed: samples are copies of these, and must be fit to be written and read again.

@@ -16,8 +16,8 @@ from graphscore.runtime.checkpoint import upgrade
 
 RESUMABLE = (
     "max_steps", "learning_rate", "schedule", "warmup_steps", "gradient_clip", "micro_batch_size", "micro_batch_nodes",
-    "micro_batch_edges", "precision", "compile", "workers", "validate_every", "checkpoint_every", "keep_every",
-    "log_every",
+    "micro_batch_edges", "memory_gb", "precision", "compile", "workers", "validate_every", "checkpoint_every",
+    "keep_every", "log_every",
 )  # fmt: skip
 """Keys of ``training`` that may change when a run is resumed, and take effect from then on."""
 

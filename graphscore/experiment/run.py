@@ -8,12 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import yaml
 from torch import nn
+from torch_geometric.data import Data
 
 from graphscore.data import Dataset
-from graphscore.data.split import some_of
+from graphscore.data.readers import Failure
+from graphscore.data.split import Part, some_of
 from graphscore.data.writers import write_json
 from graphscore.experiment.build import build_model, build_sampler, measure_scales
 from graphscore.experiment.build_training import build_options, build_task
@@ -24,14 +27,17 @@ from graphscore.experiment.reading import reading
 from graphscore.experiment.resumption import check_resumable, stored_config, take_scales
 from graphscore.experiment.schema import Config, check_model, load_config
 from graphscore.experiment.split_record import check_split, write_split
+from graphscore.experiment.summary import summarize
 from graphscore.experiment.trained_on import KEY, TrainedOn
 from graphscore.experiment.weights import find_model
 from graphscore.generate.inputs import categories
+from graphscore.nn.edges.search import searches_of
 from graphscore.registry import Trusted
 from graphscore.runtime.atomic import replacing
 from graphscore.runtime.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint
 from graphscore.runtime.locking import owned
 from graphscore.train.engine import RESUME_FILE, fit
+from graphscore.train.parts import sizes_of
 
 _UNFIT = "The weights to start from do not fit the configuration"
 
@@ -43,11 +49,13 @@ class Run(NamedTuple):
         path: Path of the model file.
         dataset: The data set of the run.
         metrics: Latest values of the log, such as ``loss`` and ``val_loss``.
+        num_skipped: Number of records that could not be used, or were too large.
     """
 
     path: Path
     dataset: Dataset
     metrics: dict[str, float]
+    num_skipped: int
 
 
 def train_model(
@@ -98,11 +106,11 @@ def train_model(
     elif changes:
         raise ValueError(f"changes are for configurations given by name or file; make {list(changes)} where it is made")
     config = config if data is None else with_given(config)
-    config, start = _begin(config, out, resume, init)
+    config, start, changed = _begin(config, out, resume, init)
     _check_buildable(config, start)
     with reading(progress) as told:
         dataset = build_dataset(config, data=data, progress=told)
-    graphs = dataset.split("train")
+    graphs, left_out = _without_large(dataset.split("train"), "train", config.training.max_nodes)
     if not graphs:
         raise ValueError(f"The training part of the data set {config.data.dataset.name!r} is empty")
     config = measure_scales(config, graphs)
@@ -122,9 +130,13 @@ def train_model(
             save_checkpoint(out / INIT_FILE, start)
         with replacing(out / CONFIG_FILE) as temporary:
             temporary.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-        validation = some_of(dataset.split("val"), config.training.num_validation_graphs, config.training.seed)
-        if failures := getattr(dataset, "failures", []):  # some data sets find failures only when a part is read
+        validation, too_large = _without_large(dataset.split("val"), "val", config.training.max_nodes)
+        validation = some_of(validation, config.training.num_validation_graphs, config.training.seed)
+        # Some data sets find failures only when a part is read.
+        if failures := [*getattr(dataset, "failures", []), *left_out, *too_large]:
             write_json([asdict(failure) for failure in failures], out / SKIPPED_FILE)
+        numbers: dict[Part, int] = {"train": len(graphs), "val": len(validation), "test": len(dataset.split("test"))}
+        notes = [*changed, *summarize(config, numbers, sizes_of(graphs, searches_of(model)), model)]
         seen = TrainedOn.measure(dataset, config.data.dataset.name, graphs).model_dump(mode="json")
         info = {"known": known, KEY: seen, "num_training_graphs": len(graphs)}
         save = partial(_save, out, config, info)
@@ -138,8 +150,9 @@ def train_model(
             progress=progress,
             spare_cores=spare_cores,
             save=save,
+            notes=notes,
         )
-    return Run(out / MODEL_FILE, dataset, result.metrics)
+    return Run(out / MODEL_FILE, dataset, result.metrics, len(failures))
 
 
 def resume_training(
@@ -185,13 +198,16 @@ def _save(out: Path, config: Config, info: dict[str, Any], name: str, models: Se
         save_checkpoint(folder / file, checkpoint)
 
 
-def _begin(config: Config, out: Path, resume: bool, init: str | Path | None) -> tuple[Config, Checkpoint | None]:
-    """Check the folder, load the initial weights, and take over their scales."""
+def _begin(
+    config: Config, out: Path, resume: bool, init: str | Path | None
+) -> tuple[Config, Checkpoint | None, list[str]]:
+    """Check the folder, load the initial weights, and take over their scales; list what changes in a resumed run."""
+    changed: list[str] = []
     if resume and init is not None:
         raise ValueError(f"Either resume the run in {out}, or start a new one from the weights of {init}")
     if resume:
         config = take_scales(config, stored_config(out))
-        check_resumable(config, out)
+        changed = [f"Changed: {change}" for change in check_resumable(config, out)]
         # The run may have been killed before its first checkpoint.
         begun = out / INIT_FILE
         init = begun if begun.is_file() and not (out / RESUME_FILE).is_file() else None
@@ -202,7 +218,22 @@ def _begin(config: Config, out: Path, resume: bool, init: str | Path | None) -> 
     start = None if init is None else load_checkpoint(find_model(init))
     if start is not None:
         config = take_scales(config, check_model(start.config, str(init)))
-    return config, start
+    return config, start, changed
+
+
+def _without_large(graphs: Sequence[Data], part: str, most: int | None) -> tuple[Sequence[Data], list[Failure]]:
+    """Leave out graphs with too many nodes; return the others, and those that are left out."""
+    if most is None:
+        return graphs, []
+    nodes = sizes_of(graphs).nodes
+    large = np.flatnonzero(nodes > most).tolist()
+    left_out = [
+        Failure(f"{part} part", f"graph {k}", f"it has {nodes[k]:,} nodes, more than training.max_nodes={most}")
+        for k in large
+    ]
+    kept = np.flatnonzero(nodes <= most)
+    select = getattr(graphs, "select", None)  # of graphs that are not in memory
+    return [graphs[k] for k in kept.tolist()] if select is None else select(kept), left_out
 
 
 def _check_buildable(config: Config, start: Checkpoint | None) -> None:

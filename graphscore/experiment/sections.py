@@ -139,6 +139,14 @@ class TrainingConfig(Section):
     """Largest number of nodes that go through the network at once; a larger graph goes alone."""
     micro_batch_edges: int | None = Field(default=None, gt=0)
     """Largest number of edges that go through the network at once, found ones included; a larger graph goes alone."""
+    memory_gb: Annotated[float, Field(gt=0)] | Literal["auto"] | None = "auto"
+    """Memory that a micro-batch may take, in GB; ``null`` for no limit.
+
+    It is predicted from a measurement on small batches at the start. ``auto`` is 60 % of the memory that is free then;
+    where even the largest graphs are small, nothing is measured.
+    """
+    max_nodes: int | None = Field(default=None, gt=0)
+    """Largest graph to train and validate on; larger ones are left out, and listed in ``skipped.json``."""
     optimizer: Named = Component(name="adamw")
     """Optimiser of ``torch.optim`` by its name in lower case, with its options."""
     learning_rate: float = Field(default=1e-3, gt=0)

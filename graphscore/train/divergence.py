@@ -55,12 +55,22 @@ class StepRecord:
 
         Returns:
             The step; ``None`` if all losses and gradients are finite.
+
+        Raises:
+            ValueError: If all gradients are 0.
         """
         steps = list(zip(self._losses, self._norms, strict=True))
         self._losses, self._norms = [], []
         if not steps:
             return None
-        finite = torch.stack([losses.isfinite().all() & norm.isfinite() for (_, losses), norm in steps]).tolist()
+        checks = [torch.stack([losses.isfinite().all() & norm.isfinite(), norm == 0]) for (_, losses), norm in steps]
+        finite, zero = zip(*torch.stack(checks).tolist(), strict=True)
+        if all(zero):
+            raise ValueError(
+                f"Nothing is learned: the gradient of all weights is 0 in step {steps[0][0][0]} and all up to "
+                f"{steps[-1][0][0]}, counted from 0. Do the graphs have edges (edge_index, a transform such as "
+                "complete-graph, or network.neighbors), and does the network read them?"
+            )
         if all(finite):
             return None
         (step, losses), norm = steps[finite.index(False)]

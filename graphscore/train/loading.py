@@ -119,8 +119,8 @@ class StepSampler(Sampler[Share]):
     def share(self, step: int) -> Share:
         """Compute the share of a step."""
         indices = self.order.indices(step)
-        mine = share_of(_pick(self.sizes, indices), self.rank, self.num_ranks)
-        sizes = _pick(self.sizes, [indices[place] for place in mine])
+        mine = share_of(self.sizes.pick(indices), self.rank, self.num_ranks)
+        sizes = self.sizes.pick([indices[place] for place in mine])
         parts = [[mine[k] for k in part] for part in micro_batches(sizes, self.budget)]
         return [(places, [indices[place] for place in places]) for places in parts]
 
@@ -141,8 +141,3 @@ class Shares(Dataset[list[MicroBatch]]):
     def _read(self, indices: list[int]) -> Sequence[Data]:
         read_all = getattr(self.graphs, "__getitems__", None)
         return [self.graphs[index] for index in indices] if read_all is None else read_all(indices)
-
-
-def _pick(sizes: Sizes, indices: Sequence[int]) -> Sizes:
-    rows = list(indices)
-    return Sizes(sizes.nodes[rows], sizes.edges[rows])

@@ -64,11 +64,10 @@ class LossMeans:
         device = double_device(out.t.device)
         t, losses = out.t.to(device), torch.stack([out.losses[name] for name in self.fields])
         rows = torch.cat([torch.ones_like(losses[:1]), losses.sum(0, keepdim=True), losses]).to(device, torch.float64)
-        self.sums = self.sums.to(device)
-        # A product, since sums by index_add in a device's order of threads would not be reproducible.
-        self.sums += rows @ torch.nn.functional.one_hot(
-            torch.bucketize(t, self.bins.edges.to(device), right=True), NUM_LEVELS
-        ).to(rows)
+        places = torch.bucketize(t, self.bins.edges.to(device), right=True)
+        # A product, since sums by index_add in a device's order of threads would not be reproducible. Not in place:
+        # ranks that are spawned begin with one tensor in shared memory.
+        self.sums = self.sums.to(device) + rows @ torch.nn.functional.one_hot(places, NUM_LEVELS).to(rows)
 
     def means(self, name: str, reduce: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         """Compute the means over all ranks, and forget the losses; this does not wait for the device.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from graphscore.train.optimizers import MakeOptimizer, Schedule, cosine, make_optimizer
 from graphscore.train.parts import UNLIMITED, Budget
@@ -20,6 +20,7 @@ class TrainingOptions:
         batch_size: Graphs of a step, over all ranks and micro-batches.
         budget: Largest micro-batch. A step of more is computed in several, and the gradients are added; the result is
             the same, up to rounding. A graph that exceeds the budget makes a micro-batch of its own.
+        memory_gb: Memory that a micro-batch may take, see :func:`graphscore.train.memory.plan_memory`.
         optimizer: Makes the optimiser of the parameters, see :func:`graphscore.train.optimizers.make_optimizer`.
         learning_rate: Largest learning rate.
         schedule: Factor of the learning rate, a function of the share of the steps that are done.
@@ -45,6 +46,7 @@ class TrainingOptions:
     max_steps: int
     batch_size: int = 64
     budget: Budget = UNLIMITED
+    memory_gb: float | Literal["auto"] | None = "auto"
     optimizer: MakeOptimizer = make_optimizer
     learning_rate: float = 1e-3
     schedule: Schedule = cosine

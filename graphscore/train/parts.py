@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,24 +13,43 @@ from torch_geometric.data import Data
 from graphscore.nn.edges.search import Search, count_edges
 
 
-class Sizes(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Sizes:
     """Sizes of graphs.
 
     Attributes:
         nodes: Number of nodes of each graph, int64, ``[G]``.
         edges: Number of edges on which the network works, with those that it finds itself, int64, ``[G]``.
+        bytes: Memory that each graph takes in a micro-batch, ``[G]``; ``None`` if it was not measured.
     """
 
     nodes: np.ndarray
     edges: np.ndarray
+    bytes: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def pick(self, indices: Sequence[int]) -> Sizes:
+        """Choose graphs by their indices."""
+        indices = list(indices)
+        return Sizes(self.nodes[indices], self.edges[indices], None if self.bytes is None else self.bytes[indices])
 
 
 class Budget(NamedTuple):
-    """Largest micro-batch: graphs, nodes and edges that go through the network at once; ``None`` for no limit."""
+    """Largest micro-batch: what goes through the network at once; ``None`` for no limit.
+
+    Attributes:
+        graphs: Number of graphs.
+        nodes: Number of nodes.
+        edges: Number of edges.
+        bytes: Memory, of graphs whose memory was measured.
+    """
 
     graphs: int | None = None
     nodes: int | None = None
     edges: int | None = None
+    bytes: int | None = None
 
 
 UNLIMITED = Budget()
@@ -70,7 +90,7 @@ def share_of(sizes: Sizes, rank: int, num_ranks: int) -> list[int]:
         Places of its graphs in the step, in order; each place belongs to one rank.
     """
     if num_ranks == 1:
-        return list(range(len(sizes.nodes)))
+        return list(range(len(sizes)))
     work = (sizes.nodes + sizes.edges).tolist()
     loads, counts, mine = [0] * num_ranks, [0] * num_ranks, []
     for place in sorted(range(len(work)), key=lambda place: -work[place]):
@@ -94,9 +114,11 @@ def micro_batches(sizes: Sizes, budget: Budget) -> list[list[int]]:
         Places of the graphs of each micro-batch, in order; each place is in one of them.
     """
     limits = [math.inf if limit is None else limit for limit in budget]
-    rows = [(1, nodes, edges) for nodes, edges in zip(sizes.nodes.tolist(), sizes.edges.tolist(), strict=True)]
-    if all(sum(column) <= limit for column, limit in zip(zip(*rows, strict=True), limits, strict=False)):
-        return [list(range(len(rows)))] if rows else []
+    ones, none = np.ones_like(sizes.nodes), np.zeros_like(sizes.nodes)
+    costs = np.stack([ones, sizes.nodes, sizes.edges, none if sizes.bytes is None else sizes.bytes], axis=1)
+    if (costs.sum(axis=0) <= limits).all():
+        return [list(range(len(costs)))] if len(costs) else []
+    rows = costs.tolist()
     fill = [max(cost / limit for cost, limit in zip(row, limits, strict=True)) for row in rows]
     parts: list[list[int]] = []
     totals: list[list[int]] = []

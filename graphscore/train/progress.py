@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from rich.console import Console
@@ -19,11 +19,13 @@ class Progress:
     """Progress of a training: steps, loss, validation loss, speed, memory and time left.
 
     Args:
+        notes: Lines to print at the start.
         console: Where it is printed; by default standard output. If that is no terminal, a line is printed every half a
             minute.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, notes: Sequence[str] = (), console: Console | None = None) -> None:
+        self.notes = notes
         self.console = Console() if console is None else console
         self.bar = Bar(
             TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"),
@@ -31,8 +33,11 @@ class Progress:
         )  # fmt: skip
 
     def start(self, step: int, num_steps: int, device: torch.device) -> None:
-        """Print the device, and show the progress from a step on."""
-        self._print(f"Training on {_describe(device)}")
+        """Print the notes and the device, and show the progress from a step on."""
+        for note in self.notes:
+            self._print(note)
+        resumed = f", from step {step:,} on" if step else ""
+        self._print(f"Training on {_describe(device)}{resumed}")
         self.bar.start()
         self.line = self.bar.add_task("", total=num_steps, completed=step, status="")
         self.first = (time.monotonic(), step)

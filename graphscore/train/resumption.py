@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from graphscore.train.memory import MemoryModel, MemoryPlan
+
 RESUME_FILE = "last.ckpt"
 """Name of the checkpoint in the folder of a run."""
 
@@ -34,6 +36,20 @@ def read_state(path: Path) -> tuple[int, dict[str, tuple[int, ...]]]:
     if type(step) is not int or step < 0:
         raise ValueError(f"{problem}: expected a number of steps, but got {step!r}")
     return step, shapes
+
+
+def stored_plan(path: Path, limit_gb: float | str | None) -> tuple[bool, MemoryPlan | None]:
+    """Read the plan of the memory that a run has followed: other micro-batches would round otherwise.
+
+    Args:
+        path: The checkpoint.
+        limit_gb: Option of the training that the plan was made for.
+
+    Returns:
+        Whether the plan was made for this option, and the plan.
+    """
+    option, plan = torch.load(path, map_location="cpu", mmap=True, weights_only=True)["graphscore"]["memory"]
+    return option == limit_gb, None if plan is None else MemoryPlan(plan[0], MemoryModel(*plan[1]))
 
 
 def resumable_step(path: Path, module: nn.Module) -> int:

@@ -10,6 +10,7 @@ import torch
 import yaml
 from rdkit import Chem
 
+from graphscore.data import read
 from graphscore.runtime import settings as runtime
 from graphscore.runtime.checkpoint import load_checkpoint
 
@@ -37,7 +38,7 @@ def test_sample_writes_all_conformers_with_bonds_charges_and_hydrogens(run, chec
 
 def test_a_sample_depends_on_seed_and_molecule_alone(run, checkpoint):
     def positions(path: str) -> list[torch.Tensor]:
-        return [item["pos"] for item in torch.load(path, weights_only=True)]
+        return [item["pos"] for item in read(path).items]
 
     run("sample", "--checkpoint", checkpoint, "CCO", "CC", "CCCN", "--num", 2, "--seed", 7, "--out", "a.pt")
     run("sample", "--checkpoint", checkpoint, "CCCN", "CCO", "--num", 3, "--seed", 7, "--out", "b.pt")
@@ -153,7 +154,7 @@ def test_the_same_path_takes_digits(run, tmp_path):
     assert {"clouds.pt", "clouds.png", "metrics.json"} <= {path.name for path in (tmp_path / "digits").iterdir()}
     again = run("sample", "--checkpoint", "digits", "--input", "digits/clouds.pt", "--out", "again.pt")
     assert again.code == 0, again.err
-    assert len(torch.load("again.pt", weights_only=True)) == len(torch.load("digits/clouds.pt", weights_only=True))
+    assert len(read("again.pt").items) == len(read("digits/clouds.pt").items)
 
 
 def test_without_a_command_the_help_is_shown(run):
@@ -168,7 +169,7 @@ def test_samples_by_another_sampler(run, checkpoint, tmp_path):
         assert run(*arguments, *options, "--out", name).code == 0
     report = json.loads((tmp_path / "b.pt.report.json").read_text())
     assert (report["sampler"], report["num_steps"]) == ("dpm-solver++", 4)
-    a, b = (torch.load(name, weights_only=True)[0]["pos"] for name in ("a.pt", "b.pt"))
+    a, b = (read(name).items[0]["pos"] for name in ("a.pt", "b.pt"))
     assert not torch.allclose(a, b, atol=1e-4)
 
 

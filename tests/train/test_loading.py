@@ -16,12 +16,12 @@ from graphscore.train.parts import UNLIMITED, Budget, Sizes, micro_batches, shar
 
 def make_sizes(nodes: list[int]) -> Sizes:
     array = np.array(nodes, dtype=np.int64)
-    return Sizes(array, array * (array - 1))
+    return Sizes(array, array * (array - 1), 3.5 * array)
 
 
 sizes = st.lists(st.integers(1, 40), min_size=1, max_size=30).map(make_sizes)
 limits = st.one_of(st.none(), st.integers(1, 500))
-budgets = st.builds(Budget, limits, limits, limits)
+budgets = st.builds(Budget, limits, limits, limits, limits)
 
 
 @given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 30), st.integers(0, 5))
@@ -44,8 +44,8 @@ def test_each_epoch_visits_every_item_once_in_another_order(num_items, batch_siz
 @given(sizes, st.integers(1, 4))
 def test_ranks_share_a_step_without_loss_or_repetition_and_evenly(sizes, num_ranks):
     shares = [share_of(sizes, rank, num_ranks) for rank in range(num_ranks)]
-    assert sorted(place for share in shares for place in share) == list(range(len(sizes.nodes)))
-    assert len(sizes.nodes) < num_ranks or all(shares)
+    assert sorted(place for share in shares for place in share) == list(range(len(sizes)))
+    assert len(sizes) < num_ranks or all(shares)
     work = sizes.nodes + sizes.edges
     loads = [int(work[share].sum()) for share in shares]
     # List scheduling: no rank could give its smallest graph away and still have more than another.
@@ -55,18 +55,19 @@ def test_ranks_share_a_step_without_loss_or_repetition_and_evenly(sizes, num_ran
 @given(sizes, budgets)
 def test_micro_batches_hold_each_graph_once_and_keep_to_the_budget(sizes, budget):
     parts = micro_batches(sizes, budget)
-    assert sorted(place for part in parts for place in part) == list(range(len(sizes.nodes)))
+    assert sorted(place for part in parts for place in part) == list(range(len(sizes)))
     for part in parts:
-        totals = (len(part), int(sizes.nodes[part].sum()), int(sizes.edges[part].sum()))
+        totals = (len(part), sizes.nodes[part].sum(), sizes.edges[part].sum(), sizes.bytes[part].sum())
         fits = all(limit is None or total <= limit for total, limit in zip(totals, budget, strict=True))
         assert part == sorted(part) and (fits or len(part) == 1)
 
 
 def test_a_step_that_fits_is_one_micro_batch_and_first_fit_fills_few():
     sizes = make_sizes([6, 5, 4, 3, 2])
-    assert micro_batches(sizes, UNLIMITED) == micro_batches(sizes, Budget(5, 20, 70)) == [[0, 1, 2, 3, 4]]
+    assert micro_batches(sizes, UNLIMITED) == micro_batches(sizes, Budget(5, 20, 70, 70)) == [[0, 1, 2, 3, 4]]
     assert micro_batches(sizes, Budget(nodes=10)) == [[0, 2], [1, 3, 4]]
     assert micro_batches(sizes, Budget(graphs=3, edges=30)) == [[0], [1, 3, 4], [2]]
+    assert micro_batches(sizes, Budget(bytes=35)) == micro_batches(sizes, Budget(nodes=10))
 
 
 def test_sizes_count_given_and_found_edges_and_arrays_are_taken_as_they_are():

@@ -28,10 +28,11 @@ from graphscore.train.engine.callbacks import (
 from graphscore.train.engine.module import TaskModule
 from graphscore.train.history import read_history, write_history
 from graphscore.train.interruption import Interrupted
+from graphscore.train.memory import plan_memory
 from graphscore.train.options import TrainingOptions, check_trainer_options, listed
 from graphscore.train.process_state import quiet_lightning, tfloat32
 from graphscore.train.progress import Progress
-from graphscore.train.resumption import RESUME_FILE, resumable_step
+from graphscore.train.resumption import RESUME_FILE, resumable_step, stored_plan
 from graphscore.train.task import ScoreMatchingTask
 
 # Lightning's names: "mixed" keeps weights, optimiser and checkpoints in float32.
@@ -61,6 +62,7 @@ def fit(
     progress: bool = True,
     spare_cores: bool = False,
     save: SaveModel | None = None,
+    notes: Sequence[str] = (),
     trainer_options: dict[str, Any] | None = None,
 ) -> Fit:
     """Train a model, and save checkpoints and logs in a folder.
@@ -83,6 +85,7 @@ def fit(
         save: Writes models while the training runs, as ``save(name, models, step)`` with one model for each average:
             ``model`` with each checkpoint, ``best`` when the validation loss has never been as low, and ``step-N`` each
             ``keep_every`` steps.
+        notes: Lines to print above the progress line.
         trainer_options: Further options of Lightning's ``Trainer``, such as accelerator and devices. Callbacks and
             loggers are added to those of this library; ``logger=False`` turns all logging off.
 
@@ -104,10 +107,16 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     module = TaskModule(task, options, train, val, out)
     start = resumable_step(resume_from, module) if resume else None
+    is_planned, plan = stored_plan(resume_from, options.memory_gb) if resume else (False, None)
+    if not is_planned:
+        most = min(options.batch_size, options.budget.graphs or options.batch_size)
+        plan = plan_memory(task, train, module.sizes["train"], most, options.memory_gb, choose_device())
+    module.follow(plan)
     keeper = Keeper(resume_from, options.checkpoint_every, options.keep_every, save)
     callbacks = [Recorder(options), *([Threads()] if spare_cores else []), *listed(more.pop("callbacks", None)), keeper]
     if progress:
-        callbacks.insert(1, ShowProgress(Progress()))
+        planned = [] if plan is None else [plan.describe(module.sizes["train"])]
+        callbacks.insert(1, ShowProgress(Progress([*notes, *planned])))
     columns = module.columns
     with quiet_lightning():
         trainer = pl.Trainer(

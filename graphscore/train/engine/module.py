@@ -19,6 +19,7 @@ from graphscore.train.divergence import StepRecord, are_finite, report
 from graphscore.train.ema import EMA
 from graphscore.train.interruption import set_worker_signals
 from graphscore.train.loading import FixedOrder, MicroBatch, Shares, StepOrder, StepSampler
+from graphscore.train.memory import MemoryPlan
 from graphscore.train.metrics import SPEEDS, LevelBins, LossMeans, Speed
 from graphscore.train.options import TrainingOptions
 from graphscore.train.parts import sizes_of
@@ -48,12 +49,21 @@ class TaskModule(pl.LightningModule):
         self.data = {"train": train, "val": val}
         searches = searches_of(task.model)
         self.sizes = {part: sizes_of(graphs, searches) for part, graphs in self.data.items()}
+        self.plan: MemoryPlan | None = None
+        self.budget = options.budget
         self.out = out
         self.record = StepRecord()
         fields, bins = list(task.model.fields), LevelBins(task.model, task.density)
         self.losses, self.val_losses = LossMeans(fields, bins), LossMeans(fields, bins)
         self.speed = Speed()
         self.latest: dict[str, float] = {}  # values of the log
+
+    def follow(self, plan: MemoryPlan | None) -> None:
+        """Keep to a plan of the memory."""
+        self.plan = plan
+        if plan is not None:
+            self.budget = plan.budget(self.options.budget)
+            self.sizes = {part: plan.measured(sizes) for part, sizes in self.sizes.items()}
 
     def train_dataloader(self) -> DataLoader:
         return self._loader("train", self._training_steps(self.global_step))
@@ -87,7 +97,7 @@ class TaskModule(pl.LightningModule):
 
     def _sampler(self, part: str, order: StepOrder | FixedOrder, steps: range) -> StepSampler:
         rank, num_ranks = self.global_rank, self.trainer.world_size
-        return StepSampler(order, self.sizes[part], steps, self.options.budget, rank, num_ranks)
+        return StepSampler(order, self.sizes[part], steps, self.budget, rank, num_ranks)
 
     def _loader(self, part: str, shares: StepSampler) -> DataLoader:
         return DataLoader(
@@ -159,7 +169,11 @@ class TaskModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # Called before anything is written, by all ranks.
         self.check_finite(weights=True)
-        checkpoint["graphscore"] = {"losses": self._over_ranks(self.losses.sums).cpu(), "latest": self.latest}
+        plan = None if self.plan is None else (self.plan.limit, tuple(self.plan.model))
+        losses = self._over_ranks(self.losses.sums).cpu()
+        checkpoint["graphscore"] = {
+            "losses": losses, "latest": self.latest, "memory": (self.options.memory_gb, plan),
+        }  # fmt: skip
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # All ranks' sums, which are summed over ranks again.
