@@ -12,6 +12,7 @@ from graphscore.registry import resolve
 NUM_LINES = 60
 """Number of lines, from the first one that is not empty, by which a format is recognised."""
 _ZIP, _NPY = b"PK\x03\x04", b"\x93NUMPY"  # of torch.save and numpy.savez; of numpy.save
+_PARQUET = b"PAR1"
 
 
 def guess_format(path: Path) -> tuple[str, ...]:
@@ -29,6 +30,8 @@ def guess_format(path: Path) -> tuple[str, ...]:
             start = file.read(1024)
         if start.startswith(_NPY):
             return (".npy",)
+        if start.startswith(_PARQUET):
+            return (".parquet",)
         if start.startswith(_ZIP):
             return (".npz" if _NPY in start else ".graphml.zip" if b".graphml" in start else ".pt",)
         if b"<graphml" in start:

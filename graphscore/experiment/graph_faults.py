@@ -57,6 +57,8 @@ def network_faults(graph: Data, config: Config) -> Iterator[Fault]:
     for level, inputs in levels.items():
         for name, kind in inputs.items():
             value = graph.get(name)
+            if level == "graph" and isinstance(value, int | float):  # as PyG makes a batch of numbers
+                value = torch.tensor([value])
             if not isinstance(value, Tensor):
                 yield STOPS, f"it has no {name!r}, an input of the network"
             elif isinstance(kind, Features):

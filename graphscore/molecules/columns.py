@@ -41,6 +41,13 @@ def titled(line: str, ways: Sequence[bool] = (True, False)) -> Columns | None:
     return None
 
 
+def named_columns(titles: Sequence[str]) -> tuple[int, int | None] | None:
+    """Find the columns of SMILES strings and of names by their titles; ``None`` without SMILES strings."""
+    names = [re.sub(r"[\W_]", "", title.lower()) for title in titles]
+    smiles = next((names.index(name) for name in SMILES_COLUMNS if name in names), None)
+    return None if smiles is None else (smiles, _name_column(names, smiles))
+
+
 def names_columns(line: str) -> bool:
     """Tell whether a line names the columns of a table, one of which holds SMILES strings."""
     return titled(line) is not None

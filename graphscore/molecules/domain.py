@@ -65,7 +65,8 @@ MOLECULES = Domain(
     starter="conformers-small",
     unknown="graphscore.molecules.elements:unknown_elements",
     pipeline="graphscore.molecules.conformers:ConformerModel",
-    readers={extension + packed: reader for extension, reader in _READERS.items() for packed in ("", ".gz")},
+    readers={extension + packed: reader for extension, reader in _READERS.items() for packed in ("", ".gz")}
+    | {".parquet": "graphscore.molecules.parquet:read"},
     guess="graphscore.molecules.formats:guess",
     folder_extensions=(".sdf", ".mol", ".xyz", ".sdf.gz", ".mol.gz", ".xyz.gz"),
     writers={

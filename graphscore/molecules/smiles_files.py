@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphscore.attributes import add_notes
+from graphscore.data.parquet import rows as rows_of_parquet
 from graphscore.data.readers import Record
 from graphscore.data.text import Remarks, read_lines, remarks_until
-from graphscore.molecules.columns import BETWEEN, LIKE_SMILES, is_smiles, layout, recognised, titled
+from graphscore.molecules.columns import BETWEEN, LIKE_SMILES, is_smiles, layout, named_columns, recognised, titled
 from graphscore.molecules.graph import data_from_smiles
 from graphscore.molecules.rows import Columns, Line, rows
 
@@ -71,6 +72,27 @@ def read_table(path: Path) -> Iterator[Record]:
     if columns is None:
         columns = recognised([line for _, line in start if not _is_skipped(line)], path)
     yield from _records(chain(start, lines), columns, remarks)
+
+
+def read_rows(path: Path, titles: Sequence[str]) -> Iterator[Record]:
+    """Read molecules from the rows of a parquet file, with columns as of :func:`read_table`.
+
+    Args:
+        path: File.
+        titles: Titles of its columns.
+
+    Raises:
+        ValueError: If no column is named as one of SMILES strings.
+    """
+    places = named_columns(titles)
+    if places is None:
+        raise ValueError(f"Expected a column 'smiles' in {path}, but found the columns {list(titles)}")
+    smiles, name = places
+    for number, row in enumerate(rows_of_parquet(path), start=1):
+        cells = ["" if row[title] is None else str(row[title]) for title in titles]
+        others = {title: cell for place, (title, cell) in enumerate(zip(titles, cells, strict=True))
+                  if place not in places}  # fmt: skip
+        yield f"row {number}", partial(_graph, cells[smiles], "" if name is None else cells[name], others)
 
 
 def _begun(path: Path, remarks: Remarks) -> Iterator[Line]:

@@ -153,3 +153,10 @@ def test_packed_graphs_are_checked_as_the_files_that_they_come_from(check, tmp_p
     pack(tmp_path / "own.pt", tmp_path / "store", workers=1)
     _, of_store, again = check(items, "--set", "data.dataset.path=store")
     assert again == found and of_store["parts"] == of_file["parts"] and of_store["fields"] == of_file["fields"]
+
+
+def test_numbers_of_graphs_are_inputs_as_pyg_batches_them(check):
+    items = graphs(30)
+    for item in items:
+        item.charge = 0.5
+    assert check(items)[0] == 0

@@ -155,7 +155,7 @@ def test_files_that_cannot_be_read_are_reported_among_others(folder: Path):
 
 
 def test_no_files(tmp_path: Path):
-    with pytest.raises(ValueError, match="Expected files .graphml .graphml.zip .npy .npz .pt .sdf .mol .xyz"):
+    with pytest.raises(ValueError, match="Expected files .graphml .graphml.zip .npy .npz .parquet .pt .sdf .mol .xyz"):
         FileDataset(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"There is no file like .*\*.sdf"):
         FileDataset(tmp_path / "*.sdf")

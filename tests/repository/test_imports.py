@@ -19,6 +19,7 @@ EXTRAS = (
     "lightning",
     "matplotlib",
     "posebusters",
+    "pyarrow",
     "pydantic",
     "rdkit",
     "rich",
