@@ -206,6 +206,7 @@ class FileJob:
         start, last, threads, decided = self.journal.done, self.journal.last, torch.get_num_threads(), None
         if last is not None:
             decided, threads = last["costs"]["workers"], last["threads"]
+            decided = decided if decided in (1, threads) else None  # not those of a cluster
         if self.engine is not None:
             self.engine.agree((start, threads))
         outcomes = self._outcomes(start, threads, decided=decided, progress=progress, trace=self.trace)

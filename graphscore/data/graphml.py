@@ -186,21 +186,21 @@ def _written(level: str, rows: list[dict[str, Any]]) -> set[tuple[str, str]]:
     """Replace the values of attributes by those that GraphML has; returns which attributes are in JSON."""
     in_json = set()
     for key in {key for row in rows for key in row}:
-        values = [_scalar(row[key]) for row in rows if key in row]
+        values = [_scalar(row[key], level) for row in rows if key in row]
         plain = all(isinstance(value, str | bool | int | float) for value in values)
         if not plain:
             in_json.add((level, key))
         for row in rows:
             if key in row:
-                value = _scalar(row[key])
+                value = _scalar(row[key], level)
                 row[key] = value if plain or level == "graph" else json.dumps(_row(value))
     return in_json
 
 
-def _scalar(value: Any) -> Any:
+def _scalar(value: Any, level: str) -> Any:
     if isinstance(value, np.generic) or (isinstance(value, Tensor) and value.dim() == 0):
         value = value.item()
-    return shortest(value) if isinstance(value, float) else value
+    return shortest(value) if isinstance(value, float) and level != "graph" else value  # those of tensors
 
 
 def _row(value: Any) -> Any:

@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("rdkit")
 
 import graphscore
+from graphscore.experiment.journal import Journal
 from graphscore.generate import windows
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(graphscore.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
@@ -54,6 +55,7 @@ def cluster(tmp_path):
             process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.faults
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals to a process")
 def test_a_job_whose_worker_is_killed_gives_the_files_of_one_worker(
@@ -94,10 +96,17 @@ def test_a_job_whose_worker_is_killed_gives_the_files_of_one_worker(
     two, one = (report_of(tmp_path / f"{name}.sdf.report.json") for name in ("two", "one"))
     assert two == one and len(two["inputs"]) == len(SMILES)
     assert [entry["written"] for entry in two["inputs"]] == [2, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2, 2] * 4
+    add = Journal.add
+    with monkeypatch.context() as patch:  # a job that ends after some inputs, and goes on
+        patch.setattr(Journal, "add", lambda self, *args: add(self, *args) if self.done < 6 else 1 / 0)
+        assert run(*command, "cut.sdf").code == 1
+    assert run(*command, "cut.sdf", "--resume").code == 0
+    assert (tmp_path / "cut.sdf").read_bytes() == (tmp_path / "one.sdf").read_bytes()
     here = run(*[word for word in command if word not in ("--dask", file)], "here.sdf")
     assert here.code == 0 and (tmp_path / "here.sdf").read_bytes() == (tmp_path / "one.sdf").read_bytes()
 
 
+@pytest.mark.slow
 def test_two_processes_of_torchrun_write_the_files_of_one(run, conformer_checkpoint, tmp_path):
     (tmp_path / "in.smi").write_text("\n".join(SMILES))
     command = ["sample", "--checkpoint", str(conformer_checkpoint), "--input", "in.smi", "--num", "2", "--out"]

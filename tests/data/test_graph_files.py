@@ -29,7 +29,7 @@ def torus(n: int, seed: int) -> Data:
     return Data(
         edge_index=edges, num_nodes=n, pos=torch.randn(n, 3), x=torch.rand(n, 2), mass=torch.rand(n) * 1e-7,
         colour=torch.randint(5, (n,)), fixed_ring=torch.rand(n) > 0.5, tag=[f"node {k}, <&é>" for k in range(n)],
-        length=lengths[torch.where((edges[0] + 1) % n == edges[1], edges[0], edges[1])], radius=2.5, genus=1,
+        length=lengths[torch.where((edges[0] + 1) % n == edges[1], edges[0], edges[1])], radius=0.10000000149011612, genus=1,
         name=f"torus {n}/{seed}", closed=True, box=torch.rand(1, 3), cell=torch.rand(2, 3, 3), note=("a", 1, None),
         properties={"source": "scan", "levels": [1, 2.5, "c"]}, sample=seed + 1,
     )  # fmt: skip
@@ -90,7 +90,7 @@ def test_networkx_reads_what_is_written(tmp_path: Path):
     assert [len(graph) for graph in read_] == [4, 6] and len(nx.read_graphml(tmp_path / "a.graphml")) == 4
     for graph, found in zip(graphs, read_, strict=True):
         assert not found.is_directed() and found.number_of_edges() == graph.num_nodes
-        assert found.graph["name"] == graph.name and found.graph["radius"] == 2.5
+        assert found.graph["name"] == graph.name and found.graph["radius"] == graph.radius
         for node, values in found.nodes(data=True):
             assert np.float32(values["mass"]) == graph.mass[int(node)] and values["tag"] == graph.tag[int(node)]
             np.testing.assert_array_equal(np.float32(json.loads(values["pos"])), graph.pos[int(node)])
