@@ -11,7 +11,7 @@ from typing import Any
 from torch_geometric.data import Data
 
 from graphscore.cli.sample import FileJob, Files
-from graphscore.data.own import content_key
+from graphscore.data.preparation import content_key
 from graphscore.data.split import Part, some_of
 from graphscore.data.writers import PT, check_output, write
 from graphscore.domains import domain_of

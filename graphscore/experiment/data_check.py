@@ -226,6 +226,8 @@ class _Check:
 
     def _of_whole(self) -> Iterator[Fault]:
         yield from part_faults(self.sizes)
+        if self.config is not None and not self.searches and not any(any(sizes.edges) for sizes in self.sizes.values()):
+            yield NOTES, "no graph has edges, and the network searches for none: most networks learn nothing then"
         scales = {} if self.config is None else {one.name: one.scale for one in self.config.fields}
         for name, figures in self.figures.items():
             scale = scales.get(name)

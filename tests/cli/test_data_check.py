@@ -160,3 +160,8 @@ def test_numbers_of_graphs_are_inputs_as_pyg_batches_them(check):
     for item in items:
         item.charge = 0.5
     assert check(items)[0] == 0
+
+
+def test_graphs_without_edges_are_noted_where_the_network_searches_for_none(check):
+    _, _, found = check(graphs(30), "--set", "network.neighbors=null")
+    assert "no graph has edges, and the network searches for none: most networks learn nothing then" in found["notes"]

@@ -14,6 +14,7 @@ CONFIG = """
 data: {dataset: {name: files, path: own.pt, split: random}}
 fields: [{name: FIELD, width: 2, sde: {name: edm}}]
 network: {backbone: {name: egnn, hidden_channels: 8, num_layers: 1}, positions: POSITIONS}
+transforms: [{name: complete-graph}]
 training: {max_steps: 2, batch_size: 8}
 sampling: {num_steps: 3}
 """

@@ -19,6 +19,7 @@ PARTS = ("train", "val", "test")
 BASE = {
     "fields": [{"name": "pos", "width": 1, "sde": {"name": "edm"}}],
     "network": {"backbone": {"name": "egnn", "hidden_channels": 4, "num_layers": 1, "cond_channels": 4}},
+    "transforms": [{"name": "complete-graph"}],
     "training": {"max_steps": 2, "batch_size": 4},
 }
 
