@@ -29,9 +29,9 @@ def torus(n: int, seed: int) -> Data:
     return Data(
         edge_index=edges, num_nodes=n, pos=torch.randn(n, 3), x=torch.rand(n, 2), mass=torch.rand(n) * 1e-7,
         colour=torch.randint(5, (n,)), fixed_ring=torch.rand(n) > 0.5, tag=[f"node {k}, <&é>" for k in range(n)],
-        length=lengths[torch.where((edges[0] + 1) % n == edges[1], edges[0], edges[1])], radius=0.10000000149011612, genus=1,
+        length=lengths[torch.where((edges[0] + 1) % n == edges[1], edges[0], edges[1])], genus=1,
         name=f"torus {n}/{seed}", closed=True, box=torch.rand(1, 3), cell=torch.rand(2, 3, 3), note=("a", 1, None),
-        properties={"source": "scan", "levels": [1, 2.5, "c"]}, sample=seed + 1,
+        radius=0.10000000149011612, properties={"source": "scan", "levels": [1, 2.5, "c"]}, sample=seed + 1,
     )  # fmt: skip
 
 
