@@ -12,33 +12,32 @@ from typing import Any, NamedTuple
 import torch
 from torch_geometric.data import Data
 
-from graphscore.data import arrays, graphml, pt
 from graphscore.data.readers import GZ, Failure, extension
 from graphscore.data.tables import merge_tables, of_input, table_text
 from graphscore.data.writers import CSV
-from graphscore.domains import domain_of, domains, gather
+from graphscore.domains import Reference, domain_of, domains, gather
 from graphscore.registry import resolve
 from graphscore.runtime.atomic import replacing
 
 
 class Format(NamedTuple):
-    """Format of any graphs, whose file is written as a whole.
+    """Format of any graphs, whose file is written as a whole; functions are imported when they are first used.
 
     Attributes:
-        record: Makes plain values of a graph, which are kept in the unfinished file.
-        save: Called as ``save(records, path, format)`` with a function that iterates over all of them.
+        record: Function ``(graph) -> plain values``, which are kept in the unfinished file.
+        save: Function ``(records, path, format)`` that writes the file; ``records()`` iterates over all of them.
     """
 
-    record: Callable[[Data], Any]
-    save: Callable[[Callable[[], Iterable[Any]], Path, str], None]
+    record: Reference
+    save: Reference
 
 
 FORMATS = {
-    ".pt": Format(pt.record, pt.save),
-    ".npz": Format(pt.record, arrays.save_npz),
-    ".graphml": Format(graphml.record, graphml.save),
-    ".graphml.gz": Format(graphml.record, graphml.save),
-    ".graphml.zip": Format(graphml.record, graphml.save_zip),
+    ".pt": Format("graphscore.data.pt:record", "graphscore.data.pt:save"),
+    ".npz": Format("graphscore.data.pt:record", "graphscore.data.arrays:save_npz"),
+    ".graphml": Format("graphscore.data.graphml:record", "graphscore.data.graphml:save"),
+    ".graphml.gz": Format("graphscore.data.graphml:record", "graphscore.data.graphml:save"),
+    ".graphml.zip": Format("graphscore.data.graphml:record", "graphscore.data.graphml:save_zip"),
 }
 """Formats of any graphs by extension, those of :data:`graphscore.data.writers.GRAPHS`."""
 
@@ -71,7 +70,7 @@ class Output:
             ValueError: If it does not fit the format.
         """
         if self._whole is not None:
-            return self._whole.record(item)
+            return resolve(self._whole.record)(item)
         return resolve(domain_of(item).row)(item) if self._text is None else self._text(item)
 
     def rows(self, records: Sequence[Any], number: int, item: Any, failure: str | None) -> Sequence[Any]:
@@ -137,7 +136,7 @@ class Output:
                 return (made for part in parts() for made in torch.load(io.BytesIO(part), weights_only=True))
 
             with replacing(self.path) as temporary:
-                self._whole.save(records, temporary, self.format)
+                resolve(self._whole.save)(records, temporary, self.format)
             return
         with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
             merge_tables(lambda: (part.decode("utf-8") for part in parts()), stream)
@@ -145,6 +144,6 @@ class Output:
     def save(self, records: Sequence[Any], path: Path) -> None:
         """Write all records to a file of this format."""
         if self._whole is not None:
-            self._whole.save(lambda: records, path, self.format)
+            resolve(self._whole.save)(lambda: records, path, self.format)
         else:
             path.write_bytes(self.part(records))
