@@ -20,6 +20,7 @@ from graphscore.data.packed import PackedGraphs
 from graphscore.data.preparation import Preparation
 from graphscore.data.readers import Failure, extension, iterate, make_graphs, records
 from graphscore.data.shard_writer import ShardWriter, write_sizes
+from graphscore.data.shards import ShardInfo
 from graphscore.data.sources import find_files
 from graphscore.data.tasks import ARRAYS, LARGE, Part, Task, plan
 from graphscore.data.writers import write_json
@@ -142,14 +143,14 @@ def _add(writer: ShardWriter, own: OwnGraph, file: int, preparation: Preparation
 
 def _run(packer: _Packer, tasks: Sequence[Task], out: Path, workers: int | None, progress: Progress | None) -> None:
     """Do the tasks that have not been done before."""
-    left = [task for task in tasks if not _task_file(out, task[0]).is_file()]
+    before = {number for number, _ in tasks if _is_done(out, number)}
+    left = [task for task in tasks if task[0] not in before]
     sizes = {number: sum(part.share * part.file.stat().st_size for part in parts) for number, parts in tasks}
     if not workers:
         parsed = sum(sizes[number] for number, parts in left if extension(parts[0].file) not in ARRAYS)
-        workers = os.cpu_count() or 1 if parsed > LARGE else 1
-    finished = [task for task in tasks if task not in left]
-    packed = sum(shard["graphs"]["graphs"] for number, _ in finished for shard in _read_task(out, number)["shards"])
-    done, total = sum(sizes[number] for number, _ in finished), sum(sizes.values())
+        workers = (os.cpu_count() or 1) if parsed > LARGE else 1
+    packed = sum(shard["graphs"]["graphs"] for number in before for shard in _read_task(out, number)["shards"])
+    done, total = sum(sizes[number] for number in before), sum(sizes.values())
 
     def tell(graphs: int, _: int | None = None) -> None:
         if progress is not None:
@@ -245,6 +246,19 @@ def _clean(out: Path) -> None:
 
 def _task_file(out: Path, number: int) -> Path:
     return out / TASKS / f"{number:06d}.json"
+
+
+def _is_done(out: Path, number: int) -> bool:
+    """Tell whether a task is done, and its shards are whole; after a crash of the machine they may not be."""
+    if not _task_file(out, number).is_file():
+        return False
+    try:
+        for shard in _read_task(out, number)["shards"]:
+            for info in shard.values():
+                ShardInfo.of_json(info).check_size(out)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_task(out: Path, number: int) -> dict[str, Any]:

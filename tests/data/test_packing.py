@@ -102,6 +102,7 @@ def test_a_killed_packing_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch)
     with pytest.raises(FileNotFoundError, match="no packed graphs"):
         PackedGraphs(out)
     (out / ".000001-0000-graphs.safetensors.99").write_bytes(b"half")
+    (out / "000001-0001-graphs.safetensors").write_bytes(b"lost when the machine crashed")
     before = {name: file.stat().st_mtime_ns for name in contents(out) if "000000-" in name and (file := out / name)}
     for name, value in (("LARGE", 100), ("RECORDS", 32)):
         monkeypatch.setattr(tasks, name, value)
