@@ -1,4 +1,4 @@
-"""The commands ``demo``, ``train`` and ``sample``, and the application with all commands."""
+"""The command ``sample``, and the application with all commands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from graphscore.cli import Stopped, library
-from graphscore.cli.checks import check_files, check_part, check_source, data_path
+from graphscore.cli.checks import check_files, check_part, check_source
 from graphscore.cli.config_app import config_app
 from graphscore.cli.data_app import data_app
 from graphscore.cli.engines import check_shared, shared
@@ -21,18 +21,15 @@ from graphscore.cli.options import (
     Checkpoint,
     Device,
     Format,
-    Overrides,
     PartOfRun,
     Trusted,
     Workers,
-    complete_config,
 )
 from graphscore.cli.progress import Counter, prepare_process, show_notes
 from graphscore.cli.stdin import spooled
+from graphscore.cli.train import demo, train
 from graphscore.cli.validate import validate
-from graphscore.data.sources import find_files
 from graphscore.data.writers import TRAJECTORIES
-from graphscore.experiment.folder import SKIPPED_FILE
 from graphscore.molecules.domain import MOLECULES
 from graphscore.runtime.startup import SLOW, postponed
 from graphscore.runtime.version import __version__
@@ -78,77 +75,8 @@ app.add_typer(data_app, name="data")
 console = Console()
 
 
-@app.command()
-def demo(
-    config: Annotated[
-        str, typer.Option(help="Name of a configuration or a YAML file.", autocompletion=complete_config)
-    ] = "conformers-small",
-    out: Annotated[Path, typer.Option(help="Folder for the results; an earlier demo there is replaced.")] = Path(
-        "runs/demo"
-    ),
-    groups: Annotated[int, typer.Option(help="Test molecules (or other groups) to sample.")] = 60,
-    changes: Overrides = None,
-) -> None:
-    """Train on embedded data, sample test graphs, and measure and show the results, in a few minutes."""
-    settings = library.load_config(config, changes or ())
-
-    prepare_process(console)
-    result = library.run_demo(settings, out, num_groups=groups, spare_cores=True, say=console.print)
-    library.show_demo(console, result)
-
-
-@app.command()
-def train(
-    out: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
-    config: Annotated[
-        str | None, typer.Option(help="Name of a configuration or a YAML file.", autocompletion=complete_config)
-    ] = None,
-    data: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="[PART=]PATH",
-            help="Train on this file, folder or pattern, instead of the configuration's data set; or once each: "
-            "train=PATH, val=PATH, test=PATH.",
-        ),
-    ] = None,
-    changes: Overrides = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Resume the run in this folder; some keys of training may change by --set."),
-    ] = None,
-    trust: Trusted = None,
-    init: Annotated[
-        Path | None,
-        typer.Option(help="Initial weights: a model.safetensors, the folder of a run, or conformers, by name."),
-    ] = None,
-) -> None:
-    """Train a model by a configuration, in a folder, or resume a run that was stopped or killed."""
-    path = data_path(data or ())
-    if resume is not None:
-        known = {"--config": config, "--out": out, "--data": path, "--init": init}
-        if given := [name for name, value in known.items() if value is not None]:
-            raise ValueError(
-                f"--resume {resume} takes configuration and data from the run: leave out {' and '.join(given)}; some "
-                "keys of training may change by --set"
-            )
-        out, settings = resume, library.stored_config(resume, changes or ()).trusting(trust or ())
-    elif config is None or out is None:
-        raise ValueError("train needs --config and --out for a new run, or --resume DIR to go on with one")
-    else:
-        for each in path.values() if isinstance(path, dict) else filter(None, [path]):
-            find_files(each)
-        settings = library.load_config(config, changes or (), path).trusting(trust or ())
-    check_files(checkpoint=init)
-
-    prepare_process(console)
-    trained = library.train_model(settings, out, resume=resume is not None, init=init, spare_cores=True)
-    if trained.num_skipped:
-        console.print(f"{trained.num_skipped:,} records were not used; {out / SKIPPED_FILE} says why")
-    own = "".join(f" --trust {module}" for module in sorted({name.partition(":")[0] for name in settings.trust.names}))
-    console.print(
-        f"Wrote {trained.path}; sample from it by: graphscore sample --checkpoint {trained.path}{own} ...",
-        soft_wrap=True,
-    )
+for command in (demo, train):
+    app.command()(command)
 
 
 @app.command()

@@ -19,7 +19,7 @@ from graphscore.rng import GraphGenerator
 from graphscore.times import DENSITIES
 from graphscore.train.augmentation import AUGMENTATIONS
 from graphscore.train.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer
-from graphscore.train.options import TrainingOptions
+from graphscore.train.options import CALLBACKS, LOGGERS, TrainingOptions
 from graphscore.train.parts import Budget
 from graphscore.train.task import Augment, ScoreMatchingTask
 
@@ -47,6 +47,8 @@ def build_options(config: Config) -> TrainingOptions:
                 **training.optimizer.options,
             ),
             "schedule": bind(training.schedule, SCHEDULES, "schedule", config.trust),
+            "callbacks": [bind(each, CALLBACKS, "callback", config.trust) for each in training.callbacks],
+            "loggers": [bind(each, LOGGERS, "logger", config.trust) for each in training.loggers],
             "ema_decays": training.ema_decay if isinstance(training.ema_decay, tuple) else (training.ema_decay,),
         }
     )  # fmt: skip

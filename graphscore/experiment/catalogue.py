@@ -24,6 +24,7 @@ from graphscore.sdes import SDES
 from graphscore.times import DENSITIES, GRIDS
 from graphscore.train.augmentation import AUGMENTATIONS
 from graphscore.train.optimizers import OPTIMIZERS, SCHEDULES
+from graphscore.train.options import CALLBACKS, LOGGERS
 
 
 class Option(NamedTuple):
@@ -100,6 +101,8 @@ KINDS: dict[str, Kind] = {
     "training.times": Kind("density of times", lambda: DENSITIES, ("u", "sde")),
     "training.optimizer": Kind("optimizer", lambda: OPTIMIZERS, ("params", "lr", "weight_decay")),
     "training.schedule": Kind("schedule", lambda: SCHEDULES, ("done",)),
+    "training.callbacks": Kind("callback", lambda: CALLBACKS),
+    "training.loggers": Kind("logger", lambda: LOGGERS, ("out",)),
     "training.augmentations": Kind("augmentation", lambda: AUGMENTATIONS),
     "sampling.guidance": Kind("guidance", lambda: GUIDANCE, ("model", "conditions")),
     "sampling.sampler": Kind("sampler", lambda: SAMPLERS, ("model", "grid", "prior_scale")),

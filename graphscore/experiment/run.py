@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -26,7 +28,7 @@ from graphscore.experiment.pretrained import load_weights
 from graphscore.experiment.reading import reading
 from graphscore.experiment.resumption import check_resumable, stored_config, take_scales
 from graphscore.experiment.schema import Config, check_model, load_config
-from graphscore.experiment.split_record import check_split, write_split
+from graphscore.experiment.split_record import SplitRecord, check_split, write_split
 from graphscore.experiment.summary import summarize
 from graphscore.experiment.trained_on import KEY, TrainedOn
 from graphscore.experiment.weights import find_model
@@ -35,6 +37,7 @@ from graphscore.nn.edges.search import searches_of
 from graphscore.registry import Trusted
 from graphscore.runtime.atomic import replacing
 from graphscore.runtime.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint
+from graphscore.runtime.launch import is_first
 from graphscore.runtime.locking import owned
 from graphscore.train.engine import RESUME_FILE, fit
 from graphscore.train.parts import sizes_of
@@ -124,16 +127,14 @@ def train_model(
     task = build_task(config, model)
     options = build_options(config)
     split = check_split(dataset, out, resume)
-    with owned(out):
-        write_split(split, out)
-        if start is not None:
-            save_checkpoint(out / INIT_FILE, start)
-        with replacing(out / CONFIG_FILE) as temporary:
-            temporary.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    first = is_first(os.environ)
+    with owned(out) if first else nullcontext():
+        if first:
+            _record(out, config, start, split)
         validation, too_large = _without_large(dataset.split("val"), "val", config.training.max_nodes)
         validation = some_of(validation, config.training.num_validation_graphs, config.training.seed)
         # Some data sets find failures only when a part is read.
-        if failures := [*getattr(dataset, "failures", []), *left_out, *too_large]:
+        if (failures := [*getattr(dataset, "failures", []), *left_out, *too_large]) and first:
             write_json([asdict(failure) for failure in failures], out / SKIPPED_FILE)
         numbers: dict[Part, int] = {"train": len(graphs), "val": len(validation), "test": len(dataset.split("test"))}
         notes = [*changed, *summarize(config, numbers, sizes_of(graphs, searches_of(model)), model)]
@@ -151,6 +152,7 @@ def train_model(
             spare_cores=spare_cores,
             save=save,
             notes=notes,
+            hyperparameters=config.model_dump(mode="json"),
         )
     return Run(out / MODEL_FILE, dataset, result.metrics, len(failures))
 
@@ -188,6 +190,15 @@ def resume_training(
     return train_model(config, out, resume=True, data=data, progress=progress, spare_cores=spare_cores)
 
 
+def _record(out: Path, config: Config, start: Checkpoint | None, split: SplitRecord) -> None:
+    """Write what a run is resumed from before its first checkpoint, the configuration last."""
+    write_split(split, out)
+    if start is not None:
+        save_checkpoint(out / INIT_FILE, start)
+    with replacing(out / CONFIG_FILE) as temporary:
+        temporary.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+
+
 def _save(out: Path, config: Config, info: dict[str, Any], name: str, models: Sequence[nn.Module], step: int) -> None:
     """Write averaged models: the first by the given name, others with their decay; those that are kept to a folder."""
     folder = out / KEPT if name.startswith("step-") else out
@@ -211,6 +222,8 @@ def _begin(
         # The run may have been killed before its first checkpoint.
         begun = out / INIT_FILE
         init = begun if begun.is_file() and not (out / RESUME_FILE).is_file() else None
+    elif not is_first(os.environ):
+        pass  # the first process writes there
     elif (out / CONFIG_FILE).exists() or (out / RESUME_FILE).exists():
         raise ValueError(f"{out} already holds a run; go on with it by --resume {out}, or choose another folder")
     elif (out / MODEL_FILE).exists():

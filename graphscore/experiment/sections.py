@@ -202,6 +202,16 @@ class TrainingConfig(Section):
     """Steps between two models that are kept, beside the last and the best; ``null`` for none."""
     log_every: int = Field(default=10, gt=0)
     """Steps between two rows of the log, which has the means over these steps."""
+    callbacks: tuple[Named, ...] = ()
+    """Callbacks of Lightning, such as ``early-stopping``, or your own, ``my_module:MyCallback``."""
+    loggers: tuple[Named, ...] = ()
+    """Loggers beside CSV and TensorBoard, where their packages are installed, or your own."""
+    devices: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
+    """Devices of a machine, one process each; ``auto`` for those that ``torchrun`` or SLURM has started, else one."""
+    num_nodes: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
+    """Number of machines; ``auto`` for those that ``torchrun`` or SLURM has started, else one."""
+    strategy: str = "auto"
+    """Lightning's strategy of several processes, such as ``ddp``."""
 
 
 class SamplingConfig(Section):

@@ -46,6 +46,13 @@ def find_place(environment: Mapping[str, str]) -> Place | None:
     return place if place.size > 1 else None
 
 
+def is_first(environment: Mapping[str, str]) -> bool:
+    """Tell whether this process is the first of those that work together, also of those that Lightning starts."""
+    place = find_place(environment)
+    names = ("NODE_RANK", "LOCAL_RANK")
+    return not any(int(environment.get(name) or 0) for name in names) if place is None else place.rank == 0
+
+
 def first_host(nodes: str) -> str:
     """First of a list of hosts as SLURM writes it: ``a3`` of ``a[3,5-9],b1``, and ``a07`` of ``a[07-12]``."""
     found = re.match(r"([^,\[]+)(?:\[(\d+)[^\]]*\]([^,]*))?", nodes)

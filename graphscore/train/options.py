@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from graphscore.train.optimizers import MakeOptimizer, Schedule, cosine, make_optimizer
@@ -38,6 +39,12 @@ class TrainingOptions:
         checkpoint_every: Steps between two checkpoints.
         keep_every: Steps between two models that are kept; ``None`` for none.
         log_every: Steps between two rows of the log.
+        callbacks: Make further callbacks of Lightning.
+        loggers: Make further loggers of Lightning, for the folder of the run.
+        devices: Number of devices of this machine, one process each; ``"auto"`` for those that ``torchrun`` or SLURM
+            has started, or else one.
+        num_nodes: Number of machines; ``"auto"`` for those that ``torchrun`` or SLURM has started, or else one.
+        strategy: Lightning's strategy of several processes, such as ``"ddp"``.
 
     Raises:
         ValueError: If a number is out of range, or there is no such precision.
@@ -62,6 +69,11 @@ class TrainingOptions:
     checkpoint_every: int = 200
     keep_every: int | None = None
     log_every: int = 10
+    callbacks: Sequence[Callable[[], Any]] = ()
+    loggers: Sequence[Callable[[Path], Any]] = ()
+    devices: int | Literal["auto"] = "auto"
+    num_nodes: int | Literal["auto"] = "auto"
+    strategy: str = "auto"
 
     def __post_init__(self) -> None:
         least = {"max_steps": 1, "batch_size": 1, "warmup_steps": 0, "workers": 0, "seed": 0, "validate_every": 1}
@@ -89,6 +101,11 @@ class TrainingOptions:
         warm = min(1.0, (step + 1) / max(self.warmup_steps, 1))
         return self.learning_rate * warm * self.schedule(min(step / self.max_steps, 1.0))
 
+
+CALLBACKS = {"early-stopping": "graphscore.train.engine.extras:early_stopping"}
+"""Callbacks of the training by name."""
+LOGGERS = {"mlflow": "graphscore.train.engine.extras:mlflow", "wandb": "graphscore.train.engine.extras:wandb"}
+"""Loggers beside CSV and TensorBoard by name."""
 
 # Options of the trainer that TrainingOptions set: another value would silently contradict them.
 _DECIDED = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -55,6 +57,25 @@ def test_a_terminated_training_is_saved_and_goes_on_as_if_nothing_had_happened(r
         states.append(load_checkpoint(tmp_path / out).state)
     for name, value in states[0].items():
         assert torch.equal(value, states[1][name]), name
+
+
+def test_processes_that_torchrun_starts_write_the_run_of_one(tmp_path):
+    """With unequal shares of the seven graphs of a step, and one validation graph for two processes."""
+    environment = os.environ | {"PYTHONPATH": str(Path(graphscore.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    options = ["--set", "training.batch_size=7", "--set", "training.num_validation_graphs=1", "--set"]
+    options += ["training.log_every=1", "--out"]
+    rows = []
+    for number in (1, 2):
+        launch = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(number), "-m"] if number > 1 else []
+        command = [sys.executable, "-m", *launch, "graphscore", *TRAIN[:-1], *options, f"run{number}"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("Wrote") == 1 and done.stdout.count("Training on") == 1
+        assert load_checkpoint(tmp_path / f"run{number}").info["steps"] == 5
+        with (tmp_path / f"run{number}" / "logs" / "metrics.csv").open(newline="") as file:
+            rows.append([[float(row[name] or 0) for name in ("loss", "val_loss")] for row in csv.DictReader(file)])
+    assert len(rows[0]) == 5 and rows[0][-1][-1] > 0
+    assert np.array(rows[1]) == pytest.approx(np.array(rows[0]), rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 from torch import nn
@@ -27,7 +29,7 @@ def test_a_configuration_fills_the_options():
         max_steps=7, batch_size=2, budget=Budget(3, 4, 5), optimizer=made.optimizer, learning_rate=0.5,
         schedule=made.schedule, warmup_steps=3, gradient_clip=2.0, ema_decays=(0.5, 0.9), ema_warmup=False,
         precision="bfloat16", compile=True, workers=4, seed=5, validate_every=6, checkpoint_every=8, keep_every=9,
-        log_every=10,
+        log_every=10, callbacks=[], loggers=[],
     )  # fmt: skip
 
 
@@ -47,6 +49,19 @@ def test_optimisers_and_schedules_come_by_name_with_their_options():
             options(change)
     with pytest.raises(ValueError, match="Rprop has no weight decay"):
         options("optimizer=rprop", "weight_decay=0.1").optimizer(parameters)
+
+
+def test_callbacks_and_loggers_come_by_name_with_their_options(tmp_path):
+    made = options("callbacks=[{name: early-stopping, patience: 3}]", "loggers=[{name: mlflow, project: mine}]")
+    (callback,) = (make() for make in made.callbacks)
+    assert (callback.monitor, callback.patience) == ("val_loss", 3)
+    for change, hint in {"callbacks=[early-stoping]": "early-stopping", "loggers=[wandbb]": "wandb"}.items():
+        with pytest.raises(ValueError, match=hint):
+            options(change)
+    (logger,) = made.loggers
+    if find_spec("mlflow") is None:
+        with pytest.raises(ModuleNotFoundError, match="mlflow"):
+            logger(tmp_path)
 
 
 @pytest.mark.parametrize(

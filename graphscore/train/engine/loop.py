@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
@@ -15,6 +17,7 @@ from torch_geometric.data import Data
 
 from graphscore.denoiser import ScoreModel
 from graphscore.nn.backbones.base import SizedBackbone
+from graphscore.runtime.launch import find_place
 from graphscore.runtime.settings import choose_device
 from graphscore.train.engine.callbacks import (
     AtomicCheckpoints,
@@ -63,6 +66,7 @@ def fit(
     spare_cores: bool = False,
     save: SaveModel | None = None,
     notes: Sequence[str] = (),
+    hyperparameters: Mapping[str, Any] = MappingProxyType({}),
     trainer_options: dict[str, Any] | None = None,
 ) -> Fit:
     """Train a model, and save checkpoints and logs in a folder.
@@ -86,6 +90,7 @@ def fit(
             ``model`` with each checkpoint, ``best`` when the validation loss has never been as low, and ``step-N`` each
             ``keep_every`` steps.
         notes: Lines to print above the progress line.
+        hyperparameters: What the loggers store of the run, such as its configuration.
         trainer_options: Further options of Lightning's ``Trainer``, such as accelerator and devices. Callbacks and
             loggers are added to those of this library; ``logger=False`` turns all logging off.
 
@@ -113,7 +118,8 @@ def fit(
         plan = plan_memory(task, train, module.sizes["train"], most, options.memory_gb, choose_device())
     module.follow(plan)
     keeper = Keeper(resume_from, options.checkpoint_every, options.keep_every, save)
-    callbacks = [Recorder(options), *([Threads()] if spare_cores else []), *listed(more.pop("callbacks", None)), keeper]
+    added = [*(make() for make in options.callbacks), *listed(more.pop("callbacks", None))]
+    callbacks = [Recorder(options), *([Threads()] if spare_cores else []), *added, keeper]
     if progress:
         planned = [] if plan is None else [plan.describe(module.sizes["train"])]
         callbacks.insert(1, ShowProgress(Progress([*notes, *planned])))
@@ -121,16 +127,19 @@ def fit(
     with quiet_lightning():
         trainer = pl.Trainer(
             **{
-                "accelerator": choose_device().type, "devices": 1, "max_steps": options.max_steps, "max_epochs": -1,
+                "accelerator": choose_device().type, "max_steps": options.max_steps, "max_epochs": -1,
+                "strategy": options.strategy, **_processes(options),
                 "precision": _PRECISIONS[options.precision], "enable_progress_bar": False,
                 "enable_model_summary": False, "use_distributed_sampler": False,
                 # The module validates and logs; EarlyStopping reads the interval.
                 "limit_val_batches": 0, "log_every_n_steps": 0,
                 "val_check_interval": min(options.validate_every, options.max_steps),
                 "plugins": [AtomicCheckpoints(), *listed(more.pop("plugins", None))], **more,
-                "callbacks": callbacks, "logger": _loggers(out, start, columns, more.get("logger", True)),
+                "callbacks": callbacks, "logger": _loggers(options, out, start, columns, more.get("logger", True)),
             }
         )  # fmt: skip
+        for logger in trainer.loggers if hyperparameters else ():
+            logger.log_hyperparams(dict(hyperparameters))
         if options.compile:
             # In place, after the averaged weights were copied: their model is not compiled.
             for part in task.model.modules():
@@ -169,7 +178,22 @@ def _run(trainer: pl.Trainer, module: TaskModule, keeper: Keeper, resume_from: P
         )
 
 
-def _loggers(out: Path, start: int | None, columns: Sequence[str], more: Any) -> list[Logger]:
+def _processes(options: TrainingOptions) -> dict[str, int]:
+    """Number of devices of a machine and of machines."""
+    place = find_place(os.environ)
+    local = 1 if place is None else int(os.environ.get("LOCAL_WORLD_SIZE") or _tasks_of_a_machine(place.size))
+    nodes = 1 if place is None else place.size // local
+    return {
+        "devices": local if options.devices == "auto" else options.devices,
+        "num_nodes": nodes if options.num_nodes == "auto" else options.num_nodes,
+    }
+
+
+def _tasks_of_a_machine(size: int) -> int:
+    return size // int(os.environ.get("SLURM_STEP_NUM_NODES") or 1)
+
+
+def _loggers(options: TrainingOptions, out: Path, start: int | None, columns: Sequence[str], more: Any) -> list[Logger]:
     """The loggers of a run and those of the user; none if the latter are ``False``.
 
     Lightning's CSV writer starts by deleting the file: on resuming, the rows of the steps before are written back. It
@@ -185,4 +209,4 @@ def _loggers(out: Path, start: int | None, columns: Sequence[str], more: Any) ->
     if history is not None:
         write_history(path, history)
     curves = TensorBoardLogger(out, "logs", version="", purge_step=start or 0)
-    return [table, curves, *listed(more)]
+    return [table, curves, *(make(out) for make in options.loggers), *listed(more)]
