@@ -55,7 +55,11 @@ def ensembles(folder: Path) -> dict[str, Any]:
     return {"sources": ["nci"], "max_conformers": 1}
 
 
-OPTIONS = {"files": files, "geom": geom, "qm9": qm9, "rmd17": rmd17, "gfn2-ensembles": ensembles}
+def given(folder: Path) -> dict[str, Any]:
+    return {"data": [Data(pos=torch.randn(3, 2)) for _ in range(40)]}
+
+
+OPTIONS = {"files": files, "given": given, "geom": geom, "qm9": qm9, "rmd17": rmd17, "gfn2-ensembles": ensembles}
 """What the data sets need that come from files of the user, and a part of the largest that is embedded."""
 
 
