@@ -26,6 +26,12 @@ def show_check(console: Console, report: Mapping[str, Any]) -> None:
     if (largest := report["largest"]) is not None:
         text = f"Largest: {largest['graph']}, {largest['nodes']:,} nodes and {largest['edges']:,} edges"
         console.print(f"{text}; at most {largest['network_edges']:,} edges in a network", highlight=False)
+        if (memory := largest.get("memory")) is not None:
+            alone, step, free = (f"{memory[name]:.2f} GB" for name in ("largest", "step", "free"))
+            text = (
+                f"Memory ({memory['device']}): about {alone} for the one with most of them, {step} for a step of others"
+            )
+            console.print(f"{text}; {free} are free", highlight=False, soft_wrap=True)
     for name, figures in report["fields"].items():
         if figures["range"] is not None:
             low, high = figures["range"]

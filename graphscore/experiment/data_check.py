@@ -27,12 +27,14 @@ from graphscore.data.writers import check_output, write_json
 from graphscore.experiment.build import build_model, build_transform
 from graphscore.experiment.data_figures import FieldFigures, Sizes, part_faults
 from graphscore.experiment.datasets import build_dataset, wanted_fields
+from graphscore.experiment.expected_memory import expected_memory
 from graphscore.experiment.graph_faults import NOTES, SPOILS, STOPS, Fault, network_faults, structure_faults
 from graphscore.experiment.kinds import Kinds
 from graphscore.experiment.schema import Config
 from graphscore.nn.edges.search import Search, count_edges, searches_of
 
 POS, X = "pos", "x"
+_NUM_MEASURED = 50
 
 
 def check_data(
@@ -51,7 +53,8 @@ def check_data(
     Returns:
         ``data``, its name; ``rule`` of the split; ``parts``: numbers of graphs, and sums and quantiles of their nodes
         and edges; ``fields``: columns, mean, standard deviation, scale and range of each; ``largest``: the graph with
-        the most nodes, and the most edges on which the network works for a graph; and the faults that would stop
+        the most nodes, the most edges on which the network works for a graph, and the ``memory`` of training, see
+        :func:`~graphscore.experiment.expected_memory.expected_memory`; and the faults that would stop
         (``stops``) or spoil (``spoils``) training, and what is remarkable (``notes``), each a list of ``kind``,
         ``count``, ``places``, ``example``; ``fit``: whether nothing stops or spoils.
 
@@ -151,6 +154,8 @@ class _Check:
     contents: dict[bytes, str] = field(default_factory=dict)
     largest: dict[str, Any] = field(default_factory=lambda: {"nodes": -1, "network_edges": -1})
     shared: Shared | None = None
+    # Some graphs and the one on which the network works most, to measure its memory.
+    measured: list[Data] = field(default_factory=list)
 
     def add(self, own: OwnGraph | Failure) -> None:
         """Check a graph; what cannot be read, or used, spoils the training without it."""
@@ -196,7 +201,12 @@ class _Check:
         edges = count_edges(self.searches, num_nodes, num_edges)
         if num_nodes > self.largest["nodes"]:
             self.largest |= {"graph": place, "nodes": num_nodes, "edges": num_edges}
-        self.largest["network_edges"] = max(self.largest["network_edges"], edges)
+        if edges > self.largest["network_edges"]:
+            self.largest["network_edges"] = edges
+            self.measured.insert(0, graph)
+        elif part == "train" and len(self.measured) < _NUM_MEASURED:
+            self.measured.append(graph)
+        del self.measured[_NUM_MEASURED:]
         before = self.contents.setdefault(content_key(own.graph, [*self.fields, "edge_index"]), place)
         if before != place:
             self.kinds[NOTES].add(place, f"it is equal to {before!r}")
@@ -213,6 +223,10 @@ class _Check:
             self.kinds[NOTES].add("", note)
         for weight, sentence in self._of_whole():
             self.kinds[weight].add("", sentence)
+        if self.config is not None and self.measured and not self.kinds[STOPS].table():
+            self.largest["memory"] = memory = expected_memory(self.config, self.measured)
+            if memory["largest"] > memory["free"]:
+                self.kinds[STOPS].add("", "the largest graph does not fit into memory; see training.max_nodes")
         faults = {weight: kinds.table() for weight, kinds in self.kinds.items()}
         for entry in (entry for table in faults.values() for entry in table):
             entry["places"] = [place for place in entry["places"] if place]

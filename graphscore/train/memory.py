@@ -148,7 +148,7 @@ def plan_memory(
     if limit_gb is None or (limit_gb == "auto" and num_graphs * int(sizes.edges.max(initial=0)) <= _SMALL_EDGES):
         return None
     model = measure_memory(task, graphs, sizes, device)
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    free = free_memory(device)
     largest = int(np.argmax(model.of_graphs(sizes)))
     needed = model.fixed + float(model.of_graphs(sizes)[largest])
     if needed > free:
@@ -158,6 +158,11 @@ def plan_memory(
             "such graphs out by training.max_nodes, or take a network with fewer edges (network.neighbors) or channels"
         )
     return MemoryPlan(int(SHARE * free) if limit_gb == "auto" else int(limit_gb * 1e9), model)
+
+
+def free_memory(device: torch.device) -> int:
+    """Read the bytes that are free: on a CUDA device, or of the machine."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
 
 
 def _probes(graphs: Sequence[Data], sizes: Sizes) -> Iterator[list[Any]]:

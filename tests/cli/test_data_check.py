@@ -10,6 +10,7 @@ import torch
 from torch_geometric.data import Data
 
 from graphscore.data.packing import pack
+from graphscore.experiment import expected_memory
 
 CONFIG = """
 data: {dataset: {name: files, path: own.pt, split: random}}
@@ -57,13 +58,23 @@ def test_good_data_are_described(check):
     assert code == 0 and not any(found.values())
     assert sum(part["graphs"] for part in report["parts"].values()) == 60
     assert sum(part["nodes"]["sum"] for part in report["parts"].values()) == sum(item.num_nodes for item in items)
+    memory = report["largest"].pop("memory")
     assert report["largest"] == {"graph": "graph 60", "nodes": 64, "edges": 0, "network_edges": 64 * 3}
+    assert 0 < memory["largest"] < memory["step"] < 0.1 < memory["free"] and memory["device"] in ("cpu", "cuda")
     rows = torch.cat([item.pos for item in items]).double()
     figures = report["fields"]["pos"]
     assert figures["scale"] == pytest.approx(rows.square().mean().sqrt().item(), rel=1e-6)
     assert figures["mean"] == pytest.approx(rows.mean(0).tolist()) and figures["columns"] == {"3": 60}
     assert figures["std"] == pytest.approx(rows.std(0, unbiased=False).tolist())
     assert figures["range"] == [rows.min().item(), rows.max().item()]
+
+
+def test_a_graph_that_does_not_fit_into_memory_stops_the_training(check, monkeypatch):
+    monkeypatch.setattr(expected_memory, "free_memory", lambda device: 1000)
+    code, _, found = check(graphs())
+    assert code == 1 and found["stops"] == {
+        "the largest graph does not fit into memory; see training.max_nodes": (1, [])
+    }
 
 
 def test_all_faults_are_told_at_once(check):
