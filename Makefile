@@ -2,6 +2,7 @@
 # make test    the tests, on JOBS=2 processes   (make test ARGS="tests/test_ops.py -x": these alone, on one)
 # make lint    ruff, pyright, the import contract
 # make format  ruff, rewriting files
+# make soak    long tests that kill a training twenty times and watch its memory, three quarters of an hour
 # make bench   speed and symmetry of the backbones, ten minutes   (make bench ARGS="--case qm9 --backbone egnn")
 #
 # Needs Python >= 3.10 with venv and pip. The first run makes .venv with the versions of constraints.txt.
@@ -15,7 +16,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench
+.PHONY: help demo test lint format soak bench
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
 	"$$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null \
@@ -53,6 +54,9 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
+
+soak: $(STAMP)
+	$(BIN)/python -m pytest -m soak $(ARGS)
 
 bench: $(STAMP)
 	@$(BIN)/python tests/benchmarks/bench_backbones.py $(ARGS)
