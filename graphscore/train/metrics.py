@@ -42,6 +42,13 @@ class LevelBins:
         self.names = [f"level<{levels[0]}", *between, f"level>{levels[-1]}"]
 
 
+def by_level(values: Tensor, t: Tensor, bins: LevelBins) -> Tensor:
+    """Sum values ``[rows, B]`` of graphs with the times ``t`` ``[B]`` by noise level: ``[rows, K]``."""
+    places = torch.bucketize(t.to(values.device), bins.edges.to(values.device), right=True)
+    # A product, since sums by index_add in a device's order of threads would not be reproducible.
+    return values @ torch.nn.functional.one_hot(places, NUM_LEVELS).to(values)
+
+
 class LossMeans:
     """Sums of the losses of graphs, and their means by field and noise level.
 
@@ -64,10 +71,8 @@ class LossMeans:
         device = double_device(out.t.device)
         t, losses = out.t.to(device), torch.stack([out.losses[name] for name in self.fields])
         rows = torch.cat([torch.ones_like(losses[:1]), losses.sum(0, keepdim=True), losses]).to(device, torch.float64)
-        places = torch.bucketize(t, self.bins.edges.to(device), right=True)
-        # A product, since sums by index_add in a device's order of threads would not be reproducible. Not in place:
-        # ranks that are spawned begin with one tensor in shared memory.
-        self.sums = self.sums.to(device) + rows @ torch.nn.functional.one_hot(places, NUM_LEVELS).to(rows)
+        # Not in place: ranks that are spawned begin with one tensor in shared memory.
+        self.sums = self.sums.to(device) + by_level(rows, t, self.bins)
 
     def means(self, name: str, reduce: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         """Compute the means over all ranks, and forget the losses; this does not wait for the device.

@@ -107,13 +107,17 @@ class ScoreMatchingTask(nn.Module):
         num_graphs = batch.num_graphs if num_graphs is None else num_graphs
         # Does not wait for the copy to the device.
         t = self.draw_times(step, num_graphs, stream)[at].to(double_device(batch.batch.device), non_blocking=True)
-        seeds = (self.seed << 32) + (step * num_graphs + at) % 2**32
+        seeds = self.seeds(step, at, num_graphs)
         noise = GraphGenerator(seeds, stream)
         if self.augment is not None and stream == TRAINING:
             batch = self.augment(batch, GraphGenerator(seeds, AUGMENTATION))
         losses = model.losses(batch, t=t, objective=self.objective, reduce=self.reduce, generator=noise)
         detached = {name: value.detach() for name, value in losses.items()}
         return TaskOutput(torch.stack(list(losses.values())).sum(), batch.num_graphs, detached, t)
+
+    def seeds(self, step: int, places: Sequence[int] | Tensor, num_graphs: int) -> Tensor:
+        """Seeds of the random numbers of graphs, by their places in a step of ``num_graphs``: ``[B]``, on the CPU."""
+        return (self.seed << 32) + (step * num_graphs + torch.as_tensor(places)) % 2**32
 
     def draw_times(self, step: int, num_graphs: int, stream: int = TRAINING) -> Tensor:
         """Draw the times of all graphs of a step; the same each time.

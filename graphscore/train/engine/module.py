@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader
 from torch_geometric.data import Data
 
 from graphscore.nn.edges.search import searches_of
-from graphscore.rng import VALIDATION
+from graphscore.rng import CALIBRATION, VALIDATION, GraphGenerator
+from graphscore.train.calibration import Calibration, errors
 from graphscore.train.divergence import StepRecord, are_finite, report
 from graphscore.train.ema import EMA
 from graphscore.train.interruption import set_worker_signals
@@ -55,6 +56,9 @@ class TaskModule(pl.LightningModule):
         self.record = StepRecord()
         fields, bins = list(task.model.fields), LevelBins(task.model, task.density)
         self.losses, self.val_losses = LossMeans(fields, bins), LossMeans(fields, bins)
+        # Superposed targets are not those of the posterior mean.
+        self.is_calibrated = not task.objective.options.get("align")
+        self.calibration = Calibration(bins)
         self.speed = Speed()
         self.latest: dict[str, float] = {}  # values of the log
 
@@ -77,7 +81,8 @@ class TaskModule(pl.LightningModule):
     def columns(self) -> list[str]:
         """Names of all values of the log."""
         names = [*self.losses.names("loss"), "gradient_norm", "learning_rate", *SPEEDS]
-        return names + (self.val_losses.names("val_loss") if self.num_validated else [])
+        of_validation = [*self.val_losses.names("val_loss"), *(self.calibration.names if self.is_calibrated else [])]
+        return names + (of_validation if self.num_validated else [])
 
     @property
     def num_validated(self) -> int:
@@ -149,7 +154,7 @@ class TaskModule(pl.LightningModule):
         block = getattr(self.trainer.strategy, "block_backward_sync", nullcontext)
         return block()
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Compute the validation losses of the averaged weights."""
         size, strategy = self.options.batch_size, self.trainer.strategy
@@ -162,7 +167,12 @@ class TaskModule(pl.LightningModule):
                         stream=VALIDATION,
                     )  # fmt: skip
                 self.val_losses.add(out)
+                if number == 0 and self.is_calibrated:
+                    seeds = self.task.seeds(number, places, num_graphs)
+                    noise, probes = GraphGenerator(seeds, VALIDATION), GraphGenerator(seeds, CALIBRATION)
+                    self.calibration.add(out.t, errors(self.averaged[0], batch, out.t, noise, probes))
         means = self.val_losses.means("val_loss", self._over_ranks)
+        means |= self.calibration.ratios(self._over_ranks) if self.is_calibrated else {}
         self.speed.pause()
         return dict(zip(means, torch.stack(list(means.values())).tolist(), strict=True))
 
