@@ -29,6 +29,7 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``smiles_files``   lists and tables of SMILES strings, record by record: smi, txt, csv, tsv
 ``rows``           rows of tables of text: lines, cells in quotation marks, comments
 ``columns``        columns of SMILES strings and of names in lists and tables
+``parquet``        tables of SMILES strings in parquet files
 ``networkx``       molecules from networkx graphs
 ``check``          faults of conformers: bond lengths, angles, contacts, planes, stereo marks
 ``repair``         repair of conformers that fail the check: mirrored, relaxed, made anew, or marked

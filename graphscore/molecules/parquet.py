@@ -1,4 +1,4 @@
-"""Reading of parquet files with a column of SMILES strings; of graphs without RDKit."""
+"""Reading of parquet files with a column of SMILES strings, or of graphs, for which RDKit is not needed."""
 
 from __future__ import annotations
 
