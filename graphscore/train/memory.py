@@ -127,6 +127,7 @@ def plan_memory(
     num_graphs: int,
     limit_gb: float | Literal["auto"] | None,
     device: torch.device,
+    processes: int = 1,
 ) -> MemoryPlan | None:
     """Plan the memory of micro-batches, so that graphs of very different sizes do not exhaust it.
 
@@ -138,6 +139,7 @@ def plan_memory(
         limit_gb: Memory that a micro-batch may take, in GB; ``"auto"`` for a share of what is free now, without a
             measurement where even the largest graphs are small; ``None`` for no limit.
         device: Device of the training.
+        processes: Number of processes that share the memory of this machine, unless each has a device of its own.
 
     Returns:
         The plan; ``None`` without a limit.
@@ -148,7 +150,7 @@ def plan_memory(
     if limit_gb is None or (limit_gb == "auto" and num_graphs * int(sizes.edges.max(initial=0)) <= _SMALL_EDGES):
         return None
     model = measure_memory(task, graphs, sizes, device)
-    free = free_memory(device)
+    free = free_memory(device) // (1 if device.type == "cuda" else processes)
     largest = int(np.argmax(model.of_graphs(sizes)))
     needed = model.fixed + float(model.of_graphs(sizes)[largest])
     if needed > free:

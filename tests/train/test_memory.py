@@ -76,6 +76,8 @@ def test_a_plan_is_made_where_graphs_may_be_large_and_refuses_those_that_cannot_
     assert plan_memory(task, graphs, sizes, 1000, None, CPU) is None
     plan = plan_memory(task, graphs, sizes, 1000, "auto", CPU)
     assert plan is not None and plan.limit == pytest.approx(0.6 * psutil.virtual_memory().available, rel=0.2)
+    shared = plan_memory(task, graphs, sizes, 1000, "auto", CPU, 4)
+    assert shared is not None and shared.limit == pytest.approx(plan.limit / 4, rel=0.2)
     exact = plan_memory(task, graphs, sizes, 4, 0.25, CPU)
     assert exact is not None and exact.limit == 250_000_000 and "graph 4 with 120 nodes" in exact.describe(sizes)
     free = type("Free", (), {"available": 10_000_000})

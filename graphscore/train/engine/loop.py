@@ -99,8 +99,9 @@ def fit(
 
     Raises:
         FileNotFoundError: If there is nothing to resume from.
-        ValueError: If an option of the trainer contradicts those of the training, or the run cannot be resumed.
-        OSError: If a checkpoint cannot be written, or another process trains in the folder.
+        ValueError: If an option of the trainer contradicts those of the training, the run cannot be resumed, a graph is
+            expected to exceed the memory, or no gradient reaches the network.
+        OSError: If a checkpoint cannot be written.
         FloatingPointError: If the loss stops being finite. ``last.ckpt`` is then that of an earlier step, and the
             graphs of the bad step are in ``diverged.pt``, see :func:`graphscore.train.divergence.report`.
         Interrupted: If a signal stopped the training; ``last.ckpt`` holds the state.
@@ -115,7 +116,9 @@ def fit(
     is_planned, plan = stored_plan(resume_from, options.memory_gb) if resume else (False, None)
     if not is_planned:
         most = min(options.batch_size, options.budget.graphs or options.batch_size)
-        plan = plan_memory(task, train, module.sizes["train"], most, options.memory_gb, choose_device())
+        plan = plan_memory(
+            task, train, module.sizes["train"], most, options.memory_gb, choose_device(), _processes(options)["devices"]
+        )
     module.follow(plan)
     keeper = Keeper(resume_from, options.checkpoint_every, options.keep_every, save)
     added = [*(make() for make in options.callbacks), *listed(more.pop("callbacks", None))]
