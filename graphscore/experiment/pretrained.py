@@ -143,11 +143,14 @@ def _check_sizes(config: ModelConfig, state: Mapping[str, Tensor], problem: str)
 
 
 class _NothingDrawn(TorchFunctionMode):
-    """Skips the initialisation of parameters, for which PyTorch would load its compiler on the meta device."""
+    """Skips initial values of parameters and buffers, for which PyTorch would load its compiler on the meta device."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if getattr(func, "__module__", "") == nn.init.__name__:
             return args[0] if args else (kwargs or {})["tensor"]
+        if func in (torch.linspace, torch.logspace):
+            options = {"steps": args[2]} if len(args) > 2 else dict(kwargs or {})
+            return torch.empty(options["steps"], dtype=(kwargs or {}).get("dtype"))
         return func(*args, **(kwargs or {}))
 
 

@@ -283,7 +283,7 @@ sys.argv = ["graphscore", "sample", "--checkpoint", {checkpoint!r}, "CCO", "--ou
 try:
     cli.main()
 finally:
-    heavy = ("lightning", "tensorboard", "matplotlib", "pandas", "torch._dynamo.symbolic_convert")
+    heavy = ("lightning", "tensorboard", "matplotlib", "pandas", "sympy", "torch._dynamo.symbolic_convert")
     print("loaded", [name for name in heavy if name in sys.modules])
 """
 
