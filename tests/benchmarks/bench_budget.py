@@ -93,7 +93,7 @@ def main() -> None:
     graphs, config = make_graphs(), make_config(options.backbone)
     task, sizes = build_task(config, build_model(config)), sizes_of(graphs)
     model = measure_memory(task, graphs, sizes, torch.device("cpu"))
-    limit = model.fixed + options.large * float(model.of_graphs(sizes).max())
+    limit = model.fixed + 1.01 * options.large * float(model.of_graphs(sizes).max())
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; {options.backbone}; {limit / 1e9:.2f} GB")
     fixed = [f"training.batch_size={options.large}", "training.max_steps=200"]
     budget = ["training.batch_size=64", "training.max_steps=7", f"training.memory_gb={limit / 1e9}"]
