@@ -173,7 +173,7 @@ def signature(name: str, value: Any) -> Signature:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether JSON gives the value back unchanged."""
+    """Tell whether JSON gives the value back unchanged."""
     if type(value) is list:
         return all(map(_is_plain, value))
     if type(value) is dict:

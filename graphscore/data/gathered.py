@@ -113,7 +113,7 @@ class GatheredGraphs(Sequence[Data]):
         return batch
 
     def _is_uniform(self) -> bool:
-        """Whether all graphs have the same attributes, all values of which are decoded alike, and known sizes."""
+        """Tell whether all graphs have the same attributes, decoded alike, and known sizes."""
         names = {pieces.decoder.name for pieces in self.pieces}
         everywhere = all(len(pieces.places) == len(self) for pieces in self.pieces)
         return len(names) == len(self.pieces) and everywhere and bool(names & _SIZED)

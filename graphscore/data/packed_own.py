@@ -178,7 +178,7 @@ class _Shard:
 
 
 def _is_simple(column: Column) -> bool:
-    """Whether a column has floating-point numbers ``[rows, columns]`` of one number of columns, in all graphs."""
+    """Tell whether a column has floating-point numbers ``[rows, columns]`` of one number of columns, in all graphs."""
     floating = column.dtype in ("float16", "bfloat16", "float32", "float64") and column.everywhere
     rows = column.layout == "ragged" and column.dim == 0 and len(column.shape) == 1
     return floating and (rows or (column.layout == "stacked" and len(column.shape) == 2)) and column.shape[-1] > 0

@@ -122,7 +122,7 @@ class Cluster(Engine):
 
 
 class _Sampling(WorkerPlugin):
-    """What a worker needs for all tasks of a job: the packed work, which it unpacks at its first task."""
+    """Packed work of a job, which a worker unpacks at its first task and keeps for the others."""
 
     def __init__(self, packed: bytes, device: str, precision: str) -> None:
         self.packed, self.device, self.precision, self.versions = packed, device, precision, VERSIONS

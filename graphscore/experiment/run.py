@@ -195,6 +195,8 @@ def _record(out: Path, config: Config, start: Checkpoint | None, split: SplitRec
     write_split(split, out)
     if start is not None:
         save_checkpoint(out / INIT_FILE, start)
+    elif not (out / RESUME_FILE).exists():
+        (out / INIT_FILE).unlink(missing_ok=True)  # of a start in this folder that came to nothing
     with replacing(out / CONFIG_FILE) as temporary:
         temporary.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 
@@ -224,7 +226,7 @@ def _begin(
         init = begun if begun.is_file() and not (out / RESUME_FILE).is_file() else None
     elif not is_first(os.environ):
         pass  # the first process writes there
-    elif (out / CONFIG_FILE).exists() or (out / RESUME_FILE).exists():
+    elif (out / RESUME_FILE).exists():
         raise ValueError(f"{out} already holds a run; go on with it by --resume {out}, or choose another folder")
     elif (out / MODEL_FILE).exists():
         raise ValueError(f"{out} already holds a trained model, {MODEL_FILE}; choose another folder")

@@ -54,6 +54,25 @@ def test_what_is_wrong_with_sampling_is_said_before_the_data_are_read(override, 
         experiment.train_model(load_config("digits"), tmp_path / "run")
 
 
+def test_a_run_that_ended_before_its_first_checkpoint_leaves_the_folder_free(tmp_path, monkeypatch):
+    """Such as one whose largest graph does not fit into memory: it could not be mended by --resume."""
+    tiny = ["network.backbone={name: egnn, hidden_channels: 8, num_layers: 1, cond_channels: 8}"]
+    tiny += ["training.max_steps=1", "training.batch_size=2", "training.num_validation_graphs=2"]
+    weights = experiment.train_model("digits", tmp_path / "weights", tiny, progress=False).path
+
+    def refuse(*_, **__):
+        raise ValueError("too large")
+
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="too large"):
+        patch.setattr(experiment, "fit", refuse)
+        experiment.train_model("digits", tmp_path / "run", tiny, init=weights, progress=False)
+    assert (tmp_path / "run" / "init.safetensors").is_file()
+    with pytest.raises(ValueError, match="already holds a run"):
+        experiment.train_model("digits", tmp_path / "weights", tiny, progress=False)
+    experiment.train_model("digits", tmp_path / "run", [*tiny, "training.seed=1"], progress=False)
+    assert not (tmp_path / "run" / "init.safetensors").exists()  # this one did not start from those weights
+
+
 @pytest.mark.parametrize("value", [3, 3.5])
 def test_a_null_value_that_is_a_class_of_the_data_does_not_train(value, tmp_path):
     changes = [*CONDITIONED, f"conditions=[{{name: digit, null_value: {value}, level: node}}]"]
