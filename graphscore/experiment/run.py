@@ -33,7 +33,6 @@ from graphscore.experiment.summary import summarize
 from graphscore.experiment.trained_on import KEY, TrainedOn
 from graphscore.experiment.weights import find_model
 from graphscore.generate.inputs import categories
-from graphscore.nn.edges.search import searches_of
 from graphscore.registry import Trusted
 from graphscore.runtime.atomic import replacing
 from graphscore.runtime.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint
@@ -137,7 +136,7 @@ def train_model(
         if (failures := [*getattr(dataset, "failures", []), *left_out, *too_large]) and first:
             write_json([asdict(failure) for failure in failures], out / SKIPPED_FILE)
         numbers: dict[Part, int] = {"train": len(graphs), "val": len(validation), "test": len(dataset.split("test"))}
-        notes = [*changed, *summarize(config, numbers, sizes_of(graphs, searches_of(model)), model)]
+        describe = partial(summarize, config, numbers, model, changed)
         seen = TrainedOn.measure(dataset, config.data.dataset.name, graphs).model_dump(mode="json")
         info = {"known": known, KEY: seen, "num_training_graphs": len(graphs)}
         save = partial(_save, out, config, info)
@@ -151,7 +150,7 @@ def train_model(
             progress=progress,
             spare_cores=spare_cores,
             save=save,
-            notes=notes,
+            describe=describe,
             hyperparameters=config.model_dump(mode="json"),
         )
     return Run(out / MODEL_FILE, dataset, result.metrics, len(failures))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from torch import nn
@@ -12,14 +12,17 @@ from graphscore.experiment.schema import Config
 from graphscore.train.parts import Sizes
 
 
-def summarize(config: Config, numbers: Mapping[Part, int], sizes: Sizes, model: nn.Module) -> list[str]:
+def summarize(
+    config: Config, numbers: Mapping[Part, int], model: nn.Module, changed: Sequence[str], sizes: Sizes
+) -> list[str]:
     """Describe a run.
 
     Args:
         config: Its configuration, with all scales.
         numbers: Number of graphs of each part.
-        sizes: Sizes of the training graphs.
         model: The model.
+        changed: Changes of a run that is resumed.
+        sizes: Sizes of the training graphs.
 
     Returns:
         Lines of text.
@@ -29,6 +32,7 @@ def summarize(config: Config, numbers: Mapping[Part, int], sizes: Sizes, model: 
     fields = ", ".join(f"{field.name} ({field.sde.name}, scale {float(field.scale):.3g})" for field in config.fields)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return [
+        *changed,
         f"Data: {config.data.dataset.name}; {parts} graphs; {_range(sizes.nodes)} nodes, {_range(sizes.edges)} edges",
         f"Model: {network.backbone.name} with {parameters:,} parameters; fields {fields}",
         f"Training: {training.max_steps:,} steps of {training.batch_size:,} graphs; {training.objective.name}; "

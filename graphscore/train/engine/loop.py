@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -33,6 +33,7 @@ from graphscore.train.history import read_history, write_history
 from graphscore.train.interruption import Interrupted
 from graphscore.train.memory import plan_memory
 from graphscore.train.options import TrainingOptions, check_trainer_options, listed
+from graphscore.train.parts import Sizes
 from graphscore.train.process_state import quiet_lightning, tfloat32
 from graphscore.train.progress import Progress
 from graphscore.train.resumption import RESUME_FILE, resumable_step, stored_plan
@@ -65,7 +66,7 @@ def fit(
     progress: bool = True,
     spare_cores: bool = False,
     save: SaveModel | None = None,
-    notes: Sequence[str] = (),
+    describe: Callable[[Sizes], Sequence[str]] | None = None,
     hyperparameters: Mapping[str, Any] = MappingProxyType({}),
     trainer_options: dict[str, Any] | None = None,
 ) -> Fit:
@@ -89,7 +90,7 @@ def fit(
         save: Writes models while the training runs, as ``save(name, models, step)`` with one model for each average:
             ``model`` with each checkpoint, ``best`` when the validation loss has never been as low, and ``step-N`` each
             ``keep_every`` steps.
-        notes: Lines to print above the progress line.
+        describe: Makes lines to print above the progress line, from the sizes of the training graphs.
         hyperparameters: What the loggers store of the run, such as its configuration.
         trainer_options: Further options of Lightning's ``Trainer``, such as accelerator and devices. Callbacks and
             loggers are added to those of this library; ``logger=False`` turns all logging off.
@@ -124,8 +125,9 @@ def fit(
     added = [*(make() for make in options.callbacks), *listed(more.pop("callbacks", None))]
     callbacks = [Recorder(options), *([Threads()] if spare_cores else []), *added, keeper]
     if progress:
-        planned = [] if plan is None else [plan.describe(module.sizes["train"])]
-        callbacks.insert(1, ShowProgress(Progress([*notes, *planned])))
+        notes = [] if describe is None else list(describe(module.sizes["train"]))
+        notes += [] if plan is None else [plan.describe(module.sizes["train"])]
+        callbacks.insert(1, ShowProgress(Progress(notes)))
     columns = module.columns
     with quiet_lightning():
         trainer = pl.Trainer(
