@@ -317,7 +317,7 @@ def assert_same_run(path: Path, other: Path) -> None:
     for row, expected in zip(*(without_speeds(read_history(folder)) for folder in (other, path)), strict=True):
         numbers = {name: float(value) for name, value in expected.items() if value}
         assert {name: float(value) for name, value in row.items() if value} == pytest.approx(
-            numbers, rel=1e-3, abs=1e-9, nan_ok=True
+            numbers, rel=1e-4, abs=1e-9, nan_ok=True
         )
         assert "val_loss" in numbers or "loss" in numbers
 
