@@ -75,7 +75,7 @@ def create(
         ValueError: If there is no such component, it is not trusted, or it does not take these options.
     """
     target = find(component.name, registry, kind, trust)
-    check_options(component, target, kind)
+    check_options(component, target, kind, num_given=len(args))
     try:
         return target(*args, **kwargs, **component.options)
     except TypeError as error:
@@ -97,15 +97,16 @@ def bind(component: Component, registry: Mapping[str, Any], kind: str, trust: Tr
     return partial(function, **component.options)
 
 
-def check_options(component: Component, target: Callable[..., Any], kind: str) -> None:
+def check_options(component: Component, target: Callable[..., Any], kind: str, num_given: int = 0) -> None:
     """Check options against the parameters of a constructor or function, and their type annotations.
 
-    The types of options that are objects already, and of parameters without usable annotations, are not checked.
+    The first ``num_given`` parameters are given by the library, and are no options. The types of options that are
+    objects already, and of parameters without usable annotations, are not checked.
 
     Raises:
         ValueError: If there is no such option, or it is of another type.
     """
-    parameters = inspect.signature(target).parameters
+    parameters = dict(list(inspect.signature(target).parameters.items())[num_given:])
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         for name in (name for name in component.options if name not in parameters):
             hint = close_to(name, parameters) or f"; expected some of {list(parameters)}"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from graphscore.data.readers import Failure
 from graphscore.data.sources import find_files, iterate_files
 from graphscore.data.writers import check_output, write_json
-from graphscore.domains import GRAPHS, Domain, domain_of, domains
+from graphscore.domains import Domain, domain_of, domains
 from graphscore.registry import resolve
 
 Progress = Callable[[int, int], None]
@@ -117,12 +117,13 @@ def viewed_extensions() -> list[str]:
 def domain_of_file(path: Path) -> Domain:
     """Find the domain of a file, folder or pattern by its first valid graph.
 
-    Returns:
-        The domain; :data:`~graphscore.domains.GRAPHS` if there is no valid graph.
-
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file as a whole cannot be read.
+        ValueError: If it has no valid graph.
     """
-    made = (item for _, _, item in iterate_files(find_files(path)))
-    return next((domain_of(item) for item in made if not isinstance(item, Failure)), GRAPHS)
+    problem: Failure | None = None
+    for _, _, item in iterate_files(find_files(path)):
+        if not isinstance(item, Failure):
+            return domain_of(item)
+        problem = problem or item
+    raise ValueError(f"No graph of {path} can be read" + ("" if problem is None else f"; the first failure: {problem}"))

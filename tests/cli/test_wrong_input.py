@@ -182,6 +182,10 @@ WRONG = {
         ["train", "--config", "small-molecules", "--resume", "r", "--init", "{model}"],
         ["--resume r", "leave out --config and --init"],
     ),
+    "a file to view of which nothing can be read": (
+        ["view", "broken.sdf", "--out", "x.html"],
+        ["No graph of broken.sdf can be read", "record 1"],
+    ),
     "neither a new run nor one to resume": (["train", "--config", "small-molecules"], ["--out", "--resume DIR"]),
     "weights of another network": (
         ["train", "--config", "small-molecules", "--out", "r", "--init", "{model}"],
