@@ -74,9 +74,9 @@ if TYPE_CHECKING:
     from graphscore import times as times
     from graphscore.data import CompleteGraph, from_networkx, load_dataset, read, to_networkx, write
     from graphscore.denoiser import DataAdapter, Denoiser, NoiseAdapter, ScoreAdapter, VelocityAdapter
-    from graphscore.experiment.pipeline import Pipeline
     from graphscore.experiment.pretrained import load
-    from graphscore.experiment.run import train_model
+    from graphscore.experiment.sampling.pipeline import Pipeline
+    from graphscore.experiment.training.run import train_model
     from graphscore.fields import Field
     from graphscore.guidance import ClassifierFreeGuidance, Condition, EnergyGuidance, Inpainting
     from graphscore.molecules.conformers import ConformerModel
@@ -137,15 +137,15 @@ _HOMES = {
     "rng": ("GraphGenerator",),
     "data": ("CompleteGraph", "from_networkx", "load_dataset", "read", "to_networkx", "write"),
     "experiment.pretrained": ("load",),
-    "experiment.run": ("train_model",),
-    "experiment.pipeline": ("Pipeline",),
+    "experiment.training.run": ("train_model",),
+    "experiment.sampling.pipeline": ("Pipeline",),
     "molecules.conformers": ("ConformerModel",),
 }
 # Modules that need more than the core dependencies: the package that they import, and the extra that installs it.
 _NEEDS = {
-    "experiment.run": ("lightning", "train"),
+    "experiment.training.run": ("lightning", "train"),
     "experiment.pretrained": ("pydantic", "train"),
-    "experiment.pipeline": ("pydantic", "train"),
+    "experiment.sampling.pipeline": ("pydantic", "train"),
     "molecules.conformers": ("rdkit", "mol"),
 }
 _MODULES = (

@@ -81,7 +81,7 @@ class Domain:
         writers: Functions ``(graph) -> str`` that make one record of a text file, by extension.
         row: Function ``(graph) -> columns`` that describes a graph, with or without coordinates, as a row of a table.
         viewers: Functions ``(file, out, reference, trajectories)`` that draw the graphs of a file and return a
-            :class:`~graphscore.experiment.files.View`, by the extension of the output file.
+            :class:`~graphscore.experiment.evaluation.files.View`, by the extension of the output file.
         splits: Functions ``(graph) -> str``, by name: graphs with equal keys come into the same part of a split. The
             first is the default.
         group: Function ``(graph) -> str`` that gives the group key; graphs with equal keys are samples of the same
@@ -98,12 +98,12 @@ class Domain:
             with another data set, number of steps and batch size.
         unknown: Function ``(graph, known) -> str``: why a model cannot sample a graph, if it was trained on the values
             ``known`` of integer attributes; empty if nothing speaks against it.
-        pipeline: Class of a loaded model, :class:`~graphscore.experiment.pipeline.Pipeline` or a subclass.
+        pipeline: Class of a loaded model, :class:`~graphscore.experiment.sampling.pipeline.Pipeline` or a subclass.
         evaluate: Function ``(generated, reference, *, progress, **options) -> report`` that compares the graphs of two
             files, given by their paths; the report is written as JSON.
         report: Function ``(groups, samples, out, seed)`` that measures, writes and draws the samples of a demo, and
-            returns a :class:`~graphscore.experiment.reports.Report`. ``groups`` holds the references of each group,
-            ``samples`` the samples of each group by method.
+            returns a :class:`~graphscore.experiment.evaluation.reports.Report`. ``groups`` holds the references of each
+            group, ``samples`` the samples of each group by method.
         tables: Function ``(console, scores) -> None`` that prints such scores, or the report of ``evaluate``.
     """
 
@@ -132,17 +132,17 @@ class Domain:
     weights: str | None = None
     starter: str | None = None
     unknown: Reference = nothing_unknown
-    pipeline: Reference = "graphscore.experiment.pipeline:Pipeline"
+    pipeline: Reference = "graphscore.experiment.sampling.pipeline:Pipeline"
     evaluate: Reference | None = None
-    report: Reference = "graphscore.experiment.reports:report_graphs"
-    tables: Reference = "graphscore.experiment.reports:show_scores"
+    report: Reference = "graphscore.experiment.evaluation.reports:report_graphs"
+    tables: Reference = "graphscore.experiment.evaluation.reports:show_scores"
 
     def owns(self, item: Data) -> bool:
         """Tell whether a graph has the attributes of this domain."""
         return all(key in item for key in self.keys)
 
 
-GRAPHS = Domain(name="graphs", keys=(), evaluate="graphscore.experiment.evaluation:evaluate")
+GRAPHS = Domain(name="graphs", keys=(), evaluate="graphscore.experiment.evaluation.graphs:evaluate")
 """The domain of all other graphs."""
 
 

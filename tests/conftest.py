@@ -89,7 +89,7 @@ def conformer_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model of heavy atoms, with random weights, as ``graphscore train --config conformers`` writes it."""
     pytest.importorskip("rdkit")
     from graphscore.experiment.build import build_model
-    from graphscore.experiment.schema import load_config
+    from graphscore.experiment.config.schema import load_config
     from graphscore.runtime.checkpoint import Checkpoint, save_checkpoint
 
     backbone = (

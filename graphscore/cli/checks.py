@@ -12,7 +12,7 @@ from pathlib import Path
 from graphscore.data.sources import find_files, is_read_in_folders
 from graphscore.data.split import PARTS, Part
 from graphscore.data.writers import check_output
-from graphscore.experiment.journal import partial
+from graphscore.experiment.sampling.journal import partial
 from graphscore.experiment.weights import find_model
 
 
@@ -24,7 +24,7 @@ def check_files(
 ) -> None:
     """Check the input and output files of a command before the work; files that are ``None`` are skipped.
 
-    No output may be one of the inputs, nor may its unfinished part, see :mod:`graphscore.experiment.journal`.
+    No output may be one of the inputs, nor may its unfinished part, see :mod:`graphscore.experiment.sampling.journal`.
 
     Args:
         reads: Files of graphs, folders or patterns.

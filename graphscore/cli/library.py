@@ -30,22 +30,22 @@ if TYPE_CHECKING:
     from graphscore.data.dataset import datasets as datasets
     from graphscore.data.packing import pack as pack
     from graphscore.experiment.about import about as about
-    from graphscore.experiment.cluster import Cluster as Cluster
-    from graphscore.experiment.data_check import check_data as check_data
+    from graphscore.experiment.config.keys import json_schema as json_schema
+    from graphscore.experiment.config.keys import list_keys as list_keys
+    from graphscore.experiment.config.schema import load_config as load_config
+    from graphscore.experiment.config.shown import check_sampling as check_sampling
+    from graphscore.experiment.config.shown import show_config as show_config
+    from graphscore.experiment.data_check.check import check_data as check_data
+    from graphscore.experiment.data_check.validation import validate_file as validate_file
     from graphscore.experiment.datasets import build_preparation as build_preparation
     from graphscore.experiment.demo import run_demo as run_demo
-    from graphscore.experiment.files import evaluate_files as evaluate_files
-    from graphscore.experiment.files import view_file as view_file
-    from graphscore.experiment.files import viewed_extensions as viewed_extensions
-    from graphscore.experiment.keys import json_schema as json_schema
-    from graphscore.experiment.keys import list_keys as list_keys
-    from graphscore.experiment.proposal import propose as propose
-    from graphscore.experiment.resumption import stored_config as stored_config
-    from graphscore.experiment.run import train_model as train_model
-    from graphscore.experiment.schema import load_config as load_config
-    from graphscore.experiment.shown import check_sampling as check_sampling
-    from graphscore.experiment.shown import show_config as show_config
-    from graphscore.experiment.validation import validate_file as validate_file
+    from graphscore.experiment.evaluation.files import evaluate_files as evaluate_files
+    from graphscore.experiment.evaluation.files import view_file as view_file
+    from graphscore.experiment.evaluation.files import viewed_extensions as viewed_extensions
+    from graphscore.experiment.proposal.configuration import propose as propose
+    from graphscore.experiment.sampling.cluster import Cluster as Cluster
+    from graphscore.experiment.training.resumption import stored_config as stored_config
+    from graphscore.experiment.training.run import train_model as train_model
     from graphscore.molecules.benchmark import benchmark as benchmark
     from graphscore.molecules.conformers import ConformerRequest as ConformerRequest
     from graphscore.molecules.evaluate import Measures as Measures
@@ -92,27 +92,27 @@ _HOMES = {
     "data.packing": ("pack",),
     "experiment.about": ("about",),
     "experiment.datasets": ("build_preparation",),
-    "experiment.cluster": ("Cluster",),
-    "experiment.data_check": ("check_data",),
+    "experiment.sampling.cluster": ("Cluster",),
+    "experiment.data_check.check": ("check_data",),
     "experiment.demo": ("run_demo",),
-    "experiment.files": (
+    "experiment.evaluation.files": (
         "evaluate_files",
         "view_file",
         "viewed_extensions",
     ),
-    "experiment.keys": (
+    "experiment.config.keys": (
         "json_schema",
         "list_keys",
     ),
-    "experiment.proposal": ("propose",),
-    "experiment.resumption": ("stored_config",),
-    "experiment.run": ("train_model",),
-    "experiment.schema": ("load_config",),
-    "experiment.shown": (
+    "experiment.proposal.configuration": ("propose",),
+    "experiment.training.resumption": ("stored_config",),
+    "experiment.training.run": ("train_model",),
+    "experiment.config.schema": ("load_config",),
+    "experiment.config.shown": (
         "check_sampling",
         "show_config",
     ),
-    "experiment.validation": ("validate_file",),
+    "experiment.data_check.validation": ("validate_file",),
     "molecules.benchmark": ("benchmark",),
     "molecules.conformers": ("ConformerRequest",),
     "molecules.evaluate": ("Measures",),

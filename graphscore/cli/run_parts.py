@@ -15,8 +15,8 @@ from graphscore.data.preparation import content_key
 from graphscore.data.split import Part, some_of
 from graphscore.data.writers import PT, check_output, write
 from graphscore.domains import domain_of
-from graphscore.experiment.files import Evaluation, evaluate_files, metrics_of
-from graphscore.experiment.split_record import load_part
+from graphscore.experiment.evaluation.files import Evaluation, evaluate_files, metrics_of
+from graphscore.experiment.training.split_record import load_part
 from graphscore.experiment.weights import named_weights
 from graphscore.registry import Trusted
 from graphscore.runtime.workers import Progress
@@ -43,7 +43,7 @@ class PartInputs:
 
     Raises:
         FileNotFoundError: If there is no such run, or its data are not where they were.
-        ValueError: As for :func:`~graphscore.experiment.split_record.load_part`.
+        ValueError: As for :func:`~graphscore.experiment.training.split_record.load_part`.
     """
 
     def __init__(self, run: Path, part: Part, trust: Trusted = (), limit: int | None = None, seed: int = 0) -> None:
@@ -102,7 +102,7 @@ def evaluate_run(
         trust: For models with custom components.
         sampling: Called with (samples done, all).
         evaluating: Called with (groups done, all).
-        **options: Options of the domain, see :func:`~graphscore.experiment.files.evaluate_files`.
+        **options: Options of the domain, see :func:`~graphscore.experiment.evaluation.files.evaluate_files`.
 
     Returns:
         The evaluation, and notes on what has changed since the training.

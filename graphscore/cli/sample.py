@@ -1,10 +1,11 @@
 """Sampling jobs from file to file, written input by input, so that a killed job can be resumed.
 
 The path of an input: :class:`FileJob` reads it and passes it to a loaded model,
-:class:`~graphscore.experiment.pipeline.Pipeline` (for molecules the subclass
+:class:`~graphscore.experiment.sampling.pipeline.Pipeline` (for molecules the subclass
 :class:`~graphscore.molecules.conformers.ConformerModel`), which calls :func:`~graphscore.generate.jobs.generate` with a
 window of inputs; that calls the sampler with batches. The outcome comes back the same way, and is written at once.
-Options become a :class:`~graphscore.experiment.request.Request`, which the model turns into a sampler and arguments.
+Options become a :class:`~graphscore.experiment.sampling.request.Request`, which the model turns into a sampler and
+arguments.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from graphscore.data.outputs import Output
 from graphscore.data.readers import Failure
 from graphscore.data.writers import PT, TRAJECTORIES, check_output
 from graphscore.domains import domain_of
-from graphscore.experiment.journal import Journal
-from graphscore.experiment.pipeline import POS, Pipeline
+from graphscore.experiment.sampling.journal import Journal
+from graphscore.experiment.sampling.pipeline import POS, Pipeline
 from graphscore.generate.outcome import Outcome
 from graphscore.registry import Trusted, resolve
 from graphscore.runtime.engine import Engine
@@ -63,13 +64,13 @@ class FileJob:
     """Sampling job: sample inputs with a trained model, and write the samples and a report.
 
     Results are written input by input to partial files, which can be read while the job runs and are kept if it is
-    stopped or killed, see :mod:`graphscore.experiment.journal`; at the end they are moved to their final paths.
-    Everything is checked when the job is made, before the work begins.
+    stopped or killed, see :mod:`graphscore.experiment.sampling.journal`; at the end they are moved to their final
+    paths. Everything is checked when the job is made, before the work begins.
 
     Args:
         inputs: Inputs to sample.
         files: Output files.
-        options: Attributes of the request, see :class:`~graphscore.experiment.request.Request`.
+        options: Attributes of the request, see :class:`~graphscore.experiment.sampling.request.Request`.
         checkpoint: Model file or folder of a run; by default the weights that come with the package.
         device: Device of the network.
         trust: For models with custom components, see :func:`graphscore.experiment.pretrained.load_model`.

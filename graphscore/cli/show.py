@@ -14,7 +14,7 @@ from graphscore.testing.combinations import LEGEND, REFUSED, SIGNS, Trial
 
 if TYPE_CHECKING:  # commands that train nothing need not load the training engine
     from graphscore.experiment.demo import Demo
-    from graphscore.experiment.files import Evaluation
+    from graphscore.experiment.evaluation.files import Evaluation
 
 
 MENDED = {

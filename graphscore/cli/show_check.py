@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from graphscore.cli.show import NUM_PLACES
-from graphscore.experiment.tables import show_rows
+from graphscore.experiment.evaluation.tables import show_rows
 
 TITLES = {"stops": "Would stop training", "spoils": "Would spoil it", "notes": "Worth knowing"}
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from graphscore.experiment.shown import list_configs
+from graphscore.experiment.config.shown import list_configs
 
 if TYPE_CHECKING:  # they need PyTorch
-    from graphscore.experiment.keys import Key
-    from graphscore.experiment.proposal import Proposal
+    from graphscore.experiment.config.keys import Key
+    from graphscore.experiment.proposal.configuration import Proposal
 
 
 def show_configs(console: Console) -> None:

@@ -13,10 +13,10 @@ from torch_geometric.data import Data
 from graphscore.clouds.metrics import evaluate_clouds
 from graphscore.data.readers import read
 from graphscore.data.writers import write
-from graphscore.experiment.files import View
-from graphscore.experiment.pictures import INK, new_figure, save_figure
-from graphscore.experiment.reports import Report
-from graphscore.experiment.tables import number, show_rows
+from graphscore.experiment.evaluation.files import View
+from graphscore.experiment.evaluation.pictures import INK, new_figure, save_figure
+from graphscore.experiment.evaluation.reports import Report
+from graphscore.experiment.evaluation.tables import number, show_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from graphscore.experiment.components import Component, component_names
+from graphscore.experiment.config.components import Component, component_names
+from graphscore.experiment.config.schema import Config, ModelConfig, check_model, config_text, read_config
 from graphscore.experiment.folder import CONFIG_FILE, KEPT, LOG_FILE, MODEL_FILE, SKIPPED_FILE
-from graphscore.experiment.resumption import stored_config
-from graphscore.experiment.schema import Config, ModelConfig, check_model, config_text, read_config
-from graphscore.experiment.split_record import read_split
-from graphscore.experiment.survey import Survey, survey
+from graphscore.experiment.proposal.survey import Survey, survey
 from graphscore.experiment.trained_on import TrainedOn
+from graphscore.experiment.training.resumption import stored_config
+from graphscore.experiment.training.split_record import read_split
 from graphscore.experiment.weights import find_model, named_weights
 from graphscore.registry import is_import_path, shown
 from graphscore.runtime.checkpoint import read_header, upgrade

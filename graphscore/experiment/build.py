@@ -13,8 +13,8 @@ from torch_geometric.transforms import Compose
 from graphscore.data.transforms import transforms
 from graphscore.denoiser import Denoiser, ScoreModel
 from graphscore.denoiser.self_conditioning import SelfConditioning
-from graphscore.experiment.components import Component, bind, create
-from graphscore.experiment.schema import AnyConfig, ModelConfig
+from graphscore.experiment.config.components import Component, bind, create
+from graphscore.experiment.config.schema import AnyConfig, ModelConfig
 from graphscore.fields import Field, Level, measure_scale
 from graphscore.guidance import GUIDANCE, Condition
 from graphscore.nn import BACKBONES, Category, Chirality, Feature, Input, ScoreNetwork, Vector

@@ -10,8 +10,8 @@ from graphscore.data.given import GIVEN, GivenDataset
 from graphscore.data.preparation import Preparation
 from graphscore.data.rules import SPLIT_OPTIONS, Rule
 from graphscore.experiment.build import build_transform
-from graphscore.experiment.components import Component, create
-from graphscore.experiment.schema import Config, ModelConfig
+from graphscore.experiment.config.components import Component, create
+from graphscore.experiment.config.schema import Config, ModelConfig
 from graphscore.registry import Trust, find
 from graphscore.runtime.workers import Progress
 

@@ -14,13 +14,13 @@ import torch
 from graphscore.data.writers import write_json
 from graphscore.domains import Domain, domain_of
 from graphscore.experiment.build import build_model
-from graphscore.experiment.curves import loss_curve
+from graphscore.experiment.config.schema import Config
 from graphscore.experiment.datasets import build_dataset
+from graphscore.experiment.evaluation.curves import loss_curve
+from graphscore.experiment.evaluation.reports import Report
 from graphscore.experiment.folder import CONFIG_FILE, LOG_FILE, MODEL_FILE
-from graphscore.experiment.pipeline import Pipeline
-from graphscore.experiment.reports import Report
-from graphscore.experiment.run import train_model
-from graphscore.experiment.schema import Config
+from graphscore.experiment.sampling.pipeline import Pipeline
+from graphscore.experiment.training.run import train_model
 from graphscore.registry import resolve
 from graphscore.train.engine import RESUME_FILE
 

@@ -19,8 +19,8 @@ from torch.overrides import TorchFunctionMode
 
 from graphscore.denoiser import ScoreModel
 from graphscore.experiment.build import build_model
-from graphscore.experiment.components import component_names
-from graphscore.experiment.schema import Config, ModelConfig, check_model
+from graphscore.experiment.config.components import component_names
+from graphscore.experiment.config.schema import Config, ModelConfig, check_model
 from graphscore.experiment.weights import find_model
 from graphscore.registry import Trust, Trusted, is_import_path
 from graphscore.runtime.checkpoint import Checkpoint, load_checkpoint

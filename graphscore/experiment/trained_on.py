@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from graphscore.data.dataset import Dataset
 from graphscore.data.packed import PackedGraphs
 from graphscore.domains import domain_of, domains
-from graphscore.experiment.sections import Section
+from graphscore.experiment.config.sections import Section
 
 KEY = "graphs"
 """Key of the record among the facts in a model file."""

@@ -24,9 +24,9 @@ from torch_geometric.data import Data
 from graphscore.attributes import FIXED, FIXED_POS
 from graphscore.denoiser import ScoreModel
 from graphscore.domains import packaged
-from graphscore.experiment.pipeline import POS, Pipeline
-from graphscore.experiment.request import Request
-from graphscore.experiment.schema import ModelConfig
+from graphscore.experiment.config.schema import ModelConfig
+from graphscore.experiment.sampling.pipeline import POS, Pipeline
+from graphscore.experiment.sampling.request import Request
 from graphscore.generate.outcome import Outcome
 from graphscore.generate.tries import Finish, with_values
 from graphscore.guidance import Inpainting
@@ -97,8 +97,9 @@ class ConformerModel(Pipeline):
                 without hydrogens, or graphs in the layout of :mod:`graphscore.molecules.graph`.
             request: A :class:`ConformerRequest`.
             options: Attributes of a request, if none is given: ``num=10, seed=1, refine="mmff"``. Further arguments as
-                for :meth:`~graphscore.experiment.pipeline.Pipeline.sample`. ``fix``, a pair of a SMARTS pattern and a
-                molecule with a conformer, fixes the matching atoms at its coordinates, as ``fragment`` does.
+                for :meth:`~graphscore.experiment.sampling.pipeline.Pipeline.sample`. ``fix``, a pair of a SMARTS
+                pattern and a molecule with a conformer, fixes the matching atoms at its coordinates, as ``fragment``
+                does.
 
         Yields:
             The conformers of each molecule, in order, soon after they are done. Conformer k of a molecule depends on

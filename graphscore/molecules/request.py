@@ -17,7 +17,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from graphscore.experiment.request import Request
+from graphscore.experiment.sampling.request import Request
 from graphscore.molecules.ensemble import ROOM
 from graphscore.molecules.forcefield import VACUUM, check_dielectric
 from graphscore.molecules.fragments import Fragment
@@ -81,7 +81,7 @@ class ConformerRequest(Request):
 
     Raises:
         ValueError: If there is no such refinement or preset, a number is out of range, an option has no effect without
-            another, or as for :class:`~graphscore.experiment.request.Request`.
+            another, or as for :class:`~graphscore.experiment.sampling.request.Request`.
     """
 
     num: int = _FROM_PRESET

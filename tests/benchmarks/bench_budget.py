@@ -21,9 +21,9 @@ import torch
 from torch_geometric.data import Data
 
 from graphscore.experiment.build import build_model
-from graphscore.experiment.build_training import build_task
-from graphscore.experiment.run import train_model
-from graphscore.experiment.schema import Config, load_config
+from graphscore.experiment.config.schema import Config, load_config
+from graphscore.experiment.training.build import build_task
+from graphscore.experiment.training.run import train_model
 from graphscore.train.engine.module import TaskModule
 from graphscore.train.memory import measure_memory
 from graphscore.train.metrics import peak_memory

@@ -12,8 +12,8 @@ from statistics import median
 import torch
 
 from graphscore.experiment.build import build_model, build_sampler
+from graphscore.experiment.config.schema import load_config
 from graphscore.experiment.datasets import build_dataset
-from graphscore.experiment.schema import load_config
 from graphscore.generate.jobs import generate
 
 BUDGETS = (4_000, 10_000, 30_000, 100_000)

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from graphscore.data import FileDataset
-from graphscore.experiment.split_record import record_split
 from graphscore.experiment.trained_on import TrainedOn
+from graphscore.experiment.training.split_record import record_split
 from graphscore.fields import measure_scale
 from graphscore.generate.inputs import categories
 from graphscore.train.parts import sizes_of

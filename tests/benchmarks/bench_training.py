@@ -15,9 +15,9 @@ import torch
 from torch_geometric.data import Batch
 
 from graphscore.experiment.build import build_model
-from graphscore.experiment.build_training import build_task
+from graphscore.experiment.config.schema import load_config
 from graphscore.experiment.datasets import build_dataset
-from graphscore.experiment.schema import load_config
+from graphscore.experiment.training.build import build_task
 from graphscore.nn.layers import messages
 from graphscore.runtime import settings as runtime
 

@@ -11,7 +11,7 @@ import torch
 
 from graphscore import cli
 from graphscore.experiment.build import build_model
-from graphscore.experiment.schema import load_config
+from graphscore.experiment.config.schema import load_config
 from graphscore.runtime.checkpoint import Checkpoint, save_checkpoint
 
 TINY = [

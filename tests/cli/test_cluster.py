@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("rdkit")
 
 import graphscore
-from graphscore.experiment.journal import Journal
+from graphscore.experiment.sampling.journal import Journal
 from graphscore.generate import windows
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(graphscore.__file__).parents[1]), "OMP_NUM_THREADS": "1"}

@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 
-from graphscore.experiment.schema import check_model, config_text, load_config, named_configs
+from graphscore.experiment.config.schema import check_model, config_text, load_config, named_configs
 
 
 def test_all_configurations_are_listed_with_what_they_are(run):

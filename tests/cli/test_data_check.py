@@ -10,7 +10,7 @@ import torch
 from torch_geometric.data import Data
 
 from graphscore.data.packing import pack
-from graphscore.experiment import expected_memory
+from graphscore.experiment.data_check import expected_memory
 
 CONFIG = """
 data: {dataset: {name: files, path: own.pt, split: random}}

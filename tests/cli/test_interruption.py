@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import graphscore
-from graphscore.experiment import run as experiment
+from graphscore.experiment.training import run as experiment
 from graphscore.runtime.checkpoint import load_checkpoint
 from graphscore.train.interruption import Interrupted
 

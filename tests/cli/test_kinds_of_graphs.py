@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from graphscore.experiment.pipeline import Pipeline
+from graphscore.experiment.sampling.pipeline import Pipeline
 from graphscore.experiment.trained_on import TrainedOn
 from graphscore.runtime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 

@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 
 from graphscore.data import read, write
 from graphscore.data.sources import count_records, find_files, iterate_files
-from graphscore.experiment.journal import Journal
+from graphscore.experiment.sampling.journal import Journal
 from graphscore.molecules.graph import data_from_mol
 from graphscore.molecules.smiles import mol_from_smiles
 

@@ -9,7 +9,7 @@ import torch
 from torch_geometric.data import Data
 
 from graphscore.data import load_dataset, read, write
-from graphscore.experiment.schema import load_config
+from graphscore.experiment.config.schema import load_config
 
 QUICK = [
     "--set", "training.max_steps=3", "--set", "training.batch_size=4", "--set", "sampling.num_steps=2",

@@ -10,7 +10,7 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from graphscore.data import read, to_networkx
-from graphscore.experiment.journal import Journal
+from graphscore.experiment.sampling.journal import Journal
 
 CONFIG = """
 data: {dataset: {name: files, path: own.pt}}

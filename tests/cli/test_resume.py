@@ -20,7 +20,7 @@ from rdkit import Chem
 
 import graphscore
 from graphscore.data import read
-from graphscore.experiment.journal import Journal
+from graphscore.experiment.sampling.journal import Journal
 from graphscore.generate import windows
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signals to a process")
@@ -29,7 +29,7 @@ OPTIONS = ["--num", "3", "--refine", "mmff", "--energy-rank", "--trajectory", "t
 # A job in a process of its own, in windows of two inputs; it kills itself in the middle of writing.
 PROGRAM = """
 import os, signal, sys
-from graphscore.experiment import journal
+from graphscore.experiment.sampling import journal
 from graphscore.generate import windows
 
 windows.NUM_INPUTS = 2
@@ -149,7 +149,7 @@ def test_as_many_threads_and_workers_go_on(job, monkeypatch):
 
     monkeypatch.setattr(Journal, "add", noted)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    monkeypatch.setattr("graphscore.experiment.pipeline.stream", lambda work, tasks, workers, *_: (
+    monkeypatch.setattr("graphscore.experiment.sampling.pipeline.stream", lambda work, tasks, workers, *_: (
         (work(task), workers) for task in tasks
     ))  # fmt: skip
     try:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from graphscore.data import read
-from graphscore.experiment.request import Request
-from graphscore.experiment.schema import load_config
+from graphscore.experiment.config.schema import load_config
+from graphscore.experiment.sampling.request import Request
 
 GUIDED = [
     "conditions=[{name: digit, null_value: 10, level: node}]",

@@ -12,7 +12,7 @@ import yaml
 
 pytest.importorskip("rdkit")
 
-from graphscore.experiment.schema import load_config
+from graphscore.experiment.config.schema import load_config
 from graphscore.runtime.checkpoint import FORMAT_VERSION, load_checkpoint
 
 OWN = """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from graphscore.experiment.validation import validate_file
+from graphscore.experiment.data_check.validation import validate_file
 
 LIST = "CCO fine\nC1CC open\nC[CH]C radical\nCC( open\nC1CCC open\nCB(C)C boron\nC[NH3+].[Cl-] salt\n"
 

@@ -273,7 +273,7 @@ def test_debug_shows_the_traceback(run, monkeypatch, files):
 
 
 def test_errors_of_the_program_itself_have_another_exit_code(run, monkeypatch, checkpoint):
-    from graphscore.experiment import pipeline
+    from graphscore.experiment.sampling import pipeline
 
     monkeypatch.setattr(pipeline, "load_model", lambda path, trust: 1 / 0)
     result = run("sample", "--checkpoint", checkpoint, "CCO", "--out", "x.sdf")

@@ -15,8 +15,8 @@ pytest.importorskip("rdkit")
 from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
 
 from graphscore.data.split import part_of
+from graphscore.experiment.config.schema import load_config
 from graphscore.experiment.datasets import build_dataset
-from graphscore.experiment.schema import load_config
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.graph import data_from_mol, flat_smiles
 from graphscore.molecules.smiles import mol_from_smiles

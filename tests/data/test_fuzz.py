@@ -31,8 +31,8 @@ from graphscore import data
 from graphscore.data.files import FileDataset
 from graphscore.data.pt import record as pt_record
 from graphscore.domains import packaged
+from graphscore.experiment.config.schema import load_config
 from graphscore.experiment.pretrained import load_model
-from graphscore.experiment.schema import load_config
 from graphscore.molecules.datasets.ensembles import GFN2Ensembles
 from graphscore.molecules.datasets.md17 import MD17
 from graphscore.molecules.datasets.small_molecules import SmallMolecules

@@ -184,8 +184,8 @@ def test_training_on_a_packed_folder_is_that_on_the_files(
     config: str, changes: list[str], files, packed, tmp_path: Path
 ):
     pytest.importorskip("lightning")
-    from graphscore.experiment.run import train_model
-    from graphscore.experiment.schema import load_config
+    from graphscore.experiment.config.schema import load_config
+    from graphscore.experiment.training.run import train_model
     from graphscore.runtime.checkpoint import load_checkpoint
 
     name = "clouds" if config == "digits" else "molecules"

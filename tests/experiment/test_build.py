@@ -10,10 +10,10 @@ from torch_geometric.data import Batch
 from graphscore.attributes import SELF_CONDITIONED
 from graphscore.denoiser.self_conditioning import SelfConditioning, is_self_conditioned
 from graphscore.experiment.build import build_model, build_sampler
-from graphscore.experiment.build_training import build_task
+from graphscore.experiment.config.schema import check_config, load_config
 from graphscore.experiment.datasets import build_dataset
 from graphscore.experiment.pretrained import load_model
-from graphscore.experiment.schema import check_config, load_config
+from graphscore.experiment.training.build import build_task
 from graphscore.fields import replace
 from graphscore.generate.inputs import categories
 from graphscore.nn.edges.neighbors import knn_edges

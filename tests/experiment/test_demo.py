@@ -7,8 +7,8 @@ import pytest
 from graphscore.clouds.show import report as report_clouds
 from graphscore.data import load_dataset
 from graphscore.experiment import demo
-from graphscore.experiment.pipeline import Pipeline
-from graphscore.experiment.schema import load_config
+from graphscore.experiment.config.schema import load_config
+from graphscore.experiment.sampling.pipeline import Pipeline
 from graphscore.generate.outcome import Outcome
 from graphscore.molecules.show.report import report as report_molecules
 

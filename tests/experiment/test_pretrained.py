@@ -18,8 +18,8 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch_geometric.data import Batch, Data
 
 from graphscore.experiment.build import build_model, build_sampler, build_transform
+from graphscore.experiment.config.schema import ModelConfig, load_config
 from graphscore.experiment.pretrained import asked_by, load_model
-from graphscore.experiment.schema import ModelConfig, load_config
 from graphscore.runtime.checkpoint import FORMAT_VERSION, Checkpoint, save_checkpoint
 
 TINY = [

@@ -20,9 +20,9 @@ from graphscore.denoiser import Denoiser, NoiseAdapter, ScoreModel
 from graphscore.denoiser.description import describe_component
 from graphscore.denoiser.self_conditioning import SelfConditioning
 from graphscore.experiment.build import build_sde
-from graphscore.experiment.components import Component
-from graphscore.experiment.pipeline import Pipeline
+from graphscore.experiment.config.components import Component
 from graphscore.experiment.pretrained import load, load_model
+from graphscore.experiment.sampling.pipeline import Pipeline
 from graphscore.fields import Field
 from graphscore.nn import (
     BACKBONES,

@@ -16,11 +16,11 @@ import torch
 import yaml
 
 from graphscore.experiment.build import build_model
-from graphscore.experiment.build_training import build_augment, build_task
+from graphscore.experiment.config.schema import check_config, load_config
 from graphscore.experiment.datasets import build_dataset
-from graphscore.experiment.pipeline import Pipeline
 from graphscore.experiment.pretrained import load_model
-from graphscore.experiment.schema import check_config, load_config
+from graphscore.experiment.sampling.pipeline import Pipeline
+from graphscore.experiment.training.build import build_augment, build_task
 from graphscore.registry import Trust, find
 from graphscore.runtime.checkpoint import FORMAT_VERSION, Checkpoint, load_checkpoint
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from graphscore.cli.checks import check_files
+from graphscore.experiment.config.schema import load_config, named_configs
 from graphscore.experiment.pretrained import load
-from graphscore.experiment.run import train_model
-from graphscore.experiment.schema import load_config, named_configs
+from graphscore.experiment.training.run import train_model
 from graphscore.experiment.weights import find_model, named_weights
 
 

@@ -15,7 +15,7 @@ pytest.importorskip("rdkit")
 from rdkit import Chem
 from torch_geometric.data import Data
 
-from graphscore.experiment import diversity, pipeline
+from graphscore.experiment.sampling import diversity, pipeline
 from graphscore.generate import budget, windows
 from graphscore.generate.outcome import Outcome
 from graphscore.linalg.kabsch import align

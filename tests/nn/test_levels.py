@@ -11,8 +11,8 @@ from torch_geometric.data import Batch, Data
 
 from graphscore.denoiser import Denoiser
 from graphscore.experiment.build import build_model
-from graphscore.experiment.build_training import build_task
-from graphscore.experiment.schema import Config
+from graphscore.experiment.config.schema import Config
+from graphscore.experiment.training.build import build_task
 from graphscore.fields import Field, replace
 from graphscore.nn import EGNN, Category, Feature, Input, NearestNeighbors, ScoreNetwork, Vector
 from graphscore.nn.edges.neighbors import complete_edges

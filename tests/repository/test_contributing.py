@@ -12,9 +12,9 @@ import torch
 from torch_geometric.data import Batch
 
 from graphscore.experiment.build import build_model, build_sampler, measure_scales
-from graphscore.experiment.build_training import build_task
+from graphscore.experiment.config.schema import load_config
 from graphscore.experiment.datasets import build_dataset
-from graphscore.experiment.schema import load_config
+from graphscore.experiment.training.build import build_task
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")

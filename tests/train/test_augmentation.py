@@ -8,8 +8,8 @@ from torch.testing import assert_close
 from torch_geometric.data import Batch
 
 from graphscore.experiment.build import build_model
-from graphscore.experiment.build_training import build_task
-from graphscore.experiment.schema import check_config, load_config
+from graphscore.experiment.config.schema import check_config, load_config
+from graphscore.experiment.training.build import build_task
 from graphscore.fields import replace
 from graphscore.linalg.rotations import random_rotations
 from graphscore.objectives import Objective

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from graphscore.experiment.build_training import build_options
-from graphscore.experiment.schema import load_config
+from graphscore.experiment.config.schema import load_config
+from graphscore.experiment.training.build import build_options
 from graphscore.train.options import TrainingOptions
 from graphscore.train.parts import Budget
 

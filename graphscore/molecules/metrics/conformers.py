@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphscore.experiment.intervals import mean_and_median, share
+from graphscore.experiment.evaluation.intervals import mean_and_median, share
 from graphscore.molecules.metrics.comparison import Attempt, Comparison, prepare
 from graphscore.molecules.metrics.protocols import TORSIONAL_DIFFUSION, Protocol
 from graphscore.molecules.metrics.rmsd import best_rmsd, matchings

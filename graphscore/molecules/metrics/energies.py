@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from graphscore.experiment.intervals import mean_and_median
+from graphscore.experiment.evaluation.intervals import mean_and_median
 from graphscore.molecules import xtb
 from graphscore.molecules.forcefield import relax_conformers
 from graphscore.molecules.graph import Chem, add_positions

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphscore.experiment.wasserstein import wasserstein
+from graphscore.experiment.evaluation.wasserstein import wasserstein
 from graphscore.molecules.graph import Chem
 from graphscore.molecules.metrics.comparison import Attempt, Comparison, prepare
 

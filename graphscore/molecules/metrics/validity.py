@@ -14,7 +14,7 @@ from typing import Any
 
 import rdkit
 
-from graphscore.experiment.intervals import share
+from graphscore.experiment.evaluation.intervals import share
 from graphscore.molecules.graph import Chem, rdBase
 from graphscore.molecules.metrics.comparison import Comparison
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from torch_geometric.data import Data
 
-from graphscore.experiment.pictures import INK, new_figure, save_figure
+from graphscore.experiment.evaluation.pictures import INK, new_figure, save_figure
 from graphscore.molecules.show.raycast import raycast
 from graphscore.molecules.show.structures import Shape, ball_and_stick
 from graphscore.molecules.show.superposition import superpose

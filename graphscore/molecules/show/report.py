@@ -9,8 +9,8 @@ from typing import Any
 from torch_geometric.data import Data
 
 from graphscore.data.writers import write
-from graphscore.experiment.reports import METHODS, Report
-from graphscore.experiment.tables import percent
+from graphscore.experiment.evaluation.reports import METHODS, Report
+from graphscore.experiment.evaluation.tables import percent
 from graphscore.molecules.baselines import etkdg
 from graphscore.molecules.conformers import ConformerModel
 from graphscore.molecules.metrics.conformers import evaluate_conformers, rmsd_matrix

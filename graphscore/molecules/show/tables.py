@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from graphscore.experiment.tables import number, percent, show_rows, with_interval
+from graphscore.experiment.evaluation.tables import number, percent, show_rows, with_interval
 
 AUDITED = {
     "molecules": "molecules",

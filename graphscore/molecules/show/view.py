@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from graphscore.data.readers import Failure
-from graphscore.experiment.files import View
-from graphscore.experiment.pictures import check_suffix
+from graphscore.experiment.evaluation.files import View
+from graphscore.experiment.evaluation.pictures import check_suffix
 from graphscore.molecules.show.records import SAMPLE, Record, read_records, read_trajectories
 from graphscore.molecules.show.viewer import Entry, Frame, viewer_page
 

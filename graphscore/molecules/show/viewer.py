@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphscore.experiment.pictures import save_page
+from graphscore.experiment.evaluation.pictures import save_page
 from graphscore.molecules.fields import TEXTS
 from graphscore.molecules.graph import BONDS, Chem, data_from_mol
 from graphscore.molecules.labels import fields_of

@@ -11,9 +11,9 @@ from coloured_grids.data import SIDE
 from coloured_grids.metrics import measure
 from graphscore.data.readers import read
 from graphscore.data.writers import write
-from graphscore.experiment.files import View
-from graphscore.experiment.pictures import new_figure, save_figure
-from graphscore.experiment.reports import Report
+from graphscore.experiment.evaluation.files import View
+from graphscore.experiment.evaluation.pictures import new_figure, save_figure
+from graphscore.experiment.evaluation.reports import Report
 
 
 def record(item: Data) -> str:

@@ -16,7 +16,7 @@ from rdkit import Chem
 from rdkit.Chem import rdMolTransforms
 from torch_geometric.data import Data
 
-from graphscore.experiment.wasserstein import wasserstein
+from graphscore.experiment.evaluation.wasserstein import wasserstein
 from graphscore.molecules.baselines import etkdg, etkdg_mmff
 from graphscore.molecules.graph import data_from_mol, data_from_smiles, mol_from_data
 from graphscore.molecules.metrics.comparison import prepare

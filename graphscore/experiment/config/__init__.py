@@ -1,0 +1,1 @@
+"""Configurations: their schema, keys, components and text."""

@@ -1,0 +1,1 @@
+"""Checks of data and of files of graphs, before training and without sampling."""

@@ -1,0 +1,1 @@
+"""Proposals of configurations for a user's data."""

@@ -1,0 +1,1 @@
+"""Sampling with a trained model: requests, windows of inputs, pipelines and clusters."""

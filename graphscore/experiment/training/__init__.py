@@ -1,0 +1,1 @@
+"""Training runs: built from a configuration, started, resumed and recorded."""
