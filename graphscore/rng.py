@@ -103,7 +103,8 @@ class GraphGenerator:
             raise ValueError(f"The generator has {len(self.seeds)} seeds, but the batch has {num_graphs} graphs")
         if self.num_draws >= 2**16:
             raise ValueError("The generator is used up after 65536 draws; go on with another stream")
-        self.seeds = self.seeds.to(index.device)
+        # Does not wait for the copy to a device; one from there has to be waited for.
+        self.seeds = self.seeds.to(index.device, non_blocking=not index.is_cpu)
         local = places(index, num_graphs)
         pairs = (width + 1) // 2
         element = local[:, None] * pairs + torch.arange(pairs, device=index.device)

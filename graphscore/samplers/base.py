@@ -161,7 +161,7 @@ class Sampler(ABC):
 
             batch = self._integrate(model, batch, generator, watch)
         if self.denoise_last:
-            last = self.grid[-1].to(double_device(batch.batch.device)).expand(batch.num_graphs)
+            last = self._grid_beside(batch)[-1].expand(batch.num_graphs)
             batch = replace(batch, model(batch, last))
         return model.result(in_data_units(batch), {name: field.scale for name, field in process.fields.items()})
 
@@ -185,7 +185,7 @@ class Sampler(ABC):
 
     def _integrate(self, model: Recorder, batch: Batch, generator: Generator, callback: Callback | None) -> Batch:
         batch, memory = differentiable(batch), None
-        grid = self.grid.to(double_device(batch.batch.device))
+        grid = self._grid_beside(batch)
         times, carries = self.grid.tolist(), is_self_conditioned(self.model)
         if callback is not None:
             callback(0, times[0], batch)
@@ -199,6 +199,10 @@ class Sampler(ABC):
         if model.x0_hat is None:
             raise RuntimeError(f"{type(self).__name__}.step did not evaluate the model that it was given")
         return batch
+
+    def _grid_beside(self, batch: Batch) -> Tensor:
+        """Copy the grid to where the times of a batch are; nothing waits for the copy."""
+        return self.grid.to(double_device(batch.batch.device), non_blocking=True)
 
 
 def _as_times(grid: Grid, model: ScoreModel) -> Tensor:

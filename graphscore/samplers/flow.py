@@ -118,6 +118,7 @@ class KarrasSampler(Sampler):
                 f"churn must be at least 0 and noise_scale positive, but they are {churn} and {noise_scale}"
             )
         self.churn = churn
+        self._start = float(self.grid[0])  # a number of the host, so that no step waits for a copy to the device
         self.stochastic = churn > 0
         self.noise_scale = noise_scale
         self.min_level = min_level
@@ -133,7 +134,7 @@ class KarrasSampler(Sampler):
             level = first.level(t)
             churned = (level >= self.min_level) & (level <= self.max_level)
             raised = first.time(torch.where(churned, (1 + gamma) * level, level))
-            raised = torch.maximum(t, torch.minimum(raised, self.grid[0].to(t)))
+            raised = torch.maximum(t, raised.clamp(max=self._start))
 
             def coefficients(sde: SDE) -> tuple[Tensor, ...]:
                 scale, spread = sde.transition(t, raised)

@@ -44,7 +44,7 @@ class LevelBins:
 
 def by_level(values: Tensor, t: Tensor, bins: LevelBins) -> Tensor:
     """Sum values ``[rows, B]`` of graphs with the times ``t`` ``[B]`` by noise level: ``[rows, K]``."""
-    places = torch.bucketize(t.to(values.device), bins.edges.to(values.device), right=True)
+    places = torch.bucketize(t.to(values.device), bins.edges.to(values.device, non_blocking=True), right=True)
     # A product, since sums by index_add in a device's order of threads would not be reproducible.
     return values @ torch.nn.functional.one_hot(places, NUM_LEVELS).to(values)
 
@@ -72,7 +72,7 @@ class LossMeans:
         t, losses = out.t.to(device), torch.stack([out.losses[name] for name in self.fields])
         rows = torch.cat([torch.ones_like(losses[:1]), losses.sum(0, keepdim=True), losses]).to(device, torch.float64)
         # Not in place: ranks that are spawned begin with one tensor in shared memory.
-        self.sums = self.sums.to(device) + by_level(rows, t, self.bins)
+        self.sums = self.sums.to(device, non_blocking=True) + by_level(rows, t, self.bins)
 
     def means(self, name: str, reduce: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
         """Compute the means over all ranks, and forget the losses; this does not wait for the device.

@@ -179,7 +179,7 @@ def _squared_distance(pos: Tensor, source: Tensor, target: Tensor) -> Tensor:
 def _closer(pairs: Tensor, pos: Tensor, radius: float) -> tuple[Tensor, Tensor]:
     """Select the pairs that are closer than the radius, with their squared distances."""
     squared = _squared_distance(pos, *pairs)
-    close = squared < radius**2
+    close = (squared < radius**2).nonzero()[:, 0]  # once: it waits for the device
     return pairs[:, close], squared[close]
 
 
