@@ -58,5 +58,6 @@ def test_one_file_and_one_line_are_enough(kind: str, line: str, package: Path, c
 def test_every_folder_is_on_the_map():
     here = {path.name for path in (ROOT / "graphscore").iterdir() if (path / "__init__.py").is_file()}
     table = TEXT[TEXT.index("## The map") : TEXT.index("## I want to add")]
-    named = set(re.findall(r"`(?:graphscore/)?(\w+)/`", table))
+    cells = "".join(re.findall(r"^\| [^|]*\|", table, re.MULTILINE))  # the second column names folders within
+    named = set(re.findall(r"`(?:graphscore/)?(\w+)/`", cells))
     assert named == here
