@@ -26,7 +26,7 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("graphscore")
     group.addoption("--ops-backend", choices=sorted(ops.BACKENDS), default="native", help="back end of graphscore.ops")
-    group.addoption("--device", default="cpu", help="where the tests that take the `device` fixture run")
+    group.addoption("--device", help="where tests that take the `device` fixture run; those of `-m gpu` even on cpu")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,11 +42,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Files with slow tests first: processes that share the files then end at about the same time; no soak unasked."""
-    if "soak" not in (config.getoption("-m") or ""):
-        soak = [item for item in items if item.get_closest_marker("soak")]
-        config.hook.pytest_deselected(items=soak)
-        items[:] = [item for item in items if item not in soak]
+    """Files with slow tests first: processes that share the files then end at about the same time.
+
+    No soak unasked, and no tests of an accelerator where there is none.
+    """
+    here = torch.accelerator.is_available() or config.getoption("--device") is not None
+    for marker in ("soak", *([] if here else ["gpu"])):
+        if marker not in (config.getoption("-m") or ""):
+            left_out = [item for item in items if item.get_closest_marker(marker)]
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
@@ -64,7 +69,14 @@ def _seeded():
 
 @pytest.fixture
 def device(request: pytest.FixtureRequest) -> torch.device:
-    return torch.device(request.config.getoption("--device"))
+    """The device of ``--device``; without it the accelerator for tests marked ``gpu``, the CPU for others."""
+    if name := request.config.getoption("--device"):
+        return torch.device(name)
+    if request.node.get_closest_marker("gpu") is None:
+        return torch.device("cpu")
+    if not torch.accelerator.is_available() or (found := torch.accelerator.current_accelerator()) is None:
+        pytest.skip("there is no accelerator; `--device cpu` runs the test on the CPU")
+    return found
 
 
 class LinearVP(SDE):
