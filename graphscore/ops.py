@@ -17,10 +17,10 @@ from types import ModuleType
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd import Function
 
 from graphscore.rng import Generator as Generator
 from graphscore.rng import randn as randn
+from graphscore.runtime.derivatives import Function as Function
 
 Reduction = Callable[[Tensor, Tensor, int], Tensor]
 SegmentReduction = Callable[[Tensor, Tensor], Tensor]

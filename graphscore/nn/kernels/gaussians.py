@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
-from torch.autograd import Function
+
+from graphscore import ops
 
 Formula = Callable[[Tensor, Tensor, float], Tensor]
 
@@ -23,7 +24,7 @@ def differentiate_gaussians(formula: Formula, distance: Tensor, centers: Tensor,
     return _Gaussians.apply(formula, distance, centers, inverse_width)  # pyright: ignore[reportReturnType]
 
 
-class _Gaussians(Function):
+class _Gaussians(ops.Function):
     """``exp(-(d - c)^2 / 2 w^2)`` with a fast derivative that needs only its input and output."""
 
     generate_vmap_rule = True

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
-from torch.autograd import Function
 
 from graphscore import ops
 
@@ -27,7 +26,7 @@ def differentiate_measure(formula: Formula, pos: Tensor, edges: Edges) -> tuple[
     return _Measure.apply(formula, pos, edges)  # pyright: ignore[reportReturnType]
 
 
-class _Measure(Function):
+class _Measure(ops.Function):
     """Lengths and directions with a fast derivative that needs only the result."""
 
     generate_vmap_rule = True
