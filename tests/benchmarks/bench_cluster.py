@@ -1,9 +1,11 @@
 """Sample by a Dask cluster of this machine, and kill one of its workers: ``python tests/benchmarks/bench_cluster.py``.
 
-``--inputs 100000 --num 5`` is the full size, hours on two cores; the default takes a minute. SMILES are those of the
-ensembles that come with the package, over and over. A scheduler and the workers are started, and one worker is killed
-when half of the inputs are done. The same job then runs with one worker: the files must be equal byte by byte, and
-each input accounted for once. ``--once`` leaves the second job out.
+``--inputs 100000 --num 5`` is the full size, hours on two cores, or one hour with ``--atoms 6``; the default takes a
+minute. SMILES are those of the ensembles that come with the package, of at most ``--atoms`` heavy atoms, over and over.
+A scheduler and the workers are started, and one worker is killed when half of the inputs are done. Each input must be
+accounted for once. The same job then runs with one worker: the files must be equal byte by byte. With ``--compare N``
+it has only the first N inputs, whose records must be the first of the file; but for the last window of inputs, since
+batches end with the file, and the batch decides about rounding.
 """
 
 from __future__ import annotations
@@ -22,14 +24,18 @@ from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from rdkit import Chem
+
 from graphscore.data.dataset import load_dataset
+from graphscore.generate.windows import NUM_INPUTS
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
-def smiles(num: int) -> Iterator[str]:
-    """Yield SMILES."""
-    return islice(cycle(load_dataset("gfn2-ensembles").smiles), num)
+def smiles(num: int, atoms: int) -> Iterator[str]:
+    """Yield SMILES of at most so many heavy atoms."""
+    known = load_dataset("gfn2-ensembles").smiles
+    return islice(cycle([text for text in known if Chem.MolFromSmiles(text).GetNumAtoms() <= atoms]), num)
 
 
 @contextmanager
@@ -50,11 +56,10 @@ def cluster(folder: Path, workers: int) -> Iterator[tuple[Path, list[subprocess.
             process.kill()
 
 
-def sample(folder: Path, name: str, num: int, workers: int, kill_at: int | None) -> float:
+def sample(inputs: Path, out: Path, num: int, workers: int, kill_at: int | None) -> float:
     """Run the job; returns the seconds that it took."""
-    out = folder / name
     journal = Path(f"{out}.partial.jsonl")
-    with cluster(folder, workers) as (file, processes):
+    with cluster(out.parent, workers) as (file, processes):
 
         def kill() -> None:
             while not (journal.exists() and journal.read_bytes().count(b"\n") > kill_at):
@@ -64,7 +69,7 @@ def sample(folder: Path, name: str, num: int, workers: int, kill_at: int | None)
 
         if kill_at is not None:
             threading.Thread(target=kill, daemon=True).start()
-        command = [sys.executable, "-m", "graphscore", "sample", "--input", str(folder / "in.smi"), "--num", str(num)]
+        command = [sys.executable, "-m", "graphscore", "sample", "--input", str(inputs), "--num", str(num)]
         started = time.perf_counter()
         subprocess.run([*command, "--dask", str(file), "--out", str(out)], env=ENVIRONMENT, check=True)
         return time.perf_counter() - started
@@ -75,22 +80,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--inputs", type=int, default=300)
     parser.add_argument("--num", type=int, default=2, help="conformers of each")
+    parser.add_argument("--atoms", type=int, default=99, help="heavy atoms at most")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--once", action="store_true", help="do not compare with one worker")
+    parser.add_argument("--compare", type=int, help="inputs of the job of one worker; all by default, 0 for no such job")
     options = parser.parse_args(arguments)
+    compared = options.inputs if options.compare is None else options.compare
+    if 0 < compared < 10 * NUM_INPUTS and compared != options.inputs:
+        parser.error(f"expected --compare of at least {10 * NUM_INPUTS:,}, some windows of inputs")
+    jobs = [(options.inputs, options.workers, options.inputs // 2), *([(compared, 1, None)] if compared else [])]
     with TemporaryDirectory() as place:
-        folder = Path(place)
-        (folder / "in.smi").write_text("\n".join(smiles(options.inputs)))
-        jobs = [("many.sdf", options.workers, options.inputs // 2), *([] if options.once else [("one.sdf", 1, None)])]
-        for name, workers, kill_at in jobs:
-            seconds = sample(folder, name, options.num, workers, kill_at)
-            report = json.loads((folder / f"{name}.report.json").read_text())
-            assert len(report["inputs"]) == options.inputs, "an input is missing"
+        compare = []
+        for number, workers, kill_at in jobs:
+            inputs, out = Path(place) / f"{number}.smi", Path(place) / f"{workers}-workers.sdf"
+            given = list(smiles(number, options.atoms))
+            inputs.write_text("\n".join(given))
+            seconds = sample(inputs, out, options.num, workers, kill_at)
+            report = json.loads(Path(f"{out}.report.json").read_text())
+            assert [each["input"] for each in report["inputs"]] == given, "not each input is accounted for once"
             rate = report["num_written"] / seconds
             print(f"{workers} worker(s): {report['num_written']:,} conformers in {seconds:.0f} s, {rate:.1f} a second")
-        if not options.once:
-            assert (folder / "many.sdf").read_bytes() == (folder / "one.sdf").read_bytes(), "the files differ"
-            print("the files are equal, byte by byte")
+            whole = compared - NUM_INPUTS * (compared < options.inputs)
+            records = sum(each["written"] for each in report["inputs"][:whole])
+            compare.append(out.read_bytes().split(b"$$$$\n")[:records])
+        if compared:
+            assert compare[0] == compare[1], "the files differ"
+            print(f"the {len(compare[0]):,} conformers of {whole:,} inputs are equal, byte by byte")
 
 
 if __name__ == "__main__":
