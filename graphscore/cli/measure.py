@@ -46,6 +46,9 @@ def evaluate(
     energies: Annotated[
         str | None, typer.Option(help="mmff or gfn2 (by the program xtb): strain and ensemble properties.")
     ] = None,
+    distance: Annotated[
+        str | None, typer.Option(help="Point clouds: chamfer (default), chamfer-squared, or emd, earth mover's.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the baselines, and of the samples of --run.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report as JSON, with confidence intervals.")] = None,
     workers: Workers = None,
@@ -58,6 +61,7 @@ def evaluate(
         "baselines": baselines,
         "posebusters": posebusters or None,
         "energies": energies,
+        "distance": distance,
         "workers": workers,
     }
     options = {name: value for name, value in given.items() if value is not None}

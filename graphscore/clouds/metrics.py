@@ -1,4 +1,4 @@
-"""Metrics of point clouds: Chamfer distance, and recall and precision of generated clouds."""
+"""Metrics of point clouds: recall and precision of generated clouds, and comparison of sets of clouds."""
 
 from __future__ import annotations
 
@@ -7,37 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.clouds.comparison import compare_sets, occupancy_divergence
+from graphscore.clouds.distances import distance_table
 from graphscore.data.readers import Failure
 from graphscore.data.sources import read_files
 
-
-def chamfer_distance(first: Tensor, second: Tensor) -> float:
-    r"""Measure the Chamfer distance of two point clouds, the mean distance to the nearest point of the other cloud.
-
-    The means over both clouds are averaged.
-
-    Args:
-        first: Points ``[N, D]``.
-        second: Points ``[M, D]``.
-
-    Returns:
-        The distance, in the unit of the points (distances are not squared).
-
-    Raises:
-        ValueError: If a cloud is empty.
-
-    References:
-        Fan, Su and Guibas (2017), A point set generation network for 3D object reconstruction from a single image, here
-        with unsquared distances and means.
-    """
-    if not len(first) or not len(second):
-        raise ValueError(f"Expected two clouds of points, but got {len(first)} and {len(second)} points")
-    distances = torch.cdist(first.double(), second.double())
-    return float((distances.min(0).values.mean() + distances.min(1).values.mean()) / 2)
+NORMALIZATION = "each cloud minus its centroid, in data units"
 
 
 def evaluate_clouds(groups: Sequence[Sequence[Data]], generated: Sequence[Sequence[Data]]) -> dict[str, Any]:
@@ -55,10 +33,9 @@ def evaluate_clouds(groups: Sequence[Sequence[Data]], generated: Sequence[Sequen
     for references, drawn in zip(groups, generated, strict=True):
         if not references or not drawn:
             continue
-        first, second = ([item["pos"] - item["pos"].mean(0) for item in items] for items in (references, drawn))
-        table = torch.tensor([[chamfer_distance(a, b) for b in second] for a in first])
-        recalls.append(float(table.min(1).values.mean()))
-        precisions.append(float(table.min(0).values.mean()))
+        table = distance_table(_centered(references), _centered(drawn))
+        recalls.append(float(table.min(1).mean()))
+        precisions.append(float(table.min(0).mean()))
     return {
         "num_groups": len(groups),
         "num_references": sum(len(group) for group in groups),
@@ -68,20 +45,29 @@ def evaluate_clouds(groups: Sequence[Sequence[Data]], generated: Sequence[Sequen
     }
 
 
-def evaluate(generated: Path, reference: Path, *, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """Compare the generated clouds of a file with the reference clouds of another; see :func:`evaluate_clouds`.
+def evaluate(
+    generated: Path,
+    reference: Path,
+    *,
+    distance: str = "chamfer",
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Compare the generated clouds of a file with the reference clouds of another, as two sets.
 
     Args:
         generated: Generated clouds.
         reference: Reference clouds.
-        progress: Called with (sets done, sets in all).
+        distance: Distance of two clouds, a key of :data:`~graphscore.clouds.distances.CONVENTIONS`.
+        progress: Called with (rows of distances done, rows in all).
 
     Returns:
-        Recall, precision and numbers; ``files``; and ``skipped``: the records that could not be read, or have no
+        Scores and notes of :func:`~graphscore.clouds.comparison.compare_sets`; ``occupancy_divergence``;
+        ``normalization`` and numbers; ``files``; and ``skipped``: the records that could not be read, or have no
         points.
 
     Raises:
-        ValueError: If a file cannot be read, or has no clouds.
+        ValueError: If a file cannot be read, or has no clouds; or clouds have no distance, see
+            :func:`~graphscore.clouds.distances.distance_table`.
     """
     skipped: list[Failure] = []
     sets = []
@@ -92,9 +78,17 @@ def evaluate(generated: Path, reference: Path, *, progress: Callable[[int, int],
             raise ValueError(f"{path} holds no clouds: graphs with points, pos [N, D]")
         skipped += result.failures
         skipped += [Failure(str(path), "graphs", "no points")] * (len(result.items) - len(clouds))
-        sets.append(clouds)
-    report = evaluate_clouds([sets[0]], [sets[1]])
-    if progress is not None:
-        progress(1, 1)
-    files = {"generated": str(generated), "reference": str(reference)}
-    return {"files": files, **report, "skipped": [asdict(failure) for failure in skipped]}
+        sets.append(_centered(clouds))
+    return {
+        "files": {"generated": str(generated), "reference": str(reference)},
+        "num_references": len(sets[0]),
+        "num_generated": len(sets[1]),
+        "normalization": NORMALIZATION,
+        **compare_sets(*sets, distance=distance, progress=progress),
+        "occupancy_divergence": occupancy_divergence(*sets),
+        "skipped": [asdict(failure) for failure in skipped],
+    }
+
+
+def _centered(clouds: Sequence[Data]) -> list[Tensor]:
+    return [item["pos"] - item["pos"].mean(0) for item in clouds]

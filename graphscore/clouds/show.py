@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 from torch_geometric.data import Data
 
+from graphscore.clouds.distances import CONVENTIONS
 from graphscore.clouds.metrics import evaluate_clouds
 from graphscore.data.readers import read
 from graphscore.data.writers import write
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PER_LINE = 12
+_COLUMNS = {
+    "recall": "recall",
+    "precision": "precision",
+    "coverage": "coverage",
+    "nearest_neighbor_accuracy": "1-NN accuracy",
+    "occupancy_divergence": "JSD",
+}
 NUM_PICTURES = 12
 _TILE, _GAP, _MARGIN, _HEADING = 0.9, 0.08, 0.95, 0.28  # inches
 _COLORS = ("#50555c", "#2f5fe3")  # reference, generated
@@ -127,8 +135,13 @@ def report(
 
 def show_clouds(console: Console, reports: Mapping[str, Mapping[str, Any]]) -> None:
     """Print a table of reports on point clouds."""
-    rows = {name: {key: number(row[key], 3) for key in ("recall", "precision")} for name, row in reports.items()}
-    show_rows(console, rows, "Chamfer distance to the nearest cloud of the other set, mean over groups, data units")
+    known = {name: [key for key in _COLUMNS if key in row] for name, row in reports.items()}
+    rows = {name: {_COLUMNS[key]: number(reports[name][key], 3) for key in keys} for name, keys in known.items()}
+    convention = next((row["convention"] for row in reports.values() if "convention" in row), CONVENTIONS["chamfer"])
+    show_rows(console, rows, f"Recall, precision: to the nearest cloud of the other set, in data units. {convention}")
+    for name, row in reports.items():
+        for note in row.get("notes", ()):
+            console.print(f"[yellow]{name}: {note}", highlight=False, soft_wrap=True)
 
 
 def _points(data: Data) -> np.ndarray:

@@ -82,7 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--num", type=int, default=2, help="conformers of each")
     parser.add_argument("--atoms", type=int, default=99, help="heavy atoms at most")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--compare", type=int, help="inputs of the job of one worker; all by default, 0 for no such job")
+    parser.add_argument(
+        "--compare", type=int, help="inputs of the job of one worker; all by default, 0 for no such job"
+    )
     options = parser.parse_args(arguments)
     compared = options.inputs if options.compare is None else options.compare
     if 0 < compared < 10 * NUM_INPUTS and compared != options.inputs:

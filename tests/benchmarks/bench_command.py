@@ -1,7 +1,7 @@
 """Time ``graphscore sample CCO`` from start to file: ``python tests/benchmarks/bench_command.py``.
 
-Beside it ``import torch`` alone and ``graphscore --help``, in turn; the smallest of the times, the processor's and those
-of a clock. Compiled files of the library are written before the first of them, as an installation does.
+Beside it ``import torch`` alone and ``graphscore --help``, in turn; the smallest of the times, the processor's and
+those of a clock. Compiled files of the library are written before the first of them, as an installation does.
 """
 
 from __future__ import annotations
