@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from graphscore.domains import Domain
 
+MESHES = (".off", ".obj", ".ply", ".stl")
+
 CLOUDS = Domain(
     name="clouds",
     keys=("pos",),
     package="graphscore.clouds",
     datasets={"digits": "graphscore.clouds.digits:Digits"},
+    readers=dict.fromkeys(MESHES, "graphscore.clouds.meshes:read_mesh"),
+    folder_extensions=MESHES,
     viewers={".png": "graphscore.clouds.show:view"},
     evaluate="graphscore.clouds.metrics:evaluate",
     report="graphscore.clouds.show:report",
