@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from graphscore.attributes import ATTRIBUTES, Attribute
 from graphscore.registry import resolve
@@ -101,6 +101,9 @@ class Domain:
         pipeline: Class of a loaded model, :class:`~graphscore.experiment.sampling.pipeline.Pipeline` or a subclass.
         evaluate: Function ``(generated, reference, *, progress, **options) -> report`` that compares the graphs of two
             files, given by their paths; the report is written as JSON.
+        scores: Numbers of that report by which the best model of a training may be chosen, and whether the best is the
+            ``"highest"`` or the ``"lowest"``: keys, with dots between those of nested mappings, or patterns of them
+            (``*``).
         report: Function ``(groups, samples, out, seed)`` that measures, writes and draws the samples of a demo, and
             returns a :class:`~graphscore.experiment.evaluation.reports.Report`. ``groups`` holds the references of each
             group, ``samples`` the samples of each group by method.
@@ -134,6 +137,7 @@ class Domain:
     unknown: Reference = nothing_unknown
     pipeline: Reference = "graphscore.experiment.sampling.pipeline:Pipeline"
     evaluate: Reference | None = None
+    scores: Mapping[str, Literal["highest", "lowest"]] = field(default_factory=dict)
     report: Reference = "graphscore.experiment.evaluation.reports:report_graphs"
     tables: Reference = "graphscore.experiment.evaluation.reports:show_scores"
 
@@ -142,7 +146,12 @@ class Domain:
         return all(key in item for key in self.keys)
 
 
-GRAPHS = Domain(name="graphs", keys=(), evaluate="graphscore.experiment.evaluation.graphs:evaluate")
+GRAPHS = Domain(
+    name="graphs",
+    keys=(),
+    evaluate="graphscore.experiment.evaluation.graphs:evaluate",
+    scores={"distance of *": "lowest"},
+)
 """The domain of all other graphs."""
 
 

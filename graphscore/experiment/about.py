@@ -22,6 +22,7 @@ from graphscore.experiment.weights import find_model, named_weights
 from graphscore.registry import is_import_path, shown
 from graphscore.runtime.checkpoint import read_header, upgrade
 from graphscore.train.resumption import RESUME_FILE, read_state
+from graphscore.train.sample_score import SAMPLED
 
 Fact = tuple[str, str]
 """A label and a text."""
@@ -198,7 +199,7 @@ def _losses(log: Path) -> Iterator[Fact]:
     last: dict[str, tuple[str, str]] = {}
     with log.open(newline="", encoding="utf-8", errors="replace") as file:
         for row in csv.DictReader(file):
-            for name in ("loss", "val_loss"):
+            for name in ("loss", "val_loss", *(name for name in row if name and name.startswith(SAMPLED))):
                 if row.get(name):
                     last[name] = (row[name], row.get("step") or "?")
     for name, (value, step) in last.items():

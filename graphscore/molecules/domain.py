@@ -82,6 +82,11 @@ MOLECULES = Domain(
     group="graphscore.molecules.split:group",
     label="graphscore.molecules.elements:row_label",
     evaluate="graphscore.molecules.evaluate:evaluate",
+    scores={
+        "amr_[rp].m*n": "lowest",  # mean and median
+        "cov_[rp].*.m*n": "highest",
+        "stereo.*.share": "highest",
+    },
     report="graphscore.molecules.show.report:report",
     tables="graphscore.molecules.show.tables:show_conformers",
 )

@@ -31,6 +31,17 @@ def tfloat32(allowed: bool) -> Iterator[None]:
 
 
 @contextmanager
+def no_tfloat32() -> Iterator[None]:
+    """Let CUDA compute float32 products in full inside the ``with`` block, in a run that rounds them to TF32, too."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+@contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Silence Lightning's hints and notices inside the ``with`` block; its other warnings still show."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]

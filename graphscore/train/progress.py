@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from graphscore.runtime.settings import describe_device
+from graphscore.train.sample_score import SAMPLED
 
 _SECONDS_PER_LINE = 30.0
 
@@ -67,6 +68,7 @@ def _status(latest: Mapping[str, float]) -> str:
         "loss": "loss {:.4f}", "val_loss": "val {:.4f}", "graphs_per_second": "{:,.0f} graphs/s",
         "peak_memory_gb": "{:.1f} GB",
     }  # fmt: skip
+    shown |= {name: f"{name.removeprefix(SAMPLED)} {{:.4g}}" for name in latest if name.startswith(SAMPLED)}
     return "  ".join(text.format(latest[name]) for name, text in shown.items() if name in latest)
 
 

@@ -30,6 +30,7 @@ CONFIG = [
     "network.backbone={name: egnn, hidden_channels: 16, num_layers: 1, cond_channels: 8}", "--set",
     "training.checkpoint_every=3", "--set", "training.validate_every=4", "--set", "training.keep_every=25", "--set",
     "training.log_every=5", "--set", "training.num_validation_graphs=16", "--set", "training.ema_decay=[0.9, 0.99]",
+    "--set", "training.best={metric: recall, every: 7, num_graphs: 4, num_steps: 2}",
 ]  # fmt: skip
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(graphscore.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
 # A training that kills itself at a moment of its work: "step" as the gradient of the step is known, or while a file is
@@ -105,7 +106,7 @@ def assert_equal(run: Path, whole: Path) -> None:
     """Weights, averages, optimiser, best and kept models, and the log."""
     assert history(run) == history(whole)
     names = [path.relative_to(whole) for path in whole.rglob("*.safetensors")]
-    assert len(names) == 2 * 4 and names == [path.relative_to(run) for path in run.rglob("*.safetensors")]
+    assert len(names) == 2 * 5 and names == [path.relative_to(run) for path in run.rglob("*.safetensors")]
     for name in names:
         states = [load_checkpoint(folder / name) for folder in (run, whole)]
         assert states[0].info == states[1].info

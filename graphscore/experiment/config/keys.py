@@ -110,15 +110,24 @@ def _walk(
         key = f"{prefix}{name}"
         inner = value.get("items", value)
         parts = [] if _without_numbers(key) in KINDS else _sections(inner, schema)
-        if parts:
-            yield from _walk(parts[0], schema, f"{key}.0." if inner is not value else f"{key}.")
-        else:
+        optional = [] if parts or _without_numbers(key) in KINDS else _optional_section(value, schema)
+        if not parts:
             yield key, value, name in section.get("required", ())
+        for part in (*parts, *optional):
+            yield from _walk(part, schema, f"{key}.0." if inner is not value else f"{key}.")
 
 
 def _sections(value: Mapping[str, Any], schema: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = schema["$defs"].get(value.get("$ref", "").removeprefix("#/$defs/"))
     return [found] if found is not None and "properties" in found else []
+
+
+def _optional_section(value: Mapping[str, Any], schema: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The section that a key may hold instead of ``null``."""
+    choices = value.get("anyOf", ())
+    if {"type": "null"} not in choices:
+        return []
+    return [section for choice in choices for section in _sections(choice, schema)]
 
 
 def _described(name: str, value: Mapping[str, Any], required: bool, schema: Mapping[str, Any]) -> Key:

@@ -122,6 +122,27 @@ class ConditionConfig(Section):
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
+class BestConfig(Section):
+    """Choice of the best model by a metric of samples."""
+
+    metric: str
+    """Number in the report of ``graphscore evaluate`` on such graphs, with dots between nested keys.
+
+    For molecules ``amr_r.mean``, ``amr_p.mean``, ``cov_r.0.5.mean``, ``cov_p.0.5.mean`` or ``stereo.strict.share``; for
+    point clouds ``recall`` or ``precision``, which are distances, ``coverage`` or ``occupancy_divergence``; for other
+    graphs ``distance of x`` or ``distance of x across edges``, of an attribute ``x``. The domain says whether the
+    highest or the lowest is best.
+    """
+    every: int = Field(default=1000, gt=0)
+    """Steps between two choices."""
+    num_graphs: int = Field(default=64, gt=0)
+    """Most validation graphs to sample, in whole groups as far as possible: random ones, the same each time."""
+    num_samples: int = Field(default=1, gt=0)
+    """Samples of each of these graphs, from the same noise each time."""
+    num_steps: int | None = Field(default=None, gt=0, le=100_000)
+    """Steps of the sampler; by default those of ``sampling``."""
+
+
 class TrainingConfig(Section):
     """Training: objective, optimiser, precision and checkpoints."""
 
@@ -195,6 +216,13 @@ class TrainingConfig(Section):
 
     The subset depends on the seed and the size of the part alone. Validating 512 graphs costs about as much as training
     on 170.
+    """
+    best: BestConfig | None = None
+    """Choice of a best model by a metric of samples of validation graphs, too, ``best-sampled.safetensors``.
+
+    Every so often, graphs of the validation part are sampled with the averaged weights by the sampler of the
+    configuration, and measured by the metrics of their domain. The training is the same with and without it, up to the
+    time. If there are transforms, the data are read twice, since samples are compared without them.
     """
     checkpoint_every: int = Field(default=200, gt=0)
     """Steps between two checkpoints."""

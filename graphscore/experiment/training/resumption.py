@@ -16,7 +16,7 @@ from graphscore.runtime.checkpoint import upgrade
 
 RESUMABLE = (
     "max_steps", "learning_rate", "schedule", "warmup_steps", "gradient_clip", "micro_batch_size", "micro_batch_nodes",
-    "micro_batch_edges", "memory_gb", "precision", "compile", "workers", "validate_every", "checkpoint_every",
+    "micro_batch_edges", "memory_gb", "precision", "compile", "workers", "validate_every", "best", "checkpoint_every",
     "keep_every", "log_every", "callbacks", "loggers", "devices", "num_nodes", "strategy",
 )  # fmt: skip
 """Keys of ``training`` that may change when a run is resumed, and take effect from then on."""

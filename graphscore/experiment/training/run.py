@@ -29,6 +29,7 @@ from graphscore.experiment.trained_on import KEY, TrainedOn
 from graphscore.experiment.training.build import build_options, build_task
 from graphscore.experiment.training.reading import reading
 from graphscore.experiment.training.resumption import check_resumable, stored_config, take_scales
+from graphscore.experiment.training.samples import build_score
 from graphscore.experiment.training.split_record import SplitRecord, check_split, write_split
 from graphscore.experiment.training.summary import summarize
 from graphscore.experiment.weights import find_model
@@ -74,9 +75,9 @@ def train_model(
     """Train a model by a configuration, and write the run to a folder.
 
     The folder gets ``config.yaml``, ``last.ckpt``, ``logs/`` and models with averaged weights: ``model.safetensors``
-    with each checkpoint, ``best.safetensors`` with the lowest validation loss, and those that are kept in
-    ``checkpoints/``. By ``split.json`` the parts of the data can be made again. Records of the data set that could not
-    be used are listed in ``skipped.json``.
+    with each checkpoint, ``best.safetensors`` with the lowest validation loss, ``best-sampled.safetensors`` with the
+    best samples if the configuration measures them, and those that are kept in ``checkpoints/``. By ``split.json`` the
+    parts of the data can be made again. Records of the data set that could not be used are listed in ``skipped.json``.
 
     Args:
         config: A configuration, its name, or a YAML file, see :func:`~graphscore.experiment.config.schema.load_config`.
@@ -125,6 +126,7 @@ def train_model(
         load_weights(model, start, _UNFIT)
     task = build_task(config, model)
     options = build_options(config)
+    score = build_score(config, model, known, dataset, data, out)
     split = check_split(dataset, out, resume)
     first = is_first(os.environ)
     with owned(out) if first else nullcontext():
@@ -150,6 +152,7 @@ def train_model(
             progress=progress,
             spare_cores=spare_cores,
             save=save,
+            score=score,
             describe=describe,
             hyperparameters=config.model_dump(mode="json"),
         )

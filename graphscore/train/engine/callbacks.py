@@ -15,9 +15,11 @@ from torch import nn
 from graphscore.runtime.atomic import replacing
 from graphscore.runtime.settings import SpareThreads
 from graphscore.train.engine.module import LOOK_EVERY, TaskModule
+from graphscore.train.engine.scoring import score_samples
 from graphscore.train.interruption import SignalWatch
 from graphscore.train.options import TrainingOptions
 from graphscore.train.progress import Progress
+from graphscore.train.sample_score import SAMPLED, SampleScore
 
 SaveModel = Callable[[str, Sequence[nn.Module], int], None]
 """Writes averaged models to files of a given name without extension, after a number of steps; called by one rank."""
@@ -34,8 +36,13 @@ class Recorder(Callback):
     is lost if the process is killed in between.
     """
 
-    def __init__(self, options: TrainingOptions) -> None:
-        self.options = options
+    def __init__(self, options: TrainingOptions, score: SampleScore | None) -> None:
+        self.options, self.score = options, score
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        kept = None if self.score is None else self.score.column
+        for name in [name for name in pl_module.latest if name.startswith(SAMPLED) and name != kept]:
+            del pl_module.latest[name]  # of the run before it was resumed
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         step, options = trainer.global_step, self.options
@@ -43,6 +50,8 @@ class Recorder(Callback):
         is_validated = pl_module.num_validated and step % min(options.validate_every, options.max_steps) == 0
         if is_validated:
             row |= pl_module.validate()
+        if self.score is not None and self.score.is_due(step, options.max_steps):
+            row |= score_samples(self.score, trainer, pl_module)
         if not row:
             return
         for logger in trainer.loggers:
@@ -62,21 +71,29 @@ class Keeper(Checkpoint):
         every: Steps between two checkpoints.
         keep_every: Steps between two models that are kept; ``None`` for none.
         save: Writes the averaged models: ``model`` with each checkpoint, ``best`` when the validation loss has never
-            been as low, and ``step-N``, which are kept.
+            been as low, ``best-sampled`` when the samples have never had as good a score, and ``step-N``, which are
+            kept.
+        score: Score of samples.
     """
 
-    def __init__(self, path: Path, every: int, keep_every: int | None, save: SaveModel | None) -> None:
-        self.path, self.every, self.keep_every, self.save = path, every, keep_every, save
+    def __init__(
+        self, path: Path, every: int, keep_every: int | None, save: SaveModel | None, score: SampleScore | None = None
+    ) -> None:
+        self.path, self.every, self.keep_every, self.save, self.score = path, every, keep_every, save, score
         self.saved = -1
-        self.best = float("inf")
+        self.best = self.best_sampled = float("inf")
         self.stopping = False
         self.watch = SignalWatch()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best}
+        sampled = {} if self.score is None else {"best_sampled": (self.score.key, self.best_sampled)}
+        return {"best": self.best, **sampled}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = float(state_dict["best"])
+        key, value = state_dict.get("best_sampled", (None, None))
+        if self.score is not None and key == self.score.key:  # other scores cannot be compared
+            self.best_sampled = float(value)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.watch.start()  # Lightning has just installed its own handlers
@@ -89,6 +106,8 @@ class Keeper(Checkpoint):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         step = trainer.global_step
         self.stopping = self._must_stop(trainer)
+        if self.score is not None and self.score.is_due(step, trainer.max_steps):
+            self._choose_sampled(self.score.loss(pl_module.latest[self.score.column]), trainer, pl_module)
         if self.keep_every is not None and step % self.keep_every == 0:
             pl_module.check_finite(weights=True)
             self._write_model(trainer, pl_module, f"step-{step:08d}")
@@ -113,6 +132,11 @@ class Keeper(Checkpoint):
             return received
         # All ranks must stop at the same step; synchronising them at each step would cost too much.
         return trainer.global_step % LOOK_EVERY == 0 and trainer.strategy.reduce_boolean_decision(received, all=False)
+
+    def _choose_sampled(self, loss: float, trainer: pl.Trainer, pl_module: Any) -> None:
+        if loss < self.best_sampled:  # not NaN, of no samples
+            self.best_sampled = loss
+            self._write_model(trainer, pl_module, "best-sampled")
 
     def _save(self, trainer: pl.Trainer, pl_module: Any) -> None:
         trainer.save_checkpoint(self.path)

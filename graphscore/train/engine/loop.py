@@ -37,6 +37,7 @@ from graphscore.train.parts import Sizes
 from graphscore.train.process_state import quiet_lightning, tfloat32
 from graphscore.train.progress import Progress
 from graphscore.train.resumption import RESUME_FILE, resumable_step, stored_plan
+from graphscore.train.sample_score import SampleScore
 from graphscore.train.task import ScoreMatchingTask
 
 # Lightning's names: "mixed" keeps weights, optimiser and checkpoints in float32.
@@ -66,6 +67,7 @@ def fit(
     progress: bool = True,
     spare_cores: bool = False,
     save: SaveModel | None = None,
+    score: SampleScore | None = None,
     describe: Callable[[Sizes], Sequence[str]] | None = None,
     hyperparameters: Mapping[str, Any] = MappingProxyType({}),
     trainer_options: dict[str, Any] | None = None,
@@ -88,8 +90,9 @@ def fit(
         spare_cores: Whether to use only as many threads as other processes leave free cores, measured again and again:
             see :class:`graphscore.runtime.settings.SpareThreads`.
         save: Writes models while the training runs, as ``save(name, models, step)`` with one model for each average:
-            ``model`` with each checkpoint, ``best`` when the validation loss has never been as low, and ``step-N`` each
-            ``keep_every`` steps.
+            ``model`` with each checkpoint, ``best`` when the validation loss has never been as low, ``best-sampled``
+            when the score of samples has never been as good, and ``step-N`` each ``keep_every`` steps.
+        score: Score of samples to compute every so often; the weights are the same with and without it.
         describe: Makes lines to print above the progress line, from the sizes of the training graphs.
         hyperparameters: What the loggers store of the run, such as its configuration.
         trainer_options: Further options of Lightning's ``Trainer``, such as accelerator and devices. Callbacks and
@@ -121,14 +124,14 @@ def fit(
             task, train, module.sizes["train"], most, options.memory_gb, choose_device(), _processes(options)["devices"]
         )
     module.follow(plan)
-    keeper = Keeper(resume_from, options.checkpoint_every, options.keep_every, save)
+    keeper = Keeper(resume_from, options.checkpoint_every, options.keep_every, save, score)
     added = [*(make() for make in options.callbacks), *listed(more.pop("callbacks", None))]
-    callbacks = [Recorder(options), *([Threads()] if spare_cores else []), *added, keeper]
+    callbacks = [Recorder(options, score), *([Threads()] if spare_cores else []), *added, keeper]
     if progress:
         notes = [] if describe is None else list(describe(module.sizes["train"]))
         notes += [] if plan is None else [plan.describe(module.sizes["train"])]
         callbacks.insert(1, ShowProgress(Progress(notes)))
-    columns = module.columns
+    columns = module.columns + ([] if score is None else [score.column])
     with quiet_lightning():
         trainer = pl.Trainer(
             **{
@@ -209,6 +212,8 @@ def _loggers(options: TrainingOptions, out: Path, start: int | None, columns: Se
     table = CSVLogger(out, "logs", version="", flush_logs_every_n_steps=1)
     path = Path(table.log_dir) / ExperimentWriter.NAME_METRICS_FILE
     history = read_history(path, start) if start is not None and path.is_file() and rank_zero_only.rank == 0 else None
+    if history is not None:  # the resumed run may have further columns; Lightning sorts them
+        history = history._replace(columns=sorted({*history.columns, *columns}))
     if rank_zero_only.rank == 0:
         table.experiment.metrics_keys = [*columns, "step"] if history is None else history.columns
     if history is not None:

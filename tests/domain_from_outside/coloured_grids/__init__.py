@@ -16,5 +16,6 @@ GRIDS = Domain(
     viewers={".png": "coloured_grids.show:view"},
     accept="coloured_grids.metrics:has_both_colours",
     evaluate="coloured_grids.metrics:evaluate",
+    scores={"alternation": "highest"},
     report="coloured_grids.show:report",
 )

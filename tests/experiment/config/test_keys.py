@@ -38,6 +38,9 @@ def test_keys_have_types_ranges_and_defaults():
     assert found["training.max_steps"][1:3] == ("integer > 0", None)
     assert found["training.ema_decay"][1:3] == ("number >= 0 and < 1 or list of number >= 0 and < 1", "0.999")
     assert found["training.objective"][1:3] == ("objective", "denoising")
+    best = {key.name.removeprefix("training.best"): key for key in list_keys("training.best")}
+    assert best[""].default == "null" and best[".metric"].default is None and best[".num_steps"].default == "null"
+    assert best[".every"][1:3] == ("integer > 0", "1000") and all(key.meaning for key in best.values())
     (key,) = list_keys("network.positions")
     assert key[1:3] == ("text or null", "pos")
 
