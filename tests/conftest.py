@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 # One thread for each process of the tests and for those that they start, before the libraries look. Sums over threads
 # come in another order on other machines, and the processes of `make test` share the cores already.
@@ -77,6 +81,21 @@ def device(request: pytest.FixtureRequest) -> torch.device:
     if not torch.accelerator.is_available() or (found := torch.accelerator.current_accelerator()) is None:
         pytest.skip("there is no accelerator; `--device cpu` runs the test on the CPU")
     return found
+
+
+@pytest.fixture(scope="session")
+def load_module() -> Callable[[Path], ModuleType]:
+    """A function that imports a module that is no package of the tests."""
+
+    def load(path: Path) -> ModuleType:
+        if path.stem not in sys.modules:
+            spec = importlib.util.spec_from_file_location(path.stem, path)
+            assert spec is not None and spec.loader is not None
+            sys.modules[path.stem] = module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        return sys.modules[path.stem]
+
+    return load
 
 
 class LinearVP(SDE):

@@ -7,265 +7,66 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import re
-import signal
 import tempfile
-from collections.abc import Callable, Iterator
-from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 
-import networkx as nx
-import numpy as np
 import pytest
-import torch
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("rdkit")
 
-from rdkit import Chem, rdBase
-from rdkit.Chem import rdDistGeom
-
 from graphscore import data
 from graphscore.data.files import FileDataset
-from graphscore.data.pt import record as pt_record
-from graphscore.domains import packaged
 from graphscore.experiment.config.schema import load_config
 from graphscore.experiment.pretrained import load_model
 from graphscore.molecules.datasets.ensembles import GFN2Ensembles
 from graphscore.molecules.datasets.md17 import MD17
 from graphscore.molecules.datasets.small_molecules import SmallMolecules
-from graphscore.molecules.files import sdf_record
-from graphscore.molecules.graph import data_from_smiles, is_molecule
-
-CASES = int(os.environ.get("FUZZ", "500"))
-LONGEST = 20  # seconds for one file
-SMILES = ["CCO", "C[C@H](N)C(=O)[O-]", "C/C=C\\C#N", "c1ccncc1", "[NH4+].[Cl-]", "C"]
-
-
-@lru_cache(maxsize=1)
-def molecules() -> list[Chem.Mol]:
-    mols = [Chem.AddHs(Chem.MolFromSmiles(smiles)) for smiles in SMILES]
-    for mol in mols:
-        rdDistGeom.EmbedMolecule(mol, randomSeed=3)
-    return mols
-
-
-def sdf(mol: Chem.Mol, version: bool) -> str:
-    text = Chem.MolToV3KMolBlock(mol) if version else Chem.MolToMolBlock(mol)
-    name = Chem.MolToSmiles(Chem.RemoveHs(mol))
-    return f"{name}\n{text.partition(chr(10))[2]}>  <IC50>  (1)\n1.5\n\n>  <Note>\ntwo\nlines\n\n$$$$\n"
-
-
-def xyz(mol: Chem.Mol, comment: str) -> str:
-    rows = zip(mol.GetAtoms(), mol.GetConformer().GetPositions(), strict=True)
-    lines = [f"{atom.GetSymbol()} {x:.5f} {y:.5f} {z:.5f}" for atom, (x, y, z) in rows]
-    return "\n".join([str(len(lines)), comment, *lines, ""])
-
-
-def graphml(mol: Chem.Mol) -> str:
-    graph = nx.Graph()
-    for atom in mol.GetAtoms():
-        graph.add_node(atom.GetIdx(), element=atom.GetSymbol(), charge=atom.GetFormalCharge())
-    for bond in mol.GetBonds():
-        graph.add_edge(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), order=bond.GetBondTypeAsDouble())
-    return "\n".join(nx.generate_graphml(graph)) + "\n"
-
-
-def records(kind: str) -> list[str]:
-    """Valid records of a format, which joined are a file."""
-    if kind == "sdf":
-        return [sdf(mol, number % 2 == 1) for number, mol in enumerate(molecules())]
-    if kind == "xyz":
-        comments = ["ethanol energy=-1.5", "alanine charge=-1", 'Properties=species:S:1:pos:R:3 name="x"']
-        return [xyz(mol, comments[number]) for number, mol in enumerate(molecules()[:3])]
-    if kind == "csv":
-        return ["smiles,name,activity\n", *(f'{smiles},"m, {k}",{k}.5\n' for k, smiles in enumerate(SMILES))]
-    if kind == "tsv":
-        return ["id\tcanonical_smiles\n", *(f"m{k}\t{smiles}\n" for k, smiles in enumerate(SMILES))]
-    return [f"{smiles} name {k}\n" for k, smiles in enumerate(SMILES)]
-
-
-@lru_cache(maxsize=64)
-def valid(kind: str) -> bytes:
-    """A valid file."""
-    if kind == "graphml":
-        return graphml(molecules()[0]).encode()
-    if kind == "yaml":
-        return packaged("configs", ".yaml")["conformers"].read_bytes()
-    if kind == "pt":
-        buffer = io.BytesIO()
-        torch.save([pt_record(data_from_smiles(smiles)) for smiles in SMILES[:2]], buffer)
-        return buffer.getvalue()
-    return "".join(records(kind)).encode()
-
-
-WORDS = [
-    *("nan", "inf", "-1", "0", "1e999", "999999999999999999999", "1.5", "-0", "0x10", "1_000", "", " ", "\t", "é"),
-    *("\x00", "\u2028", "\ufeff", '"', "'", "<", "&", "$$$$", "M  END", "|", "[", "]", "{", "C", "Xx", "[U]", "c1"),
-    *("V3000", "999", "1.7976931348623157e308", "null", "!!python/object:os.system", "*a", "&a", "true", "[2H]"),
-    *("²", "٣", "C" * 300, "(" * 50),
-]  # fmt: skip
-
-
-class Content(bytes):
-    """Content of a file that is shown without what it shares with the undamaged one."""
-
-    intact: bytes = b""
-
-    def __repr__(self) -> str:
-        start = _shared(self, self.intact)
-        end = _shared(self[start:][::-1], self.intact[start:][::-1])
-        new, old = self[start : len(self) - end], self.intact[start : len(self.intact) - end]
-        return f"from byte {start}: {new[:200]!r} for {old[:200]!r}"
-
-
-def _shared(one: bytes, other: bytes) -> int:
-    """Number of first bytes that are equal."""
-    return next((k for k, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-
-
-def of(intact: bytes, content: bytes) -> Content:
-    found = Content(content)
-    found.intact = intact
-    return found
-
-
-@st.composite
-def damaged(draw: st.DrawFn, content: bytes) -> Content:
-    """A file with some damage to bytes, lines or words."""
-    intact = content
-    for _ in range(draw(st.integers(1, 3))):
-        kind = draw(st.sampled_from(["bytes", "lines", "words", "cut", "twice"]))
-        if kind == "bytes":
-            start = draw(st.integers(0, len(content)))
-            stop = draw(st.integers(start, min(start + 8, len(content))))
-            content = content[:start] + draw(st.binary(max_size=8)) + content[stop:]
-        elif kind == "lines":
-            content = b"".join(_damaged_list(draw, content.splitlines(keepends=True)))
-        elif kind == "words":
-            content = b"".join(_damaged_list(draw, re.split(rb"([\s,;:<>\"=]+)", content)))
-        elif kind == "cut":
-            content = content[: draw(st.integers(0, len(content)))]
-        else:
-            content += content[draw(st.integers(0, len(content))) :]
-    return of(intact, content)
-
-
-def _damaged_list(draw: st.DrawFn, parts: list[bytes]) -> list[bytes]:
-    place = draw(st.integers(0, max(len(parts) - 1, 0)))
-    other = draw(st.integers(0, max(len(parts) - 1, 0)))
-    word = draw(st.sampled_from(WORDS)).encode()
-    replaced = draw(st.sampled_from(["drop", "word", "other", "add"]))
-    middle = {"drop": [], "word": [word], "other": parts[other : other + 1], "add": [*parts[place : place + 1], word]}
-    return [*parts[:place], *middle[replaced], *parts[place + 1 :]]
-
-
-@contextlib.contextmanager
-def in_time() -> Iterator[None]:
-    """Fail if the block takes too long."""
-
-    def stop(*_: object) -> None:
-        raise AssertionError(f"more than {LONGEST} seconds")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, LONGEST)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-@contextlib.contextmanager
-def written(name: str, content: bytes) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / name
-        path.write_bytes(content)
-        yield path
-
-
-def check_message(message: str, path: Path) -> None:
-    assert str(path) in message, f"the file is not named: {message}"
-    assert len(message) < 4000 and "Traceback" not in message
-
-
-def read(path: Path) -> data.readers.ReadResult | None:
-    """Read a file; whatever comes must be sound, and an error must be clear."""
-    try:
-        with in_time():
-            result = data.read(path)
-    except ValueError as error:
-        check_message(str(error), path)
-        return None
-    assert result.items or result.failures
-    for failure in result.failures:
-        assert failure.source == str(path) and failure.location and failure.reason.strip()
-        assert "\n" not in failure.reason
-    for item in result.items:
-        assert item.edge_index.dtype == torch.int64 and item.edge_index.shape[0] == 2
-        assert (
-            not item.edge_index.numel()
-            or 0 <= int(item.edge_index.min()) <= int(item.edge_index.max()) < item.num_nodes
-        )
-        pt_record(item)
-        if item.get("pos") is not None and is_molecule(item):
-            with contextlib.suppress(ValueError):
-                sdf_record(item)
-    return result
-
 
 FORMATS = {
     "sdf": ".sdf", "xyz": ".xyz", "smi": ".smi", "csv": ".csv", "tsv": ".tsv", "graphml": ".graphml", "pt": ".pt",
 }  # fmt: skip
-OTHERS = ["yaml", "safetensors", "npz small", "npz gfn2", "npz md17", "records", "folder"]
-SHARE = max(CASES // (len(FORMATS) + len(OTHERS)), 1)
-few = settings(max_examples=SHARE, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-def run(property_: Callable[..., None], **strategies: st.SearchStrategy) -> None:
-    with rdBase.BlockLogs():
-        few(given(**strategies)(property_))()
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_damaged_graphs(kind: str):
+def test_damaged_graphs(kind: str, fuzz: ModuleType):
     def holds(content: bytes) -> None:
-        with written(f"x{FORMATS[kind]}", content) as path:
+        with fuzz.written(f"x{FORMATS[kind]}", content) as path:
             if content:
-                read(path)
+                fuzz.read(path)
 
-    run(holds, content=damaged(valid(kind)))
+    fuzz.run(holds, content=fuzz.damaged(fuzz.valid(kind)))
 
 
 def sound(result: data.readers.ReadResult) -> list[str]:
     return [item.get("name", "") for item in result.items]
 
 
-def test_damage_to_a_record_costs_no_other():
+def test_damage_to_a_record_costs_no_other(fuzz: ModuleType):
     """Those before it and after it are read as if nothing was."""
 
     @st.composite
     def cases(draw: st.DrawFn) -> tuple[str, int, int, str]:
         kind = draw(st.sampled_from(["sdf", "xyz", "smi", "csv", "tsv"]))
-        parts = records(kind)
+        parts = fuzz.records(kind)
         place = draw(st.integers(1 if kind in ("csv", "tsv") else 0, len(parts) - 1))
         lines = parts[place].splitlines(keepends=True)
         row = draw(st.integers(0, len(lines) - 1))
         words = re.split(r"([\s,]+)", lines[row].rstrip("\n"))
         column = draw(st.integers(0, len(words) - 1))
-        words[column] = draw(st.sampled_from([word for word in WORDS if word not in ("$$$$", '"')]))
+        words[column] = draw(st.sampled_from([word for word in fuzz.WORDS if word not in ("$$$$", '"')]))
         lines[row] = "".join(words) + "\n"
         return kind, place, row, "".join(lines)
 
     def holds(case: tuple[str, int, int, str]) -> None:
         kind, place, row, record = case
-        parts = records(kind)
-        with written(f"x.{kind}", "".join(parts).encode()) as path:
+        parts = fuzz.records(kind)
+        with fuzz.written(f"x.{kind}", "".join(parts).encode()) as path:
             before = sound(data.read(path))
-        with written(f"x.{kind}", "".join([*parts[:place], record, *parts[place + 1 :]]).encode()) as path:
-            result = read(path)
+        with fuzz.written(f"x.{kind}", "".join([*parts[:place], record, *parts[place + 1 :]]).encode()) as path:
+            result = fuzz.read(path)
         assert result is not None
         index = place - (kind in ("csv", "tsv"))
         after = sound(result)
@@ -275,34 +76,34 @@ def test_damage_to_a_record_costs_no_other():
         lost = not record.strip() or record.lstrip().startswith("#")
         assert lost or len(result.items) + len(result.failures) >= len(before)
 
-    run(holds, case=cases())
+    fuzz.run(holds, case=cases())
 
 
-def test_damaged_configurations():
+def test_damaged_configurations(fuzz: ModuleType):
     def holds(content: bytes) -> None:
-        with written("x.yaml", content) as path, contextlib.redirect_stderr(io.StringIO()):
+        with fuzz.written("x.yaml", content) as path, contextlib.redirect_stderr(io.StringIO()):
             try:
-                with in_time():
+                with fuzz.in_time():
                     load_config(path)
             except ValueError as error:
-                check_message(str(error), path)
+                fuzz.check_message(str(error), path)
 
-    run(holds, content=damaged(valid("yaml")))
+    fuzz.run(holds, content=fuzz.damaged(fuzz.valid("yaml")))
 
 
-def test_damaged_model_files(conformer_checkpoint: Path):
+def test_damaged_model_files(conformer_checkpoint: Path, fuzz: ModuleType):
     def holds(content: bytes) -> None:
-        with written("model.safetensors", content) as path:
+        with fuzz.written("model.safetensors", content) as path:
             try:
-                with in_time():
+                with fuzz.in_time():
                     load_model(path)
             except ValueError as error:
-                check_message(str(error), path)
+                fuzz.check_message(str(error), path)
 
     content = conformer_checkpoint.read_bytes()
     start = 8 + int.from_bytes(content[:8], "little")
-    headers = damaged(content[:start]).map(lambda header: of(content, header + content[start:]))
-    run(holds, content=st.one_of(headers, damaged(content)))
+    headers = fuzz.damaged(content[:start]).map(lambda header: fuzz.of(content, header + content[start:]))
+    fuzz.run(holds, content=st.one_of(headers, fuzz.damaged(content)))
 
 
 ARCHIVES = {
@@ -312,94 +113,38 @@ ARCHIVES = {
 }
 
 
-@lru_cache(maxsize=8)
-def arrays(kind: str) -> dict[str, np.ndarray]:
-    """Valid arrays of a data set of three molecules."""
-    mols = molecules()[:3]
-    sizes = np.array([mol.GetNumAtoms() for mol in mols])
-    pos = [mol.GetConformer().GetPositions() for mol in mols]
-    if kind == "npz md17":
-        numbers = np.array([atom.GetAtomicNum() for atom in mols[0].GetAtoms()])
-        frames = np.stack([pos[0]] * 4)
-        return {"nuclear_charges": numbers, "coords": frames, "energies": np.zeros(4), "forces": np.zeros_like(frames)}
-    found = {
-        "smiles": np.array([Chem.MolToSmiles(Chem.RemoveHs(mol)).encode() for mol in mols]),
-        "part": np.array([0, 1, 2], dtype=np.int8),
-        "num_conformers": np.ones(3, dtype=np.int16),
-        "num_atoms": sizes.astype(np.int16),
-        "pos": (np.concatenate(pos) * 1000).astype(np.int16),
-    }
-    if kind == "npz gfn2":
-        found |= {"sources": np.array([b"a"]), "source": np.zeros(3, dtype=np.int8)}
-        found |= {"energies": np.zeros(3, dtype=np.float32), "mirrors": np.zeros(3, dtype=bool)}
-    return found
-
-
-def packed(values: dict[str, np.ndarray]) -> Content:
-    buffer = io.BytesIO()
-    np.savez(buffer, **values)
-    return of(b"", buffer.getvalue())
-
-
-@st.composite
-def damaged_arrays(draw: st.DrawFn, kind: str) -> bytes:
-    """An archive whose bytes are damaged, or an array of which is missing, of another type, length or value."""
-    values = dict(arrays(kind))
-    if draw(st.booleans()):
-        return draw(damaged(packed(values)))
-    name = draw(st.sampled_from(sorted(values)))
-    change = draw(st.sampled_from(["missing", "type", "shorter", "longer", "value", "scalar", "flat", "empty"]))
-    array = values.pop(name)
-    if change == "missing":
-        return packed(values)
-    if change == "type":
-        array = array.astype(draw(st.sampled_from(["f8", "c16", "S8", "U8", "?", "i8"])), casting="unsafe") if (
-            array.dtype.kind not in "SU"
-        ) else np.arange(len(array))  # fmt: skip
-    elif change == "value" and array.dtype.kind not in "SU":
-        array = array.astype(np.float64)
-        array.flat[0] = draw(st.sampled_from([np.nan, np.inf, -1.0, 1e9, 0.5, 0.0]))
-    elif change == "value":
-        array = array.copy().astype("S16")
-        array.flat[0] = draw(st.sampled_from([b"\xff\xfe", b"C1CC", b"", b"C" * 16]))
-    else:
-        array = {
-            "shorter": array[:-1], "longer": np.concatenate([array, array]), "scalar": array.flat[0],
-            "flat": array.reshape(-1), "empty": array[:0],
-        }.get(change, array)  # fmt: skip
-    return packed(values | {name: np.asarray(array)})
-
-
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_damaged_archives(kind: str):
+def test_damaged_archives(kind: str, fuzz: ModuleType):
     def holds(content: bytes) -> None:
-        with written("x.npz", content) as path:
+        with fuzz.written("x.npz", content) as path:
             try:
-                with in_time():
+                with fuzz.in_time():
                     dataset = ARCHIVES[kind](path)
                     for part in ("train", "val", "test"):
                         for group in dataset._part_groups(part):
                             assert all(bool(item.pos.isfinite().all()) for item in group)
             except ValueError as error:
-                check_message(str(error), path)
+                fuzz.check_message(str(error), path)
 
-    run(holds, content=damaged_arrays(kind))
+    fuzz.run(holds, content=fuzz.damaged_arrays(kind))
 
 
-def test_damaged_folders():
+def test_damaged_folders(fuzz: ModuleType):
     """Of a folder with a good file and a damaged one, the good one is used, and the other one used or reported."""
 
     def holds(case: tuple[bytes, str]) -> None:
         content, kind = case
         with tempfile.TemporaryDirectory() as folder:
-            Path(folder, "good.sdf").write_text("".join(records("sdf")[:2]))
+            Path(folder, "good.sdf").write_text("".join(fuzz.records("sdf")[:2]))
             bad = Path(folder, f"bad{FORMATS[kind]}")
             bad.write_bytes(content)
-            with in_time():
+            with fuzz.in_time():
                 dataset = FileDataset(folder, fractions=(1, 0, 0))
             assert sum(len(group) for group in dataset._part_groups("train")) >= 2
             for failure in dataset.failures:
                 assert failure.source == str(bad) and failure.reason
 
-    files = st.sampled_from(["sdf", "xyz"]).flatmap(lambda kind: st.tuples(damaged(valid(kind)), st.just(kind)))
-    run(holds, case=files)
+    files = st.sampled_from(["sdf", "xyz"]).flatmap(
+        lambda kind: st.tuples(fuzz.damaged(fuzz.valid(kind)), st.just(kind))
+    )
+    fuzz.run(holds, case=files)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from collections.abc import Callable
@@ -35,18 +34,8 @@ class Job:
         return [record for record in self.records if record.title == title]
 
 
-def load_module(path: Path) -> ModuleType:
-    """Import a module that is no package of the tests."""
-    if path.stem not in sys.modules:
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None and spec.loader is not None
-        sys.modules[path.stem] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[path.stem]
-
-
 @pytest.fixture(scope="session")
-def judge() -> ModuleType:
+def judge(load_module: Callable[[Path], ModuleType]) -> ModuleType:
     return load_module(Path(__file__).with_name("judge.py"))
 
 

@@ -9,7 +9,7 @@ from torch._dynamo.utils import counters
 from torch_geometric.data import Batch
 
 from graphscore.fields import replace
-from graphscore.nn import BACKBONES, Feature, ScoreNetwork, Vector, randomize_heads
+from graphscore.nn import BACKBONES, randomize_heads
 from graphscore.testing import assert_batch_independent, assert_equivariant, ragged_batch
 
 SIZES = (0, 4, 1, 0, 5, 3, 0)
@@ -63,21 +63,6 @@ def test_one_graph_needs_no_batch_and_no_condition(make):
         assert torch.equal(output[0], expected[0]) and torch.equal(output[1], expected[1])
     with pytest.raises(ValueError, match=r"cond must be a tensor \[\*, 3\], but is nothing"):
         make(edge_channels=0)(*given)
-
-
-def test_channels_that_are_left_open_are_those_that_are_needed(name):
-    backbone = BACKBONES[name](HIDDEN).double()
-    assert [backbone.edge_channels, backbone.cond_channels, backbone.vector_channels] == [0, 0, 1]
-    inputs = {"edge_attr": Feature(2, level="edge"), "v": Vector()}
-    network = ScoreNetwork(backbone, {"pos": 3, "v": 3}, inputs)
-    own = network.backbone
-    assert type(own) is type(backbone) and own.num_layers == backbone.num_layers
-    assert [own.edge_channels, own.cond_channels, own.vector_channels] == [HIDDEN, HIDDEN, 2]
-    assert {parameter.dtype for parameter in own.parameters()} == {torch.float64}
-    given = BACKBONES[name](HIDDEN, 1, 3, 4, 2)
-    assert ScoreNetwork(given, {"pos": 3, "v": 3}, inputs).backbone is given
-    with pytest.raises(ValueError, match="vector_channels=1, but the vector fields are"):
-        ScoreNetwork(BACKBONES[name](HIDDEN, vector_channels=1), {"pos": 3, "v": 3}, inputs)
 
 
 def test_vectors_start_at_zero_unless_heads_are_drawn(name):
@@ -278,19 +263,6 @@ def test_state_dict_round_trip(make):
     two.load_state_dict(one.state_dict())
     for a, b in zip(call(one, batch).values(), call(two, batch).values(), strict=True):
         assert torch.equal(a, b)
-
-
-@pytest.mark.parametrize(
-    "options, match",
-    [
-        ({"vector_channels": 0}, "vector_channels must be at least 1, but is 0"),
-        ({"edge_channels": -1}, "edge_channels must be at least 0, but is -1"),
-        ({"cond_channels": -1}, "cond_channels must be at least 0, but is -1"),
-    ],
-)
-def test_bad_sizes_are_named(make, options, match):
-    with pytest.raises(ValueError, match=match):
-        make(**options)
 
 
 def test_evaluates_many_positions_at_once(make):
