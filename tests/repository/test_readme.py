@@ -28,7 +28,7 @@ def test_the_example_is_short():
 
 PAGES = [
     ROOT / "README.md",
-    *(page for folder in (".github", "datasets", "graphscore") for page in ROOT.glob(f"{folder}/**/*.md")),
+    *(page for folder in (".github", "datasets", "graphscore", "tests") for page in ROOT.glob(f"{folder}/**/*.md")),
 ]
 
 
