@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -19,6 +20,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     Yields:
         Path of the temporary file.
+
+    Raises:
+        OSError: If it cannot be written; ``filename`` is that of ``path``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,5 +30,33 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: str | Path) -> None:
+    """Check that files can be written to a folder, which need not exist yet; nothing is left behind.
+
+    Raises:
+        OSError: If they cannot.
+    """
+    folder, made = Path(folder), list[Path]()
+    try:
+        made = [place for place in (folder, *folder.parents) if not place.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b" ")
+            file.flush()
+    except OSError as error:
+        raise OSError(
+            f"No file can be written to {folder} ({error.strerror}): make space, change its permissions, or choose "
+            "another folder"
+        ) from error
+    finally:
+        for place in made:
+            with suppress(OSError):
+                place.rmdir()

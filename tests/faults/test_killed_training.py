@@ -34,10 +34,10 @@ CONFIG = [
 ]  # fmt: skip
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(graphscore.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
 # A training that kills itself at a moment of its work: "step" as the gradient of the step is known, or while a file is
-# half written whose name begins with the word.
+# half written whose name begins with the word. At "worker" it kills a process that loads batches, and from "full" on no
+# file can grow beyond so many bytes.
 PROGRAM = """
-import os, signal, sys
-from contextlib import contextmanager
+import multiprocessing, os, resource, signal, sys, time
 from pathlib import Path
 
 moment, step = sys.argv.pop(1), int(sys.argv.pop(1))
@@ -54,6 +54,11 @@ def counted(task, batch, number, **options):
     done = number
     if moment == "step" and number == step:
         kill()
+    if moment == "worker" and number == step:
+        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+        time.sleep(1)  # so that it has ended
+    if moment == "full" and number == step:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))
     return forward(task, batch, number, **options)
 
 ScoreMatchingTask.forward = counted
@@ -125,6 +130,30 @@ def test_a_run_killed_in_a_step_in_a_checkpoint_and_in_a_row_of_the_log_ends_as_
         assert train(*command, moment=moment, cwd=tmp_path).returncode == -signal.SIGKILL
         command = ("--resume", "run")
     done = train(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert_equal(tmp_path / "run", whole)
+
+
+def test_a_killed_process_that_loads_batches_is_told_and_the_run_goes_on_as_if_left_alone(whole, tmp_path):
+    loading = ("--set", "training.workers=2")
+    stopped = train(*CONFIG, *loading, "--out", "run", moment=("worker", 20), cwd=tmp_path)
+    told = " ".join(stopped.stderr.split())
+    assert stopped.returncode == 2 and "A process that loads batches has ended" in told and "Killed" in told, told
+    assert "run/last.ckpt is whole: go on by `graphscore train --resume run`" in told
+    done = train("--resume", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert_equal(tmp_path / "run", whole)
+
+
+def test_a_checkpoint_that_finds_no_space_leaves_the_last_one_and_the_run_goes_on_as_if_left_alone(whole, tmp_path):
+    """The system refuses to write more than some bytes of a file, as on a full disk: to a part of ``last.ckpt``."""
+    stopped = train(*CONFIG, "--out", "run", moment=("full", 20), cwd=tmp_path)
+    told = " ".join(stopped.stderr.split())
+    assert stopped.returncode == 2 and "run/last.ckpt could not be written (File too large)" in told, told
+    assert "run/last.ckpt is whole: make space, and go on by `graphscore train --resume run`" in told
+    assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 18
+    assert not list((tmp_path / "run").glob(".last*"))
+    done = train("--resume", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert_equal(tmp_path / "run", whole)
 

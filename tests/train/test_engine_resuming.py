@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -140,15 +141,17 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one_whole(
 ):
     whole, save = [], torch.save
 
-    def full(content, path):
+    def full(content, file):
         if whole:
-            Path(path).write_bytes(b"half")
-            raise RuntimeError("[enforce fail at inline_container.cc] PytorchStreamWriter failed writing file data/3")
-        save(content, path)
-        whole.append(Path(path).read_bytes())
+            file.write(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(content, file)
+        file.flush()
+        whole.append(Path(file.name).read_bytes())
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match=r"last.ckpt could not be written \(.*failed writing file data/3\).* make space"):
+    words = rf"{RESUME_FILE} could not be written \(No space left on device\); .* is whole: make space, and go on by"
+    with pytest.raises(OSError, match=words):
         fit(make_task(), config(), make_graphs(6), [], tmp_path, progress=False, trainer_options=OPTIONS)
     assert (tmp_path / RESUME_FILE).read_bytes() == whole[0]
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == [RESUME_FILE]

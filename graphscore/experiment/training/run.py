@@ -35,7 +35,7 @@ from graphscore.experiment.training.summary import summarize
 from graphscore.experiment.weights import find_model
 from graphscore.generate.inputs import categories
 from graphscore.registry import Trusted
-from graphscore.runtime.atomic import replacing
+from graphscore.runtime.atomic import check_writable, replacing
 from graphscore.runtime.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint
 from graphscore.runtime.launch import is_first
 from graphscore.runtime.locking import owned
@@ -232,6 +232,8 @@ def _begin(
         raise ValueError(f"{out} already holds a run; go on with it by --resume {out}, or choose another folder")
     elif (out / MODEL_FILE).exists():
         raise ValueError(f"{out} already holds a trained model, {MODEL_FILE}; choose another folder")
+    if is_first(os.environ):
+        check_writable(out)
     start = None if init is None else load_checkpoint(find_model(init))
     if start is not None:
         config = take_scales(config, check_model(start.config, str(init)))

@@ -28,6 +28,7 @@ from graphscore.train.engine.callbacks import (
     Stopped,
     Threads,
 )
+from graphscore.train.engine.failures import explained
 from graphscore.train.engine.module import TaskModule
 from graphscore.train.history import read_history, write_history
 from graphscore.train.interruption import Interrupted
@@ -105,7 +106,8 @@ def fit(
         FileNotFoundError: If there is nothing to resume from.
         ValueError: If an option of the trainer contradicts those of the training, the run cannot be resumed, a graph is
             expected to exceed the memory, or no gradient reaches the network.
-        OSError: If a checkpoint cannot be written.
+        OSError: If a checkpoint or another file of the run cannot be written, or (``ChildProcessError``) a process that
+            loads batches has ended.
         FloatingPointError: If the loss stops being finite. ``last.ckpt`` is then that of an earlier step, and the
             graphs of the bad step are in ``diverged.pt``, see :func:`graphscore.train.divergence.report`.
         Interrupted: If a signal stopped the training; ``last.ckpt`` holds the state.
@@ -163,7 +165,8 @@ def _run(trainer: pl.Trainer, module: TaskModule, keeper: Keeper, resume_from: P
     watch = keeper.watch
     watch.start()
     try:
-        trainer.fit(module, ckpt_path=resume_from, weights_only=True)
+        with explained(keeper.path):
+            trainer.fit(module, ckpt_path=resume_from, weights_only=True)
         stopped = watch.received is not None  # during the last step
     except Stopped:
         stopped = True

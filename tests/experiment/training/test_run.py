@@ -54,6 +54,13 @@ def test_what_is_wrong_with_sampling_is_said_before_the_data_are_read(override, 
         experiment.train_model(load_config("digits"), tmp_path / "run")
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_the_data_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "build_dataset", lambda *_, **__: pytest.fail("the data are read"))
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"No file can be written to .*file/run \(Not a directory\)"):
+        experiment.train_model(load_config("digits"), tmp_path / "file" / "run")
+
+
 def test_a_run_that_ended_before_its_first_checkpoint_leaves_the_folder_free(tmp_path, monkeypatch):
     """Such as one whose largest graph does not fit into memory: it could not be mended by --resume."""
     tiny = ["network.backbone={name: egnn, hidden_channels: 8, num_layers: 1, cond_channels: 8}"]
