@@ -60,10 +60,11 @@ def test_a_terminated_training_is_saved_and_goes_on_as_if_nothing_had_happened(r
 
 
 def test_processes_that_torchrun_starts_write_the_run_of_one(tmp_path):
-    """With unequal shares of the seven graphs of a step, and one validation graph for two processes."""
+    """With unequal shares of the seven graphs of a step, one graph to validate on, and three to sample."""
     environment = os.environ | {"PYTHONPATH": str(Path(graphscore.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     options = ["--set", "training.batch_size=7", "--set", "training.num_validation_graphs=1", "--set"]
-    options += ["training.log_every=1", "--out"]
+    options += ["training.log_every=1", "--set"]
+    options += ["training.best={metric: recall, every: 5, num_graphs: 3, num_steps: 2}", "--out"]
     rows = []
     for number in (1, 2):
         launch = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(number), "-m"] if number > 1 else []
@@ -73,8 +74,9 @@ def test_processes_that_torchrun_starts_write_the_run_of_one(tmp_path):
         assert done.stdout.count("Wrote") == 1 and done.stdout.count("Training on") == 1
         assert load_checkpoint(tmp_path / f"run{number}").info["steps"] == 5
         with (tmp_path / f"run{number}" / "logs" / "metrics.csv").open(newline="") as file:
-            rows.append([[float(row[name] or 0) for name in ("loss", "val_loss")] for row in csv.DictReader(file)])
-    assert len(rows[0]) == 5 and rows[0][-1][-1] > 0
+            names = ("loss", "val_loss", "sampled_recall")
+            rows.append([[float(row[name] or 0) for name in names] for row in csv.DictReader(file)])
+    assert len(rows[0]) == 5 and min(rows[0][-1]) > 0
     assert np.array(rows[1]) == pytest.approx(np.array(rows[0]), rel=1e-4)
 
 

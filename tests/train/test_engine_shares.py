@@ -6,6 +6,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from graphscore.data.packing import pack
 from graphscore.objectives import Objective
 from graphscore.train.engine import fit
 from graphscore.train.parts import UNLIMITED, Budget
@@ -28,11 +29,15 @@ def test_processes_that_load_ahead_change_nothing(make_graphs, make_task, config
 def test_two_ranks_with_unequal_shares_in_micro_batches_equal_one(
     make_graphs, make_task, config, assert_same_run, tmp_path
 ):
-    """There is one graph to validate on: the rank that gets none must not leave the other waiting."""
-    one = make_task()
-    fit(one, config(**ODD), make_graphs(10), make_graphs(1), tmp_path / "one", progress=False, trainer_options=OPTIONS)
+    """There is one graph to validate on: the rank that gets none must not leave the other waiting.
+
+    The two read one packed store.
+    """
+    one, graphs = make_task(), make_graphs(10)
+    fit(one, config(**ODD), graphs, graphs[:1], tmp_path / "one", progress=False, trainer_options=OPTIONS)
+    store = pack(graphs, tmp_path / "store", workers=1)
     fit(
-        make_task(), config(**ODD, budget=Budget(edges=20)), make_graphs(10), make_graphs(1), tmp_path / "two",
+        make_task(), config(**ODD, budget=Budget(edges=20)), store, store[:1], tmp_path / "two",
         progress=False, trainer_options={"accelerator": "cpu", "devices": 2, "strategy": "ddp_spawn"},
     )  # fmt: skip
     assert_same_run(tmp_path / "one", tmp_path / "two")
