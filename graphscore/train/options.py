@@ -11,6 +11,9 @@ from graphscore.train.optimizers import MakeOptimizer, Schedule, cosine, make_op
 from graphscore.train.parts import UNLIMITED, Budget
 from graphscore.train.precision import Precision
 
+# Strategies of Lightning that shard the weights, by the beginning of their names.
+_SHARDED = ("fsdp", "deepspeed", "model_parallel")
+
 
 @dataclass(frozen=True)
 class TrainingOptions:
@@ -44,10 +47,10 @@ class TrainingOptions:
         devices: Number of devices of this machine, one process each; ``"auto"`` for those that ``torchrun`` or SLURM
             has started, or else one.
         num_nodes: Number of machines; ``"auto"`` for those that ``torchrun`` or SLURM has started, or else one.
-        strategy: Lightning's strategy of several processes, such as ``"ddp"``.
+        strategy: Lightning's strategy of several processes, such as ``"ddp"``, but none that shards the weights.
 
     Raises:
-        ValueError: If a number is out of range, or there is no such precision.
+        ValueError: If a number is out of range, there is no such precision, or the strategy shards the weights.
     """
 
     max_steps: int
@@ -94,6 +97,12 @@ class TrainingOptions:
         if self.precision not in get_args(Precision):
             raise ValueError(
                 f"TrainingOptions: precision must be one of {list(get_args(Precision))}, but is {self.precision!r}"
+            )
+
+        if self.strategy.startswith(_SHARDED):
+            raise ValueError(
+                f"TrainingOptions: the strategy {self.strategy!r} shares the weights out among processes, but averaged "
+                "weights, checkpoints and the norm of the gradient need them whole in each: take ddp"
             )
 
     def rate(self, step: int) -> float:

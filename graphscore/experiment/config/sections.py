@@ -239,7 +239,7 @@ class TrainingConfig(Section):
     num_nodes: Annotated[int, Field(gt=0)] | Literal["auto"] = "auto"
     """Number of machines; ``auto`` for those that ``torchrun`` or SLURM has started, else one."""
     strategy: str = "auto"
-    """Lightning's strategy of several processes, such as ``ddp``."""
+    """Lightning's strategy of several processes, such as ``ddp``; none that shards the weights, such as ``fsdp``."""
 
 
 class SamplingConfig(Section):

@@ -263,6 +263,7 @@ def _check_buildable(config: Config, start: Checkpoint | None) -> None:
     with torch.random.fork_rng(devices=[]):
         model = build_model(config)
         build_task(config, model)
+        build_options(config)
         build_sampler(config, model)
     if start is not None:
         load_weights(model, start, _UNFIT)

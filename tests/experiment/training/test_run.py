@@ -39,6 +39,7 @@ class DataAreReadError(Exception):
         ("sampling.guidance=[{name: inpainting, field: x, mask: m, values: v}]", "no field 'x'; it has .'pos'."),
         ("sampling.num_steps=1000000", "num_steps: Input should be less than or equal to 100000, but got 1000000"),
         ("sampling.prior_scale=.inf", "prior_scale: Input should be a finite number"),
+        ("training.strategy=fsdp", "strategy 'fsdp' shares the weights out among processes, but .* need them whole"),
         ("training.objective={name: sliced, num_projections: .nan}", "cannot be used: a number is NaN"),
     ],
 )
