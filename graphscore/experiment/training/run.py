@@ -10,37 +10,33 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import yaml
 from torch import nn
-from torch_geometric.data import Data
 
 from graphscore.data import Dataset
 from graphscore.data.readers import Failure
-from graphscore.data.split import Part, some_of
 from graphscore.data.writers import write_json
+from graphscore.denoiser import ScoreModel
 from graphscore.experiment.build import build_model, build_sampler, measure_scales
 from graphscore.experiment.config.schema import Config, check_model, load_config
 from graphscore.experiment.datasets import build_dataset, with_given
 from graphscore.experiment.folder import CONFIG_FILE, INIT_FILE, KEPT, MODEL_FILE, SKIPPED_FILE
 from graphscore.experiment.pretrained import load_weights
-from graphscore.experiment.trained_on import KEY, TrainedOn
 from graphscore.experiment.training.build import build_options, build_task
+from graphscore.experiment.training.graphs import take_graphs
 from graphscore.experiment.training.reading import reading
 from graphscore.experiment.training.resumption import check_resumable, stored_config, take_scales
 from graphscore.experiment.training.samples import build_score
 from graphscore.experiment.training.split_record import SplitRecord, check_split, write_split
 from graphscore.experiment.training.summary import summarize
 from graphscore.experiment.weights import find_model
-from graphscore.generate.inputs import categories
 from graphscore.registry import Trusted
 from graphscore.runtime.atomic import check_writable, replacing
 from graphscore.runtime.checkpoint import Checkpoint, check_plain, load_checkpoint, save_checkpoint
 from graphscore.runtime.launch import is_first
 from graphscore.runtime.locking import owned
 from graphscore.train.engine import RESUME_FILE, fit
-from graphscore.train.parts import sizes_of
 
 _UNFIT = "The weights to start from do not fit the configuration"
 
@@ -104,59 +100,35 @@ def train_model(
         Interrupted: If a signal stopped the training; its state has been saved.
     """
     out = Path(out)
-    if not isinstance(config, Config):
-        config = load_config(config, changes)
-    elif changes:
-        raise ValueError(f"changes are for configurations given by name or file; make {list(changes)} where it is made")
-    config = config if data is None else with_given(config)
-    config, start, changed = _begin(config, out, resume, init)
+    config, start, changed = _begin(_configured(config, changes, data), out, resume, init)
     _check_buildable(config, start)
     with reading(progress) as told:
         dataset = build_dataset(config, data=data, progress=told)
-    graphs, left_out = _without_large(dataset.split("train"), "train", config.training.max_nodes)
-    if not graphs:
-        raise ValueError(f"The training part of the data set {config.data.dataset.name!r} is empty")
-    config = measure_scales(config, graphs)
-    known = categories(graphs, list(config.network.categories))
-    _check_categories(config, known)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.training.seed)
-        model = build_model(config)
-    if start is not None:
-        load_weights(model, start, _UNFIT)
-    task = build_task(config, model)
-    options = build_options(config)
-    score = build_score(config, model, known, dataset, data, out)
+    graphs = take_graphs(dataset, config)
+    config = measure_scales(config, graphs.train)
+    model = _initial_model(config, start)
+    task, options = build_task(config, model), build_options(config)
+    score = build_score(config, model, graphs.known, dataset, data, out)
     split = check_split(dataset, out, resume)
     first = is_first(os.environ)
     with owned(out) if first else nullcontext():
         if first:
-            _record(out, config, start, split)
-        validation, too_large = _without_large(dataset.split("val"), "val", config.training.max_nodes)
-        validation = some_of(validation, config.training.num_validation_graphs, config.training.seed)
-        # Some data sets find failures only when a part is read.
-        if (failures := [*getattr(dataset, "failures", []), *left_out, *too_large]) and first:
-            write_json([asdict(failure) for failure in failures], out / SKIPPED_FILE)
-        numbers: dict[Part, int] = {"train": len(graphs), "val": len(validation), "test": len(dataset.split("test"))}
-        describe = partial(summarize, config, numbers, model, changed)
-        seen = TrainedOn.measure(dataset, config.data.dataset.name, graphs).model_dump(mode="json")
-        info = {"known": known, KEY: seen, "num_training_graphs": len(graphs)}
-        save = partial(_save, out, config, info)
+            _record(out, config, start, split, graphs.failures)
         result = fit(
             task,
             options,
-            graphs,
-            validation,
+            graphs.train,
+            graphs.val,
             out,
             resume=resume and (out / RESUME_FILE).is_file(),
             progress=progress,
             spare_cores=spare_cores,
-            save=save,
+            save=partial(_save, out, config, graphs.describe(config)),
             score=score,
-            describe=describe,
+            describe=partial(summarize, config, graphs.numbers, model, changed),
             hyperparameters=config.model_dump(mode="json"),
         )
-    return Run(out / MODEL_FILE, dataset, result.metrics, len(failures))
+    return Run(out / MODEL_FILE, dataset, result.metrics, len(graphs.failures))
 
 
 def resume_training(
@@ -192,8 +164,31 @@ def resume_training(
     return train_model(config, out, resume=True, data=data, progress=progress, spare_cores=spare_cores)
 
 
-def _record(out: Path, config: Config, start: Checkpoint | None, split: SplitRecord) -> None:
-    """Write what a run is resumed from before its first checkpoint, the configuration last."""
+def _configured(config: Config | str | Path, changes: Sequence[str], data: Any) -> Config:
+    """Load the configuration if it is given by name or file, with the data set of graphs that are given."""
+    if not isinstance(config, Config):
+        config = load_config(config, changes)
+    elif changes:
+        raise ValueError(f"changes are for configurations given by name or file; make {list(changes)} where it is made")
+    return config if data is None else with_given(config)
+
+
+def _initial_model(config: Config, start: Checkpoint | None) -> ScoreModel:
+    """Build the model, with random weights or those of a checkpoint."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.training.seed)
+        model = build_model(config)
+    if start is not None:
+        load_weights(model, start, _UNFIT)
+    return model
+
+
+def _record(
+    out: Path, config: Config, start: Checkpoint | None, split: SplitRecord, failures: Sequence[Failure]
+) -> None:
+    """Write what a run is resumed from before its first checkpoint, the configuration last; and what is left out."""
+    if failures:
+        write_json([asdict(failure) for failure in failures], out / SKIPPED_FILE)
     write_split(split, out)
     if start is not None:
         save_checkpoint(out / INIT_FILE, start)
@@ -240,21 +235,6 @@ def _begin(
     return config, start, changed
 
 
-def _without_large(graphs: Sequence[Data], part: str, most: int | None) -> tuple[Sequence[Data], list[Failure]]:
-    """Leave out graphs with too many nodes; return the others, and those that are left out."""
-    if most is None:
-        return graphs, []
-    nodes = sizes_of(graphs).nodes
-    large = np.flatnonzero(nodes > most).tolist()
-    left_out = [
-        Failure(f"{part} part", f"graph {k}", f"it has {nodes[k]:,} nodes, more than training.max_nodes={most}")
-        for k in large
-    ]
-    kept = np.flatnonzero(nodes <= most)
-    select = getattr(graphs, "select", None)  # of graphs that are not in memory
-    return [graphs[k] for k in kept.tolist()] if select is None else select(kept), left_out
-
-
 def _check_buildable(config: Config, start: Checkpoint | None) -> None:
     """Check all options before the data are read; only the scales, which are measured on data, are missing."""
     check_plain(config.model_dump(mode="json"), "The configuration")
@@ -267,18 +247,3 @@ def _check_buildable(config: Config, start: Checkpoint | None) -> None:
         build_sampler(config, model)
     if start is not None:
         load_weights(model, start, _UNFIT)
-
-
-def _check_categories(config: Config, known: dict[str, list[int]]) -> None:
-    for condition in config.conditions:
-        if condition.null_value in known.get(condition.name, ()):
-            raise ValueError(
-                f"The null_value of the condition {condition.name!r}, {condition.null_value:g}, is a value that graphs "
-                f"of the data have ({known[condition.name]}): choose one that none has, and a network that takes it"
-            )
-    sizes = config.network.categories
-    for name, values in known.items():
-        if values and not 0 <= values[0] <= values[-1] < sizes[name]:
-            raise ValueError(
-                f"The network takes {name} from 0 to {sizes[name] - 1}, but the data have {values[0]} to {values[-1]}"
-            )
