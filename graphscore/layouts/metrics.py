@@ -53,9 +53,16 @@ def measure_drawings(drawings: Sequence[Data]) -> dict[str, Tensor]:
     return values
 
 
+def drawn_edges(data: Data) -> Tensor:
+    """List the edges of a drawing ``[2, E]``: all of its pairs, or those whose ``link`` is not 0."""
+    if data.edge_index is None:
+        return torch.empty(2, 0, dtype=torch.long)
+    return data.edge_index[:, data.link > 0] if "link" in data else data.edge_index
+
+
 def _measure(drawings: Sequence[Data]) -> dict[str, Tensor]:
     """Measure drawings of about equal size."""
-    graphs = (Data(edge_index=data.edge_index, pos=data.pos, num_nodes=data.num_nodes) for data in drawings)
+    graphs = (Data(edge_index=drawn_edges(data), pos=data.pos, num_nodes=data.num_nodes) for data in drawings)
     batch = Batch.from_data_list([*graphs])
     both = simple_edges(batch.edge_index, batch.num_nodes)
     edges, of, count = both[:, both[0] < both[1]], batch.batch, len(drawings)
