@@ -35,6 +35,7 @@ GROUP = "graphscore.domains"
 DOMAINS: dict[str, str] = {
     "molecules": "graphscore.molecules.domain:MOLECULES",
     "clouds": "graphscore.clouds.domain:CLOUDS",
+    "layouts": "graphscore.layouts.domain:LAYOUTS",
 }
 
 

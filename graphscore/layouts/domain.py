@@ -1,0 +1,24 @@
+"""The domain of graph drawings; importing it does not load PyTorch."""
+
+from __future__ import annotations
+
+from graphscore.attributes import Attribute
+from graphscore.domains import Domain
+
+LAYOUTS = Domain(
+    name="layouts",
+    keys=("edge_index", "link"),
+    package="graphscore.layouts",
+    attributes={
+        "link": Attribute("edge", "[E]", "1 for an edge that is drawn, 0 for another pair of nodes"),
+        "path": Attribute("edge", "[E, 8]", "features of the graph distance of a pair of nodes"),
+    },
+    datasets={"rome": "graphscore.layouts.rome:RomeDrawings"},
+    recipes={"rome": "graphscore.layouts.recipes:build"},
+    transforms={"layout-graph": "graphscore.layouts.transforms:LayoutGraph"},
+    weights="layout",
+    viewers={".png": "graphscore.layouts.show:view", ".html": "graphscore.layouts.show:view"},
+    evaluate="graphscore.layouts.show:evaluate",
+    report="graphscore.layouts.show:report",
+    tables="graphscore.layouts.show:show_drawings",
+)
