@@ -40,6 +40,7 @@ The folders, in the order in which data flow:
 ``generate``        many graphs by one sampler
 ``experiment``      configurations, runs in folders, model files
 ``molecules``       molecules and their conformers; ``clouds`` is the same for point clouds
+``layouts``         drawings of graphs, ``graphscore.layout(G)``
 ``cli``             the command line
 ``ops``             per-graph sums, means, maxima; used by all others, as are ``rng``, ``linalg`` and ``runtime``
 ``testing``         exact scores, symmetry and order of convergence, for your own tests
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from graphscore import experiment as experiment
     from graphscore import fields as fields
     from graphscore import guidance as guidance
+    from graphscore import layouts as layouts
     from graphscore import molecules as molecules
     from graphscore import nn as nn
     from graphscore import objectives as objectives
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
     from graphscore.experiment.training.run import train_model
     from graphscore.fields import Field
     from graphscore.guidance import ClassifierFreeGuidance, Condition, EnergyGuidance, Inpainting
+    from graphscore.layouts.layout import layout
     from graphscore.molecules.conformers import ConformerModel
     from graphscore.nn import ScoreNetwork
     from graphscore.objectives import Objective, denoising_score_matching, flow_matching
@@ -139,6 +142,7 @@ _HOMES = {
     "experiment.pretrained": ("load",),
     "experiment.training.run": ("train_model",),
     "experiment.sampling.pipeline": ("Pipeline",),
+    "layouts.layout": ("layout",),
     "molecules.conformers": ("ConformerModel",),
 }
 # Modules that need more than the core dependencies: the package that they import, and the extra that installs it.
@@ -146,6 +150,7 @@ _NEEDS = {
     "experiment.training.run": ("lightning", "train"),
     "experiment.pretrained": ("pydantic", "train"),
     "experiment.sampling.pipeline": ("pydantic", "train"),
+    "layouts.layout": ("pydantic", "cli"),
     "molecules.conformers": ("rdkit", "mol"),
 }
 _MODULES = (
@@ -155,6 +160,7 @@ _MODULES = (
     "experiment",
     "fields",
     "guidance",
+    "layouts",
     "molecules",
     "nn",
     "objectives",
@@ -203,6 +209,7 @@ __all__ = [
     "denoising_score_matching",
     "flow_matching",
     "from_networkx",
+    "layout",
     "load",
     "load_dataset",
     "log_density",

@@ -15,8 +15,8 @@ from graphscore.experiment.weights import find_model, named_weights
 
 
 def test_what_comes_with_the_library_is_listed():
-    assert named_configs() == ["conformers", "conformers-small", "digits", "small-molecules"]
-    assert named_weights() == ["conformers"]
+    assert named_configs() == ["conformers", "conformers-small", "digits", "layout", "small-molecules"]
+    assert named_weights() == ["conformers", "layout"]
 
 
 def test_shipped_weights_are_loaded_by_name(tmp_path, monkeypatch):
