@@ -134,18 +134,7 @@ def test_a_run_killed_in_a_step_in_a_checkpoint_and_in_a_row_of_the_log_ends_as_
     assert_equal(tmp_path / "run", whole)
 
 
-def test_a_killed_process_that_loads_batches_is_told_and_the_run_goes_on_as_if_left_alone(whole, tmp_path):
-    loading = ("--set", "training.workers=2")
-    stopped = train(*CONFIG, *loading, "--out", "run", moment=("worker", 20), cwd=tmp_path)
-    told = " ".join(stopped.stderr.split())
-    assert stopped.returncode == 2 and "A process that loads batches has ended" in told and "Killed" in told, told
-    assert "run/last.ckpt is whole: go on by `graphscore train --resume run`" in told
-    done = train("--resume", "run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert_equal(tmp_path / "run", whole)
-
-
-def test_a_checkpoint_that_finds_no_space_leaves_the_last_one_and_the_run_goes_on_as_if_left_alone(whole, tmp_path):
+def test_a_full_disk_and_a_killed_process_that_loads_batches_are_told_and_cost_nothing(whole, tmp_path):
     """The system refuses to write more than some bytes of a file, as on a full disk: to a part of ``last.ckpt``."""
     stopped = train(*CONFIG, "--out", "run", moment=("full", 20), cwd=tmp_path)
     told = " ".join(stopped.stderr.split())
@@ -153,6 +142,11 @@ def test_a_checkpoint_that_finds_no_space_leaves_the_last_one_and_the_run_goes_o
     assert "run/last.ckpt is whole: make space, and go on by `graphscore train --resume run`" in told
     assert torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["global_step"] == 18
     assert not list((tmp_path / "run").glob(".last*"))
+
+    stopped = train("--resume", "run", "--set", "training.workers=2", moment=("worker", 40), cwd=tmp_path)
+    told = " ".join(stopped.stderr.split())
+    assert stopped.returncode == 2 and "A process that loads batches has ended" in told and "Killed" in told, told
+    assert "run/last.ckpt is whole: go on by `graphscore train --resume run`" in told
     done = train("--resume", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert_equal(tmp_path / "run", whole)
