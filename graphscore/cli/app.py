@@ -15,6 +15,7 @@ from graphscore.cli.config_app import config_app
 from graphscore.cli.data_app import data_app
 from graphscore.cli.engines import check_shared, shared
 from graphscore.cli.info import doctor, info
+from graphscore.cli.layout import layout
 from graphscore.cli.measure import benchmark, evaluate, methods, view
 from graphscore.cli.options import (
     Charge,
@@ -222,5 +223,5 @@ def sample(
     library.show_sampled(console, result)
 
 
-for command in (validate, evaluate, benchmark, view, info, doctor, methods):
+for command in (layout, validate, evaluate, benchmark, view, info, doctor, methods):
     app.command()(command)

@@ -46,6 +46,11 @@ if TYPE_CHECKING:
     from graphscore.experiment.sampling.cluster import Cluster as Cluster
     from graphscore.experiment.training.resumption import stored_config as stored_config
     from graphscore.experiment.training.run import train_model as train_model
+    from graphscore.layouts.files import check_writable as check_writable
+    from graphscore.layouts.files import read_graph as read_graph
+    from graphscore.layouts.files import write_layout as write_layout
+    from graphscore.layouts.layout import layout as layout
+    from graphscore.layouts.placement import MOST_DENSE as MOST_DENSE
     from graphscore.molecules.benchmark import benchmark as benchmark
     from graphscore.molecules.conformers import ConformerRequest as ConformerRequest
     from graphscore.molecules.evaluate import Measures as Measures
@@ -113,6 +118,13 @@ _HOMES = {
         "show_config",
     ),
     "experiment.data_check.validation": ("validate_file",),
+    "layouts.files": (
+        "check_writable",
+        "read_graph",
+        "write_layout",
+    ),
+    "layouts.layout": ("layout",),
+    "layouts.placement": ("MOST_DENSE",),
     "molecules.benchmark": ("benchmark",),
     "molecules.conformers": ("ConformerRequest",),
     "molecules.evaluate": ("Measures",),

@@ -1,0 +1,46 @@
+"""The command ``layout``: draw a graph of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from graphscore.cli import library
+
+console = Console()
+
+
+def layout(
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Graph: .graphml .gml .json (node-link) .csv .txt .edgelist .dot")
+    ],
+    out: Annotated[Path, typer.Option(help="Positions as .graphml .gml .json .csv .dot, or a picture .png .html")],
+    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same drawing.")] = 0,
+    num: Annotated[int, typer.Option(min=1, help="Drawings to choose the best of, by stress and crossings.")] = 4,
+    refine: Annotated[str, typer.Option(help="crossings, stress, or none for the drawing of the model.")] = "crossings",
+    weight: Annotated[str | None, typer.Option(help="Edge attribute: attraction.")] = None,
+    length: Annotated[str | None, typer.Option(help="Edge attribute: wanted length.")] = None,
+    node_size: Annotated[float | None, typer.Option(help="Diameter of nodes, in lengths of an edge.")] = None,
+    scale: Annotated[float | None, typer.Option(help="Largest coordinate; by default lengths of an edge.")] = None,
+    checkpoint: Annotated[str, typer.Option(help="Run, model file, or name of weights.")] = "layout",
+) -> None:
+    """Draw a graph, with nodes at their graph distances and few crossings."""
+    library.check_writable(out)
+    graph = library.read_graph(path)
+    if not len(graph):
+        raise ValueError(f"{path} has no nodes to draw")
+    refinement: Any = None if refine == "none" else refine  # checked by the library
+    drawn = library.layout(
+        graph, weight=weight, length=length, scale=scale, seed=seed, num=num,
+        refine=refinement, node_size=node_size, model=checkpoint,
+    )  # fmt: skip
+    best = drawn[0] if num > 1 else drawn
+    library.write_layout(graph, best, out)
+    shown = f"{len(graph):,} nodes, {graph.number_of_edges():,} edges"
+    if len(graph) <= library.MOST_DENSE:
+        metrics = best.metrics
+        shown += f"; stress {metrics['stress']:.1f}, {metrics['crossings']:.0f} crossings"
+    console.print(f"Wrote {out}: {shown}", highlight=False, soft_wrap=True)
