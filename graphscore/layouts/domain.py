@@ -19,6 +19,13 @@ LAYOUTS = Domain(
     weights="layout",
     viewers={".png": "graphscore.layouts.show:view", ".html": "graphscore.layouts.show:view"},
     evaluate="graphscore.layouts.show:evaluate",
+    scores={
+        "generated.stress": "lowest",
+        "generated.crossings": "lowest",
+        "generated.edge length variance": "lowest",
+        "generated.neighborhood preservation": "highest",
+        "generated.angular resolution": "highest",
+    },
     report="graphscore.layouts.show:report",
     tables="graphscore.layouts.show:show_drawings",
 )

@@ -61,6 +61,8 @@ def test_view_and_evaluate_know_drawings(tmp_path, drawings):
     scores = json.loads((tmp_path / "report.json").read_text())
     assert scores["generated"]["drawings"] == 3 and scores["reference"]["drawings"] == 1
     assert scores["generated"]["stress"] > 0
+    numbers = {f"generated.{name}" for name in scores["generated"]} - {"generated.drawings"}
+    assert numbers == LAYOUTS.scores.keys(), "a model can be chosen by each metric"
 
 
 def test_a_report_compares_methods_with_the_references(tmp_path, drawings):

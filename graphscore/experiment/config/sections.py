@@ -129,9 +129,9 @@ class BestConfig(Section):
     """Number in the report of ``graphscore evaluate`` on such graphs, with dots between nested keys.
 
     For molecules ``amr_r.mean``, ``amr_p.mean``, ``cov_r.0.5.mean``, ``cov_p.0.5.mean`` or ``stereo.strict.share``; for
-    point clouds ``recall`` or ``precision``, which are distances, ``coverage`` or ``occupancy_divergence``; for other
-    graphs ``distance of x`` or ``distance of x across edges``, of an attribute ``x``. The domain says whether the
-    highest or the lowest is best.
+    point clouds ``recall`` or ``precision``, which are distances, ``coverage`` or ``occupancy_divergence``; for graph
+    drawings ``generated.stress`` or ``generated.crossings``; for other graphs, of an attribute ``x``, ``distance of x``
+    or ``distance of x across edges``. The domain says whether the highest or the lowest is best.
     """
     every: int = Field(default=1000, gt=0)
     """Steps between two choices."""
