@@ -71,8 +71,8 @@ class Edges:
         source, target = edge_index
         if ops.on_host(target) and bool((target[1:] >= target[:-1]).all()):
             return cls(source, target, _pointers(target, num_nodes))
-        order = target.argsort(stable=True)
-        return cls(source[order], target[order], _pointers(target, num_nodes), order)
+        target, order = target.sort(stable=True)
+        return cls(source.index_select(0, order), target, _pointers(target, num_nodes), order)
 
     @property
     def num_nodes(self) -> int:
@@ -105,7 +105,8 @@ class Edges:
     @cached_property
     def by_source(self) -> tuple[Tensor, Tensor]:
         """Edges grouped by source: their numbers ``[E]``, and pointers ``[N + 1]`` as for targets."""
-        return self.source.argsort(stable=True), _pointers(self.source, self.num_nodes)
+        source, order = self.source.sort(stable=True)
+        return order, _pointers(source, self.num_nodes)
 
     def blocks(self, size: int) -> list[Block]:
         """Cut the edges into blocks of ``size`` edges; only the last may have fewer.
@@ -145,6 +146,5 @@ def measure(pos: Tensor, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor
 
 
 def _pointers(index: Tensor, num_rows: int) -> Tensor:
-    """Start and end of the entries of each row once sorted, shape ``[num_rows + 1]``."""
-    counts = index.new_zeros(num_rows + 1).index_add(0, index + 1, torch.ones_like(index))
-    return counts.cumsum(0)
+    """Start and end of the entries of each row in a rising index, shape ``[num_rows + 1]``."""
+    return torch.searchsorted(index.contiguous(), torch.arange(num_rows + 1, device=index.device))

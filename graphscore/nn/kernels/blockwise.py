@@ -16,12 +16,20 @@ from torch import Tensor
 from graphscore import ops
 from graphscore.nn.edges.sorted import Edges
 
+FEW = 40_000
+"""Numbers of edges times channels up to which plain PyTorch is faster: all fits in the cache, and has fewer calls."""
+
 
 def in_blocks(values: Tensor, edges: Edges) -> bool:
-    """Check that a kernel can be used: on a CPU, for values and first derivatives in reverse mode only."""
+    """Check that a kernel can be used and pays: on a CPU, for values and first derivatives in reverse mode only.
+
+    Args:
+        values: Values of nodes with as many channels as messages, shape ``[N, *, F]``.
+        edges: The edges.
+    """
     return (
         ops.on_host(values)
-        and len(edges.source) > 0
+        and edges.source.shape[0] * values.shape[-1] > FEW
         and not torch._C._are_functorch_transforms_active()
         and torch.autograd.forward_ad._current_level < 0
     )

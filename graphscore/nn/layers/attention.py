@@ -14,6 +14,7 @@ each head by itself. Filters are :math:`f_{ij} = \mathrm{silu}(W e_{ij})`, one f
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -29,8 +30,8 @@ class EquivariantAttention(nn.Module):
     r"""Equivariant attention without softmax: sums scalars and vectors along edges.
 
     On a CPU, values and first derivatives are computed block by block of edges, and no tensor with a row of channels
-    for each edge is written to memory; derivatives compute the filters once more. In all other cases (other devices, a
-    compiler, second derivatives, forward mode) the same formula is computed in plain PyTorch.
+    for each edge is written to memory; derivatives compute the filters once more. In all other cases (few edges, other
+    devices, a compiler, second derivatives, forward mode) the same formula is computed in plain PyTorch.
 
     Args:
         channels: Number F of scalars, and of vectors, per node.
@@ -77,14 +78,15 @@ def _attend(
     factors: Tensor, envelope: Tensor, direction: Tensor,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Compute the formula in plain PyTorch, for all devices and derivatives."""
-    key, value, push, *carry = source.index_select(0, edges.source).split(query.shape[1], dim=1)
-    filters = F.silu(F.linear(features, weight)).split(query.shape[1], dim=1)
-    products = (query.index_select(0, edges.target) * key).unflatten(1, (factors.shape[1], -1)).sum(-1)
+    width, heads = query.shape[1], (factors.shape[1], -1)
+    key, values = source.index_select(0, edges.source).tensor_split([width], dim=1)
+    value, push, *carry = (values * F.silu(F.linear(features, weight))).split(width, dim=1)
+    products = (query.index_select(0, edges.target) * key).unflatten(1, heads).sum(-1)
     attention = F.silu(products * factors) * envelope[:, None]
-    scalars = (value * filters[0]).unflatten(1, (factors.shape[1], -1)) * attention[:, :, None]
-    moved = (push * filters[1])[:, None] * direction[:, :, None]
+    scalars = value.unflatten(1, heads) * attention[:, :, None]
+    moved = push[:, None] * direction[:, :, None]
     if vectors is not None:
-        carried = carry[0] * filters[2] * envelope[:, None]
-        moved = moved + carried[:, None] * vectors.index_select(0, edges.source)
+        carried = (carry[0] * envelope[:, None])[:, None]
+        moved = torch.addcmul(moved, carried, vectors.index_select(0, edges.source))
     received, turned = (ops.segment_sum(values, edges.target, edges.ptr) for values in (scalars.flatten(1), moved))
     return received, turned

@@ -25,8 +25,8 @@ class EquivariantConvolution(nn.Module):
     r"""Equivariant continuous-filter convolution: sums filtered scalars and vectors along edges.
 
     On a CPU, values and first derivatives are computed block by block of edges, and no tensor with channels of each
-    edge is written to memory; derivatives compute the filters once more. In all other cases (other devices, a compiler,
-    second derivatives, forward mode) the same formula is computed in plain PyTorch.
+    edge is written to memory; derivatives compute the filters once more. In all other cases (few edges, other devices,
+    a compiler, second derivatives, forward mode) the same formula is computed in plain PyTorch.
 
     Args:
         channels: Number F of scalars, and of vectors, that a node receives.
@@ -78,5 +78,6 @@ def _convolve(
     sent = carried.index_select(0, edges.source)
     vectors = direction[:, :, None] * (filters[:, 1] * push.index_select(0, edges.source))[:, None]
     if filters.shape[1] == 3:
-        vectors = vectors + filters[:, 2:] * sent[:, 1:]
-    return ops.segment_sum(torch.cat([filters[:, :1] * sent[:, :1], vectors], dim=1), edges.target, edges.ptr)
+        vectors = torch.addcmul(vectors, filters[:, 2:], sent[:, 1:])
+    parts = (filters[:, :1] * sent[:, :1], vectors)
+    return torch.cat([ops.segment_sum(part, edges.target, edges.ptr) for part in parts], dim=1)

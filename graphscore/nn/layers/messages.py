@@ -27,8 +27,8 @@ class GatedMessages(nn.Module):
     r"""Gated message passing: computes messages of all edges, and sums them up at their targets.
 
     On a CPU, values and first derivatives are computed block by block of edges, so that of all temporaries only the
-    activations that derivatives need are written to memory. In all other cases (other devices, a compiler, second
-    derivatives, forward mode) the same formula is computed in plain PyTorch.
+    activations that derivatives need are written to memory. In all other cases (few edges, other devices, a compiler,
+    second derivatives, forward mode) the same formula is computed in plain PyTorch.
 
     Args:
         channels: Width F of node scalars and messages.
@@ -62,7 +62,7 @@ class GatedMessages(nn.Module):
             ends, features.to(ends.dtype), self.edge.weight, self.message.weight,
             torch.cat([self.gate.weight, self.heads.weight]), self.gate.bias,
         )  # fmt: skip
-        if in_blocks(ends, edges):
+        if in_blocks(h, edges):
             return send_in_blocks(_messages, edges, *inputs)
         return _messages(edges, *inputs)
 

@@ -52,10 +52,9 @@ class AdaptiveLayerNorm(nn.Module):
             return normed
         if cond is None or batch is None:
             raise ValueError(f"AdaptiveLayerNorm with cond_channels={self.cond_channels} needs cond and batch")
-        scale, shift = self.modulate(cond).chunk(2, dim=-1)
         # One gather, as its derivative is a scattered sum.
-        factor, shift = ops.broadcast(torch.cat([1 + scale, shift], dim=-1), batch).chunk(2, dim=-1)
-        return torch.addcmul(shift, normed, factor)
+        scale, shift = ops.broadcast(self.modulate(cond), batch).chunk(2, dim=-1)
+        return torch.addcmul(normed + shift, normed, scale)
 
 
 class EquivariantLayerNorm(nn.Module):
@@ -84,5 +83,5 @@ class EquivariantLayerNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels))
 
     def forward(self, vectors: Tensor) -> Tensor:  # noqa: D102
-        square = vectors.square().sum(1, keepdim=True).mean(-1, keepdim=True)
-        return vectors * (square + self.eps).rsqrt() * self.weight
+        square = vectors.square().sum((1, 2), keepdim=True) / vectors.shape[2]
+        return vectors * ((square + self.eps).rsqrt() * self.weight)

@@ -6,6 +6,7 @@ from torch.func import jvp
 from torch.testing import assert_close
 
 from graphscore.nn import Edges, GatedMessages
+from graphscore.nn.kernels import blockwise
 from graphscore.nn.kernels import messages as kernel
 from graphscore.nn.layers import messages
 
@@ -22,7 +23,7 @@ def layer():
     return GatedMessages(CHANNELS, FEATURES, HEADS).double()
 
 
-@pytest.fixture(params=[1, 7, 8192], ids=["single-edges", "many-blocks", "one-block"])
+@pytest.fixture(params=[1, 7, kernel.BLOCK_EDGES], ids=["single-edges", "many-blocks", "one-block"])
 def blocks(request, monkeypatch):
     """With 7, the edges into some nodes lie in several blocks."""
     monkeypatch.setattr(kernel, "BLOCK_EDGES", request.param)
@@ -53,8 +54,8 @@ def test_blocks_give_values_and_derivatives_of_the_formula(layer, blocks, monkey
     edges = random_edges()
     inputs = [*given(edges), *layer.parameters()]
     results = []
-    for blockwise in (True, False):
-        monkeypatch.setattr(messages, "in_blocks", lambda *_, blockwise=blockwise: blockwise)
+    for used in (True, False):
+        monkeypatch.setattr(messages, "in_blocks", lambda *_, used=used: used)
         received, heads = layer(*inputs[:2], edges)
         loss = (received.sin() * torch.arange(CHANNELS)).sum() + heads.cos().sum()
         results.append([received, heads, *torch.autograd.grad(loss, inputs)])
@@ -112,3 +113,8 @@ def test_values_without_derivatives_are_the_same(layer, blocks):
         without = layer(h, features, edges)
     for one, two in zip(without, layer(h, features, edges), strict=True):
         assert torch.equal(one, two)
+
+
+def test_blocks_are_for_more_edges_than_a_few(monkeypatch):
+    monkeypatch.setattr(blockwise, "FEW", 20 * CHANNELS)
+    assert [blockwise.in_blocks(torch.zeros(NODES, CHANNELS), random_edges(number)) for number in (20, 21)] == [0, 1]
