@@ -15,7 +15,7 @@ from graphscore.nn.kernels.blockwise import add_product, bags, differentiable_gr
 
 Formula = Callable[..., tuple[Tensor, Tensor]]
 
-BLOCK_EDGES = 8192
+BLOCK_EDGES = 16384
 """Edges per block, fast on CPUs: temporaries fit in the cache, and the overhead of calls is small."""
 
 
