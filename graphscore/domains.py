@@ -77,7 +77,7 @@ class Domain:
         parse: Function ``(strings) -> iterator of graphs and failures`` that reads arguments of the command line.
         readers: Functions ``(path) -> iterable of (location, function that makes the graph)``, by extension.
         guess: Function ``(lines) -> extensions`` that recognises one of these formats by the first lines of a file, see
-            :func:`graphscore.data.formats.guess_format`.
+            :func:`graphscore.data.formats.detection.guess_format`.
         folder_extensions: Extensions, among those of ``readers``, of the files to read in a folder.
         writers: Functions ``(graph) -> str`` that make one record of a text file, by extension.
         row: Function ``(graph) -> columns`` that describes a graph, with or without coordinates, as a row of a table.
@@ -124,7 +124,7 @@ class Domain:
     guess: Reference | None = None
     folder_extensions: tuple[str, ...] = ()
     writers: Mapping[str, Reference] = field(default_factory=dict)
-    row: Reference = "graphscore.data.tables:plain_row"
+    row: Reference = "graphscore.data.formats.tables:plain_row"
     viewers: Mapping[str, Reference] = field(default_factory=dict)
     splits: Mapping[str, Reference] = field(default_factory=dict)
     group: Reference = no_group

@@ -12,7 +12,7 @@ from graphscore.cli import library
 from graphscore.cli.checks import check_files, data_path
 from graphscore.cli.options import Overrides
 from graphscore.cli.progress import Counter
-from graphscore.data.index import SKIPPED_FILE, is_packed
+from graphscore.data.packed.index import SKIPPED_FILE, is_packed
 from graphscore.data.sources import find_files
 from graphscore.domains import gather
 from graphscore.registry import find

@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from graphscore.attributes import READ_FROM
 from graphscore.cli.checks import check_source
 from graphscore.cli.stdin import shown
-from graphscore.data.index import digest_of, is_packed
+from graphscore.data.packed.index import digest_of, is_packed
 from graphscore.data.readers import Failure
 from graphscore.data.sources import count_records, iterate_files
 from graphscore.molecules.domain import MOLECULES

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from graphscore.cli.show_config import show_proposal as show_proposal
     from graphscore.cli.show_facts import show_facts as show_facts
     from graphscore.data.dataset import datasets as datasets
-    from graphscore.data.packing import pack as pack
+    from graphscore.data.packed.packing import pack as pack
     from graphscore.experiment.about import about as about
     from graphscore.experiment.config.keys import json_schema as json_schema
     from graphscore.experiment.config.keys import list_keys as list_keys
@@ -94,7 +94,7 @@ _HOMES = {
     "cli.show_facts": ("show_facts",),
     "cli.show_check": ("show_check",),
     "data.dataset": ("datasets",),
-    "data.packing": ("pack",),
+    "data.packed.packing": ("pack",),
     "experiment.about": ("about",),
     "experiment.datasets": ("build_preparation",),
     "experiment.sampling.cluster": ("Cluster",),

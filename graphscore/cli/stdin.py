@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from graphscore.data.formats import guess_format
+from graphscore.data.formats.detection import guess_format
 
 STDIN = "standard input"
 

@@ -13,8 +13,8 @@ from graphscore.runtime.lazy import lazy_names
 
 if TYPE_CHECKING:
     from graphscore.data.dataset import Dataset, datasets, load_dataset
-    from graphscore.data.files import FileDataset
     from graphscore.data.networkx import from_networkx, to_networkx
+    from graphscore.data.own.files import FileDataset
     from graphscore.data.readers import Failure, ReadResult, read
     from graphscore.data.split import split_by_key
     from graphscore.data.transforms import CompleteGraph, HopGraph, LaplacianEncoding, RandomWalkEncoding
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "dataset": ("Dataset", "datasets", "load_dataset"),
-    "files": ("FileDataset",),
+    "own.files": ("FileDataset",),
     "networkx": ("from_networkx", "to_networkx"),
     "readers": ("Failure", "ReadResult", "read"),
     "split": ("split_by_key",),

@@ -19,8 +19,8 @@ from graphscore.registry import find
 Transform = Callable[[Data], Data]
 
 DATASETS: dict[str, Reference] = {
-    "files": "graphscore.data.files:FileDataset",
-    "given": "graphscore.data.given:GivenDataset",
+    "files": "graphscore.data.own.files:FileDataset",
+    "given": "graphscore.data.own.given:GivenDataset",
 }
 """Data sets of any graphs by name; domains add others."""
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch_geometric.data import Data
 
+from graphscore.data.formats.tables import merge_tables, of_input, table_text
 from graphscore.data.readers import GZ, Failure, extension
-from graphscore.data.tables import merge_tables, of_input, table_text
 from graphscore.data.writers import CSV
 from graphscore.domains import Reference, domain_of, domains, gather
 from graphscore.registry import resolve
@@ -33,11 +33,11 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    ".pt": Format("graphscore.data.pt:record", "graphscore.data.pt:save"),
-    ".npz": Format("graphscore.data.pt:record", "graphscore.data.arrays:save_npz"),
-    ".graphml": Format("graphscore.data.graphml:record", "graphscore.data.graphml:save"),
-    ".graphml.gz": Format("graphscore.data.graphml:record", "graphscore.data.graphml:save"),
-    ".graphml.zip": Format("graphscore.data.graphml:record", "graphscore.data.graphml:save_zip"),
+    ".pt": Format("graphscore.data.formats.pt:record", "graphscore.data.formats.pt:save"),
+    ".npz": Format("graphscore.data.formats.pt:record", "graphscore.data.formats.arrays:save_npz"),
+    ".graphml": Format("graphscore.data.formats.graphml:record", "graphscore.data.formats.graphml:save"),
+    ".graphml.gz": Format("graphscore.data.formats.graphml:record", "graphscore.data.formats.graphml:save"),
+    ".graphml.zip": Format("graphscore.data.formats.graphml:record", "graphscore.data.formats.graphml:save_zip"),
 }
 """Formats of any graphs by extension, those of :data:`graphscore.data.writers.GRAPHS`."""
 

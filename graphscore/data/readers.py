@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from graphscore.data.formats import guess_format
-from graphscore.data.index import is_packed
+from graphscore.data.formats.detection import guess_format
+from graphscore.data.packed.index import is_packed
 from graphscore.domains import Reference, gather
 from graphscore.registry import resolve
 
@@ -53,11 +53,11 @@ def read(path: str | Path, format: str | None = None, **options: Any) -> ReadRes
     Formats: ``.graphml`` (see :func:`~graphscore.data.networkx.from_networkx`; coordinates as ``pos="0.1 0.2 0.3"`` or
     real-valued ``x``, ``y`` and ``z``), ``.pt`` (a file of :func:`graphscore.data.writers.write`, a PyG graph, a list
     of them, a ``Batch``, or what ``InMemoryDataset.save`` writes; see
-    :func:`~graphscore.data.consistency.check_graph`), ``.npy`` and ``.npz`` (see :mod:`graphscore.data.arrays`),
-    ``.parquet`` (see :func:`graphscore.data.parquet.read_parquet`), and
+    :func:`~graphscore.data.consistency.check_graph`), ``.npy`` and ``.npz`` (see
+    :mod:`graphscore.data.formats.arrays`), ``.parquet`` (see :func:`graphscore.data.formats.parquet.read_parquet`), and
     the formats of domains: for molecules ``.sdf .mol .mol2 .pdb .xyz`` (see :mod:`graphscore.molecules.readers`), and
     ``.smi .smiles .ism .can .txt .csv .tsv`` (see :mod:`graphscore.molecules.smiles_files`). Text may be compressed
-    (``.sdf.gz``), and in UTF-8, UTF-16 or Latin-1, see :func:`~graphscore.data.text.read_lines`.
+    (``.sdf.gz``), and in UTF-8, UTF-16 or Latin-1, see :func:`~graphscore.data.formats.text.read_lines`.
 
     Args:
         path: File.
@@ -193,15 +193,15 @@ def _format(path: Path, format: str | None) -> str:
 
 
 GZ = ".gz"
-PACKED_READER = "graphscore.data.packed:read_packed"
+PACKED_READER = "graphscore.data.packed.graphs:read_packed"
 READERS: dict[str, Reference] = {
-    ".graphml": "graphscore.data.graphml:read_graphml",
-    ".graphml.gz": "graphscore.data.graphml:read_graphml",
-    ".graphml.zip": "graphscore.data.graphml:read_zip",
-    ".npy": "graphscore.data.arrays:read_npy",
-    ".npz": "graphscore.data.arrays:read_npz_graphs",
-    ".parquet": "graphscore.data.parquet:read_parquet",
-    ".pt": "graphscore.data.pt:read_pt",
+    ".graphml": "graphscore.data.formats.graphml:read_graphml",
+    ".graphml.gz": "graphscore.data.formats.graphml:read_graphml",
+    ".graphml.zip": "graphscore.data.formats.graphml:read_zip",
+    ".npy": "graphscore.data.formats.arrays:read_npy",
+    ".npz": "graphscore.data.formats.arrays:read_npz_graphs",
+    ".parquet": "graphscore.data.formats.parquet:read_parquet",
+    ".pt": "graphscore.data.formats.pt:read_pt",
 }
 """Readers of any graphs by extension, which also are those of the files to read in a folder; domains add others."""
 

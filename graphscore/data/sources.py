@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphscore.data.index import is_packed
+from graphscore.data.packed.index import is_packed
 from graphscore.data.readers import (
     READERS,
     Failure,

@@ -36,11 +36,11 @@ def write(items: Sequence[Data], path: str | Path, skip: Skip | None = None) -> 
 
     The file is written whole or not at all, and replaces an existing one. Any graphs: ``.pt``, a list of PyG ``Data``
     (which ``torch.load`` reads with ``weights_only=False``, and :func:`~graphscore.data.readers.read` without running
-    code); ``.npz``, all graphs one after the other, see :mod:`graphscore.data.arrays`; ``.graphml``, all graphs in one
-    file, of which ``networkx.read_graphml`` reads the first; ``.graphml.zip``, a file for each, which networkx reads
-    one by one. Formats of domains: ``.sdf``: molecules with coordinates, bonds and charges as given, all hydrogens.
-    ``.xyz``: atoms with coordinates, one frame each. Text may be compressed: ``.sdf.gz``. ``.csv``: a table with a line
-    for each graph, without coordinates.
+    code); ``.npz``, all graphs one after the other, see :mod:`graphscore.data.formats.arrays`; ``.graphml``, all graphs
+    in one file, of which ``networkx.read_graphml`` reads the first; ``.graphml.zip``, a file for each, which networkx
+    reads one by one. Formats of domains: ``.sdf``: molecules with coordinates, bonds and charges as given, all
+    hydrogens. ``.xyz``: atoms with coordinates, one frame each. Text may be compressed: ``.sdf.gz``. ``.csv``: a table
+    with a line for each graph, without coordinates.
 
     Args:
         items: Graphs.

@@ -6,9 +6,9 @@ import inspect
 from typing import Any
 
 from graphscore.data.dataset import Dataset, datasets
-from graphscore.data.given import GIVEN, GivenDataset
+from graphscore.data.own.given import GIVEN, GivenDataset
+from graphscore.data.own.rules import SPLIT_OPTIONS, Rule
 from graphscore.data.preparation import Preparation
-from graphscore.data.rules import SPLIT_OPTIONS, Rule
 from graphscore.experiment.build import build_transform
 from graphscore.experiment.config.components import Component, create
 from graphscore.experiment.config.schema import Config, ModelConfig
@@ -28,8 +28,8 @@ def build_dataset(
 
     Data sets of any graphs, which take ``fields``, are told the diffusing ones and the positions. A custom function,
     or data set of PyG, is called with its options, and its graphs are split as a
-    :class:`~graphscore.data.given.GivenDataset`, by the options ``split``, ``fractions`` and ``seed`` that it does not
-    take itself.
+    :class:`~graphscore.data.own.given.GivenDataset`, by the options ``split``, ``fractions`` and ``seed`` that it does
+    not take itself.
 
     Args:
         config: The configuration.

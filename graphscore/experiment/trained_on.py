@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.data.dataset import Dataset
-from graphscore.data.packed import PackedGraphs
+from graphscore.data.packed.graphs import PackedGraphs
 from graphscore.domains import domain_of, domains
 from graphscore.experiment.config.sections import Section
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch_geometric.data import Data
 
-from graphscore.data.tables import FAILURE, INPUT, NAME
+from graphscore.data.formats.tables import FAILURE, INPUT, NAME
 from graphscore.molecules.graph import canonical_smiles, mol_from_data
 from graphscore.molecules.labels import field_name, fields_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from graphscore.data.parquet import column_names, read_parquet
+from graphscore.data.formats.parquet import column_names, read_parquet
 from graphscore.data.readers import Record
 from graphscore.registry import resolve
 

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphscore.data.formats.text import Remarks, read_lines, remarks_until
 from graphscore.data.readers import Failure, ReadResult, Record, collect, make_graphs
-from graphscore.data.text import Remarks, read_lines, remarks_until
 from graphscore.molecules.check import GeometryCheck
 from graphscore.molecules.files import mol_from_molblock, sdf_texts
 from graphscore.molecules.graph import Chem, data_from_mol, data_from_smiles

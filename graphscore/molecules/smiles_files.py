@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphscore.attributes import add_notes
-from graphscore.data.parquet import rows as rows_of_parquet
+from graphscore.data.formats.parquet import rows as rows_of_parquet
+from graphscore.data.formats.text import Remarks, read_lines, remarks_until
 from graphscore.data.readers import Record
-from graphscore.data.text import Remarks, read_lines, remarks_until
 from graphscore.molecules.columns import BETWEEN, LIKE_SMILES, is_smiles, layout, named_columns, recognised, titled
 from graphscore.molecules.graph import data_from_smiles
 from graphscore.molecules.rows import Columns, Line, rows

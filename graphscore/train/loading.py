@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from torch_geometric.data import Batch, Data
 
-from graphscore.data.gathered import collate
+from graphscore.data.packed.gathered import collate
 from graphscore.rng import mix_seed
 from graphscore.train.parts import UNLIMITED, Budget, Sizes, micro_batches, share_of
 

@@ -44,7 +44,9 @@ class LevelBins:
 
 def by_level(values: Tensor, t: Tensor, bins: LevelBins) -> Tensor:
     """Sum values ``[rows, B]`` of graphs with the times ``t`` ``[B]`` by noise level: ``[rows, K]``."""
-    places = torch.bucketize(t.to(values.device), bins.edges.to(values.device, non_blocking=True), right=True)
+    places = torch.bucketize(
+        t.to(values.device).contiguous(), bins.edges.to(values.device, non_blocking=True), right=True
+    )
     # A product, since sums by index_add in a device's order of threads would not be reproducible.
     return values @ torch.nn.functional.one_hot(places, NUM_LEVELS).to(values)
 

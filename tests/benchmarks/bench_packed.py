@@ -19,9 +19,9 @@ from statistics import median
 import torch
 from torch_geometric.data import Batch, Data
 
-from graphscore.data.gathered import collate
-from graphscore.data.packed import PackedGraphs
-from graphscore.data.packing import pack
+from graphscore.data.packed.gathered import collate
+from graphscore.data.packed.graphs import PackedGraphs
+from graphscore.data.packed.packing import pack
 
 NODES, EDGES, BATCH, TURNS = 20, 40, 64, 10
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from graphscore.data.packing import pack
+from graphscore.data.packed.packing import pack
 from graphscore.experiment.data_check import expected_memory
 
 CONFIG = """

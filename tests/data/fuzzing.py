@@ -21,7 +21,7 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
 from graphscore import data
-from graphscore.data.pt import record as pt_record
+from graphscore.data.formats.pt import record as pt_record
 from graphscore.domains import packaged
 from graphscore.molecules.files import sdf_record
 from graphscore.molecules.graph import data_from_smiles, is_molecule

@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from graphscore.data.packing import pack
+from graphscore.data.packed.packing import pack
 from graphscore.objectives import Objective
 from graphscore.train.engine import fit
 from graphscore.train.parts import UNLIMITED, Budget

@@ -12,15 +12,15 @@ from torch_geometric.data import Data
 
 from graphscore.attributes import NOTES as NOTES_OF_READERS
 from graphscore.data.dataset import Dataset, Transform
-from graphscore.data.files import by_part, read_own
-from graphscore.data.index import is_packed
-from graphscore.data.own import OwnDataset, Shared
+from graphscore.data.own.dataset import OwnDataset, Shared
+from graphscore.data.own.files import by_part, read_own
+from graphscore.data.own.packed import own_graphs
+from graphscore.data.own.rules import ByPart, Rule, make_rule
 from graphscore.data.own_graph import OwnGraph
-from graphscore.data.packed import PackedGraphs
-from graphscore.data.packed_own import own_graphs
+from graphscore.data.packed.graphs import PackedGraphs
+from graphscore.data.packed.index import is_packed
 from graphscore.data.preparation import Preparation, content_key, field_values
 from graphscore.data.readers import Failure
-from graphscore.data.rules import ByPart, Rule, make_rule
 from graphscore.data.sources import find_files
 from graphscore.data.split import FRACTIONS, PARTS, Part
 from graphscore.data.writers import check_output, write_json

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from graphscore.data.files import FileDataset
+from graphscore.data.own.files import FileDataset
 from graphscore.experiment.config.schema import check_config, config_text
 from graphscore.experiment.proposal.survey import NUM_GRAPHS, Survey, missing, survey
 from graphscore.experiment.proposal.text import (

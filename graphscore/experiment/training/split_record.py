@@ -13,10 +13,10 @@ from pydantic import Field, ValidationError
 from torch_geometric.data import Data
 
 from graphscore.data.dataset import Dataset
-from graphscore.data.files import by_part
-from graphscore.data.index import digest_of
-from graphscore.data.own import OwnDataset
-from graphscore.data.rules import Recorded
+from graphscore.data.own.dataset import OwnDataset
+from graphscore.data.own.files import by_part
+from graphscore.data.own.rules import Recorded
+from graphscore.data.packed.index import digest_of
 from graphscore.data.sources import find_files
 from graphscore.data.split import PARTS, Part
 from graphscore.data.writers import write_json

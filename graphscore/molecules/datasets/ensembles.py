@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.data.dataset import Dataset, Part, Transform, embedded_file, with_coordinates
-from graphscore.data.npz import BYTES, REAL, TRUTH, WHOLE
+from graphscore.data.formats.npz import BYTES, REAL, TRUTH, WHOLE
 from graphscore.molecules.datasets.packed import Packed, read_packed
 from graphscore.molecules.graph import Chem
 from graphscore.molecules.recipes.ensembles import UNIT, data_file

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.data.archives import Open, members
 from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
+from graphscore.data.formats.archives import Open, members
 from graphscore.data.readers import Failure
 from graphscore.data.split import PARTS, part_of
 from graphscore.molecules.datasets.unpickling import UnsafePickleError, load_arrays, load_pickle

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from graphscore.data.archives import members
 from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
-from graphscore.data.npz import REAL, check_array, described
+from graphscore.data.formats.archives import members
+from graphscore.data.formats.npz import REAL, check_array, described
 from graphscore.data.split import PARTS, part_of
 from graphscore.molecules.bonding import mol_from_coordinates
 from graphscore.molecules.elements import atomic_number

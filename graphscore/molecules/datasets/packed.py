@@ -12,7 +12,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.data.dataset import Part
-from graphscore.data.npz import BYTES, REAL, WHOLE, read_npz
+from graphscore.data.formats.npz import BYTES, REAL, WHOLE, read_npz
 from graphscore.data.split import PARTS
 from graphscore.molecules.graph import data_from_smiles
 
@@ -62,7 +62,7 @@ def read_packed(path: Path, unit: float, more: Mapping[str, tuple[str, int]] | N
     Args:
         path: File.
         unit: Unit of ``pos`` in Å.
-        more: Further arrays, as for :func:`~graphscore.data.npz.read_npz`.
+        more: Further arrays, as for :func:`~graphscore.data.formats.npz.read_npz`.
 
     Raises:
         FileNotFoundError: If there is no such file.

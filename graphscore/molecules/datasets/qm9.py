@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from graphscore.data.archives import Open, members
 from graphscore.data.dataset import Dataset, Part, Transform, with_coordinates
+from graphscore.data.formats.archives import Open, members
 from graphscore.data.readers import Failure
 from graphscore.data.split import PARTS, part_of
 from graphscore.molecules.bonding import mol_from_coordinates

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rdkit import RDConfig
 
+from graphscore.data.formats.text import read_lines
 from graphscore.data.split import part_of
-from graphscore.data.text import read_lines
 from graphscore.molecules.graph import Chem, flat_smiles, rdBase, remove_hydrogens
 from graphscore.molecules.smiles import mol_from_smiles
 from graphscore.molecules.split import scaffold_smiles

@@ -79,7 +79,7 @@ def _in_process(function, jobs, num_workers):
 
 def test_counts_are_compared_molecule_by_molecule(tmp_path: Path):
     records = [recipe.compute(Job("made-up", smiles, "train"), "mmff94") for smiles in ("CCCC", "CCO", "CC", "CCC=O")]
-    data, _ = recipe.pack(records, tmp_path / "data.npz", ["rdkit 1"])
+    data, _ = recipe.pack(records, tmp_path / "data.formats.npz", ["rdkit 1"])
     stored = {r["flat"]: len(r["ensemble"]["mirrors"]) + sum(r["ensemble"]["mirrors"]) for r in records}
     table = tmp_path / "list.csv"
     table.write_text("smiles,n_conformers\n" + "".join(f"{s},{10 * n}\n" for s, n in stored.items()) + "C(,3\nCCF,1\n")

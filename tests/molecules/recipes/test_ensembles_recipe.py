@@ -111,7 +111,7 @@ def record(smiles: str, part: str, num: int, mirrors: list[bool]) -> dict:
 def test_what_is_packed_comes_out_again(tmp_path: Path):
     """Within half a unit; a mirror image that is one more conformer follows the conformer of the same energy."""
     records = [record("CCO", "train", 2, [False, True]), record("CN", "test", 1, [False])]
-    data, _ = recipe.pack(records, tmp_path / "data.npz", ["rdkit 1"])
+    data, _ = recipe.pack(records, tmp_path / "data.formats.npz", ["rdkit 1"])
     dataset = GFN2Ensembles(data)
     ((one, two, image),) = dataset.groups("train")
     pos = np.random.default_rng(0).normal(size=(2, 9, 3))
@@ -130,7 +130,7 @@ def test_what_is_packed_comes_out_again(tmp_path: Path):
 def test_large_molecules_are_left_out_of_all_parts(tmp_path: Path):
     small, large = [("CO", "train"), ("CN", "test")], [("CCO", "train"), ("CCN", "test"), ("CCC", "val")]
     records = [record(smiles, part, 1, [False]) for smiles, part in small + large]
-    data, _ = recipe.pack(records, tmp_path / "data.npz", ["rdkit 1"])
+    data, _ = recipe.pack(records, tmp_path / "data.formats.npz", ["rdkit 1"])
 
     def smiles(dataset: GFN2Ensembles) -> list[set[str]]:
         return [{item.smiles for item in dataset.split(part)} for part in ("train", "test", "val")]
@@ -149,7 +149,7 @@ def test_a_molecule_that_fails_is_reported_and_ends_nothing(tmp_path: Path, monk
     monkeypatch.setattr(recipe, "search", broken)
     result = recipe.compute(Job("list", "CCO", "train"))
     assert result["ensemble"] is None
-    _, report = recipe.pack([result], tmp_path / "data.npz", ["rdkit 1"])
+    _, report = recipe.pack([result], tmp_path / "data.formats.npz", ["rdkit 1"])
     with report.open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["stage"], row["reason"]) for row in rows] == [("search", "RuntimeError: a cage")]

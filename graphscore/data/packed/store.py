@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphscore.data.columns import Decoder, decode
-from graphscore.data.gathered import GatheredGraphs, Pieces
-from graphscore.data.index import read_index
-from graphscore.data.shards import ShardInfo, Values, open_arrays, open_shard
+from graphscore.data.packed.columns import Decoder, decode
+from graphscore.data.packed.gathered import GatheredGraphs, Pieces
+from graphscore.data.packed.index import read_index
+from graphscore.data.packed.shards import ShardInfo, Values, open_arrays, open_shard
 
 
 class Store:
@@ -67,7 +67,7 @@ class Store:
         return GatheredGraphs(kept, self.num_nodes[indices])
 
     def keys(self, number: int) -> dict[str, list[Any]]:
-        """Read the keys of all graphs of a shard, ``None`` for those without, see :mod:`graphscore.data.keys`."""
+        """Read the keys of the graphs of a shard, ``None`` for none, see :mod:`graphscore.data.packed.keys`."""
         info, found = self.key_infos[number], dict[str, list[Any]]()
         for values in open_shard(self.path, info):
             slots = range(info.graphs) if values.slots is None else values.slots.tolist()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch_geometric.data import Data
 
 from graphscore.data import write
-from graphscore.data.tables import merge_tables, of_input, plain_row, table_text
+from graphscore.data.formats.tables import merge_tables, of_input, plain_row, table_text
 
 CELLS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\r"), max_size=8)
 ROWS = st.lists(st.dictionaries(CELLS.filter(bool), CELLS, min_size=1, max_size=3), max_size=4)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch_geometric.data import Batch, Data, HeteroData, InMemoryDataset
 
-from graphscore.data.given import GivenDataset
+from graphscore.data.own.given import GivenDataset
 
 PARTS = ("train", "val", "test")
 

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
-from graphscore.data import shard_writer
-from graphscore.data.gathered import collate
-from graphscore.data.packed import PackedGraphs
-from graphscore.data.packing import pack
+from graphscore.data.packed import shard_writer
+from graphscore.data.packed.gathered import collate
+from graphscore.data.packed.graphs import PackedGraphs
+from graphscore.data.packed.packing import pack
 
 pytest.importorskip("safetensors")
 

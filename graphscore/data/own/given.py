@@ -10,11 +10,11 @@ from torch_geometric.data import Batch, Data
 
 from graphscore.data.consistency import check_graph
 from graphscore.data.dataset import Dataset, Transform
-from graphscore.data.own import OwnDataset
+from graphscore.data.own.dataset import OwnDataset
+from graphscore.data.own.rules import make_rule
 from graphscore.data.own_graph import OwnGraph
 from graphscore.data.preparation import content_key
 from graphscore.data.readers import Failure
-from graphscore.data.rules import make_rule
 from graphscore.data.split import FRACTIONS, PARTS, Part
 
 GIVEN = "given"
@@ -23,7 +23,8 @@ GIVEN = "given"
 class GivenDataset(OwnDataset):
     """Data set of graphs that were given in Python, to :func:`graphscore.train_model`.
 
-    The graphs themselves are not changed. Splits and groups are those of :class:`~graphscore.data.files.FileDataset`.
+    The graphs themselves are not changed. Splits and groups are those of
+    :class:`~graphscore.data.own.files.FileDataset`.
 
     Args:
         data: Graphs: a list of ``Data``, a data set of PyG, or a :class:`~graphscore.data.dataset.Dataset`; or one for
@@ -31,7 +32,7 @@ class GivenDataset(OwnDataset):
         seed: Seed of the split.
         fractions: Expected shares of train, val and test.
         transform: Applied once to each graph, before it gets the fields.
-        split: See :class:`~graphscore.data.files.FileDataset`.
+        split: See :class:`~graphscore.data.own.files.FileDataset`.
         fields: Names of the attributes ``[rows, columns]`` that each graph must have.
 
     Attributes:

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from torch_geometric.data import Data
 
 from graphscore.data.dataset import Dataset, Transform, check_part
+from graphscore.data.own.packed import PreparedGraphs
+from graphscore.data.own.rules import Rule
 from graphscore.data.own_graph import OwnGraph
-from graphscore.data.packed import PackedGraphs
-from graphscore.data.packed_own import PreparedGraphs
+from graphscore.data.packed.graphs import PackedGraphs
 from graphscore.data.preparation import named
 from graphscore.data.readers import Failure
-from graphscore.data.rules import Rule
 from graphscore.data.split import PARTS, Part
 
 
@@ -54,7 +54,7 @@ class OwnDataset(Dataset):
         notes: What is remarkable about the split, in sentences.
         rule: The rule of the split.
         domains: Names of the domains of the graphs.
-        codes: For each file the part of each record, see :class:`~graphscore.data.rules.Recorded`.
+        codes: For each file the part of each record, see :class:`~graphscore.data.own.rules.Recorded`.
 
     Raises:
         ValueError: If no graph has the fields, they differ in columns, or there is nothing to train on.

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.data.consistency import check_graph
+from graphscore.data.formats.npz import REAL, WHOLE, check_array, described
+from graphscore.data.formats.plain import from_text, to_text
 from graphscore.data.networkx import level_of
-from graphscore.data.npz import REAL, WHOLE, check_array, described
-from graphscore.data.plain import from_text, to_text
 from graphscore.data.readers import Record
 from graphscore.domains import attributes
 

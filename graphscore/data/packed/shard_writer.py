@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.data.columns import EDGE, NODE, Signed, signed
-from graphscore.data.index import SIZES_FILE
-from graphscore.data.shards import ShardInfo, open_arrays, write_arrays, write_shard
+from graphscore.data.packed.columns import EDGE, NODE, Signed, signed
+from graphscore.data.packed.index import SIZES_FILE
+from graphscore.data.packed.shards import ShardInfo, open_arrays, write_arrays, write_shard
 
 GRAPHS = 16_384
 BYTES = 2**26

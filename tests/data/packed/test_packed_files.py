@@ -13,12 +13,12 @@ import torch
 from torch_geometric.data import Data
 
 from graphscore.data import CompleteGraph, FileDataset, read, write
-from graphscore.data.packed import PackedGraphs
-from graphscore.data.packed_own import PreparedGraphs
-from graphscore.data.packing import pack
+from graphscore.data.own.packed import PreparedGraphs
+from graphscore.data.packed.graphs import PackedGraphs
+from graphscore.data.packed.packing import pack
+from graphscore.data.packed.store import Store
 from graphscore.data.preparation import Preparation
 from graphscore.data.split import PARTS
-from graphscore.data.store import Store
 from graphscore.fields import measure_scale
 from graphscore.generate.inputs import categories
 
@@ -203,7 +203,7 @@ def test_training_on_a_packed_folder_is_that_on_the_files(
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch) -> Path:
     """Caches of files of any size, in a folder."""
-    monkeypatch.setattr("graphscore.data.cache.LARGE", 1)
+    monkeypatch.setattr("graphscore.data.packed.cache.LARGE", 1)
     monkeypatch.setenv("GRAPHSCORE_DATA_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from graphscore.data.checksums import file_digest
-from graphscore.data.columns import Column, Decoder, Signed, encode, shapes_name, slots_name, values_name
+from graphscore.data.packed.columns import Column, Decoder, Signed, encode, shapes_name, slots_name, values_name
 from graphscore.runtime.atomic import replacing
 from graphscore.runtime.tensor_files import import_safetensors
 
@@ -70,7 +70,7 @@ class ShardInfo(NamedTuple):
 def write_shard(
     path: Path, graphs: Sequence[Sequence[Signed]], nodes: Sequence[int], edges: Sequence[int]
 ) -> ShardInfo:
-    """Write the attributes of graphs to a file; see :func:`~graphscore.data.columns.encode`."""
+    """Write the attributes of graphs to a file; see :func:`~graphscore.data.packed.columns.encode`."""
     encoded = encode(graphs, nodes, edges)
     return write_arrays(path, encoded.arrays, len(graphs), encoded.columns)
 
@@ -98,7 +98,7 @@ def open_arrays(folder: Path, info: ShardInfo) -> dict[str, Tensor]:
 
 
 class Values(NamedTuple):
-    """Mapped values of a column; the offsets and slots are those of :mod:`graphscore.data.columns`."""
+    """Mapped values of a column; the offsets and slots are those of :mod:`graphscore.data.packed.columns`."""
 
     decoder: Decoder
     stored: NDArray[Any]

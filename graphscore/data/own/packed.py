@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike
 from torch_geometric.data import Data
 
 from graphscore.attributes import NOTES
-from graphscore.data.columns import Column
 from graphscore.data.dataset import Transform
-from graphscore.data.gathered import GatheredGraphs
-from graphscore.data.index import SKIPPED_FILE
-from graphscore.data.keys import CONTENT, DOMAIN, FAILURE, FILE, GROUP, PLAIN, RECORD, SPLIT
 from graphscore.data.own_graph import OwnGraph
-from graphscore.data.packed import PackedGraphs
+from graphscore.data.packed.columns import Column
+from graphscore.data.packed.gathered import GatheredGraphs
+from graphscore.data.packed.graphs import PackedGraphs
+from graphscore.data.packed.index import SKIPPED_FILE
+from graphscore.data.packed.keys import CONTENT, DOMAIN, FAILURE, FILE, GROUP, PLAIN, RECORD, SPLIT
 from graphscore.data.preparation import Preparation
 from graphscore.data.readers import Failure
 from graphscore.data.split import Part

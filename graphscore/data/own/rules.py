@@ -9,9 +9,9 @@ from pathlib import Path
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.data.formats.text import read_lines
 from graphscore.data.own_graph import OwnGraph
 from graphscore.data.split import FRACTIONS, PARTS, Part, part_of
-from graphscore.data.text import read_lines
 from graphscore.domains import gather
 from graphscore.registry import close_to, shown
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from graphscore.data.archives import members
+from graphscore.data.formats.archives import members
 
 FILES = {"top/b.txt": b"bb" * 5000, "top/a.txt": b"a", "top/sub/c.txt": b""}
 

@@ -1,7 +1,7 @@
 """Packed graphs: a folder of memory-mapped shards, read like a list of PyG graphs of any number.
 
 Many processes can read a store at once, and pages of the files are shared by them. Made by
-:func:`graphscore.data.packing.pack`, or ``graphscore data pack``. A file is data: reading runs no code from it.
+:func:`graphscore.data.packed.packing.pack`, or ``graphscore data pack``. A file is data: reading runs no code from it.
 
 The folder holds ``index.json``, the files of the shards, ``sizes.safetensors`` with the numbers of nodes and edges of
 all graphs, and ``skipped.json`` if records could not be packed.
@@ -27,10 +27,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.data.columns import Column
-from graphscore.data.gathered import GatheredGraphs
+from graphscore.data.packed.columns import Column
+from graphscore.data.packed.gathered import GatheredGraphs
+from graphscore.data.packed.store import Store
 from graphscore.data.readers import Record
-from graphscore.data.store import Store
 
 _AT_ONCE = 1024
 """Graphs that are read together in an iteration."""
@@ -167,7 +167,7 @@ class PackedGraphs(Sequence[Data]):
         return self._store.starts[:-1].tolist()
 
     def keys(self, shard: int) -> dict[str, list[Any]]:
-        """Read the keys of the graphs of a shard, see :mod:`graphscore.data.keys`."""
+        """Read the keys of the graphs of a shard, see :mod:`graphscore.data.packed.keys`."""
         return self._store.keys(shard)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
-from graphscore.data.text import open_bytes, read_lines
+from graphscore.data.formats.text import open_bytes, read_lines
 from graphscore.domains import domains
 from graphscore.registry import resolve
 

@@ -23,10 +23,10 @@ from networkx.readwrite.graphml import GraphMLReader, GraphMLWriter
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.data.formats.plain import from_text, listed, shortest, to_text
+from graphscore.data.formats.text import open_bytes
 from graphscore.data.networkx import from_networkx, to_networkx
-from graphscore.data.plain import from_text, listed, shortest, to_text
 from graphscore.data.readers import GZ, Record
-from graphscore.data.text import open_bytes
 
 JSON = "JSON"
 _NAMESPACE = GraphMLReader.NS_GRAPHML

@@ -13,16 +13,16 @@ from typing import Any
 
 from torch_geometric.data import Data
 
-from graphscore.data.index import SKIPPED_FILE, is_packed, write_index
-from graphscore.data.keys import keys_of
 from graphscore.data.own_graph import OwnGraph
-from graphscore.data.packed import PackedGraphs
+from graphscore.data.packed.graphs import PackedGraphs
+from graphscore.data.packed.index import SKIPPED_FILE, is_packed, write_index
+from graphscore.data.packed.keys import keys_of
+from graphscore.data.packed.shard_writer import ShardWriter, write_sizes
+from graphscore.data.packed.shards import ShardInfo
+from graphscore.data.packed.tasks import ARRAYS, LARGE, Part, Task, plan
 from graphscore.data.preparation import Preparation
 from graphscore.data.readers import Failure, extension, iterate, make_graphs, records
-from graphscore.data.shard_writer import ShardWriter, write_sizes
-from graphscore.data.shards import ShardInfo
 from graphscore.data.sources import find_files
-from graphscore.data.tasks import ARRAYS, LARGE, Part, Task, plan
 from graphscore.data.writers import write_json
 from graphscore.runtime.locking import LOCK_FILE, owned
 from graphscore.runtime.version import __version__

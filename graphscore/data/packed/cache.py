@@ -10,12 +10,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from graphscore.data.index import INDEX_FILE, VERSION, is_packed
-from graphscore.data.packed import PackedGraphs
-from graphscore.data.packing import pack
+from graphscore.data.packed.graphs import PackedGraphs
+from graphscore.data.packed.index import INDEX_FILE, VERSION, is_packed
+from graphscore.data.packed.packing import pack
+from graphscore.data.packed.tasks import ARRAYS
 from graphscore.data.preparation import Preparation, UnknownTransformError
 from graphscore.data.readers import extension
-from graphscore.data.tasks import ARRAYS
 from graphscore.runtime.locking import owned
 from graphscore.runtime.version import __version__
 from graphscore.runtime.workers import Progress
@@ -60,7 +60,7 @@ def cached(
         files: Its files.
         preparation: Preparation of the graphs.
         notes: Gets a sentence if a cache is made again, or cannot be made.
-        progress: See :func:`~graphscore.data.packing.pack`.
+        progress: See :func:`~graphscore.data.packed.packing.pack`.
 
     Returns:
         The graphs; ``None`` if there can be no cache: it is turned off, a transform cannot be told from others, or

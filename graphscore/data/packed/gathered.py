@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from graphscore.data.columns import AS_JSON, Decoder, decode, joined
+from graphscore.data.packed.columns import AS_JSON, Decoder, decode, joined
 
 _SIZED = {"num_nodes", "x", "pos", "edge_index"}
 """Attributes one of which tells PyG the number of nodes of a graph."""

@@ -1,6 +1,6 @@
 """Damaged files of every format that is read: a clear error or a right result, never a crash, a hang or a loss.
 
-500 cases in all; 10,000 by ``FUZZ=10000 python -m pytest tests/data/test_fuzz.py``.
+500 cases in all; 10,000 by ``FUZZ=10000 python -m pytest tests/data/formats/test_fuzz.py``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 pytest.importorskip("rdkit")
 
 from graphscore import data
-from graphscore.data.files import FileDataset
+from graphscore.data.own.files import FileDataset
 from graphscore.experiment.config.schema import load_config
 from graphscore.experiment.pretrained import load_model
 from graphscore.molecules.datasets.ensembles import GFN2Ensembles

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from graphscore.data.formats.text import Remarks, read_lines, remarks_until
 from graphscore.data.readers import check_input, extension
-from graphscore.data.text import Remarks, read_lines, remarks_until
 
 TEXT = "C\tmétha\x0cne\nCC \u2028\x85ethane\nlast"
 LINES = ["C\tmétha\x0cne\n", "CC \u2028\x85ethane\n", "last"]

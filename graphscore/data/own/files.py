@@ -8,16 +8,16 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from graphscore.data.cache import cached, is_large
 from graphscore.data.dataset import Transform
-from graphscore.data.index import digest_of, is_packed
-from graphscore.data.own import OwnDataset
+from graphscore.data.own.dataset import OwnDataset
+from graphscore.data.own.packed import own_graphs, prepared
+from graphscore.data.own.rules import Rule, make_rule
 from graphscore.data.own_graph import OwnGraph
-from graphscore.data.packed import PackedGraphs
-from graphscore.data.packed_own import own_graphs, prepared
+from graphscore.data.packed.cache import cached, is_large
+from graphscore.data.packed.graphs import PackedGraphs
+from graphscore.data.packed.index import digest_of, is_packed
 from graphscore.data.preparation import Preparation
 from graphscore.data.readers import Failure
-from graphscore.data.rules import Rule, make_rule
 from graphscore.data.sources import find_files, iterate_files
 from graphscore.data.split import FRACTIONS, PARTS, Part
 from graphscore.runtime.workers import Progress
@@ -42,12 +42,12 @@ class FileDataset(OwnDataset):
         split: ``"random"``, each graph on its own; ``"group"``, the domain's groups; a name of the domain's ``splits``,
             such as ``"scaffold"``; ``{"group": "series"}``, graphs with the same value of an attribute, or of a
             property of their record, in the same part; or lists of ids, ``{"train": "train.txt", "val": "val.txt",
-            "test": "test.txt"}``, see :class:`~graphscore.data.rules.ByIds`.
+            "test": "test.txt"}``, see :class:`~graphscore.data.own.rules.ByIds`.
         fields: Names of the attributes ``[rows, columns]`` that each graph must have; in a configuration by default the
             diffusing fields, and the positions if the network reads them.
         rule: A rule instead of ``split``, ``fractions`` and ``seed``.
         cache: Whether to keep the prepared graphs of large files in a cache, see
-            :func:`~graphscore.data.cache.cache_folder`; the next start opens it.
+            :func:`~graphscore.data.packed.cache.cache_folder`; the next start opens it.
         progress: Called with the number of graphs read, and in all, as far as that is known.
 
     Attributes:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from graphscore.data import from_networkx, read, to_networkx, write
-from graphscore.data.plain import from_text, to_text
+from graphscore.data.formats.plain import from_text, to_text
 
 FORMATS = [".pt", ".npz", ".graphml", ".graphml.gz", ".graphml.zip"]
 

@@ -14,9 +14,10 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
-from graphscore.data import CompleteGraph, read, shard_writer, tasks, write
-from graphscore.data.packed import PackedGraphs
-from graphscore.data.packing import pack
+from graphscore.data import CompleteGraph, read, write
+from graphscore.data.packed import shard_writer, tasks
+from graphscore.data.packed.graphs import PackedGraphs
+from graphscore.data.packed.packing import pack
 from graphscore.data.preparation import Preparation
 
 pytest.importorskip("safetensors")
@@ -83,7 +84,9 @@ def test_records_of_a_large_file_are_shared_among_processes(tmp_path: Path, monk
 KILLED = """
 import sys
 from pathlib import Path
-from graphscore.data import packing, shard_writer, tasks
+from graphscore.data.packed import packing
+from graphscore.data.packed import shard_writer
+from graphscore.data.packed import tasks
 tasks.LARGE, tasks.RECORDS, shard_writer.GRAPHS = 100, 32, 10
 packing.pack(sys.argv[1], sys.argv[2], workers=1)
 """
