@@ -25,9 +25,11 @@ def _faded(exponent: Tensor) -> Tensor:
     """Compute ``exp(-exponent)``, rounded to zero where it is negligible.
 
     Processors multiply subnormal numbers far more slowly, and products of small weights with values below the root of
-    the smallest normal number become subnormal.
+    the smallest normal number become subnormal. An exponential that is subnormal itself takes ten times as long as
+    another: exponents are cut off between the two.
     """
-    return F.threshold(torch.exp(-exponent), math.sqrt(torch.finfo(exponent.dtype).tiny), 0.0)
+    tiny = torch.finfo(exponent.dtype).tiny
+    return F.threshold(torch.exp(-exponent.clamp(max=-0.75 * math.log(tiny))), math.sqrt(tiny), 0.0)
 
 
 class GaussianBasis(nn.Module):

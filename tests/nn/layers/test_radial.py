@@ -36,6 +36,17 @@ def test_gaussian_basis():
     assert_close(output, expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_far_gaussians_are_zero_and_near_ones_exact(dtype):
+    distance = torch.linspace(0, 400, 4001, dtype=dtype)[:, None]
+    found = GaussianBasis(16).to(dtype)(distance)
+    exponent = (9 * (distance - torch.linspace(0, 5, 16, dtype=dtype)) ** 2) / 2
+    limit = torch.finfo(dtype).tiny ** 0.5
+    assert ((found == 0) | (found > limit)).all() and (found[exponent > 400] == 0).all()
+    expected = torch.exp(-exponent.double())
+    assert torch.allclose(found.double(), torch.where(expected > limit, expected, 0), rtol=1e-4, atol=1e-16)
+
+
 def test_exp_normal_basis():
     """Each function has its maximum, 1, where the exponential meets its center; the first at 0, the last at the end."""
     basis = ExpNormalBasis(5, stop=3.0).double()
