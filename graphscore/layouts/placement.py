@@ -136,7 +136,8 @@ def _start(
             fixed = anchors.nodes, frame.inside(anchors.pos)
         noisy = None if placed is None or method.noise is None else (placed, method.noise)
         model = load_layout_model(method.model)
-        pos = sample_drawings(model, component.edges, size, num, seed, fixed=fixed, start=noisy)
+        quick = method.refinement is not None and anchors is None
+        pos = sample_drawings(model, component.edges, size, num, seed, fixed=fixed, start=noisy, quick=quick)
         if component.length is not None:  # the model counts edges
             pos = pos * component.length.mean()
     if anchors is not None and frame is not None and anchors.held:

@@ -17,7 +17,7 @@ from graphscore.layouts.rome import COLLECTIONS, FILE, UNIT, GraphRecord, read_c
 from graphscore.runtime.workers import map_in_workers
 
 STARTS, KEEP, CHUNK = 4, 2, 4
-STEPS, ROUNDS = 70, 12
+STEPS, ROUNDS, PRICE = 70, 12, 2.0
 
 
 def build(
@@ -67,7 +67,15 @@ def draw(records: Sequence[GraphRecord]) -> list[Tensor]:
     generator = torch.Generator().manual_seed(sum(record.graph.num_edges for record in records))
     start = 4 * torch.randn(len(records), STARTS, distances.shape[1], 2, generator=generator)
     found = refine(
-        start, distances, distances == 1, "crossings", keep=KEEP, steps=STEPS, rounds=ROUNDS, generator=generator
+        start,
+        distances,
+        distances == 1,
+        "crossings",
+        keep=KEEP,
+        steps=STEPS,
+        rounds=ROUNDS,
+        price=PRICE,
+        generator=generator,
     ).pos
     drawings = [pos[:, : record.graph.num_nodes] for pos, record in zip(found, records, strict=True)]
     return [pos - pos.mean(1, keepdim=True) for pos in drawings]

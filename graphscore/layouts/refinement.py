@@ -13,8 +13,8 @@ from graphscore.layouts.uncrossing import count_crossings, uncross
 
 Refinement = Literal["stress", "crossings"] | None
 REFINEMENTS = ("stress", "crossings", None)
-PRICE = 2.0
-"""Stress that one crossing is worth, over ordered pairs of nodes."""
+PRICE = 1.0
+"""Stress that one crossing is worth, over ordered pairs of nodes; chosen on validation graphs."""
 STEPS, ROUNDS = 60, 10
 
 
@@ -31,13 +31,9 @@ class Drawings(NamedTuple):
     stress: Tensor
     crossings: Tensor
 
-    def cost(self) -> Tensor:
-        """Stress plus :data:`PRICE` times crossings, by which drawings are ordered."""
-        return self.stress + PRICE * self.crossings
-
-    def best(self, count: int) -> Drawings:
-        """The best drawings of each graph, in order."""
-        order = self.cost().argsort(dim=1, stable=True)[:, :count]
+    def best(self, count: int, price: float) -> Drawings:
+        """The best drawings of each graph, in order of stress plus ``price`` times crossings."""
+        order = (self.stress + price * self.crossings).argsort(dim=1, stable=True)[:, :count]
         rows = torch.arange(len(order), device=order.device)[:, None]
         return Drawings(*(values[rows, order] for values in self))
 
@@ -64,6 +60,7 @@ def refine(
     finalists: int = 2,
     steps: int = STEPS,
     rounds: int = ROUNDS,
+    price: float = PRICE,
     generator: torch.Generator | None = None,
 ) -> Drawings:
     """Refine drawings, and keep the best of each graph.
@@ -79,6 +76,7 @@ def refine(
         finalists: Number of drawings of each graph, the best by stress and crossings, whose crossings are removed.
         steps: Steps of majorisation.
         rounds: Rounds of the removal of crossings.
+        price: Stress that one crossing is worth.
         generator: Source of its random places.
     """
     if refinement is not None:
@@ -88,12 +86,12 @@ def refine(
         pos = majorise(pos.flatten(0, 1), tables, steps, still, relaxation=1.8).view_as(pos)
     found = measured(pos, distances, adjacent)
     if refinement != "crossings" or pos.shape[-1] != 2:
-        return found.best(keep)
+        return found.best(keep, price)
     count = min(finalists, pos.shape[1])
-    sorted_ = found.best(pos.shape[1])
+    sorted_ = found.best(pos.shape[1], price)
     still = None if held is None else held.repeat_interleave(count, 0)
     tables, edges = distances.repeat_interleave(count, 0), adjacent.repeat_interleave(count, 0)
     chosen = sorted_.pos[:, :count]
-    moved = uncross(chosen.flatten(0, 1), tables, edges, rounds, PRICE, still, generator).view_as(chosen)
+    moved = uncross(chosen.flatten(0, 1), tables, edges, rounds, price, still, generator).view_as(chosen)
     better = measured(moved, distances, adjacent)
-    return Drawings(*(torch.cat([a, b[:, count:]], 1) for a, b in zip(better, sorted_, strict=True))).best(keep)
+    return Drawings(*(torch.cat([a, b[:, count:]], 1) for a, b in zip(better, sorted_, strict=True))).best(keep, price)

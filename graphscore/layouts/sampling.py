@@ -20,6 +20,9 @@ from graphscore.rng import SAMPLING, GraphGenerator, mix_seed
 from graphscore.samplers import Sampler
 
 WEIGHTS = "layout"
+QUICK = 1, 0.5
+"""Number of steps and scale of the prior for drawings that are refined: on validation graphs, more steps do not improve
+the refined drawings."""
 MOST_NODES = 128
 """Largest graphs that the shipped model is used for: it was measured on graphs of up to 110 nodes."""
 
@@ -37,16 +40,19 @@ class LayoutModel(NamedTuple):
     config: ModelConfig
     transform: Any
 
-    def sampler(self, fixed: bool = False, start: float | None = None) -> Sampler:
+    def sampler(self, fixed: bool = False, start: float | None = None, quick: bool = False) -> Sampler:
         """Make the sampler of the configuration.
 
         Args:
             fixed: Whether nodes whose positions are given stay there.
             start: Time at which sampling starts.
+            quick: Whether to take the number of steps and scale of the prior of :data:`QUICK`.
         """
         guided = Inpainting(self.model, "pos", FIXED, FIXED_POS, rigid=True) if fixed else self.model
         changes = [] if start is None else [f"grid.start={start}"]
-        return build_sampler(self.config.with_sampling(None, None, changes=changes), guided)
+        return build_sampler(
+            self.config.with_sampling(None, *(QUICK if quick else (None, None)), changes=changes), guided
+        )
 
 
 @cache
@@ -76,6 +82,7 @@ def sample_drawings(
     *,
     fixed: tuple[Sequence[int], Tensor] | None = None,
     start: tuple[Tensor, float] | None = None,
+    quick: bool = False,
 ) -> Tensor:
     """Sample drawings of a connected graph, in lengths of an edge.
 
@@ -87,6 +94,7 @@ def sample_drawings(
         seed: Seed of the noise.
         fixed: Nodes that stay, and their positions ``[F, 2]``.
         start: Positions ``[N, 2]`` to begin with, and the time, in (0, 1], up to which they are diffused first.
+        quick: Whether the drawings are refined later, see :data:`QUICK`.
 
     Returns:
         Positions ``[K, N, 2]``.
@@ -99,7 +107,7 @@ def sample_drawings(
         graph[FIXED_POS] = torch.zeros(num_nodes, 2)
         graph[FIXED_POS][nodes] = places.float()
     batch = Batch.from_data_list([graph] * num)
-    sampler = model.sampler(fixed is not None, None if start is None else start[1])
+    sampler = model.sampler(fixed is not None, None if start is None else start[1], quick)
     generator = GraphGenerator([mix_seed(seed, k) for k in range(num)], SAMPLING)
     if start is None:
         return sampler(batch, generator).batch["pos"].view(num, num_nodes, 2)

@@ -62,7 +62,7 @@ def drawing_picture(drawings: Sequence[Data], path: str | Path, labels: Sequence
         axes.set(xticks=[], yticks=[], aspect="equal")
         axes.spines[:].set_visible(False)
         pos, edges = _shape(data)
-        axes.plot(*pos[edges.T].transpose(2, 0, 1), color=_LINE, linewidth=0.8, zorder=1)
+        axes.plot(*pos[edges].transpose(2, 0, 1), color=_LINE, linewidth=0.8, zorder=1)
         axes.scatter(*pos.T, s=max(3.0, 300 / max(len(pos), 1)), color=_NODE, linewidths=0, zorder=2)
         axes.margins(0.06)
         figure.text(

@@ -44,8 +44,15 @@ def test_a_page_draws_each_edge_once_and_each_node(tmp_path, drawings):
         drawing_page([], tmp_path / "page.html")
 
 
-def test_a_picture_is_written(tmp_path, drawings):
+def test_a_picture_has_a_line_for_each_edge(tmp_path, drawings, monkeypatch):
     assert drawing_picture(drawings, tmp_path / "few.png").stat().st_size > 1000
+    figures = []
+    monkeypatch.setattr("graphscore.layouts.show.save_figure", lambda figure, path: figures.append(figure))
+    drawing_picture(drawings, tmp_path / "few.png")
+    for axes, data in zip(figures[0].axes, drawings, strict=True):
+        found = sorted(line.get_xydata().tolist() for line in axes.lines)
+        edges = data.edge_index[:, data.edge_index[0] < data.edge_index[1]]
+        assert found == sorted(data.pos.double()[edges.t()].tolist())
 
 
 def test_view_and_evaluate_know_drawings(tmp_path, drawings):

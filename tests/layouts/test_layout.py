@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 import warnings
+from types import SimpleNamespace
 
 import networkx as nx
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from torch_geometric.data import Batch, Data
 
 import graphscore as gs
+from graphscore.layouts.refinement import PRICE
 
 pytest.importorskip("pydantic")
 
@@ -156,6 +158,11 @@ def test_small_and_strange_graphs():
 def test_graphs_of_other_libraries_and_lists_of_edges():
     reference = gs.layout(nx.cycle_graph(5), seed=0)
     assert equal(gs.layout([(0, 1), (1, 2), (2, 3), (3, 4), (4, 0)], seed=0), reference)
+    edges = [SimpleNamespace(source=k, target=(k + 1) % 5, attributes=lambda: {"far": 1.0}) for k in range(5)]
+    like_igraph = SimpleNamespace(vs=range(5), es=edges)
+    assert equal(gs.layout(like_igraph, seed=0, length="far"), reference)
+    with pytest.raises(ValueError, match="'near' of each edge must be a positive number, but that of 0 and 1 is None"):
+        gs.layout(like_igraph, length="near")
     rustworkx = pytest.importorskip("rustworkx")
     assert equal(gs.layout(rustworkx.generators.cycle_graph(5), seed=0), reference)
     with pytest.raises(TypeError, match="but got int"):
@@ -167,7 +174,7 @@ def test_graphs_of_other_libraries_and_lists_of_edges():
 def test_several_layouts_come_best_first(grid):
     graph = nx.gnm_random_graph(25, 35, seed=3)
     drawings = gs.layout(graph, num=5, seed=0)
-    costs = [one.metrics["stress"] + 2 * one.metrics["crossings"] for one in drawings]
+    costs = [one.metrics["stress"] + PRICE * one.metrics["crossings"] for one in drawings]
     assert len(drawings) == 5 and not equal(drawings[0], drawings[1])
     if nx.is_connected(graph):
         assert costs == sorted(costs)
@@ -210,3 +217,5 @@ def test_networkx_displays_it(grid):
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("agg")
     nx.draw(grid, pos=gs.layout(grid, seed=0))
+    if hasattr(nx, "display"):  # from networkx 3.5 on
+        nx.display(grid, node_pos=gs.layout)
