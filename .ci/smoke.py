@@ -20,7 +20,7 @@ TINY = [
     "sampling.num_steps=3",
 ]
 # Packages of extras that are not installed here.
-LEFT_OUT = ("distributed",)
+LEFT_OUT = ("distributed", "scipy")
 
 
 def run(*arguments: str) -> None:

@@ -13,7 +13,7 @@ try:
     from scipy.spatial import KDTree
     from scipy.spatial.distance import cdist
 except ImportError as error:
-    raise ImportError('Distances of point clouds need SciPy: pip install "graphscore[clouds]"') from error
+    raise ImportError('Distances of point clouds need SciPy: pip install "graphscore[clouds]"', name="scipy") from error
 
 Points = NDArray[np.float64]
 """Coordinates ``[N, D]`` of a cloud."""
