@@ -60,15 +60,17 @@ def separate(pos: Array, radius: Array, held: NDArray[np.bool_] | None = None, r
         close = np.argwhere(np.triu(distance < wanted * (1 - 1e-9)))
         if not len(close):
             return pos
+        i, j = close.T
+        # Nodes on top of each other go to sides that depend on their numbers.
+        turn = np.zeros((len(i), pos.shape[1]))
+        turn[:, 0], turn[:, 1] = np.cos(i + 2.4 * j), np.sin(i + 2.4 * j)
+        reach = distance[i, j][:, None]
+        away = np.where(reach > 0, gap[i, j] / np.where(reach > 0, reach, 1), turn)
+        push = (wanted[i, j][:, None] * 1.01 - reach) * away
+        share = np.where(still[i] == still[j], 0.5, still[j])[:, None]
         shift = np.zeros_like(pos)
-        for i, j in close:
-            # Nodes on top of each other go to sides that depend on their numbers.
-            turn = [math.cos(i + 2.4 * j), math.sin(i + 2.4 * j)] + [0.0] * (pos.shape[1] - 2)
-            away = gap[i, j] / distance[i, j] if distance[i, j] > 0 else np.array(turn)
-            push = (wanted[i, j] * 1.01 - distance[i, j]) * away
-            share = 0.5 if still[i] == still[j] else float(still[j])
-            shift[i] += share * push
-            shift[j] -= (1 - share) * push
+        np.add.at(shift, i, share * push)
+        np.add.at(shift, j, (share - 1) * push)
         shift[still] = 0
         pos += shift
     distance = np.linalg.norm(pos[:, None] - pos, axis=-1)

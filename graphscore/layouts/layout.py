@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 from graphscore.layouts.arrangement import GAP, pack, rescale, separate
 from graphscore.layouts.inputs import Component, NumberedGraph, number_nodes
 from graphscore.layouts.metrics import measure_drawings
-from graphscore.layouts.placement import Anchors, Method, draw_component
+from graphscore.layouts.placement import MOST_DENSE, Anchors, Method, draw_component
 from graphscore.layouts.refinement import REFINEMENTS, Refinement
 from graphscore.rng import mix_seed
 
@@ -146,6 +146,9 @@ def layout(
 def _drawn(graph: NumberedGraph, wish: _Wish, seed: int, num: int, dim: int) -> list[Array]:
     """Draw all components, and arrange them: positions ``[N, D]``, the best first."""
     components = graph.components()
+    largest = max((len(component.nodes) for component in components), default=0)
+    if wish.radius is not None and largest > MOST_DENSE:
+        raise ValueError(f"Sizes of nodes are for components of up to {MOST_DENSE} nodes, but one has {largest}")
     parts = [
         draw_component(component, wish.method, mix_seed(seed, number), num, dim, _anchors(component, wish))
         for number, component in enumerate(components)

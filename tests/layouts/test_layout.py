@@ -140,6 +140,8 @@ def test_nodes_of_given_sizes_do_not_overlap():
         assert np.linalg.norm(pos[i] - pos[j]) > (sizes[i] + sizes[j]) / 2 * (1 - 1e-6)
     with pytest.raises(ValueError, match="must be finite and not negative"):
         gs.layout(star, node_size=-1.0)
+    with pytest.raises(ValueError, match="up to 1000 nodes, but one has 1001"):
+        gs.layout(nx.path_graph(1001), node_size=1.0)
 
 
 def test_small_and_strange_graphs():
