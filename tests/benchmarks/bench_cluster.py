@@ -1,11 +1,11 @@
 """Sample by a Dask cluster of this machine, and kill one of its workers: ``python tests/benchmarks/bench_cluster.py``.
 
 ``--inputs 100000 --num 5`` is the full size, hours on two cores, or most of one with ``--num 1 --atoms 5``; the default
-takes a minute. SMILES are those of the ensembles that come with the package, of at most ``--atoms`` heavy atoms, over and over.
-A scheduler and the workers are started, and one worker is killed when half of the inputs are done. Each input must be
-accounted for once. The same job then runs with one worker: the files must be equal byte by byte. With ``--compare N``
-it has only the first N inputs, whose records must be the first of the file; but for the last window of inputs, since
-batches end with the file, and the batch decides about rounding.
+takes a minute. SMILES are those of the ensembles that come with the package, of at most ``--atoms`` heavy atoms, over
+and over. A scheduler and the workers are started, and one worker is killed when half of the inputs are done. Each input
+must be accounted for once. The same job then runs with one worker: the files must be equal byte by byte. With
+``--compare N`` it has only the first N inputs, whose records must be the first of the file; but for the last window of
+inputs, since batches end with the file, and the batch decides about rounding.
 """
 
 from __future__ import annotations

@@ -144,12 +144,10 @@ class TestGFN2:
 
     @needs_xtb
     def test_charges_are_told(self):
-        pos = np.zeros((1, 1, 3))
-        symbols, frame = ["F"], pos[0]
-        anion, _, _ = single_point(symbols, frame, -1)
-        cation, _, _ = single_point(symbols, frame, 1)
+        # Not a bare atom: of the anion of fluorine, xtb 6.5 gives now and then an energy that is off by one hartree.
+        comparison = generated("[OH-]", 1)
+        anion, cation = (single_point(["O", "H"], comparison.generated[0], charge)[0] for charge in (-1, 1))
         assert anion < cation - 100
-        comparison = generated("[F-]", 1)
         assert gfn2_energies(comparison.mol, comparison.generated).start[0] == pytest.approx(anion)
 
     @needs_xtb
