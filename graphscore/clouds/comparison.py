@@ -37,7 +37,7 @@ def compare_sets(
         references: Reference clouds ``[N_i, D]``, in one normalisation.
         generated: Generated clouds ``[M_j, D]``, in the same.
         distance: A key of :data:`~graphscore.clouds.distances.CONVENTIONS`.
-        progress: Called with (rows of tables done, rows in all).
+        progress: Called with (thousandths done, 1000).
 
     Returns:
         ``nearest_neighbor_accuracy`` (1-NNA; 0.5 is best, None for sets of different sizes); ``coverage`` (COV), the
@@ -51,14 +51,18 @@ def compare_sets(
     """
     if not references or not generated:
         raise ValueError(f"Expected clouds on both sides, but got {len(references)} and {len(generated)}")
-    across = distance_table(references, generated, distance, progress)
+    equal = len(references) == len(generated)
+    across = distance_table(references, generated, distance, _share_of(progress, 0.0, 0.5 if equal else 1.0))
     covered = np.bincount(across.argmin(0), minlength=len(references)) > 0
     scores: dict[str, Any] = {"distance": distance, "convention": CONVENTIONS[distance]}
     scores |= _with_interval("recall", across.min(1)) | _with_interval("precision", across.min(0))
     scores |= _with_interval("coverage", covered.astype(float))
     notes = list[str]()
-    if len(references) == len(generated):
-        among_references, among_generated = (distance_table(side, side, distance) for side in (references, generated))
+    if equal:
+        among_references, among_generated = (
+            distance_table(side, side, distance, _share_of(progress, before, 0.25))
+            for side, before in ((references, 0.5), (generated, 0.75))
+        )
         scores |= _with_interval(
             "nearest_neighbor_accuracy", nearest_neighbor_hits(among_references, among_generated, across)
         )
@@ -138,6 +142,13 @@ def occupancy_divergence(
         shares.append(counts / counts.sum())
     middle = (shares[0] + shares[1]) / 2
     return float(sum(_relative_entropy(each, middle) for each in shares) / 2)
+
+
+def _share_of(progress: Progress | None, before: float, share: float) -> Progress | None:
+    """Report the progress of a part of the work as that of all of it, in thousandths."""
+    if progress is None:
+        return None
+    return lambda done, of: progress(round(1000 * (before + share * done / of)), 1000)
 
 
 def _relative_entropy(of: NDArray[np.float64], to: NDArray[np.float64]) -> float:

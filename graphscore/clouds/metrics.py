@@ -58,7 +58,7 @@ def evaluate(
         generated: Generated clouds.
         reference: Reference clouds.
         distance: Distance of two clouds, a key of :data:`~graphscore.clouds.distances.CONVENTIONS`.
-        progress: Called with (rows of distances done, rows in all).
+        progress: Called with (thousandths done, 1000).
 
     Returns:
         Scores and notes of :func:`~graphscore.clouds.comparison.compare_sets`; ``occupancy_divergence``;

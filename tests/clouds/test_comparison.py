@@ -17,8 +17,9 @@ def sets(num: int, shift: float = 0.0, seed: int = 0) -> list[torch.Tensor]:
 
 
 def test_all_scores_are_those_of_brute_force():
-    references, generated = sets(9), sets(9, 0.3, seed=1)
-    scores = compare_sets(references, generated)
+    references, generated, told = sets(9), sets(9, 0.3, seed=1), list[tuple[int, int]]()
+    scores = compare_sets(references, generated, progress=lambda done, of: told.append((done, of)))
+    assert told == sorted(told) and told[-1] == (1000, 1000)
     between = [[chamfer_distance(a, b) for b in generated] for a in references]
     nearest = {min(range(9), key=lambda i: between[i][j]) for j in range(9)}
     assert scores["coverage"] == pytest.approx(len(nearest) / 9)
