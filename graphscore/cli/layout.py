@@ -9,6 +9,9 @@ import typer
 from rich.console import Console
 
 from graphscore.cli import library
+from graphscore.cli.checks import check_kept
+from graphscore.data.writers import check_output
+from graphscore.layouts.domain import WRITTEN
 
 console = Console()
 
@@ -28,7 +31,8 @@ def layout(
     checkpoint: Annotated[str, typer.Option(help="Run, model file, or name of weights.")] = "layout",
 ) -> None:
     """Draw a graph, with nodes at their graph distances and few crossings."""
-    library.check_writable(out)
+    check_output(out, WRITTEN)
+    check_kept([path], out)
     graph = library.read_graph(path)
     if not len(graph):
         raise ValueError(f"{path} has no nodes to draw")

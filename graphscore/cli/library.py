@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from graphscore.experiment.sampling.cluster import Cluster as Cluster
     from graphscore.experiment.training.resumption import stored_config as stored_config
     from graphscore.experiment.training.run import train_model as train_model
-    from graphscore.layouts.files import check_writable as check_writable
     from graphscore.layouts.files import read_graph as read_graph
     from graphscore.layouts.files import write_layout as write_layout
     from graphscore.layouts.layout import layout as layout
@@ -119,7 +118,6 @@ _HOMES = {
     ),
     "experiment.data_check.validation": ("validate_file",),
     "layouts.files": (
-        "check_writable",
         "read_graph",
         "write_layout",
     ),

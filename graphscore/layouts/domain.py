@@ -5,6 +5,9 @@ from __future__ import annotations
 from graphscore.attributes import Attribute
 from graphscore.domains import Domain
 
+WRITTEN = (".graphml", ".gml", ".json", ".csv", ".dot", ".png", ".html")
+"""Extensions of what ``graphscore layout`` writes: files of a graph with positions, and pictures."""
+
 LAYOUTS = Domain(
     name="layouts",
     keys=("edge_index", "link"),

@@ -12,6 +12,8 @@ import networkx as nx
 import torch
 from torch_geometric.data import Data
 
+from graphscore.data.writers import check_output
+from graphscore.layouts.domain import WRITTEN
 from graphscore.layouts.inputs import number_nodes
 from graphscore.layouts.layout import Layout
 from graphscore.layouts.show import drawing_page, drawing_picture
@@ -55,9 +57,9 @@ def write_layout(graph: nx.Graph, pos: Layout, path: Path) -> None:
             that exists is replaced.
 
     Raises:
-        ValueError: If the extension is unknown.
+        ValueError: If the extension is unknown, or nothing can be written there.
     """
-    check_writable(path)
+    check_output(path, WRITTEN)
     suffix = path.suffix.lower()
     if suffix in PICTURES:
         numbered = number_nodes(graph)
@@ -71,16 +73,6 @@ def write_layout(graph: nx.Graph, pos: Layout, path: Path) -> None:
         placed.nodes[node].update({"pos": f"{x},{y}"} if suffix == ".dot" else {"x": float(x), "y": float(y)})
     with replacing(path) as temporary:
         WRITERS[suffix](placed, temporary)
-
-
-def check_writable(path: Path) -> None:
-    """Check the extension of a file to write.
-
-    Raises:
-        ValueError: If it is unknown.
-    """
-    if path.suffix.lower() not in (*WRITERS, *PICTURES):
-        raise ValueError(f"Expected a file {', '.join([*WRITERS, *PICTURES])} to write, but got {path}")
 
 
 def _read_json(path: Path) -> nx.Graph:

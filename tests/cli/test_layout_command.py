@@ -59,12 +59,15 @@ def test_wrong_input_is_named(run, tmp_path):
     (tmp_path / "bad.graphml").write_text("<graph")
     (tmp_path / "bad.csv").write_text("a,b\n1\n")
     (tmp_path / "x.txt").write_text("a b\n")
+    (tmp_path / "x.csv").write_text("u,v\na,b\n")
     for arguments, said in (
         (["bad.graphml", "--out", "x.png"], "bad.graphml cannot be read as graphml"),
         (["bad.csv", "--out", "x.png"], "expected lines of two nodes"),
         (["none.gml", "--out", "x.png"], "no file none.gml"),
         (["x.xyz", "--out", "x.png"], "but got x.xyz"),
-        (["x.txt", "--out", "x.pdf"], "but got x.pdf"),
+        (["x.txt", "--out", "x.pdf"], "Cannot write x.pdf"),
+        (["x.csv", "--out", "x.csv"], "would replace the input x.csv"),
+        (["x.txt", "--out", "x.txt/x.png"], "is a file, not a folder"),
         (["x.txt", "--out", "x.png", "--refine", "hard"], "but got 'hard'"),
     ):
         result = run("layout", *arguments)
