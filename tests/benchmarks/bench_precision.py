@@ -48,7 +48,7 @@ BATCH_SIZE = 64
 
 
 class Variant(NamedTuple):
-    """How products are computed."""
+    """Precision of products, and whether they are compiled."""
 
     precision: str = "highest"
     autocast: bool = False

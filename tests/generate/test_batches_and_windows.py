@@ -61,7 +61,7 @@ def test_all_samples_of_a_template_share_a_batch_where_asked_for(templates, gene
 
 
 def test_batches_are_made_for_the_edges_that_the_network_will_see(template, generate, sampler):
-    """Which nobody has found yet."""
+    """Edges that a network finds itself count, before it has found them."""
     sampler.model.network.neighbors = NearestNeighbors(3)
     recorder = Recorder(sampler.model, linear_grid(2))
     recorder.batches = []

@@ -24,7 +24,7 @@ STEPS = 6
 
 
 class Interruption(Exception):  # noqa: N818 (not an error)
-    """What a killed run looks like."""
+    """Stand-in for the death of the process."""
 
 
 class Interrupt(Callback):

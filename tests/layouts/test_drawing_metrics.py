@@ -35,7 +35,7 @@ def some_drawings() -> list[tuple[nx.Graph, np.ndarray]]:
 
 
 def cross(a, b, c, d) -> bool:
-    """Whether two closed segments meet, in exact arithmetic: solve for the point, or compare extents on one line."""
+    """Tell whether closed segments meet, in exact arithmetic: solve for the point, or compare extents on one line."""
     (a, b, c, d) = ([Fraction(float(x)) for x in point] for point in (a, b, c, d))
     u, v, w = [b[k] - a[k] for k in (0, 1)], [d[k] - c[k] for k in (0, 1)], [c[k] - a[k] for k in (0, 1)]
     det = u[0] * v[1] - u[1] * v[0]

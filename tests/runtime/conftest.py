@@ -84,7 +84,7 @@ class StubDevice(TorchDispatchMode):
         return tree_map(lambda value: self._there(value, here), result) if stays else result
 
     def _waits(self, function: Any, args: Any, kwargs: Any, here: list[Elsewhere], stays: bool) -> bool:
-        """Whether the host reads something that is on the device."""
+        """Tell whether the host reads something that is on the device."""
         if not here:
             return False
         by_mask = function in BY_INDEX and any(

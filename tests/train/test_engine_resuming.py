@@ -23,7 +23,7 @@ OPTIONS = {"accelerator": "cpu"}
 
 
 class Interruption(Exception):  # noqa: N818 (not an error)
-    """What a killed run looks like."""
+    """Stand-in for the death of the process."""
 
 
 class InterruptedGraphs(list):
