@@ -36,6 +36,7 @@ DOMAINS: dict[str, str] = {
     "molecules": "graphscore.molecules.domain:MOLECULES",
     "clouds": "graphscore.clouds.domain:CLOUDS",
     "layouts": "graphscore.layouts.domain:LAYOUTS",
+    "poses": "graphscore.poses.domain:POSES",
 }
 
 

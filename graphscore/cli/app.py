@@ -138,6 +138,13 @@ def sample(
     diverse: Annotated[
         bool, typer.Option("--diverse", help="Guide the samples of an input away from each other.")
     ] = False,
+    complete: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METHOD",
+            help="Sample the rows of NaN alone, and keep the others: resampling, or moments (of the posterior).",
+        ),
+    ] = None,
     fix: Annotated[
         str | None, typer.Option(metavar="SMARTS", help="Fix the matching atoms at their coordinates in --from.")
     ] = None,
@@ -200,7 +207,7 @@ def sample(
         "num": num, "preset": preset, "refine": refine, "dielectric": dielectric, "energy_rank": energy_rank,
         "oversample": oversample, "rmsd_cutoff": rmsd_cutoff, "energy_window": energy_window, "max_energy": max_energy,
         "temperature": temperature, "stereo": stereo, "strict": strict or None, "timeout": timeout,
-        "changes": changes,
+        "changes": changes, "complete": complete,
     }  # fmt: skip
     options |= {name: value for name, value in chosen.items() if value is not None}
     with postponed(*SLOW):

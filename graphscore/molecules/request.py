@@ -113,6 +113,8 @@ class ConformerRequest(Request):
             raise ValueError(f"Unknown choice of stereo {self.stereo!r}; expected one of {list(STEREO)}")
         if self.preset == "analogue" and self.fragment is None:
             raise ValueError("The preset analogue needs the fragment to hold: --fix SMARTS --from FILE, in Python fix")
+        if self.complete is not None:
+            raise ValueError("Molecules are completed around a fragment, --fix SMARTS --from FILE, not by --complete")
         self._check_numbers()
         self._check_effects()
 

@@ -60,7 +60,7 @@ class GaussianScore(ScoreModel):
         white = ForwardProcess({field: _Still() for field, _ in self.process}).prior(template, generator, dtype)
         values = {}
         for field, sde in self.process:
-            spread = self._apply(white, field, sde, lambda data, _: data.sqrt(), white[field.name])
+            spread = self._by_modes(white, field, sde, lambda data, _: data.sqrt(), white[field.name])
             values[field.name] = self._mean(white, field) + spread
         return self.process.to_data(replace(white, values))
 
@@ -70,7 +70,7 @@ class GaussianScore(ScoreModel):
         for field, sde in self.process:
             x = field.read(batch)
             difference = (x - self._mean(replace(batch, {field.name: x}), field)).double()
-            scaled = self._apply(batch, field, sde, lambda data, _: 1 / data, difference)
+            scaled = self._by_modes(batch, field, sde, lambda data, _: 1 / data, difference)
             squares = ops.sum((difference * scaled).sum(-1), field.index(batch), batch.num_graphs)
             # The volume of the scaled field is that of the data divided by scale, once for each dimension.
             volume = 2 * torch.pi * field.scale**2
@@ -95,7 +95,7 @@ class GaussianScore(ScoreModel):
             def stretch(data: Tensor, noise: Tensor, a=alpha_t, b=std_t, c=alpha_s, d=std_s) -> Tensor:
                 return ((c**2 * data + d**2 * noise) / (a**2 * data + b**2 * noise)).sqrt()
 
-            moved = self._apply(batch, field, sde, stretch, x - ops.per_row(sde.alpha(t), x, index) * mean)
+            moved = self._by_modes(batch, field, sde, stretch, x - ops.per_row(sde.alpha(t), x, index) * mean)
             values[field.name] = ops.per_row(sde.alpha(s), x, index) * mean + moved
         return replace(batch, values)
 
@@ -109,7 +109,7 @@ class GaussianScore(ScoreModel):
                 return alpha * data / (alpha**2 * data + std**2 * noise)
 
             residual = xt - alpha[:, None].to(xt) * mean
-            x0_hat[field.name] = mean + self._apply(batch, field, sde, gain, residual)
+            x0_hat[field.name] = mean + self._by_modes(batch, field, sde, gain, residual)
         return x0_hat
 
     def _mean(self, batch: Batch, field: Field) -> Tensor:
@@ -129,7 +129,7 @@ class GaussianScore(ScoreModel):
 
         return shape, of_mode
 
-    def _apply(self, batch: Batch, field: Field, sde: SDE, function, x: Tensor) -> Tensor:
+    def _by_modes(self, batch: Batch, field: Field, sde: SDE, function, x: Tensor) -> Tensor:
         shape, of_mode = self._modes(batch, field, sde, function)
         return shape.apply(of_mode, x)
 

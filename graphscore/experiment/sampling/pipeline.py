@@ -19,6 +19,7 @@ from graphscore.denoiser import ScoreModel
 from graphscore.experiment.build import build_transform, with_null_values
 from graphscore.experiment.config.schema import ModelConfig
 from graphscore.experiment.pretrained import asked_by, load_model
+from graphscore.experiment.sampling import completion
 from graphscore.experiment.sampling.diversity import diversify
 from graphscore.experiment.sampling.parts import WholeInputs
 from graphscore.experiment.sampling.request import Request
@@ -226,10 +227,7 @@ class Pipeline(WholeInputs):
             "sampler": sampling.sampler.name,
             "num_steps": sampling.num_steps,
             "sampling": sampling.model_dump(mode="json"),
-            "retries": request.retries,
-            "repair": request.repair,
-            "timeout": request.timeout,
-            "diverse": request.diverse,
+            **{name: getattr(request, name) for name in ("retries", "repair", "timeout", "diverse", "complete")},
             "device": describe_device(self.device),
             "checkpoint": str(self.checkpoint),
             "sha256": hashlib.sha256(self.checkpoint.read_bytes()).hexdigest(),
@@ -239,7 +237,7 @@ class Pipeline(WholeInputs):
     def configure(self, request: Request) -> ModelConfig:
         """The configuration of the model with the sampling options of a request."""
         given = request.sampler, request.num_steps, request.prior_scale, request.max_drift, request.changes
-        return self.config.with_sampling(*given)
+        return completion.configure(self.config.with_sampling(*given), request.complete)
 
     def __repr__(self) -> str:
         sampling, num = self.config.sampling, sum(parameter.numel() for parameter in self.model.parameters())
@@ -272,10 +270,14 @@ class Pipeline(WholeInputs):
 
     def guide(self, model: ScoreModel, request: Request) -> ScoreModel:
         """Wrap the model in the guidance of a request."""
-        if not request.diverse:
-            return model
-        self.check_space()
-        return diversify(model, model.fields[POS])
+        if request.diverse:
+            self.check_space()
+            model = diversify(model, model.fields[POS])
+        return model if request.complete is None else completion.guide_by_given(model, request.complete)
+
+    def parts(self, graph: Data, request: Request) -> list[Data]:
+        """Mark the given rows of an input, if it is to be completed; it is sampled as a whole."""
+        return [graph] if request.complete is None else [completion.mark_given(graph, self.model.fields)]
 
     def check_space(self) -> None:
         """Check that the model generates positions in space.
@@ -289,8 +291,10 @@ class Pipeline(WholeInputs):
 
     def see(self, item: Data, request: Request) -> Data:
         """Make the network's input graph of an input."""
-        return self.transform(item)
+        graph = self.transform(item)
+        return graph if request.complete is None else completion.see_given(graph, self.model.fields)
 
     def finisher(self, request: Request) -> Finish | None:
         """Make the function that turns sampled fields into samples, see :func:`graphscore.generate.jobs.generate`."""
-        return None if self.assembler is None else self.assembler()
+        finish = None if self.assembler is None else self.assembler()
+        return finish if request.complete is None else completion.KeepGiven(finish, tuple(self.model.fields))

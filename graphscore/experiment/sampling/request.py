@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from graphscore.experiment.sampling.completion import check_method
 from graphscore.generate.jobs import check_request
 from graphscore.runtime.sharing import check_workers
 
@@ -37,9 +38,13 @@ class Request:
         changes: Changes of the ``sampling`` section of the model's configuration, such as ``"sampler.eta=0.5"``,
             ``"guidance.0.strength=2"`` or ``"grid=linear"``, made after those above; see
             ``graphscore config keys sampling``.
+        complete: How to complete partial graphs: rows of NaN in the sampled fields of an input are sampled, and finite
+            rows are kept. ``"resampling"`` (inpainting with repeated steps) or ``"moments"`` (moment matching through
+            the network, exact for Gaussian data), see :mod:`graphscore.experiment.sampling.completion`; by default
+            all rows are sampled, and those of the input ignored.
 
     Raises:
-        ValueError: If a number is out of range.
+        ValueError: If a number is out of range, or there is no such method.
     """
 
     num: int = 1
@@ -54,10 +59,12 @@ class Request:
     max_drift: float | None = None
     workers: int | None = 1
     changes: Sequence[str] = ()
+    complete: str | None = None
 
     def __post_init__(self) -> None:
         check_request([self.num], self.seed)
         check_workers(self.workers)
+        check_method(self.complete)
         if isinstance(self.changes, str):
             raise ValueError(f"changes takes a list, such as [{self.changes!r}], but got {self.changes!r}")
         if self.retries < 0:

@@ -1,0 +1,147 @@
+"""Completion of partial graphs: finite rows of a sampled field are kept, and rows of NaN are sampled given them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphscore.denoiser import ScoreModel
+from graphscore.experiment.config.components import Component
+from graphscore.experiment.config.schema import AnyConfig
+from graphscore.fields import Field
+from graphscore.generate.tries import Finish, with_values
+from graphscore.guidance import HarmonicRestraint, Inpainting
+
+RESAMPLING, MOMENTS = "resampling", "moments"
+METHODS = (RESAMPLING, MOMENTS)
+"""How unknown rows adapt to the given ones: each step is repeated, or moments of the posterior are matched."""
+NUM_RESAMPLES = 4
+MASK, VALUES = "given_rows_of_{}", "given_values_of_{}"
+
+
+def check_method(method: str | None) -> None:
+    """Check the name of a method.
+
+    Raises:
+        ValueError: If there is no such method.
+    """
+    if method is not None and method not in METHODS:
+        raise ValueError(f"complete must be one of {METHODS}, but is {method!r}")
+
+
+def mark_given(item: Data, fields: Mapping[str, Field]) -> Data:
+    """Add the given rows of each field, and the mask that marks them, under names of their own.
+
+    Args:
+        item: A graph with one field at least; not changed. Rows that are to be sampled are NaN.
+        fields: Fields of the model by name. Of those that the graph lacks, nothing is given.
+
+    Returns:
+        A shallow copy with attributes :data:`MASK` and :data:`VALUES`.
+
+    Raises:
+        ValueError: If the graph has no field, or values of one are infinite, given in part of a row, or no rows of it.
+    """
+    if not any(name in item for name in fields):
+        raise ValueError(f"there is nothing to complete: the graph has none of the sampled fields {sorted(fields)}")
+    marked = copy.copy(item)
+    marked.num_nodes = item.num_nodes
+    for name, field in fields.items():
+        if name not in item:
+            continue
+        values, rows = item[name], _rows(item, field)
+        if not isinstance(values, Tensor) or not values.is_floating_point() or values.shape[:1] != (rows,):
+            got = f"{values.dtype} {list(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
+            raise ValueError(f"{name} must hold a row of numbers for each {field.level}, {rows} in all, but is {got}")
+        unknown = values.isnan().reshape(rows, -1)
+        partly = unknown.any(1) & ~unknown.all(1)
+        wrong = (partly | values.isinf().reshape(rows, -1).any(1)).nonzero()
+        if len(wrong):
+            row = int(wrong[0])
+            raise ValueError(
+                f"row {row} of {name} must be finite to be kept, or NaN to be sampled, but is {values[row].tolist()}"
+            )
+        marked[MASK.format(name)], marked[VALUES.format(name)] = ~unknown.all(1), values
+    return marked
+
+
+def see_given(graph: Data, fields: Mapping[str, Field]) -> Data:
+    """Fit the given rows of :func:`mark_given` to the network's graph of an input, which is changed.
+
+    Raises:
+        ValueError: If the network's graph lacks rows that are given.
+    """
+    for name, field in fields.items():
+        mask, values, rows = MASK.format(name), VALUES.format(name), _rows(graph, field)
+        if mask not in graph:
+            graph[mask] = torch.zeros(rows, dtype=torch.bool)
+            graph[values] = torch.zeros(rows, field.width or 0)
+        elif "kept" in graph and field.level == "node":
+            given, kept = graph[mask], graph["kept"]
+            if int(given.sum()) > int(given[kept].sum()):
+                raise ValueError(f"rows of {name} are given for nodes that the model does not sample itself")
+            graph[mask], graph[values] = given[kept], graph[values][kept]
+        elif len(graph[mask]) != rows:
+            raise ValueError(
+                f"the model samples {rows} rows of {name}, but {len(graph[mask])} are there to be completed"
+            )
+    return graph
+
+
+def guide_by_given(model: ScoreModel, method: str) -> ScoreModel:
+    """Wrap a model in the guidance by the given rows of all its fields."""
+    for name in model.fields:
+        mask, values = MASK.format(name), VALUES.format(name)
+        if method == MOMENTS:
+            model = HarmonicRestraint(model, name, mask, values, math.inf)
+        model = Inpainting(model, name, mask, values)
+    return model
+
+
+def configure(config: AnyConfig, method: str | None) -> AnyConfig:
+    """Let the sampler of a configuration repeat its steps where the method needs it, unless it does so already."""
+    sampler = config.sampling.sampler
+    if method != RESAMPLING or sampler.name == RESAMPLING:
+        return config
+    repeated = Component.model_validate(
+        {"name": RESAMPLING, "method": sampler.name, "num_resamples": NUM_RESAMPLES, "options": sampler.options}
+    )
+    sampling = config.sampling.model_copy(update={"sampler": repeated, "max_drift": None})
+    return config.model_copy(update={"sampling": sampling})
+
+
+class KeepGiven:
+    """Finish samples, and write the given rows over the sampled ones, bit by bit.
+
+    Args:
+        finish: The way to make a sample otherwise; by default by :func:`~graphscore.generate.tries.with_values`.
+        fields: Names of the fields.
+    """
+
+    def __init__(self, finish: Finish | None, fields: tuple[str, ...]) -> None:
+        self.finish = finish or with_values
+        self.fields = fields
+
+    def __call__(self, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
+        """Make a sample, see :func:`graphscore.generate.jobs.generate`."""
+        sample = copy.copy(self.finish(template, graph, values))
+        for name in self.fields:
+            mask, given = graph[MASK.format(name)], graph[VALUES.format(name)]
+            if bool(mask.any()):
+                sampled = sample[name].to(given.dtype).clone()
+                rows = graph["kept"][mask] if len(sampled) != len(mask) else mask
+                sampled[rows] = given[mask]
+                sample[name] = sampled
+            for added in (MASK.format(name), VALUES.format(name)):
+                if added in sample:
+                    del sample[added]
+        return sample
+
+
+def _rows(graph: Data, field: Field) -> int:
+    return {"node": graph.num_nodes or 0, "edge": graph.num_edges, "graph": 1}[field.level]
