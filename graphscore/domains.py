@@ -82,8 +82,11 @@ class Domain:
         folder_extensions: Extensions, among those of ``readers``, of the files to read in a folder.
         writers: Functions ``(graph) -> str`` that make one record of a text file, by extension.
         row: Function ``(graph) -> columns`` that describes a graph, with or without coordinates, as a row of a table.
+        drawing: The :class:`~graphscore.experiment.drawings.view.Style` of pictures and pages of graphs with positions.
         viewers: Functions ``(file, out, reference, trajectories)`` that draw the graphs of a file and return a
             :class:`~graphscore.experiment.evaluation.files.View`, by the extension of the output file.
+        trajectories: Class of recorders of sampling trajectories,
+            :class:`~graphscore.experiment.sampling.trajectories.Trajectories` or a subclass.
         splits: Functions ``(graph) -> str``, by name: graphs with equal keys come into the same part of a split. The
             first is the default.
         group: Function ``(graph) -> str`` that gives the group key; graphs with equal keys are samples of the same
@@ -126,7 +129,11 @@ class Domain:
     folder_extensions: tuple[str, ...] = ()
     writers: Mapping[str, Reference] = field(default_factory=dict)
     row: Reference = "graphscore.data.formats.tables:plain_row"
-    viewers: Mapping[str, Reference] = field(default_factory=dict)
+    drawing: Reference = "graphscore.experiment.drawings.view:PLAIN"
+    viewers: Mapping[str, Reference] = field(
+        default_factory=lambda: dict.fromkeys((".png", ".html"), "graphscore.experiment.drawings.view:view")
+    )
+    trajectories: Reference = "graphscore.experiment.sampling.trajectories:Trajectories"
     splits: Mapping[str, Reference] = field(default_factory=dict)
     group: Reference = no_group
     derive: Reference | None = None

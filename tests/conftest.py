@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 # One thread for each process of the tests and for those that they start, before the libraries look. Sums over threads
 # come in another order on other machines, and the processes of `make test` share the cores already.
@@ -96,6 +97,17 @@ def load_module() -> Callable[[Path], ModuleType]:
         return sys.modules[path.stem]
 
     return load
+
+
+@pytest.fixture(scope="session")
+def browser(load_module: Callable[[Path], ModuleType], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A tab of a headless Chromium without a network."""
+    module = load_module(Path(__file__).with_name("browser.py"))
+    if module.CHROMIUM is None:
+        pytest.skip("no Chromium: none of chromium, chromium-browser, google-chrome, chrome is on PATH")
+    browser = module.Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
 
 
 class LinearVP(SDE):

@@ -157,7 +157,8 @@ def sample(
     ] = None,
     report: Annotated[Path | None, typer.Option(help="JSON report; by default OUT.report.json.")] = None,
     trajectory: Annotated[
-        Path | None, typer.Option(help="Also write all sampling steps to this file, .sdf or .sdf.gz.")
+        Path | None,
+        typer.Option(help="Also write all sampling steps: .sdf of molecules, .pt or .npz of others."),
     ] = None,
     sampler: Annotated[
         str | None, typer.Option(help="Sampler, see `graphscore methods`; the model's own default if not given.")

@@ -30,10 +30,11 @@ from graphscore.cli.inputs import Fitting, Inputs, label
 from graphscore.cli.report import Summary, write_report
 from graphscore.data.outputs import Output
 from graphscore.data.readers import Failure
-from graphscore.data.writers import PT, TRAJECTORIES, check_output
+from graphscore.data.writers import PT, check_output
 from graphscore.domains import domain_of
 from graphscore.experiment.sampling.journal import Journal
-from graphscore.experiment.sampling.pipeline import POS, Pipeline
+from graphscore.experiment.sampling.pipeline import Pipeline
+from graphscore.experiment.sampling.trajectories import position_noise
 from graphscore.generate.outcome import Outcome
 from graphscore.registry import Trusted, resolve
 from graphscore.runtime.engine import Engine
@@ -51,8 +52,8 @@ class Files(NamedTuple):
     Attributes:
         out: File of the samples.
         report: File of the report, ``*.json``; by default beside the samples, ``<out>.report.json``.
-        trajectory: File ``*.sdf`` or ``*.sdf.gz`` for the steps of all samples, see
-            :class:`~graphscore.molecules.trajectory.Trajectories`.
+        trajectory: File for the steps of all samples, ``.sdf`` of molecules and ``.pt`` or ``.npz`` of others; see
+            :class:`~graphscore.experiment.sampling.trajectories.Trajectories`.
     """
 
     out: Path
@@ -98,16 +99,16 @@ class FileJob:
     ) -> None:
         self.engine = engine
         self.inputs, self.out, self.trajectory = inputs, check_output(files.out), files.trajectory
+        self.domain = domain_of(inputs.first())
         report = Path(f"{files.out}.report.json") if files.report is None else files.report
         self.report = check_output(report, [".json"])
         if self.trajectory is not None:
-            check_output(self.trajectory, TRAJECTORIES)
+            check_output(self.trajectory, resolve(self.domain.trajectories).formats)
             if self.trajectory.resolve() == self.out.resolve():
                 raise ValueError(f"Samples and trajectory need different files, but both are {self.out}")
         for file in filter(None, (self.out, self.report, self.trajectory)):
             check_kept(inputs.files, file)
         self.outputs = [Output(file) for file in (self.out, self.trajectory) if file is not None]
-        self.domain = domain_of(inputs.first())
         for number, item in enumerate(inputs, start=1):
             if reason := self._unfit(item):
                 raise ValueError(f"{reason}, but input {number} is none; write a {PT} file")
@@ -119,10 +120,7 @@ class FileJob:
         self.seconds = {"load": time.perf_counter() - started, "write": 0.0}
         self.trace = None
         if self.trajectory is not None:
-            self.pipeline.check_space()
-            from graphscore.molecules.trajectory import Trajectories
-
-            self.trace = Trajectories(dict((field.name, sde) for field, sde in self.pipeline.model.process)[POS])
+            self.trace = resolve(self.domain.trajectories)(position_noise(self.pipeline.model), self.outputs[1].record)
         made = [self.out] if self.trajectory is None else [self.out, self.trajectory]
         self.described = self.pipeline.describe(self.request)
         if engine is None or engine.is_first:
@@ -245,7 +243,7 @@ class FileJob:
         rows = self.outputs[0].rows(records, number + 1, item, failure)
         content = [self.outputs[0].part(rows)]
         if self.trace is not None:
-            content.append(self.outputs[1].encode("".join(self.trace.records(number, item))))
+            content.append(self.outputs[1].part([*self.trace.records(number, item)]))
         return {"entry": entry, "costs": costs, "threads": torch.get_num_threads()}, content
 
     def _finish(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ CLOUDS = Domain(
     datasets={"digits": "graphscore.clouds.digits:Digits"},
     readers=dict.fromkeys(MESHES, "graphscore.clouds.meshes:read_mesh"),
     folder_extensions=MESHES,
-    viewers={".png": "graphscore.clouds.show:view"},
+    drawing="graphscore.clouds.show:STYLE",
     evaluate="graphscore.clouds.metrics:evaluate",
     # Recall and precision are distances; of the 1-NN accuracy, neither end is the best.
     scores={"recall": "lowest", "precision": "lowest", "coverage": "highest", "occupancy_divergence": "lowest"},

@@ -21,7 +21,7 @@ GRAPHS = (PT, ".npz", ".graphml", ".graphml.gz", ".graphml.zip")
 """Extensions of formats for any graphs; other formats take the graphs of their domain."""
 CSV = ".csv"
 """Extension of the summary of any graphs."""
-TRAJECTORIES = (".sdf", ".sdf.gz")
+TRAJECTORIES = (".sdf", ".sdf.gz", ".pt", ".npz")
 """Extensions of files of sampling trajectories."""
 OUTPUT = "graphscore.data.outputs:Output"
 

@@ -16,6 +16,7 @@ from graphscore.domains import Domain, domain_of
 from graphscore.experiment.build import build_model
 from graphscore.experiment.config.schema import Config
 from graphscore.experiment.datasets import build_dataset
+from graphscore.experiment.drawings.denoising import draw_denoising
 from graphscore.experiment.evaluation.curves import loss_curve
 from graphscore.experiment.evaluation.reports import Report
 from graphscore.experiment.folder import CONFIG_FILE, LOG_FILE, MODEL_FILE
@@ -92,7 +93,9 @@ def run_demo(
         raise FloatingPointError("No sample of the trained model is finite: train longer, or at a lower learning rate")
     sampled = time.monotonic()
     report: Report = resolve(domain.report)(groups, samples, out, seed)
-    files = {"loss curve": loss_curve(out / LOG_FILE, out / "loss.png"), "model": model_path}
+    shown = draw_denoising(pipeline, templates, out / "denoising.html", **alone)
+    files = {"denoising": shown} if shown is not None else {}
+    files |= {"loss curve": loss_curve(out / LOG_FILE, out / "loss.png"), "model": model_path}
     metrics = {
         "scores": report.scores,
         "graphs": {part: len(dataset.split(part)) for part in ("train", "val", "test")},

@@ -20,7 +20,7 @@ LAYOUTS = Domain(
     recipes={"rome": "graphscore.layouts.recipes:build"},
     transforms={"layout-graph": "graphscore.layouts.transforms:LayoutGraph"},
     weights="layout",
-    viewers={".png": "graphscore.layouts.show:view", ".html": "graphscore.layouts.show:view"},
+    drawing="graphscore.layouts.show:STYLE",
     evaluate="graphscore.layouts.show:evaluate",
     scores={
         "generated.stress": "lowest",

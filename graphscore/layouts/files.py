@@ -13,10 +13,11 @@ import torch
 from torch_geometric.data import Data
 
 from graphscore.data.writers import check_output
+from graphscore.experiment.drawings.shapes import Block
 from graphscore.layouts.domain import WRITTEN
 from graphscore.layouts.inputs import number_nodes
 from graphscore.layouts.layout import Layout
-from graphscore.layouts.show import drawing_page, drawing_picture
+from graphscore.layouts.show import STYLE
 from graphscore.runtime.atomic import replacing
 
 PICTURES = (".png", ".html")
@@ -66,7 +67,7 @@ def write_layout(graph: nx.Graph, pos: Layout, path: Path) -> None:
         places = torch.tensor([[*map(float, pos[node])] for node in numbered.labels]).reshape(-1, 2)
         edges = numbered.edge_index()
         data = Data(edge_index=torch.cat([edges, edges.flip(0)], 1), pos=places, num_nodes=len(numbered.labels))
-        (drawing_page if suffix == ".html" else drawing_picture)([data], path)
+        STYLE.draw([Block("", [data], STYLE.labels([data]))], path, path.stem)
         return
     placed = graph.copy()
     for node, (x, y) in pos.items():

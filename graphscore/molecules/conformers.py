@@ -25,8 +25,9 @@ from graphscore.attributes import FIXED, FIXED_POS
 from graphscore.denoiser import ScoreModel
 from graphscore.domains import packaged
 from graphscore.experiment.config.schema import ModelConfig
-from graphscore.experiment.sampling.pipeline import POS, Pipeline
+from graphscore.experiment.sampling.pipeline import Pipeline
 from graphscore.experiment.sampling.request import Request
+from graphscore.experiment.sampling.trajectories import POS, position_noise
 from graphscore.generate.outcome import Outcome
 from graphscore.generate.tries import Finish, with_values
 from graphscore.guidance import Inpainting
@@ -165,7 +166,7 @@ class ConformerModel(Pipeline):
             check_program(wanted.refine)
         if wanted.fragment is None:
             return model
-        self.check_space()
+        position_noise(self.model)
         return Inpainting(model, POS, FIXED, FIXED_POS, rigid=True)
 
     def see(self, item: Data, request: Request) -> Data:

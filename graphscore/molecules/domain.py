@@ -75,6 +75,7 @@ MOLECULES = Domain(
     },
     row="graphscore.molecules.fields:row",
     viewers={".html": "graphscore.molecules.show.view:view"},
+    trajectories="graphscore.molecules.trajectory:MoleculeTrajectories",
     splits={
         "molecule": "graphscore.molecules.split:by_molecule",
         "scaffold": "graphscore.molecules.split:by_scaffold",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
-import torch
-from torch import Tensor
 from torch_geometric.data import Batch, Data
 
+from graphscore.experiment.sampling.trajectories import LEVEL, SAMPLE, STEP, State, Trajectories
 from graphscore.generate.tries import Job
 from graphscore.molecules.files import mol_record
 from graphscore.molecules.graph import bare_mol, canonical_smiles, set_positions
@@ -16,60 +15,36 @@ from graphscore.molecules.hydrogens import skeleton
 from graphscore.sdes import SDE
 
 
-class Frame(NamedTuple):
-    """Frame of a trajectory: a sample after one step.
+class MoleculeTrajectories(Trajectories):
+    """Recorder of sampling trajectories of molecules, whose steps are SDF records with coordinates in Angstrom.
 
-    Attributes:
-        step: Number of the step: 0 is noise.
-        level: Noise level, ``std / alpha``; 0 for the result.
-        pos: Coordinates in Angstrom of the atoms in the network's graph, ``[n, 3]``.
-    """
-
-    step: int
-    level: float
-    pos: Tensor
-
-
-class Trajectories:
-    """Recorder of sampling trajectories: a ``trace`` for :func:`graphscore.generate.jobs.generate`.
+    Records have the data fields ``SMILES``, ``sample`` (from 1), ``step`` and ``level``. They lack the hydrogens that
+    are not in the network's graph.
 
     Args:
         sde: The noise process of the coordinates ``pos``.
+        record: Not used: records are made from the skeletons of molecules.
     """
 
-    def __init__(self, sde: SDE) -> None:
-        self.sde = sde
-        self.frames: dict[Job, list[Frame]] = {}
+    formats: ClassVar[Sequence[str]] = (".sdf", ".sdf.gz")
+
+    def __init__(self, sde: SDE, record: Callable[[Data], Any]) -> None:
+        super().__init__(sde, record)
         self.kept: dict[int, list[int]] = {}  # atoms in the network's graph, by number of the molecule
 
     def __call__(self, jobs: Sequence[Job], step: int, t: float, batch: Batch) -> None:
         """Record a step of a batch."""
-        level = float(self.sde.level(torch.tensor(t, dtype=torch.float64))) if t > 0 else 0.0
+        super().__call__(jobs, step, t, batch)
         sizes = batch.ptr.diff().tolist()
-        kept = batch["kept"].split(sizes) if "kept" in batch else [torch.arange(size) for size in sizes]
-        for job, pos, atoms in zip(jobs, batch["pos"].cpu().split(sizes), kept, strict=True):
-            if step == 0:
-                self.frames[job] = []  # also where a sample is drawn again
-            self.frames[job].append(Frame(step, level, pos.clone()))
-            self.kept[job[0]] = atoms.tolist()
+        kept = [atoms.tolist() for atoms in batch["kept"].split(sizes)] if "kept" in batch else map(range, sizes)
+        self.kept |= {job[0]: [*atoms] for job, atoms in zip(jobs, kept, strict=True)}
 
-    def records(self, number: int, item: Data) -> Iterator[str]:
-        """Yield the trajectories of an input's samples as SDF records, and remove them from the recorder.
-
-        Records have the data fields ``SMILES``, ``sample`` (from 1), ``step`` and ``level``. They lack the hydrogens
-        that are not in the network's graph. Steps that are not finite are left out.
-
-        Args:
-            number: Number of the input.
-            item: The molecule.
-        """
-        frames = {k: self.frames.pop((other, k)) for other, k in sorted(self.frames) if other == number}
-        if not frames:
-            return
+    def maker(self, number: int, item: Data) -> Callable[[int, State], str]:  # noqa: D102 (documented on Trajectories)
         mol, names = skeleton(bare_mol(item), self.kept.pop(number)), {key: item.get(key) for key in ("name", "smiles")}
-        for k, steps in frames.items():
-            for step, level, pos in steps:
-                if bool(pos.isfinite().all()):
-                    set_positions(mol, pos.numpy())
-                    data = Data(**names, sample=k + 1, step=step, level=level)
-                    yield mol_record(mol, data, item.get("smiles") or canonical_smiles(mol))
+        smiles = item.get("smiles") or canonical_smiles(mol)
+
+        def make(sample: int, state: State) -> str:
+            set_positions(mol, state.pos.numpy())
+            return mol_record(mol, Data(**names, **{SAMPLE: sample, STEP: state.step, LEVEL: state.level}), smiles)
+
+        return make

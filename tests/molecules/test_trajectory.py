@@ -14,7 +14,7 @@ from torch_geometric.data import Batch, Data
 
 from graphscore.molecules.features import MoleculeGraph
 from graphscore.molecules.graph import data_from_smiles, flat_smiles
-from graphscore.molecules.trajectory import Trajectories
+from graphscore.molecules.trajectory import MoleculeTrajectories
 from graphscore.sdes import VESDE
 
 SMILES = ["C[NH2+]CC([O-])=O", "c1cc[nH]c1", "O=[N+]([O-])/C=C/F", "[H][H]", "C"]
@@ -24,7 +24,7 @@ SMILES = ["C[NH2+]CC([O-])=O", "c1cc[nH]c1", "O=[N+]([O-])/C=C/F", "[H][H]", "C"
 def test_every_step_of_every_sample_is_a_record_of_the_right_molecule(tmp_path: Path, hydrogens: bool):
     items = [data_from_smiles(smiles, name=f"n{k}") for k, smiles in enumerate(SMILES)]
     graphs = [MoleculeGraph(hydrogens)(item) for item in items]
-    trajectories, frames = Trajectories(VESDE()), []
+    trajectories, frames = MoleculeTrajectories(VESDE(), repr), []
     jobs = [(number, k) for number in range(len(items)) for k in range(2)]
     for step, t in enumerate([1.0, 0.5, 0.0]):
         seen = [graphs[number] for number, _ in jobs]
@@ -35,7 +35,7 @@ def test_every_step_of_every_sample_is_a_record_of_the_right_molecule(tmp_path: 
     text = "".join(record for number, item in enumerate(items) for record in trajectories.records(number, item))
     (tmp_path / "a.sdf").write_text(text)
     mols = list(Chem.SDMolSupplier(str(tmp_path / "a.sdf"), removeHs=False))
-    assert not trajectories.frames and not trajectories.kept  # nothing is kept
+    assert not trajectories.states and not trajectories.kept  # nothing is kept
     assert len(mols) == 3 * len(jobs)
     for place, mol in enumerate(mols):
         number, k, step = place // 6, place // 3 % 2, place % 3
@@ -50,7 +50,7 @@ def test_every_step_of_every_sample_is_a_record_of_the_right_molecule(tmp_path: 
 
 
 def test_steps_that_are_not_finite_are_left_out(tmp_path: Path):
-    item, trajectories = data_from_smiles("CC"), Trajectories(VESDE())
+    item, trajectories = data_from_smiles("CC"), MoleculeTrajectories(VESDE(), repr)
     for step, value in enumerate([1.0, torch.inf, 2.0]):
         batch = Batch.from_data_list([Data(kept=torch.tensor([0, 1]), pos=torch.full((2, 3), value))])
         trajectories([(0, 0)], step, 0.5, batch)

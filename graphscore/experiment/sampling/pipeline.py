@@ -23,6 +23,7 @@ from graphscore.experiment.sampling import completion
 from graphscore.experiment.sampling.diversity import diversify
 from graphscore.experiment.sampling.parts import WholeInputs
 from graphscore.experiment.sampling.request import Request
+from graphscore.experiment.sampling.trajectories import POS, position_noise
 from graphscore.experiment.sampling.window import Piece, WindowSampler
 from graphscore.experiment.trained_on import TrainedOn
 from graphscore.experiment.weights import find_model
@@ -41,8 +42,6 @@ from graphscore.runtime.workers import Progress
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-POS = "pos"
 
 
 class Pipeline(WholeInputs):
@@ -271,23 +270,13 @@ class Pipeline(WholeInputs):
     def guide(self, model: ScoreModel, request: Request) -> ScoreModel:
         """Wrap the model in the guidance of a request."""
         if request.diverse:
-            self.check_space()
+            position_noise(self.model)
             model = diversify(model, model.fields[POS])
         return model if request.complete is None else completion.guide_by_given(model, request.complete)
 
     def parts(self, graph: Data, request: Request) -> list[Data]:
         """Mark the given rows of an input, if it is to be completed; it is sampled as a whole."""
         return [graph] if request.complete is None else [completion.mark_given(graph, self.model.fields)]
-
-    def check_space(self) -> None:
-        """Check that the model generates positions in space.
-
-        Raises:
-            ValueError: If it does not.
-        """
-        if POS not in self.model.fields:
-            fields = sorted(self.model.fields)
-            raise ValueError(f"The model places no nodes in space: its fields are {fields}, not {POS!r}")
 
     def see(self, item: Data, request: Request) -> Data:
         """Make the network's input graph of an input."""

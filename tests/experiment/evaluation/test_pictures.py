@@ -50,10 +50,11 @@ def test_pictures_leave_the_global_state_of_matplotlib_alone(tmp_path: Path) -> 
 import sys
 import matplotlib, torch
 from torch_geometric.data import Data
-from graphscore.clouds.show import cloud_picture
+from graphscore.experiment.drawings.picture import draw_picture
+from graphscore.experiment.drawings.shapes import Block
 before = matplotlib.rcParams.copy()
 cloud = Data(pos=torch.randn(5, 2))
-cloud_picture([cloud], [cloud], {str(tmp_path / "clouds.png")!r})
+draw_picture([Block("", [cloud])], {str(tmp_path / "clouds.png")!r})
 assert matplotlib.rcParams.copy() == before
 assert "matplotlib.pyplot" not in sys.modules
 assert "rdkit" not in sys.modules

@@ -10,13 +10,11 @@ import os
 import select
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import matplotlib.image
 import numpy as np
-import pytest
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 NOWHERE = "--proxy-server=127.0.0.1:9"  # the discard port: whatever is asked from a network fails
@@ -79,7 +77,7 @@ class Browser:
         self.call("Page.navigate", url="about:blank")  # else another address of the same page would not load it anew
         self.requests.clear(), self.errors.clear()
         self.call("Page.navigate", url=path.resolve().as_uri() + address)
-        self.wait('document.readyState === "complete" && document.documentElement.dataset.balls !== undefined')
+        self.wait('document.readyState === "complete" && Object.keys(document.documentElement.dataset).length')
 
     def run(self, expression: str) -> Any:
         """Value of a JavaScript expression; promises are waited for."""
@@ -169,12 +167,3 @@ def _high(descriptor: int) -> int:
     high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
     os.close(descriptor)
     return high
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: none of chromium, chromium-browser, google-chrome, chrome is on PATH")
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
