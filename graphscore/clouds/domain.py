@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphscore.attributes import Attribute
 from graphscore.domains import Domain
 
 MESHES = (".off", ".obj", ".ply", ".stl")
@@ -10,7 +11,12 @@ CLOUDS = Domain(
     name="clouds",
     keys=("pos",),
     package="graphscore.clouds",
-    datasets={"digits": "graphscore.clouds.digits:Digits"},
+    attributes={"category": Attribute("graph", "[B]", "category of a household object, see the data set household")},
+    datasets={
+        "digits": "graphscore.clouds.digits:Digits",
+        "bodies": "graphscore.clouds.surfaces:Bodies",
+        "household": "graphscore.clouds.surfaces:Household",
+    },
     readers=dict.fromkeys(MESHES, "graphscore.clouds.meshes:read_mesh"),
     folder_extensions=MESHES,
     drawing="graphscore.clouds.show:STYLE",

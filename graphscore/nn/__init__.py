@@ -1,7 +1,8 @@
 """Networks on graphs with positions, importable with PyTorch and PyTorch Geometric alone.
 
 - Backbones, tensors in, tensors out: ``EGNN``, ``PaiNN``, ``EquivariantTransformer``, ``ChiralTransformer``,
-  ``PlainTransformer``, and ``ModuleBackbone`` around any module. ``SizedBackbone`` is a base class for your own.
+  ``PlainTransformer``, ``LatentTransformer``, and ``ModuleBackbone`` around any module. ``SizedBackbone`` is a base
+  class for your own.
 - Score networks, a batch in, a tensor for each field out: ``ScoreNetwork`` around a backbone, with its
   inputs ``Category``, ``Feature``, ``Vector``, ``Chirality`` and ``ModuleInput``; ``SelfConditionedNetwork``.
 - Single layers, as convolutions for a network of PyG: ``EGNNConv``, ``PaiNNConv``, ``EquivariantTransformerConv``.
@@ -14,6 +15,7 @@ from graphscore.nn.backbones.base import Backbone, SizedBackbone
 from graphscore.nn.backbones.chiral_transformer import ChiralTransformer, CrossProductBlock
 from graphscore.nn.backbones.egnn import EGNN, EGNNLayer
 from graphscore.nn.backbones.equivariant_transformer import EquivariantTransformer, EquivariantTransformerLayer
+from graphscore.nn.backbones.latent_transformer import LatentTransformer
 from graphscore.nn.backbones.painn import PaiNN, PaiNNMessage, PaiNNUpdate
 from graphscore.nn.backbones.plain_transformer import PlainTransformer
 from graphscore.nn.convs import EGNNConv, EquivariantTransformerConv, PaiNNConv
@@ -43,6 +45,7 @@ BACKBONES: dict[str, type[Backbone]] = {
     "equivariant-transformer": EquivariantTransformer,
     "chiral-transformer": ChiralTransformer,
     "plain-transformer": PlainTransformer,
+    "latent-transformer": LatentTransformer,
 }
 
 __all__ = [
@@ -77,6 +80,7 @@ __all__ = [
     "GraphHeads",
     "Input",
     "IrrepsReadout",
+    "LatentTransformer",
     "ModuleBackbone",
     "ModuleInput",
     "NearestNeighbors",

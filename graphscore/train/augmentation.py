@@ -1,4 +1,4 @@
-"""Data augmentation: random rotations and sign flips, drawn anew each time a training graph is used."""
+"""Data augmentation: random rotations, mirror images and sign flips, drawn anew each time a training graph is used."""
 
 from __future__ import annotations
 
@@ -113,15 +113,70 @@ class SignFlips:
         )
 
 
+class AxisFlips:
+    """Mirror each training graph along coordinate axes at random, for data that are as often one way as the other.
+
+    Args:
+        axes: Numbers of the axes; each is mirrored in half of the graphs, independently of the others.
+        exchange: Numbers of two axes that change places in half of the graphs; ``None`` for none.
+        attribute: Node attribute ``[N, D]`` of the coordinates.
+
+    Raises:
+        ValueError: If there is nothing to do, or the axes are no list of different numbers from 0.
+    """
+
+    def __init__(self, axes: Sequence[int] = (), exchange: Sequence[int] | None = None, attribute: str = "pos") -> None:
+        self.axes, self.exchange, self.attribute = tuple(axes), tuple(exchange or ()), attribute
+        if not self.axes and not self.exchange:
+            raise ValueError("AxisFlips needs axes to mirror, such as [0, 1], or two axes to exchange")
+        wrong = len(set(self.axes)) < len(self.axes) or min(self.axes + self.exchange) < 0
+        if wrong or len(set(self.exchange)) not in (0, 2) or len(self.exchange) > 2:
+            raise ValueError(
+                f"AxisFlips needs different axes, numbers from 0, and two to exchange, but got axes={list(self.axes)}, "
+                f"exchange={list(self.exchange)}"
+            )
+
+    def __call__(self, batch: Batch, generator: Generator = None) -> Batch:
+        """Mirror the graphs of a batch.
+
+        Args:
+            batch: Clean data.
+            generator: Source of the choices.
+
+        Returns:
+            A shallow copy with the attribute replaced.
+
+        Raises:
+            ValueError: If the attribute is missing, or has fewer axes.
+        """
+        value = _read(batch, self.attribute, len(batch.batch))
+        if max(self.axes + self.exchange) >= value.shape[-1]:
+            raise ValueError(
+                f"AxisFlips: {self.attribute!r} has {value.shape[-1]} axes, but they should be {self.axes} and "
+                f"{self.exchange}"
+            )
+        graphs = torch.arange(batch.num_graphs, device=batch.batch.device)
+        dtype = torch.float32
+        chosen = ops.randn(graphs, batch.num_graphs, len(self.axes) + 1, dtype=dtype, generator=generator) < 0
+        signs = value.new_ones(batch.num_graphs, value.shape[-1])
+        signs[:, self.axes] = torch.where(chosen[:, 1:], -1.0, 1.0).to(value)
+        if self.exchange:
+            order = torch.arange(value.shape[-1], device=value.device)
+            order[[*self.exchange]] = order[[*self.exchange[::-1]]]
+            value = torch.where(ops.broadcast(chosen[:, :1], batch.batch), value[:, order], value)
+        return replace(batch, {self.attribute: value * ops.broadcast(signs, batch.batch)})
+
+
 def _read(batch: Batch, name: str, num_rows: int) -> Tensor:
     value: Any = batch.get(name)
     if not isinstance(value, Tensor) or not value.is_floating_point() or value.dim() < 2 or len(value) != num_rows:
         got = f"{value.dtype} of shape {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        raise ValueError(f"RandomRotation: {name!r} must be a floating-point tensor [{num_rows}, *, D], but is {got}")
+        raise ValueError(f"{name!r} must be a floating-point tensor [{num_rows}, *, D], but is {got}")
     return value
 
 
 AUGMENTATIONS: dict[str, Callable[..., Callable[[Batch, Generator], Batch]]] = {
     "rotation": RandomRotation,
     "sign-flips": SignFlips,
+    "axis-flips": AxisFlips,
 }

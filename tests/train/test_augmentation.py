@@ -15,7 +15,7 @@ from graphscore.linalg.rotations import random_rotations
 from graphscore.objectives import Objective
 from graphscore.rng import VALIDATION, GraphGenerator
 from graphscore.testing import ragged_batch
-from graphscore.train.augmentation import RandomRotation, SignFlips
+from graphscore.train.augmentation import AxisFlips, RandomRotation, SignFlips
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 5])
@@ -146,10 +146,42 @@ def test_sign_flips_name_what_is_missing():
         SignFlips()(ragged_batch())
 
 
+def test_axes_flip_and_change_places_by_graph():
+    batch = ragged_batch((5, 1, 4) * 20)
+    flipped = AxisFlips([0, 2], exchange=[0, 1])(batch, GraphGenerator(range(60)))
+    kinds = []
+    for graph in range(60):
+        before, after = (b.pos[b.batch == graph] for b in (batch, flipped))
+        pairs = [(axis, k) for axis in range(3) for k in range(3)]
+        order = [k for axis, k in pairs if torch.equal(before[:, k].abs(), after[:, axis].abs())]
+        kinds.append((*order, *(after[0].sign() * before[0, order].sign()).int().tolist()))
+    assert {kind[:3] for kind in kinds} == {(0, 1, 2), (1, 0, 2)}
+    assert len(set(kinds)) == 8 and all(kind[4] == 1 for kind in kinds)
+    rows = slice(int(batch.ptr[7]), int(batch.ptr[9]))
+    pair = replace(Batch.from_data_list(ragged_batch((5, 1, 4) * 20)[7:9]), {"pos": batch.pos[rows]})
+    assert torch.equal(AxisFlips([0, 2], [0, 1])(pair, GraphGenerator(range(7, 9))).pos, flipped.pos[rows])
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({}, "axes to mirror"),
+        ({"axes": [0, 0]}, r"different axes, numbers from 0.*axes=\[0, 0\]"),
+        ({"axes": [-1]}, "different axes, numbers from 0"),
+        ({"exchange": [1]}, "two to exchange"),
+        ({"exchange": [0, 1, 2]}, "two to exchange"),
+        ({"axes": [3]}, r"'pos' has 3 axes, but they should be \(3,\)"),
+    ],
+)
+def test_axes_that_cannot_flip_are_named(options, match):
+    with pytest.raises(ValueError, match=match):
+        AxisFlips(**options)(ragged_batch())
+
+
 @pytest.mark.parametrize(
     "option, match",
     [
-        ("noise", "Unknown augmentation 'noise'; expected one of .'rotation', 'sign-flips'."),
+        ("noise", "Unknown augmentation 'noise'; expected one of .'axis-flips', 'rotation', 'sign-flips'."),
         ("{name: rotation, angle: 3}", "The augmentation 'rotation' does not take .*angle"),
     ],
 )
