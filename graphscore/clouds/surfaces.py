@@ -91,6 +91,7 @@ class SurfaceClouds(Dataset):
         self.num_points = num_points
         self.transform = transform
         self._points = unpack_points(packed)
+        self._groups: dict[str, list[list[Data]]] = {}
 
     def rows(self, part: Part) -> list[int]:
         """Numbers of the shapes of a part in the file."""
@@ -105,14 +106,16 @@ class SurfaceClouds(Dataset):
         return Data(edge_index=torch.empty(2, 0, dtype=torch.long), num_nodes=self.num_points)
 
     def _part_groups(self, part: Part) -> Iterable[list[Data]]:
-        groups: dict[int, list[torch.Tensor]] = {}
-        for row in self.rows(part):
-            clouds = self._points[row].split(self.num_points)
-            some = [cloud for cloud in clouds if len(cloud) == self.num_points][: None if part == "train" else 1]
-            groups.setdefault(self._group(row), []).extend(some)
-        return [
-            with_coordinates(self._graph(group), clouds, self.transform) for group, clouds in sorted(groups.items())
-        ]
+        if part not in self._groups:
+            groups: dict[int, list[torch.Tensor]] = {}
+            for row in self.rows(part):
+                clouds = self._points[row].split(self.num_points)
+                some = [cloud for cloud in clouds if len(cloud) == self.num_points][: None if part == "train" else 1]
+                groups.setdefault(self._group(row), []).extend(some)
+            self._groups[part] = [
+                with_coordinates(self._graph(group), clouds, self.transform) for group, clouds in sorted(groups.items())
+            ]
+        return self._groups[part]
 
 
 class Bodies(SurfaceClouds):

@@ -71,7 +71,7 @@ def test_a_backbone_is_the_same_on_the_device(name, precision, device):
         assert relative_error(value, other) < tolerance
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", sorted(BACKBONES.keys() - {"latent-transformer"}))  # it learns the largest size
 def test_a_backbone_does_not_wait_for_the_device(name, device, never_waits):
     backbone, values = build(name).to(device), [value.to(device) for value in given(ragged_batch(SIZES))]
     backbone(*values)  # libraries load their kernels once

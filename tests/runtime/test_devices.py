@@ -26,7 +26,8 @@ def test_a_backbone_elsewhere_gives_the_same_and_does_not_wait(name, stub_device
         copy = device.copy(backbone)
         found = copy(*map(device.tensor, given))
         sum(value.square().sum() for value in found).backward()
-        assert not device.waits
+        # One has to learn the size of the largest graph.
+        assert len(device.waits) == (name == "latent-transformer"), device.waits
     for value, other in zip(found, expected, strict=True):
         torch.testing.assert_close(value.numbers, other.detach(), **EXACT)
     for value, other in zip(copy.parameters(), backbone.parameters(), strict=True):

@@ -18,6 +18,8 @@ from graphscore.nn.layers.radial import GaussianBasis
 
 MAX_FREQUENCY = 16.0
 """Largest angular frequency of the embedding of coordinates, in radians per unit of the positions."""
+NEAR, NEAR_CHANNELS = 2.0, 32
+"""Distance up to which those of neighbors are told apart, in units of the positions, and width of their sum."""
 
 
 class CrossAttention(nn.Module):
@@ -109,7 +111,7 @@ class LatentTransformer(SizedBackbone):
     Every graph has a few tokens. In each block, these attend to all nodes of the graph and to each other, and every
     node attends to the tokens: nodes know of each other without edges. Where points are drawn independently from a
     shape, that is all there is to know. Edges, if there are some, enter once: each node starts with a sum over its
-    neighbors, filtered by distance and edge attributes, for local detail; let a network find them by
+    neighbors, filtered by distance, direction and edge attributes, for local detail; let a network find them by
     :class:`~graphscore.nn.edges.search.NearestNeighbors`.
 
     Coordinates are taken relative to the graph's centroid, and enter as such and as sines and cosines. Translations
@@ -153,8 +155,11 @@ class LatentTransformer(SizedBackbone):
             raise ValueError(f"LatentTransformer: dim and num_tokens must be at least 1, but are {dim}, {num_tokens}")
         self.num_tokens = num_tokens
         self.dim = dim
-        self.basis = GaussianBasis()
-        self.neighborhood = nn.Linear(self.basis.channels + self.edge_channels, hidden_channels)
+        self.basis = GaussianBasis(stop=NEAR)
+        width = min(hidden_channels, NEAR_CHANNELS)
+        self.near = nn.Linear(hidden_channels, width)
+        self.filters = nn.Linear(self.basis.channels + dim + self.edge_channels, width)
+        self.heard = nn.Linear(width, hidden_channels, bias=False)
         self.waves = SinusoidalEmbedding(12, MAX_FREQUENCY)
         self.position = nn.Linear(13 * dim, hidden_channels, bias=False)
         self.enter = nn.Sequential(
@@ -191,12 +196,13 @@ class LatentTransformer(SizedBackbone):
     def _near(self, h: Tensor, pos: Tensor, graph: Graph) -> Tensor:
         """Sum over the neighbors of each node, over the root of their number ``[N, F]``."""
         edges = Edges.from_index(graph.edge_index, h.shape[0])
-        features = self.basis(edges.measure(pos)[0])
+        distance, direction = edges.measure(pos)
+        features = [self.basis(distance), direction]
         if graph.edge_attr is not None:
-            features = torch.cat([edges.sort(graph.edge_attr), features], dim=-1)
-        sent = self.neighborhood(features) * h.index_select(0, edges.source)
+            features.append(edges.sort(graph.edge_attr))
+        sent = self.filters(torch.cat(features, dim=-1)) * self.near(h).index_select(0, edges.source)
         scale = edges.degree(h.dtype).clamp(min=1).rsqrt()[:, None]
-        return ops.segment_sum(sent, edges.target, edges.ptr) * scale
+        return self.heard(ops.segment_sum(sent, edges.target, edges.ptr) * scale)
 
 
 def _perceptron(channels: int) -> nn.Sequential:

@@ -32,8 +32,8 @@ class Padding:
     def of(cls, batch: Tensor, num_graphs: int) -> Padding:
         """Find the places of nodes.
 
-        Waits for the device, to learn the size of the largest graph; inside ``torch.compile``, which cannot, all graphs
-        get as many rows as there are nodes.
+        Waits for the device once, to learn the size of the largest graph; inside ``torch.compile``, which cannot, all
+        graphs get as many rows as there are nodes.
 
         Args:
             batch: Graph of each node, shape ``[N]``, in any order.
@@ -43,8 +43,9 @@ class Padding:
         if torch.compiler.is_compiling() or not num_graphs:
             length = num_nodes
         else:
-            length, least = (int(size) for size in torch.stack([sizes.max(), sizes.min()]))
-            if length == least and bool((batch[1:] >= batch[:-1]).all()):
+            falls = (batch[1:] < batch[:-1]).sum()
+            length, least, falls = torch.stack([sizes.max(), sizes.min(), falls]).tolist()
+            if length == least and not falls:
                 return cls(num_graphs, length)
         order = batch.argsort(stable=True)
         rank = torch.arange(num_nodes, device=batch.device) - (sizes.cumsum(0) - sizes)[batch[order]]

@@ -117,7 +117,8 @@ def test_arguments_are_checked_without_a_single_operation(name):
     assert len(recorder.operations) > 10
 
 
-@pytest.mark.parametrize("name", [*BACKBONES, "module"])
+# The size of the largest graph has to be known, as for the searches of neighbors.
+@pytest.mark.parametrize("name", [*sorted(BACKBONES.keys() - {"latent-transformer"}), "module"])
 def test_no_value_on_a_device_is_waited_for(name):
     """On the device "meta" there are no values to look at: the attempt is an error."""
     scalars, vectors = build(name).to("meta")(**{key: value.to("meta") for key, value in arguments().items()})
