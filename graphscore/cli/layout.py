@@ -38,13 +38,12 @@ def layout(
         raise ValueError(f"{path} has no nodes to draw")
     refinement: Any = None if refine == "none" else refine  # checked by the library
     drawn = library.layout(
-        graph, weight=weight, length=length, scale=scale, seed=seed, num=num,
+        graph, weight=weight, length=length, scale=scale, seed=seed, tries=num,
         refine=refinement, node_size=node_size, model=checkpoint,
     )  # fmt: skip
-    best = drawn[0] if num > 1 else drawn
-    library.write_layout(graph, best, out)
+    library.write_layout(graph, drawn, out)
     shown = f"{len(graph):,} nodes, {graph.number_of_edges():,} edges"
     if len(graph) <= library.MOST_DENSE:
-        metrics = best.metrics
+        metrics = drawn.metrics
         shown += f"; stress {metrics['stress']:.1f}, {metrics['crossings']:.0f} crossings"
     console.print(f"Wrote {out}: {shown}", highlight=False, soft_wrap=True)

@@ -89,6 +89,11 @@ def number_nodes(G: Any, weight: str | None = None, length: str | None = None) -
     return NumberedGraph(labels, graph)
 
 
+def is_graph(item: Any) -> bool:
+    """Tell whether something is a graph of networkx, igraph, rustworkx or PyG, rather than an edge or a list."""
+    return isinstance(item, Data | nx.Graph) or hasattr(item, "es") or hasattr(item, "weighted_edge_list")
+
+
 Edges = Iterable[tuple[Hashable, Hashable, Any]]
 
 

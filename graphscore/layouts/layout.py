@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from functools import cached_property
-from typing import Any, NamedTuple
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,15 +13,13 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.layouts.arrangement import GAP, pack, rescale, separate
-from graphscore.layouts.inputs import Component, NumberedGraph, number_nodes
+from graphscore.layouts.inputs import Component, NumberedGraph, is_graph, number_nodes
 from graphscore.layouts.metrics import measure_drawings
+from graphscore.layouts.options import Array, Options, Positions, Seed, check_options, read_center, read_seed
 from graphscore.layouts.placement import MOST_DENSE, Anchors, Method, draw_component
-from graphscore.layouts.refinement import REFINEMENTS, Refinement
+from graphscore.layouts.refinement import Refinement
 from graphscore.rng import mix_seed
-
-Array = NDArray[np.float64]
-Seed = int | np.random.Generator | np.random.RandomState | None
-Positions = Mapping[Any, Any]
+from graphscore.runtime.workers import map_in_workers
 
 
 class Layout(dict[Hashable, Array]):
@@ -48,22 +46,6 @@ class Layout(dict[Hashable, Array]):
         return {name: value.item() for name, value in measure_drawings([data]).items()}
 
 
-class _Wish(NamedTuple):
-    """Checked options of a call.
-
-    Attributes:
-        anchors: Given positions by number of the node, in the caller's coordinates.
-        held: Whether nodes with given positions stay.
-        radius: Radii of the nodes ``[N]``, in lengths of an edge; ``None`` without sizes.
-        method: How components are drawn.
-    """
-
-    anchors: dict[int, Array]
-    held: bool
-    radius: Array | None
-    method: Method
-
-
 def layout(
     G: Any,
     pos: Positions | None = None,
@@ -80,6 +62,8 @@ def layout(
     start: Positions | None = None,
     noise: float | None = None,
     model: str = "layout",
+    tries: int | None = None,
+    workers: int = 1,
 ) -> Any:
     """Draw a graph by a diffusion model that was trained on good drawings, then refine the drawing.
 
@@ -91,8 +75,8 @@ def layout(
     seed alone.
 
     Args:
-        G: Graph of networkx, igraph or rustworkx, a PyG ``Data``, or a list of edges; or a list of ``Data``, or a PyG
-            ``Batch``, for a list of results.
+        G: Graph of networkx, igraph or rustworkx, a PyG ``Data``, or a list of edges; or a list of graphs, or a PyG
+            ``Batch``, for a list of results: each is what the graph alone would give.
         pos: Positions of the fixed nodes, in coordinates of your own. Without ``fixed``, where the refinement starts.
         fixed: Nodes that stay at their positions, to the bit.
         weight: Name of an edge attribute, the attraction of the ends: the wanted length of an edge is multiplied by
@@ -113,6 +97,9 @@ def layout(
         noise: Time from 0.1 to 1 up to which ``start`` is diffused first, so that old nodes move, too: the longer,
             the less is kept.
         model: Name of weights of the library, a model file, or the folder of a run.
+        tries: Number of drawings, at least ``num``, of which the best ``num`` are returned; ``num`` by default. Of
+            those that are refined, the model draws two, or ``num``; the others start at random positions.
+        workers: Number of processes among which a list of graphs is shared; 0 for one for each CPU core.
 
     Returns:
         Dict of positions ``[D]`` by node, with the attribute ``metrics``; a list of ``num`` if that is above 1.
@@ -126,40 +113,61 @@ def layout(
     """
     if isinstance(G, Data) and hasattr(G, "to_data_list"):
         G = G.to_data_list()
-    options = (pos, fixed, weight, length, scale, center, dim, seed, num, refine, node_size, start, noise, model)
-    if isinstance(G, list | tuple) and G and all(isinstance(item, Data) for item in G):
-        number = _seed(seed)
-        return [layout(item, *options[:7], number, *options[8:]) for item in G]
+    if not isinstance(G, list | tuple) or not G or not all(is_graph(item) for item in G):
+        G, several = [G], False
+    else:
+        several = True
+    number = read_seed(seed)
+    draw = partial(
+        _layout, pos=pos, fixed=fixed, weight=weight, length=length, scale=scale, center=center, dim=dim, seed=number,
+        num=num, refine=refine, node_size=node_size, start=start, noise=noise, model=model, tries=tries,
+    )  # fmt: skip
+    if workers < 0:
+        raise ValueError(f"Expected workers of at least 0, but got {workers}")
+    if workers == 1 or not several:
+        results = [draw(item) for item in G]
+    else:
+        results = [*map_in_workers(draw, G, workers, chunk=max(1, min(16, len(G) // 64)))]
+    return results if several else results[0]
+
+
+def _layout(
+    G: Any, *, pos: Any, fixed: Any, weight: Any, length: Any, scale: Any, center: Any, dim: int, seed: int, num: int,
+    refine: Refinement, node_size: Any, start: Any, noise: Any, model: str, tries: int | None,
+) -> Any:  # fmt: skip
+    """Draw one graph, see :func:`layout`."""
     graph = number_nodes(G, weight, length)
-    middle = _center(center, dim)
-    wish = _wish(graph, pos, fixed, num, refine, node_size, start, noise, model, dim, length or weight)
-    drawings = _drawn(graph, wish, _seed(seed), num, dim)
-    if not wish.anchors:
+    middle = read_center(center, dim)
+    method = Method(refine, noise, model, dim, num, num if tries is None else tries)
+    options = check_options(graph, pos, fixed, node_size, start, method, length or weight)
+    drawings = _drawn(graph, options, seed)
+    if not options.anchors:
         drawings = [rescale(one, scale, middle) for one in drawings]
     edges = graph.edge_index()
     results = [Layout(dict(zip(graph.labels, one, strict=True)), edges) for one in drawings]
-    for result in results if wish.held else ():
-        result.update({graph.labels[node]: value.copy() for node, value in wish.anchors.items()})
+    for result in results if options.held else ():
+        result.update({graph.labels[node]: value.copy() for node, value in options.anchors.items()})
     return results if num > 1 else results[0]
 
 
-def _drawn(graph: NumberedGraph, wish: _Wish, seed: int, num: int, dim: int) -> list[Array]:
+def _drawn(graph: NumberedGraph, options: Options, seed: int) -> list[Array]:
     """Draw all components, and arrange them: positions ``[N, D]``, the best first."""
+    dim = options.method.dim
     components = graph.components()
     largest = max((len(component.nodes) for component in components), default=0)
-    if wish.radius is not None and largest > MOST_DENSE:
+    if options.radius is not None and largest > MOST_DENSE:
         raise ValueError(f"Sizes of nodes are for components of up to {MOST_DENSE} nodes, but one has {largest}")
     parts = [
-        draw_component(component, wish.method, mix_seed(seed, number), num, dim, _anchors(component, wish))
+        draw_component(component, options.method, mix_seed(seed, number), _anchors(component, options))
         for number, component in enumerate(components)
     ]
-    anchored = [any(node in wish.anchors for node in component.nodes) for component in components]
+    anchored = [any(node in options.anchors for node in component.nodes) for component in components]
     drawings = []
-    for k in range(num):
+    for k in range(options.method.num):
         pos = np.zeros((len(graph.labels), dim))
-        radii = [np.zeros(len(c.nodes)) if wish.radius is None else wish.radius[c.nodes] for c in components]
+        radii = [np.zeros(len(c.nodes)) if options.radius is None else options.radius[c.nodes] for c in components]
         placed = [
-            separate(part[k], radius, _held(component, wish)) if wish.radius is not None else part[k]
+            separate(part[k], radius, _held(component, options)) if options.radius is not None else part[k]
             for component, part, radius in zip(components, parts, radii, strict=True)
         ]
         free = [number for number, is_anchored in enumerate(anchored) if not is_anchored]
@@ -178,76 +186,12 @@ def _drawn(graph: NumberedGraph, wish: _Wish, seed: int, num: int, dim: int) -> 
     return drawings
 
 
-def _anchors(component: Component, wish: _Wish) -> Anchors | None:
-    here = {place: wish.anchors[node] for place, node in enumerate(component.nodes) if node in wish.anchors}
-    return Anchors([*here], np.array([*here.values()]), wish.held) if here else None
+def _anchors(component: Component, options: Options) -> Anchors | None:
+    here = {place: options.anchors[node] for place, node in enumerate(component.nodes) if node in options.anchors}
+    return Anchors([*here], np.array([*here.values()]), options.held) if here else None
 
 
-def _held(component: Component, wish: _Wish) -> NDArray[np.bool_] | None:
-    if not wish.held:
+def _held(component: Component, options: Options) -> NDArray[np.bool_] | None:
+    if not options.held:
         return None
-    return np.array([node in wish.anchors for node in component.nodes])
-
-
-def _wish(
-    graph: NumberedGraph, pos: Positions | None, fixed: Iterable[Hashable] | None, num: int, refine: Refinement,
-    node_size: float | Mapping[Any, float] | None, start: Positions | None, noise: float | None, model: str, dim: int,
-    lengths: str | None,
-) -> _Wish:  # fmt: skip
-    """Check the options of a call.
-
-    Raises:
-        ValueError: If one is out of range, or two do not go together.
-    """
-    if num < 1 or dim < 2:
-        raise ValueError(f"Expected num of at least 1 and dim of at least 2, but got {num} and {dim}")
-    if refine not in REFINEMENTS:
-        raise ValueError(f"Expected refine among {REFINEMENTS}, but got {refine!r}")
-    if refine is None and (lengths is not None or dim != 2):
-        raise ValueError('Lengths, weights and dimensions other than 2 need refine="stress" or "crossings"')
-    if noise is not None and (start is None or not 0.1 <= noise <= 1):
-        raise ValueError(f"noise diffuses `start`, up to a time from 0.1 to 1, but is {noise}")
-    if start is not None and (pos is not None or fixed is not None):
-        raise ValueError("Give either start, whose nodes stay by themselves, or pos and fixed")
-    if fixed is not None and pos is None:
-        raise ValueError("Give the positions of the fixed nodes by pos")
-    number = {label: place for place, label in enumerate(graph.labels)}
-    given = {} if pos is None and start is None else dict((pos if start is None else start) or {})
-    wanted = [*given] if fixed is None else [*fixed]
-    if strange := [node for node in wanted if node not in number and (fixed is not None or start is None)]:
-        raise ValueError(f"Not in the graph: {strange[:5]}")
-    if missing := [node for node in wanted if node not in given]:
-        raise ValueError(f"Fixed nodes without a position: {missing[:5]}")
-    anchors = {number[node]: np.array(given[node], dtype=np.float64) for node in wanted if node in number}
-    for node, value in anchors.items():
-        if value.shape != (dim,) or not np.isfinite(value).all():
-            raise ValueError(f"Expected {dim} finite coordinates of {graph.labels[node]!r}, but got {value}")
-    radius = None if node_size is None else _radii(graph, node_size)
-    held = bool(anchors) and (fixed is not None or (start is not None and noise is None))
-    return _Wish(anchors, held, radius, Method(refine, noise, model))
-
-
-def _radii(graph: NumberedGraph, node_size: float | Mapping[Any, float]) -> Array:
-    sizes = [node_size.get(label, 0) if isinstance(node_size, Mapping) else node_size for label in graph.labels]
-    radius = np.array(sizes, dtype=np.float64) / 2
-    if not (np.isfinite(radius).all() and (radius >= 0).all()):
-        raise ValueError(f"Sizes of nodes must be finite and not negative, but are {node_size}")
-    return radius
-
-
-def _center(center: Any, dim: int) -> Array:
-    middle = np.zeros(dim) if center is None else np.asarray(center, dtype=np.float64)
-    if middle.shape != (dim,):
-        raise ValueError(f"Expected center to have {dim} coordinates, but got {center}")
-    return middle
-
-
-def _seed(seed: Seed) -> int:
-    if isinstance(seed, np.random.Generator):
-        return int(seed.integers(2**31))
-    if isinstance(seed, np.random.RandomState):
-        return int(seed.randint(2**31 - 1))
-    number = int(np.random.default_rng().integers(2**31)) if seed is None else int(seed)
-    if number < 0:
-        raise ValueError(f"seed must not be negative, but is {seed}")
-    return number
+    return np.array([node in options.anchors for node in component.nodes])

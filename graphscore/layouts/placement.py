@@ -16,10 +16,18 @@ from graphscore.layouts.large import draw_large
 from graphscore.layouts.refinement import STEPS, Refinement, refine
 from graphscore.layouts.sampling import MOST_NODES, load_layout_model, sample_drawings
 from graphscore.linalg.kabsch import align
+from graphscore.rng import SAMPLING, GraphGenerator, mix_seed
 
 Array = NDArray[np.float64]
 MOST_DENSE = 1000
 """Largest graphs whose distances of all pairs are computed; larger ones are drawn by sparse stress."""
+
+
+SPREAD = 4.0
+"""Standard deviation of random places, in lengths of an edge."""
+BY_MODEL = 2
+"""Drawings to be refined that the model draws if more are tried than returned; the others start at random places: on
+validation graphs that is nearly as good, and faster."""
 
 
 class Method(NamedTuple):
@@ -29,11 +37,17 @@ class Method(NamedTuple):
         refinement: See :func:`~graphscore.layouts.refinement.refine`.
         noise: Time up to which given positions are diffused, ``None`` for not at all.
         model: Source of the model.
+        dim: Dimension D.
+        num: Number of drawings to return.
+        tries: Number of drawings to choose them from.
     """
 
     refinement: Refinement
     noise: float | None
     model: str
+    dim: int
+    num: int
+    tries: int
 
 
 class Anchors(NamedTuple):
@@ -63,43 +77,41 @@ class _Frame(NamedTuple):
         return pos.double().numpy() * self.unit + self.origin
 
 
-def draw_component(
-    component: Component, method: Method, seed: int, num: int, dim: int, anchors: Anchors | None
-) -> list[Array]:
+def draw_component(component: Component, method: Method, seed: int, anchors: Anchors | None) -> list[Array]:
     """Draw a connected component several times.
 
     Args:
         component: The component.
         method: Options.
         seed: Seed.
-        num: Number of drawings.
-        dim: Dimension D.
         anchors: Given positions; the drawings are then in their coordinates.
 
     Returns:
         Positions ``[n, D]``, in lengths of an edge, the best drawing first.
     """
-    size, generator = len(component.nodes), torch.Generator().manual_seed(seed % 2**63)
+    size, num, dim, generator = len(component.nodes), method.num, method.dim, torch.Generator().manual_seed(seed)
     if size <= 2 and anchors is None:
         reach = 0.0 if size == 1 else 1.0 if component.length is None else float(component.length[0])
         line = np.zeros((size, dim))
         line[:, 0] = np.linspace(0, reach, size)
         return [line] * num
     if size > MOST_DENSE:
-        return _draw_large(component, num, dim, generator, anchors)
+        return _draw_large(component, method, generator, anchors)
     batch = torch.zeros(size, dtype=torch.long)
     distances = shortest_paths(component.edges, batch, 1, component.length)
     adjacent = torch.zeros(1, size, size, dtype=torch.bool)
     adjacent[0, component.edges[0], component.edges[1]] = adjacent[0, component.edges[1], component.edges[0]] = True
     frame = None if anchors is None else _frame(anchors, distances[0])
-    start = _start(component, method, seed, num, dim, distances[0], anchors, frame, generator)
+    start = _start(component, method, seed, distances[0], anchors, frame, generator)
     held = None
     if anchors is not None and anchors.held:
         held = torch.zeros(1, size, dtype=torch.bool)
         held[0, anchors.nodes] = True
+    finalists = max(1, num // 4)
     found = refine(
         start[None].float(), distances, adjacent, method.refinement,
-        held=held, keep=num, finalists=max(1, num // 4), steps=STEPS + 1000 // size, generator=generator,
+        held=held, keep=num, finalists=finalists, steps=STEPS + 1000 // size,
+        generator=GraphGenerator([mix_seed(seed, k, 1) for k in range(finalists)], SAMPLING),
     ).pos[0]  # fmt: skip
     if frame is None or anchors is None:
         return [_upright(pos).double().numpy() for pos in found]
@@ -109,11 +121,11 @@ def draw_component(
 
 
 def _start(
-    component: Component, method: Method, seed: int, num: int, dim: int, distances: Tensor, anchors: Anchors | None,
-    frame: _Frame | None, generator: torch.Generator,
+    component: Component, method: Method, seed: int, distances: Tensor, anchors: Anchors | None, frame: _Frame | None,
+    generator: torch.Generator,
 ) -> Tensor:  # fmt: skip
     """Drawings ``[K, n, D]`` to refine."""
-    size = len(component.nodes)
+    size, num, dim = len(component.nodes), method.tries, method.dim
     placed = None
     if anchors is not None and frame is not None:
         given = frame.inside(anchors.pos).float()
@@ -137,7 +149,9 @@ def _start(
         noisy = None if placed is None or method.noise is None else (placed, method.noise)
         model = load_layout_model(method.model)
         quick = method.refinement is not None and anchors is None
-        pos = sample_drawings(model, component.edges, size, num, seed, fixed=fixed, start=noisy, quick=quick)
+        drawn = max(method.num, min(num, BY_MODEL)) if quick else num
+        pos = sample_drawings(model, component.edges, size, drawn, seed, fixed=fixed, start=noisy, quick=quick)
+        pos = torch.cat([pos, SPREAD * torch.randn(num - drawn, size, 2, generator=generator)])
         if component.length is not None:  # the model counts edges
             pos = pos * component.length.mean()
     if anchors is not None and frame is not None and anchors.held:
@@ -196,7 +210,7 @@ def _upright(pos: Tensor) -> Tensor:
 
 
 def _draw_large(
-    component: Component, num: int, dim: int, generator: torch.Generator, anchors: Anchors | None
+    component: Component, method: Method, generator: torch.Generator, anchors: Anchors | None
 ) -> list[Array]:
     size = len(component.nodes)
     if anchors is not None:
@@ -207,4 +221,7 @@ def _draw_large(
         f"A component has {size} nodes, and the model draws up to {MOST_NODES}: it is drawn by sparse stress",
         stacklevel=6,
     )
-    return [draw_large(component.edges, component.length, size, dim, generator).double().numpy() for _ in range(num)]
+    return [
+        draw_large(component.edges, component.length, size, method.dim, generator).double().numpy()
+        for _ in range(method.num)
+    ]

@@ -72,6 +72,7 @@ def draw(records: Sequence[GraphRecord]) -> list[Tensor]:
         distances == 1,
         "crossings",
         keep=KEEP,
+        short=0,
         steps=STEPS,
         rounds=ROUNDS,
         price=PRICE,

@@ -9,13 +9,17 @@ from torch import Tensor
 
 from graphscore.layouts.metrics import scaled_stress
 from graphscore.layouts.stress import majorise
-from graphscore.layouts.uncrossing import count_crossings, uncross
+from graphscore.layouts.uncrossing import Incidence, count_crossings, uncross
+from graphscore.rng import Generator
 
 Refinement = Literal["stress", "crossings"] | None
 REFINEMENTS = ("stress", "crossings", None)
+RELAXATION = 1.8
 PRICE = 1.0
 """Stress that one crossing is worth, over ordered pairs of nodes; chosen on validation graphs."""
-STEPS, ROUNDS = 60, 10
+SHORT, STEPS, ROUNDS = 20, 60, 8
+"""Steps of majorisation of all drawings and of those that go on, and rounds of the removal of crossings; chosen on
+validation graphs."""
 
 
 class Drawings(NamedTuple):
@@ -38,15 +42,14 @@ class Drawings(NamedTuple):
         return Drawings(*(values[rows, order] for values in self))
 
 
-def measured(pos: Tensor, distances: Tensor, adjacent: Tensor) -> Drawings:
-    """Measure drawings ``[B, K, n, D]`` of graphs with distances and edges ``[B, n, n]``."""
+def measured(pos: Tensor, distances: Tensor, edges: Incidence) -> Drawings:
+    """Measure drawings ``[B, K, n, D]`` of graphs with distances ``[B, n, n]`` and edges."""
     count = pos.shape[1]
     flat, tables = pos.flatten(0, 1), distances.repeat_interleave(count, 0)
     stress = scaled_stress(flat, tables).view(pos.shape[:2])
     if pos.shape[-1] != 2:
         return Drawings(pos, stress, torch.zeros_like(stress))
-    crossings = count_crossings(flat, adjacent.repeat_interleave(count, 0)).view(pos.shape[:2])
-    return Drawings(pos, stress, crossings.to(stress))
+    return Drawings(pos, stress, count_crossings(flat, edges.repeat(count)).view(pos.shape[:2]).to(stress))
 
 
 def refine(
@@ -58,12 +61,15 @@ def refine(
     held: Tensor | None = None,
     keep: int = 1,
     finalists: int = 2,
+    short: int = SHORT,
     steps: int = STEPS,
     rounds: int = ROUNDS,
     price: float = PRICE,
-    generator: torch.Generator | None = None,
+    generator: Generator = None,
 ) -> Drawings:
     """Refine drawings, and keep the best of each graph.
+
+    If there are more than are kept, a few steps show which half of them to go on with.
 
     Args:
         pos: Drawings ``[B, K, n, D]``, in lengths of an edge.
@@ -74,24 +80,27 @@ def refine(
         held: Nodes that stay where they are, bool ``[B, n]``.
         keep: Number of drawings to keep of each graph.
         finalists: Number of drawings of each graph, the best by stress and crossings, whose crossings are removed.
-        steps: Steps of majorisation.
+        short: Steps of majorisation of all drawings, if not all are kept; 0 to go on with all of them.
+        steps: Steps of majorisation of those that go on, ``short`` ones included.
         rounds: Rounds of the removal of crossings.
         price: Stress that one crossing is worth.
-        generator: Source of its random places.
+        generator: Source of its random places; a :class:`~graphscore.rng.GraphGenerator` has a seed for each finalist
+            of each graph.
     """
+    edges = Incidence.of(adjacent)
     if refinement is not None:
-        count = pos.shape[1]
-        tables = distances.repeat_interleave(count, 0)
-        still = None if held is None else held.repeat_interleave(count, 0)
-        pos = majorise(pos.flatten(0, 1), tables, steps, still, relaxation=1.8).view_as(pos)
-    found = measured(pos, distances, adjacent)
+        going = max(keep, -(-pos.shape[1] // 2)) if short else pos.shape[1]
+        if going < pos.shape[1]:
+            steps, pos = max(steps - short, 0), majorise(pos, distances, short, held, RELAXATION)
+            pos = measured(pos, distances, edges).best(going, price).pos
+        pos = majorise(pos, distances, steps, held, RELAXATION)
+    found = measured(pos, distances, edges)
     if refinement != "crossings" or pos.shape[-1] != 2:
         return found.best(keep, price)
     count = min(finalists, pos.shape[1])
-    sorted_ = found.best(pos.shape[1], price)
-    still = None if held is None else held.repeat_interleave(count, 0)
-    tables, edges = distances.repeat_interleave(count, 0), adjacent.repeat_interleave(count, 0)
-    chosen = sorted_.pos[:, :count]
-    moved = uncross(chosen.flatten(0, 1), tables, edges, rounds, price, still, generator).view_as(chosen)
-    better = measured(moved, distances, adjacent)
-    return Drawings(*(torch.cat([a, b[:, count:]], 1) for a, b in zip(better, sorted_, strict=True))).best(keep, price)
+    found = found.best(pos.shape[1], price)
+    chosen, still = found.pos[:, :count], None if held is None else held.repeat_interleave(count, 0)
+    tables = distances.repeat_interleave(count, 0)
+    moved = uncross(chosen.flatten(0, 1), tables, edges.repeat(count), rounds, price, still, generator).view_as(chosen)
+    better = measured(moved, distances, edges)
+    return Drawings(*(torch.cat([a, b[:, count:]], 1) for a, b in zip(better, found, strict=True))).best(keep, price)

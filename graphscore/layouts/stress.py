@@ -16,7 +16,7 @@ def majorise(pos: Tensor, distances: Tensor, steps: int, held: Tensor | None = N
     ``relaxation`` times the step, which converges sooner and, below 2, never ends at a higher stress.
 
     Args:
-        pos: Start ``[B, n, D]``.
+        pos: Start ``[B, n, D]``, or ``[B, K, n, D]`` for K drawings of each graph.
         distances: Wanted distances ``[B, n, n]``: infinite for places without a node, and for pairs that shall not
             count.
         steps: Number of steps.
@@ -24,7 +24,7 @@ def majorise(pos: Tensor, distances: Tensor, steps: int, held: Tensor | None = N
         relaxation: Length of a step, 1 for the minimum of the bound.
 
     Returns:
-        Positions ``[B, n, D]``. Without held nodes, the centroid stays.
+        Positions in the shape of the start. Without held nodes, the centroid stays.
 
     References:
         Gansner, Koren and North (2005), Graph drawing by stress majorization.
@@ -33,14 +33,19 @@ def majorise(pos: Tensor, distances: Tensor, steps: int, held: Tensor | None = N
     """
     counted = distances.isfinite() & (distances > 0)
     weight = torch.where(counted, distances, 1.0).square().reciprocal() * counted
-    pull = torch.where(counted, distances, 0.0) * weight
-    inverse, total = _inverse(weight, held), weight.sum(-1, keepdim=True)
-    start = pos
+    pull = (torch.where(counted, distances, 0.0) * weight)[:, None]
+    inverse, total = _inverse(weight, held), weight.sum(-1)[:, None, :, None]
+    x, weight = pos.view(len(pos), -1, *pos.shape[-2:]), weight[:, None]
     for _ in range(steps):
-        ratio = closeness(pos).mul_(pull)
-        force = (ratio.sum(-1, keepdim=True) - total) * pos - (ratio.sub_(weight)) @ pos
-        pos = pos + relaxation * (inverse @ force)
-    return pos if held is None else torch.where(held[..., None], start, pos)
+        ratio = closeness(x.flatten(0, 1)).view(*x.shape[:-1], -1).mul_(pull)
+        force = (ratio.sum(-1, keepdim=True) - total) * x - ratio.sub_(weight) @ x
+        # One product for all drawings of a graph.
+        move = (inverse @ force.transpose(1, 2).flatten(2)).view(len(x), x.shape[2], *x.shape[1::2])
+        x = x + relaxation * move.transpose(1, 2)
+    moved = x.reshape(pos.shape)
+    if held is None:
+        return moved
+    return torch.where(held.view(len(pos), *[1] * (pos.dim() - 3), -1, 1), pos, moved)
 
 
 def closeness(pos: Tensor) -> Tensor:

@@ -7,6 +7,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from graphscore.rng import Generator, randn
+
+REACH = (0.0, 0.15, 0.3, 0.6, 1.0, 1.5)
+"""Distances, about, of the places that a node tries, in lengths of an edge; the first is its own."""
+LEAST = 1e-4
+"""Least gain for which a node moves: above errors of rounding."""
+
 
 class Incidence(NamedTuple):
     """The edges of padded graphs.
@@ -37,15 +44,23 @@ class Incidence(NamedTuple):
         shared |= (d[:, :, None] == a[:, None]) | (d[:, :, None] == b[:, None])
         return cls(ends, present, ~shared & both[:, :, None] & present[:, None])
 
+    def repeat(self, count: int) -> Incidence:
+        """Repeat each graph, for as many drawings of it."""
+        return Incidence(
+            self.ends.repeat_interleave(count, 1),
+            self.present.repeat_interleave(count, 0),
+            self.apart.repeat_interleave(count, 0),
+        )
+
 
 def uncross(
     pos: Tensor,
     distances: Tensor,
-    adjacent: Tensor,
+    edges: Incidence,
     rounds: int,
     price: float = 2.0,
     held: Tensor | None = None,
-    generator: torch.Generator | None = None,
+    generator: Generator = None,
 ) -> Tensor:
     r"""Move nodes, one at a time and at random, where that lessens stress plus ``price`` times crossings.
 
@@ -54,51 +69,61 @@ def uncross(
     Args:
         pos: Start ``[B, n, 2]``, in the unit of the distances.
         distances: Wanted distances ``[B, n, n]``, see :func:`~graphscore.layouts.stress.majorise`.
-        adjacent: Whether two nodes are joined by an edge ``[B, n, n]``.
+        edges: The edges.
         rounds: Number of rounds.
         price: Stress, over ordered pairs, that one crossing is worth.
         held: Nodes that stay where they are, bool ``[B, n]``.
-        generator: Source of the random places.
+        generator: Source of the random places; with a :class:`~graphscore.rng.GraphGenerator`, a drawing does not
+            depend on the others.
 
     Returns:
         Positions ``[B, n, 2]``, of no higher stress plus price times crossings.
     """
     counted = distances.isfinite() & (distances > 0)
     inverse = torch.where(counted, 1 / distances, 0.0)
-    edges = Incidence.of(adjacent)
     near = distances <= 2
-    graphs = torch.arange(len(pos), device=pos.device)
-    reach = torch.tensor([0.0, 0.15, 0.3, 0.6, 1.0, 1.5], device=pos.device, dtype=pos.dtype)
-    cost = price * _crossings(pos, edges) + _stress(pos, inverse, counted)
-    for _ in range(rounds):
-        noise = torch.randn(*pos.shape[:2], len(reach), 2, generator=generator, dtype=pos.dtype)
-        places = pos[:, :, None] + reach[:, None] * noise
+    nodes, (graph, node) = torch.arange(pos.shape[1], device=pos.device), _present(distances)
+    noise = pos.new_zeros(*pos.shape[:2], rounds, len(REACH), 2)
+    drawn = randn(graph, len(pos), noise[0, 0].numel(), dtype=pos.dtype, generator=generator)
+    noise[graph, node] = drawn.view(-1, *noise.shape[2:])
+    noise *= torch.tensor(REACH, device=pos.device)[:, None]
+    cost = price * count_crossings(pos, edges) + _stress(pos, inverse, counted)
+    for number in range(rounds):
+        places = pos[:, :, None] + noise[:, :, number]
         costs = _node_stress(places, pos, inverse, counted) + price * _node_crossings(places, pos, edges)
         gain, choice = (costs[..., :1] - costs).max(-1)
+        gain = torch.where(gain > LEAST, gain, 0)
         if held is not None:
             gain = gain.masked_fill(held, 0)
-        best = torch.where(near, gain[:, None], 0).amax(-1)
-        moves = (gain > 1e-4) & (gain >= best)
+        moves = (gain > 0) & (gain >= torch.where(near, gain[:, None], 0).amax(-1))
         target = places.gather(2, choice[..., None, None].expand(-1, -1, 1, 2))[:, :, 0]
         moved = torch.where(moves[..., None], target, pos)
-        new = price * _crossings(moved, edges) + _stress(moved, inverse, counted)
-        # Moves of different nodes may get in each other's way: then the best one alone is made.
-        alone = gain.argmax(1)
-        single = pos.clone()
-        single[graphs, alone] = torch.where((gain.amax(1) > 1e-4)[:, None], target[graphs, alone], pos[graphs, alone])
-        one = price * _crossings(single, edges) + _stress(single, inverse, counted)
-        for candidate, value in ((moved, new), (single, one)):
-            better = value < cost
-            pos, cost = torch.where(better[:, None, None], candidate, pos), torch.where(better, value, cost)
+        new = price * count_crossings(moved, edges) + _stress(moved, inverse, counted)
+        # Moves of different nodes may get in each other's way: then the best one alone is made, which gains as much as
+        # was counted.
+        most, best = gain.max(1)
+        alone = (nodes == best[:, None]) & (most > 0)[:, None]
+        pos = torch.where(torch.where((new > cost - most)[:, None], alone, moves)[..., None], target, pos)
+        cost = torch.minimum(new, cost - most)
     return pos
 
 
-def count_crossings(pos: Tensor, adjacent: Tensor) -> Tensor:
-    """Count the crossings of drawings ``[B, n, 2]`` of graphs with edges ``[B, n, n]``, in general position: ``[B]``.
+def count_crossings(pos: Tensor, edges: Incidence) -> Tensor:
+    """Count the crossings of drawings ``[B, n, 2]`` in general position: ``[B]``.
 
-    See :func:`graphscore.layouts.metrics.crossings` for drawings whose nodes and edges may touch.
+    Each pair of edges that touch without crossing counts as it falls; see
+    :func:`graphscore.layouts.metrics.crossings` for drawings whose nodes and edges may touch.
     """
-    return _crossings(pos, Incidence.of(adjacent))
+    a, b = _ends(pos, edges)
+    line = _turn(a[:, :, None], b[:, :, None], a[:, None]) > 0, _turn(a[:, :, None], b[:, :, None], b[:, None]) > 0
+    split = line[0] != line[1]
+    return (split & split.transpose(1, 2) & edges.apart[:, : a.shape[1]]).sum((1, 2)) / 2
+
+
+def _present(distances: Tensor) -> tuple[Tensor, Tensor]:
+    """Places ``(graph, node)`` of padded tables that hold a node."""
+    graph, node = (distances.diagonal(dim1=1, dim2=2) == 0).nonzero().unbind(1)
+    return graph, node
 
 
 def _stress(pos: Tensor, inverse: Tensor, counted: Tensor) -> Tensor:
@@ -112,14 +137,6 @@ def _node_stress(places: Tensor, pos: Tensor, inverse: Tensor, counted: Tensor) 
     gap = places[:, :, :, None] - pos[:, None, None]
     ratio = gap.square().sum(-1).sqrt() * inverse[:, :, None] - 1
     return 2 * (ratio.square_() * counted[:, :, None]).sum(-1)
-
-
-def _crossings(pos: Tensor, edges: Incidence) -> Tensor:
-    """Count the crossings of drawings ``[B, n, 2]``, each pair of edges that touch without crossing as it falls."""
-    a, b = _ends(pos, edges)
-    line = _turn(a[:, :, None], b[:, :, None], a[:, None]) > 0, _turn(a[:, :, None], b[:, :, None], b[:, None]) > 0
-    split = line[0] != line[1]
-    return (split & split.transpose(1, 2) & edges.apart[:, : a.shape[1]]).sum((1, 2)) / 2
 
 
 def _node_crossings(places: Tensor, pos: Tensor, edges: Incidence) -> Tensor:

@@ -175,7 +175,7 @@ class LaplacianCovariance(Covariance):
             bound = 2 * degrees.amax(-1, keepdim=True)
             above = ((bound + 1) / count)[..., None] * (inside[:, :, None] & inside[:, None, :])
             diagonal = torch.where(inside, degrees, bound + 2)
-            values, basis = torch.linalg.eigh(torch.diag_embed(diagonal) - adjacency + above)
+            values, basis = _modes(torch.diag_embed(diagonal) - adjacency + above)
             free = values < 1e-9  # the smallest nonzero eigenvalue, that of a chain, is about 10 / n^2
             variance = torch.where(free, component_std**2, 1 / (stiffness * values.masked_fill(free, 1)))
             translation = 0 if zero_mean else component_std**2
@@ -215,6 +215,18 @@ class LaplacianCovariance(Covariance):
     def _of_modes(self, function: ModeFunction) -> Tensor:
         carries = self.variances > 0
         return torch.where(carries, function(torch.where(carries, self.variances, 1.0)), 0.0)
+
+
+def _modes(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors ``[k, n, n]`` of symmetric matrices; copies of one graph share an eigenproblem.
+
+    Whether they do is not asked on a GPU, where the answer would have to be waited for.
+    """
+    if len(matrices) > 1 and matrices.is_cpu and bool((matrices == matrices[:1]).all()):
+        values, basis = torch.linalg.eigh(matrices[:1])
+        return values.expand(len(matrices), -1), basis.expand_as(matrices)
+    values, basis = torch.linalg.eigh(matrices)
+    return values, basis
 
 
 def _by_size(counts: Tensor, rounded: bool) -> Iterator[tuple[int, Tensor]]:

@@ -21,7 +21,7 @@ from torch_geometric.data import Data
 import graphscore as gs
 from graphscore.layouts.distances import shortest_paths
 from graphscore.layouts.metrics import METRICS, measure_drawings
-from graphscore.layouts.refinement import refine
+from graphscore.layouts.refinement import STEPS, refine
 from graphscore.layouts.rome import COLLECTIONS, read_collection
 
 Array = np.ndarray
@@ -43,8 +43,8 @@ def by_model(num: int, refinement: str | None, model: str) -> Callable[[Data, in
     """Draw by ``graphscore.layout``, the best of ``num``."""
 
     def draw(graph: Data, seed: int) -> Array:
-        found = gs.layout(graph, num=num, refine=refinement, seed=seed, scale=None, model=model)
-        return np.array([*(found[0] if num > 1 else found).values()])
+        found = gs.layout(graph, tries=num, refine=refinement, seed=seed, scale=None, model=model)
+        return np.array([*found.values()])
 
     return draw
 
@@ -56,7 +56,8 @@ def at_random(num: int) -> Callable[[Data, int], Array]:
         generator = torch.Generator().manual_seed(seed)
         distances = shortest_paths(graph.edge_index, torch.zeros(graph.num_nodes, dtype=torch.long), 1)
         start = 4 * torch.randn(1, num, graph.num_nodes, 2, generator=generator)
-        found = refine(start, distances, distances == 1, "crossings", finalists=max(1, num // 4), generator=generator)
+        steps = STEPS + 1000 // graph.num_nodes
+        found = refine(start, distances, distances == 1, "crossings", finalists=1, steps=steps, generator=generator)
         return found.pos[0, 0].numpy()
 
     return draw
@@ -77,6 +78,7 @@ def main() -> None:
         "spring": by_networkx(nx.spring_layout),
         "kamada-kawai": by_networkx(nx.kamada_kawai_layout),
         "random, crossings, best of 8": at_random(8),
+        "random, crossings, best of 16": at_random(16),
         "model": by_model(1, None, arguments.model),
         "model, stress": by_model(1, "stress", arguments.model),
         "model, crossings": by_model(1, "crossings", arguments.model),

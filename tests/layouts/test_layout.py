@@ -182,6 +182,26 @@ def test_several_layouts_come_best_first(grid):
         assert costs == sorted(costs)
 
 
+def test_the_best_of_several_tries(grid):
+    graph = nx.gnm_random_graph(25, 35, seed=3)
+    graph = graph.subgraph(max(nx.connected_components(graph), key=len))
+    one, best = (gs.layout(graph, seed=0, tries=tries).metrics for tries in (1, 8))
+    assert best["stress"] + PRICE * best["crossings"] < one["stress"] + PRICE * one["crossings"]
+    assert len(gs.layout(grid, num=2, tries=3, seed=0)) == 2
+    with pytest.raises(ValueError, match="The best 3 are chosen among tries, but those are only 2"):
+        gs.layout(grid, num=3, tries=2)
+
+
+def test_many_graphs_are_drawn_as_each_alone_also_in_workers(grid):
+    graphs = [grid, nx.star_graph(5), nx.gnm_random_graph(20, 30, seed=1)]
+    options = {"seed": 3, "refine": "crossings", "tries": 4}
+    alone = [gs.layout(graph, **options) for graph in graphs]
+    for together in (gs.layout(graphs, **options), gs.layout(graphs, workers=2, **options)):
+        assert all(equal(first, second) for first, second in zip(together, alone, strict=True))
+    with pytest.raises(ValueError, match="workers of at least 0, but got -1"):
+        gs.layout(graphs, workers=-1)
+
+
 def test_removing_crossings_costs_little_stress():
     graph = nx.gnm_random_graph(40, 60, seed=1)
     graph = graph.subgraph(max(nx.connected_components(graph), key=len))

@@ -12,7 +12,8 @@ from graphscore.layouts.large import draw_large
 from graphscore.layouts.metrics import crossings, scaled_stress
 from graphscore.layouts.refinement import PRICE, measured, refine
 from graphscore.layouts.stress import majorise
-from graphscore.layouts.uncrossing import count_crossings, uncross
+from graphscore.layouts.uncrossing import Incidence, count_crossings, uncross
+from graphscore.rng import GraphGenerator
 
 
 def stress(pos: Tensor, distances: Tensor) -> Tensor:
@@ -47,6 +48,15 @@ def test_each_step_lessens_the_stress_down_to_a_stationary_point(batch, relaxati
 
 
 @pytest.mark.exact
+def test_drawings_of_one_graph_together_are_those_alone(batch):
+    pos, distances, _ = batch
+    other = pos.roll(1, 0) + 0.1
+    together = majorise(torch.stack([pos, other], 1), distances, 20)
+    for k, one in enumerate((pos, other)):
+        assert torch.allclose(together[:, k], majorise(one, distances, 20), rtol=0, atol=1e-12)
+
+
+@pytest.mark.exact
 def test_one_step_is_the_minimum_of_the_bound(batch):
     pos, distances, _ = batch
     pos, distances = pos[1:, :14], distances[1:]
@@ -77,7 +87,10 @@ def test_padding_changes_nothing(batch):
     pos, distances, adjacent = batch
     small = majorise(pos[:1, :9], distances[:1, :9, :9], 20)
     assert torch.allclose(majorise(pos, distances, 20)[0, :9], small[0], atol=1e-12)
-    assert count_crossings(pos, adjacent)[0] == count_crossings(pos[:1, :9], adjacent[:1, :9, :9])[0]
+    assert (
+        count_crossings(pos, Incidence.of(adjacent))[0]
+        == count_crossings(pos[:1, :9], Incidence.of(adjacent[:1, :9, :9]))[0]
+    )
 
 
 def test_crossings_are_those_of_the_metric(batch):
@@ -85,7 +98,7 @@ def test_crossings_are_those_of_the_metric(batch):
     graph, i, j = adjacent.triu(1).nonzero().unbind(1)
     edges = torch.stack([i, j]) + 14 * graph
     expected = crossings(pos.flatten(0, 1), edges, torch.arange(2).repeat_interleave(14), 2)
-    assert count_crossings(pos, adjacent).tolist() == expected.tolist() and expected[1] > 10
+    assert count_crossings(pos, Incidence.of(adjacent)).tolist() == expected.tolist() and expected[1] > 10
 
 
 def test_uncrossing_lessens_stress_and_crossings_together_and_holds_nodes(batch):
@@ -94,11 +107,11 @@ def test_uncrossing_lessens_stress_and_crossings_together_and_holds_nodes(batch)
     held[:, 0] = True
 
     def cost(x: Tensor) -> Tensor:
-        return 2 * stress(x, distances) + 3 * count_crossings(x, adjacent)
+        return 2 * stress(x, distances) + 3 * count_crossings(x, Incidence.of(adjacent))
 
     values, draw = [cost(pos)], torch.Generator().manual_seed(1)
     for _ in range(12):
-        moved = uncross(pos, distances, adjacent, 1, 3.0, held, draw)
+        moved = uncross(pos, distances, Incidence.of(adjacent), 1, 3.0, held, draw)
         assert (moved[:, 0] == pos[:, 0]).all()
         pos = moved
         values.append(cost(pos))
@@ -119,13 +132,29 @@ def test_crossings_go_at_a_small_price_in_stress():
     assert best.crossings <= plain.crossings - 3 and best.stress < 1.05 * plain.stress
 
 
+def test_uncrossing_depends_on_the_seed_of_a_drawing_alone(batch):
+    pos, distances, adjacent = batch
+    edges = Incidence.of(adjacent)
+    both = uncross(pos, distances, edges, 5, generator=GraphGenerator([7, 8]))
+    alone = uncross(pos[1:], distances[1:], Incidence.of(adjacent[1:]), 5, generator=GraphGenerator([8]))
+    assert torch.allclose(both[1:], alone, rtol=0, atol=1e-12)
+    assert not torch.equal(uncross(pos[1:], distances[1:], Incidence.of(adjacent[1:]), 5), alone)
+
+
+def test_going_on_with_the_best_half_costs_little(batch):
+    _, distances, adjacent = batch
+    starts = torch.randn(2, 9, 14, 2, generator=torch.Generator().manual_seed(3)).double() * 2
+    short, full = (refine(starts, distances, adjacent, "stress", short=short) for short in (20, 0))
+    assert (short.stress + short.crossings < 1.1 * (full.stress + full.crossings)).all()
+
+
 def test_the_best_come_first(batch):
     pos, distances, adjacent = batch
     several = torch.stack([pos, majorise(pos, distances, 5), majorise(pos, distances, 50)], 1)
     found = refine(several, distances, adjacent, None, keep=2)
     costs = found.stress + PRICE * found.crossings
     assert found.pos.shape[1] == 2 and (costs.diff(dim=1) >= 0).all()
-    again = measured(found.pos, distances, adjacent)
+    again = measured(found.pos, distances, Incidence.of(adjacent))
     assert torch.equal(again.stress, found.stress) and torch.equal(again.crossings, found.crossings)
 
 
