@@ -25,6 +25,8 @@ class Attribute:
         indices: Whether its entries are numbers of nodes.
         beside: Another attribute that a graph must have for the name to have this meaning.
         is_label: Whether no sample depends on it, such as the isotopes of atoms; only some graphs may have it.
+        is_given: Whether real numbers of this name belong to the graph, whatever its coordinates, such as the lengths
+            of bones, and samples have them, too.
     """
 
     level: Literal["node", "edge", "graph", "none"]
@@ -33,6 +35,7 @@ class Attribute:
     indices: bool = False
     beside: str | None = None
     is_label: bool = False
+    is_given: bool = False
 
 
 FIXED, FIXED_POS = "fixed", "fixed_pos"

@@ -42,8 +42,9 @@ def without_measurements(template: Data, inputs: Collection[str], fields: Collec
     These are plain numbers, scalar tensors and arrays of floating-point numbers, such as ``energy``, ``weight`` or
     forces, of a template that has any of the fields; where it has none, nothing can have been measured for them. The
     copy keeps the graph itself, its features and weights (``x``, ``edge_attr``, ``edge_weight``), categories and flags
-    (arrays of integers and booleans), everything that is not a number, such as ``name`` and ``smiles``, and all inputs
-    of the network. Notes on the record that the template was read from, and its place, are left out too.
+    (arrays of integers and booleans), everything that is not a number, such as ``name`` and ``smiles``, all inputs of
+    the network, and attributes that say so, see :attr:`graphscore.attributes.Attribute.is_given`. Notes on the record
+    that the template was read from, and its place, are left out too.
 
     Args:
         template: A graph.
@@ -54,7 +55,8 @@ def without_measurements(template: Data, inputs: Collection[str], fields: Collec
         A shallow copy.
     """
     measured = any(name in template for name in fields)
-    kept = {"num_nodes", *inputs, *FEATURES} - {*fields}
+    given = (name for name, attribute in attributes().items() if attribute.is_given)
+    kept = {"num_nodes", *inputs, *FEATURES, *given} - {*fields}
     bare = copy.copy(template)
     bare.num_nodes = template.num_nodes
     for key, value in template.to_dict().items():

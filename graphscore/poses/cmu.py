@@ -20,6 +20,8 @@ UNIT = 1e-4
 """Resolution of the stored positions, in metres."""
 LEFT_OUT = 10
 """Of so many consecutive frames of a training clip, one is left out of the training part."""
+GROUP = 5
+"""Poses of a group: consecutive frames."""
 
 
 class Clip(NamedTuple):
@@ -92,20 +94,16 @@ class CmuPoses(Dataset):
         if every < 1:
             raise ValueError(f"every must be at least 1, but is {every}")
         body, clips = read_clips(path)
-        parts: dict[str, list[Tensor]] = {part: [] for part in PARTS}
-        held_out = []
+        self._groups: dict[str, list[list[Data]]] = {part: [] for part in PARTS}
+        self._held_out: list[Data] = []
+        graph = body if transform is None else transform(body)
         for clip in clips:
             out = torch.arange(len(clip.pos)) % LEFT_OUT == LEFT_OUT // 2
             pos = clip.pos
             if clip.part == "train":
-                held_out.append(pos[out])
+                self._held_out += with_coordinates(graph, pos[out], None)
                 pos = pos[~out]
-            parts[clip.part].append(pos[::every])
-        self._groups = {
-            part: [with_coordinates(body, torch.cat(poses), transform)] if poses else []
-            for part, poses in parts.items()
-        }
-        self._held_out = with_coordinates(body, torch.cat(held_out), transform) if held_out else []
+            self._groups[clip.part] += [with_coordinates(graph, few, None) for few in pos[::every].split(GROUP)]
 
     def _part_groups(self, part: Part) -> Iterable[list[Data]]:
         return self._groups[part]

@@ -103,3 +103,40 @@ def bone_lengths(pos: Tensor, parent: Tensor) -> Tensor:
         Shape ``[..., N]``.
     """
     return torch.linalg.vector_norm(pos - pos[..., parent.clamp(min=0), :], dim=-1) * (parent >= 0)
+
+
+def lengths_of(pose: Data) -> Tensor:
+    """Read the lengths of the bones of a skeleton: ``[N]``, of the bone from the parent to each joint, 0 for the root.
+
+    Raises:
+        ValueError: If the graph has no bones with lengths that lead to all joints.
+    """
+    if pose.edge_index is None or pose.get("length") is None:
+        raise ValueError("The pose has no lengths of bones: length [E] beside edge_index")
+    source, target = pose.edge_index
+    forward = pose.parent[target] == source
+    if int(forward.sum()) != int((pose.parent >= 0).sum()):
+        raise ValueError("The edges of the pose are not the bones from its parents to their children")
+    return pose.length.new_zeros(len(pose.parent)).index_put((target[forward],), pose.length[forward])
+
+
+def with_bone_lengths(pos: Tensor, parent: Tensor, lengths: Tensor) -> Tensor:
+    """Give bones their lengths and keep their directions, walking from the root to the ends.
+
+    Args:
+        pos: Positions ``[..., N, 3]``.
+        parent: Parents ``[N]``, -1 for the root; each joint comes after its parent.
+        lengths: Length of the bone to each joint ``[N]``; that of the root is ignored.
+
+    Returns:
+        New positions, with the root where it was. A bone of no length points up.
+    """
+    fitted = pos.clone()
+    up = pos.new_tensor([0.0, 1.0, 0.0])
+    for joint, place in enumerate(parent.tolist()):
+        if place >= 0:
+            bone = pos[..., joint, :] - pos[..., place, :]
+            size = torch.linalg.vector_norm(bone, dim=-1, keepdim=True)
+            direction = torch.where(size > 0, bone / size.clamp(min=torch.finfo(pos.dtype).tiny), up)
+            fitted[..., joint, :] = fitted[..., place, :] + lengths[joint].to(pos) * direction
+    return fitted

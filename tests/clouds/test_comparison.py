@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from graphscore.clouds.comparison import compare_sets, nearest_neighbor_hits, occupancy_divergence
+from graphscore.clouds.comparison import compare_sets, occupancy_divergence
 from graphscore.clouds.distances import chamfer_distance
+from graphscore.experiment.evaluation.two_sample import nearest_neighbor_hits
 
 
 def sets(num: int, shift: float = 0.0, seed: int = 0) -> list[torch.Tensor]:
