@@ -79,6 +79,11 @@ class Domain:
         readers: Functions ``(path) -> iterable of (location, function that makes the graph)``, by extension.
         guess: Function ``(lines) -> extensions`` that recognises one of these formats by the first lines of a file, see
             :func:`graphscore.data.formats.detection.guess_format`.
+        shared: Formats of this domain, among those of ``readers``, by an extension of another domain: a file with that
+            extension has the format if ``guess`` recognises it, as ``.xyz`` are points or atoms.
+        formats: Functions ``(graph) -> plain values`` and ``(records, path, format) -> None`` that write files as a
+            whole, by extension; see :class:`graphscore.data.outputs.Format`.
+        single: Those of ``formats`` that take one graph alone.
         folder_extensions: Extensions, among those of ``readers``, of the files to read in a folder.
         writers: Functions ``(graph) -> str`` that make one record of a text file, by extension.
         row: Function ``(graph) -> columns`` that describes a graph, with or without coordinates, as a row of a table.
@@ -126,6 +131,9 @@ class Domain:
     parse: Reference | None = None
     readers: Mapping[str, Reference] = field(default_factory=dict)
     guess: Reference | None = None
+    shared: Mapping[str, str] = field(default_factory=dict)
+    formats: Mapping[str, tuple[Reference, Reference]] = field(default_factory=dict)
+    single: tuple[str, ...] = ()
     folder_extensions: tuple[str, ...] = ()
     writers: Mapping[str, Reference] = field(default_factory=dict)
     row: Reference = "graphscore.data.formats.tables:plain_row"

@@ -49,6 +49,10 @@ def evaluate(
     distance: Annotated[
         str | None, typer.Option(help="Point clouds: chamfer (default), chamfer-squared, or emd, earth mover's.")
     ] = None,
+    normalize: Annotated[
+        str | None,
+        typer.Option(help="Point clouds: bounding-box, unit-sphere or standard; by default clouds are centered alone."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the baselines, and of the samples of --run.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the report as JSON, with confidence intervals.")] = None,
     workers: Workers = None,
@@ -62,6 +66,7 @@ def evaluate(
         "posebusters": posebusters or None,
         "energies": energies,
         "distance": distance,
+        "normalize": normalize,
         "workers": workers,
     }
     options = {name: value for name, value in given.items() if value is not None}

@@ -109,6 +109,7 @@ class FileJob:
         for file in filter(None, (self.out, self.report, self.trajectory)):
             check_kept(inputs.files, file)
         self.outputs = [Output(file) for file in (self.out, self.trajectory) if file is not None]
+        self._check_number(options)
         for number, item in enumerate(inputs, start=1):
             if reason := self._unfit(item):
                 raise ValueError(f"{reason}, but input {number} is none; write a {PT} file")
@@ -125,6 +126,17 @@ class FileJob:
         self.described = self.pipeline.describe(self.request)
         if engine is None or engine.is_first:
             self.journal = Journal(self.out, made, self._identity(), resume)
+
+    def _check_number(self, options: Mapping[str, Any]) -> None:
+        """Check that a file for one graph gets no more."""
+        single = next((output for output in self.outputs if output.is_single), None)
+        if single is None:
+            return
+        nums = self.inputs.nums
+        number = options.get("num", 1) * len(self.inputs) if nums is None else sum(nums)
+        if number > 1:
+            other = f"{single.format}.zip, a file for each"
+            raise ValueError(f"{single.path} takes one graph, but {number} are asked for: write {other}")
 
     def _unfit(self, item: Data | Failure) -> str:
         """Reason why an input does not fit the output files; empty if it does."""

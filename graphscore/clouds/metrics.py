@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 
 from graphscore.clouds.comparison import compare_sets, occupancy_divergence
 from graphscore.clouds.distances import distance_table
+from graphscore.data.normalization import check_method, frame_of
 from graphscore.data.readers import Failure
 from graphscore.data.sources import read_files
 
@@ -50,6 +51,7 @@ def evaluate(
     reference: Path,
     *,
     distance: str = "chamfer",
+    normalize: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Compare the generated clouds of a file with the reference clouds of another, as two sets.
@@ -58,6 +60,8 @@ def evaluate(
         generated: Generated clouds.
         reference: Reference clouds.
         distance: Distance of two clouds, a key of :data:`~graphscore.clouds.distances.CONVENTIONS`.
+        normalize: Normalization of each cloud, one of :data:`graphscore.data.normalization.METHODS`; by default clouds
+            are centered alone.
         progress: Called with (thousandths done, 1000).
 
     Returns:
@@ -69,6 +73,8 @@ def evaluate(
         ValueError: If a file cannot be read, or has no clouds; or clouds have no distance, see
             :func:`~graphscore.clouds.distances.distance_table`.
     """
+    if normalize is not None:
+        check_method(normalize)
     skipped: list[Failure] = []
     sets = []
     for path in (reference, generated):
@@ -78,16 +84,20 @@ def evaluate(
             raise ValueError(f"{path} holds no clouds: graphs with points, pos [N, D]")
         skipped += result.failures
         skipped += [Failure(str(path), "graphs", "no points")] * (len(result.items) - len(clouds))
-        sets.append(_centered(clouds))
+        sets.append(_centered(clouds) if normalize is None else _normalized(clouds, normalize))
     return {
         "files": {"generated": str(generated), "reference": str(reference)},
         "num_references": len(sets[0]),
         "num_generated": len(sets[1]),
-        "normalization": NORMALIZATION,
+        "normalization": NORMALIZATION if normalize is None else normalize,
         **compare_sets(*sets, distance=distance, progress=progress),
         "occupancy_divergence": occupancy_divergence(*sets),
         "skipped": [asdict(failure) for failure in skipped],
     }
+
+
+def _normalized(clouds: Sequence[Data], method: str) -> list[Tensor]:
+    return [frame_of(item["pos"], method).inside(item["pos"]) for item in clouds]
 
 
 def _centered(clouds: Sequence[Data]) -> list[Tensor]:

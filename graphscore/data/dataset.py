@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.data.normalization import normalized
 from graphscore.data.split import PARTS, Part
 from graphscore.domains import Reference, gather
 from graphscore.registry import find
@@ -138,7 +139,8 @@ def with_fields(graph: Data, samples: Iterable[Mapping[str, Tensor]], transform:
     Args:
         graph: Graph without the fields, and with its number of nodes; it is not changed.
         samples: Values of the fields ``[rows, columns]`` of each graph.
-        transform: Applied once to the graph without the fields.
+        transform: Applied once to the graph without the fields; its steps
+            :class:`~graphscore.data.normalization.Normalize` to the fields.
 
     Returns:
         Shallow copies of the transformed graph with the fields.
@@ -149,7 +151,7 @@ def with_fields(graph: Data, samples: Iterable[Mapping[str, Tensor]], transform:
     items = []
     for values in samples:
         item = copy.copy(graph)
-        for name, value in values.items():
+        for name, value in normalized(values, transform).items():
             item[name] = value[graph.kept] if "kept" in graph and len(value) == num_nodes else value
         items.append(item)
     return items

@@ -47,13 +47,19 @@ class Output:
 
     Args:
         path: The file; its extension is one of :func:`graphscore.data.writers.extensions`.
+
+    Attributes:
+        is_table: Whether it is a table, with a line for each graph.
+        is_single: Whether it takes one graph alone.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.format = path, extension(path)
         self.text_format = self.format.removesuffix(GZ)
         self.is_table = self.format == CSV
-        self._whole = FORMATS.get(self.format)
+        of_domains = {name: Format(*functions) for name, functions in gather("formats").items()}
+        self._whole = (FORMATS | of_domains).get(self.format)
+        self.is_single = any(self.format in domain.single for domain in domains())
         self._text = None if self._whole or self.is_table else resolve(gather("writers")[self.text_format])
 
     def unfit(self, item: Data) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from graphscore.data.formats.detection import guess_format
+from graphscore.data.formats.detection import guess_format, shared_format
 from graphscore.data.packed.index import is_packed
 from graphscore.domains import Reference, gather
 from graphscore.registry import resolve
@@ -189,7 +189,11 @@ def make_graphs(source: str, records: Iterable[tuple[str, Callable[[], T]]]) -> 
 
 
 def _format(path: Path, format: str | None) -> str:
-    return extension(path) if format is None else f".{format.lower().removeprefix('.')}"
+    if format is not None:
+        return f".{format.lower().removeprefix('.')}"
+    name = extension(path)
+    shared = shared_format(path, name.removesuffix(GZ))
+    return name if shared == name.removesuffix(GZ) else shared
 
 
 GZ = ".gz"

@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphscore.data.consistency import whole_indices
+from graphscore.data.normalization import Normalize
 from graphscore.domains import Reference, attributes, gather
 from graphscore.linalg.encodings import laplacian_encoding, random_walk_encoding
 from graphscore.nn.edges.neighbors import complete_edges
@@ -189,6 +190,7 @@ TRANSFORMS: dict[str, Reference] = {
     "hop-graph": HopGraph,
     "laplacian-encoding": LaplacianEncoding,
     "random-walk-encoding": RandomWalkEncoding,
+    "normalize": Normalize,
 }
 """Transforms of any graphs by name; domains have others."""
 

@@ -54,6 +54,10 @@ def write(items: Sequence[Data], path: str | Path, skip: Skip | None = None) -> 
     """
     path = check_output(path)
     output = resolve(OUTPUT)(path)
+    if output.is_single and len(items) > 1:
+        raise ValueError(
+            f"{path} takes one graph, but there are {len(items)}: write {output.format}.zip, a file for each"
+        )
     records, reasons = [], {}
     for number, item in enumerate(items):
         try:
@@ -106,4 +110,6 @@ def check_output(path: str | Path, allowed: Collection[str] | None = None) -> Pa
 
 def extensions() -> list[str]:
     """List the file extensions of :func:`write`."""
-    return sorted([*GRAPHS, CSV, *(name + packed for name in gather("writers") for packed in ("", GZ))])
+    return sorted(
+        [*GRAPHS, CSV, *gather("formats"), *(name + packed for name in gather("writers") for packed in ("", GZ))]
+    )

@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from graphscore.data.dataset import Dataset, datasets
+from graphscore.data.normalization import normalization
 from graphscore.data.own.given import GIVEN, GivenDataset
 from graphscore.data.own.rules import SPLIT_OPTIONS, Rule
 from graphscore.data.preparation import Preparation
@@ -24,7 +25,7 @@ def build_dataset(
     rule: Rule | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Load the data set of a configuration, with its transforms unless ``transformed`` is False.
+    """Load the data set of a configuration, with its transforms; normalization alone if ``transformed`` is False.
 
     Data sets of any graphs, which take ``fields``, are told the diffusing ones and the positions. A custom function,
     or data set of PyG, is called with its options, and its graphs are split as a
@@ -33,7 +34,7 @@ def build_dataset(
 
     Args:
         config: The configuration.
-        transformed: Whether to apply the transforms.
+        transformed: Whether to apply all transforms, not those alone that normalize fields.
         data: Graphs of the data set ``given``.
         rule: Rule of the split, in place of that of the options, for a data set that takes one.
         progress: Called with the number of graphs read, by a data set that takes it.
@@ -41,7 +42,9 @@ def build_dataset(
     Raises:
         ValueError: If there is no such data set, or it cannot be made.
     """
-    told: dict[str, Any] = {"transform": build_transform(config) if transformed else None}
+    transform = build_transform(config)
+    # Samples of a model are compared with values as it was trained on.
+    told: dict[str, Any] = {"transform": transform if transformed else normalization(transform)}
     component = config.data.dataset
     target = find(component.name, datasets(), "data set", config.trust)
     if not (inspect.isclass(target) and issubclass(target, Dataset)):

@@ -81,6 +81,25 @@ def test_a_trajectory_is_written_and_viewed(run, tori, tmp_path, suffix):
     )
 
 
+def test_a_ply_file_takes_one_sample_and_an_archive_all(run, tori, tmp_path):
+    assert run("train", "--config", "tori.yaml", "--out", "run").code == 0
+    write(tori[:1], tmp_path / "in.pt")
+    sample = ("sample", "--checkpoint", "run", "--input", "in.pt")
+    refused = run(*sample, "--num", "2", "--out", "x.ply")
+    assert refused.code == 2 and "takes one graph, but 2 are asked for: write .ply.zip" in refused.err
+    assert not [*tmp_path.glob("x.ply*")]
+    assert run(*sample, "--out", "x.ply").code == 0 and run(*sample, "--num", "2", "--out", "x.ply.zip").code == 0
+    (cloud,) = read(tmp_path / "x.ply").items
+    assert cloud.pos.shape == tori[0].pos.shape
+    moved = [Data(pos=100 * data.pos + 7) for data in tori]
+    write(moved, tmp_path / "moved.pt")
+    evaluated = run("evaluate", "moved.pt", "tori.pt", "--normalize", "bounding-box", "--out", "r.json")
+    assert evaluated.code == 0, evaluated.err
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["normalization"] == "bounding-box" and report["recall"] == pytest.approx(0, abs=1e-5)
+    assert run("evaluate", "moved.pt", "tori.pt", "--normalize", "cube").code == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -90,7 +90,7 @@ def test_a_name_that_is_no_text(sample):
     [
         (
             "a.csv.gz",
-            ".csv .graphml .graphml.gz .graphml.zip .npz .pt .sdf .sdf.gz .xyz .xyz.gz",
+            ".csv .graphml .graphml.gz .graphml.zip .npz .ply .ply.zip .pt .sdf .sdf.gz .xyz .xyz.gz",
         ),
         ("x" * 240 + ".sdf", "a name of at most 230 bytes"),
         ("in.csv/a.sdf", "is a file, not a folder"),

@@ -52,7 +52,7 @@ WRONG = {
     ),
     "trajectory of no molecule": (
         ["sample", "--checkpoint", "{model}", "--input", "cloud.pt", "--out", "x.pt", "--trajectory", "x.sdf"],
-        ["input 1", "x.sdf"],
+        ["x.sdf", ".pt", ".npz"],
     ),
     "unknown refinement": (
         ["sample", "--checkpoint", "{model}", "CCO", "--out", "x.sdf", "--refine", "uff"],

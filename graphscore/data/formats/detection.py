@@ -15,6 +15,27 @@ _ZIP, _NPY = b"PK\x03\x04", b"\x93NUMPY"  # of torch.save and numpy.savez; of nu
 _PARQUET = b"PAR1"
 
 
+def shared_format(path: Path, name: str) -> str:
+    """Find the format of a file whose extension is that of several domains, by its first lines.
+
+    Args:
+        path: File, which may be compressed by gzip.
+        name: Its extension without compression, such as ``.xyz``.
+
+    Returns:
+        The format of a domain that shares the extension and recognises the file, or else the extension.
+    """
+    sharing = {domain.shared[name]: domain.guess for domain in domains() if name in domain.shared}
+    if not sharing or not path.is_file():
+        return name
+    try:
+        lines = [line.rstrip("\n") for line in islice(read_lines(path), NUM_LINES)]
+    except (ValueError, OSError, EOFError):
+        return name
+    fitting = (own for own, guess in sharing.items() if guess is not None and own in resolve(guess)(lines))
+    return next(fitting, name)
+
+
 def guess_format(path: Path) -> tuple[str, ...]:
     """Guess the format of a file by its first lines.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.data.normalization import ORIGIN, UNIT, Normalize, frame_in, frame_of
 from graphscore.denoiser import ScoreModel
 from graphscore.experiment.config.components import Component
 from graphscore.experiment.config.schema import AnyConfig
@@ -21,7 +22,7 @@ RESAMPLING, MOMENTS = "resampling", "moments"
 METHODS = (RESAMPLING, MOMENTS)
 """How unknown rows adapt to the given ones: each step is repeated, or moments of the posterior are matched."""
 NUM_RESAMPLES = 4
-MASK, VALUES = "given_rows_of_{}", "given_values_of_{}"
+MASK, VALUES, RAW = "given_rows_of_{}", "given_values_of_{}", "given_raw_values_of_{}"
 
 
 def check_method(method: str | None) -> None:
@@ -70,8 +71,13 @@ def mark_given(item: Data, fields: Mapping[str, Field]) -> Data:
     return marked
 
 
-def see_given(graph: Data, fields: Mapping[str, Field]) -> Data:
+def see_given(graph: Data, fields: Mapping[str, Field], normalizing: Sequence[Normalize] = ()) -> Data:
     """Fit the given rows of :func:`mark_given` to the network's graph of an input, which is changed.
+
+    Args:
+        graph: The network's graph.
+        fields: Fields of the model by name.
+        normalizing: Steps of the transform that normalize fields: given rows are, as the others of their graph.
 
     Raises:
         ValueError: If the network's graph lacks rows that are given.
@@ -90,7 +96,19 @@ def see_given(graph: Data, fields: Mapping[str, Field]) -> Data:
             raise ValueError(
                 f"the model samples {rows} rows of {name}, but {len(graph[mask])} are there to be completed"
             )
+    for step in normalizing:
+        _normalize_given(graph, step)
     return graph
+
+
+def _normalize_given(graph: Data, step: Normalize) -> None:
+    """Normalize the given values of a field by the frame of its given rows, which the graph gets, too."""
+    mask, values = MASK.format(step.field), VALUES.format(step.field)
+    if mask in graph:
+        raw = graph[values]
+        frame = frame_of(torch.where(graph[mask][:, None], raw, torch.nan), step.method)
+        graph[RAW.format(step.field)], graph[values] = raw, frame.inside(raw)
+        graph[ORIGIN.format(step.field)], graph[UNIT.format(step.field)] = frame.origin[None], frame.unit[None]
 
 
 def guide_by_given(model: ScoreModel, method: str) -> ScoreModel:
@@ -116,7 +134,7 @@ def configure(config: AnyConfig, method: str | None) -> AnyConfig:
 
 
 class KeepGiven:
-    """Finish samples, and write the given rows over the sampled ones, bit by bit.
+    """Finish samples, in the place and size of the given rows, which are written over the sampled ones, bit by bit.
 
     Args:
         finish: The way to make a sample otherwise; by default by :func:`~graphscore.generate.tries.with_values`.
@@ -129,15 +147,18 @@ class KeepGiven:
 
     def __call__(self, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
         """Make a sample, see :func:`graphscore.generate.jobs.generate`."""
-        sample = copy.copy(self.finish(template, graph, values))
+        frames = {name: frame_in(graph, name) for name in self.fields}
+        outside = {name: frame.outside(values[name]) for name, frame in frames.items() if frame is not None}
+        sample = copy.copy(self.finish(template, graph, {**values, **outside}))
         for name in self.fields:
             mask, given = graph[MASK.format(name)], graph[VALUES.format(name)]
+            given = graph.get(RAW.format(name), given)
             if bool(mask.any()):
                 sampled = sample[name].to(given.dtype).clone()
                 rows = graph["kept"][mask] if len(sampled) != len(mask) else mask
                 sampled[rows] = given[mask]
                 sample[name] = sampled
-            for added in (MASK.format(name), VALUES.format(name)):
+            for added in (MASK.format(name), VALUES.format(name), RAW.format(name)):
                 if added in sample:
                     del sample[added]
         return sample

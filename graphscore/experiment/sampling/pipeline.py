@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch_geometric.data import Data
 
+from graphscore.data.normalization import normalizing
 from graphscore.data.readers import Failure
 from graphscore.denoiser import ScoreModel
 from graphscore.experiment.build import build_transform, with_null_values
@@ -281,7 +282,9 @@ class Pipeline(WholeInputs):
     def see(self, item: Data, request: Request) -> Data:
         """Make the network's input graph of an input."""
         graph = self.transform(item)
-        return graph if request.complete is None else completion.see_given(graph, self.model.fields)
+        if request.complete is None:
+            return graph
+        return completion.see_given(graph, self.model.fields, normalizing(self.transform))
 
     def finisher(self, request: Request) -> Finish | None:
         """Make the function that turns sampled fields into samples, see :func:`graphscore.generate.jobs.generate`."""
