@@ -21,7 +21,7 @@ from torch import Tensor
 from graphscore.runtime.precision import double_device
 
 # Independent streams of randomness. All are listed here, so that no two share noise by mistake.
-TRAINING, VALIDATION, AUGMENTATION, SAMPLING, CALIBRATION = range(5)
+TRAINING, VALIDATION, AUGMENTATION, SAMPLING, CALIBRATION, DIVERGENCE = range(6)
 
 _MASK = 0xFFFFFFFF
 _PARITY = 0x1BD11BDA

@@ -16,6 +16,7 @@ from graphscore.cli.data_app import data_app
 from graphscore.cli.engines import check_shared, shared
 from graphscore.cli.info import doctor, info
 from graphscore.cli.layout import layout
+from graphscore.cli.likelihood import likelihood
 from graphscore.cli.measure import benchmark, evaluate, methods, view
 from graphscore.cli.options import (
     Charge,
@@ -231,5 +232,5 @@ def sample(
     library.show_sampled(console, result)
 
 
-for command in (layout, validate, evaluate, benchmark, view, info, doctor, methods):
+for command in (layout, likelihood, validate, evaluate, benchmark, view, info, doctor, methods):
     app.command()(command)

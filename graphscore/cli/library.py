@@ -12,6 +12,8 @@ from graphscore.runtime.lazy import lazy_names
 if TYPE_CHECKING:
     from graphscore.cli.inputs import Inputs as Inputs
     from graphscore.cli.inputs import read_fragment as read_fragment
+    from graphscore.cli.likelihood_job import LikelihoodJob as LikelihoodJob
+    from graphscore.cli.likelihood_job import write_table as write_table
     from graphscore.cli.run_parts import PartInputs as PartInputs
     from graphscore.cli.run_parts import evaluate_run as evaluate_run
     from graphscore.cli.sample import FileJob as FileJob
@@ -68,6 +70,10 @@ _HOMES = {
     "cli.inputs": (
         "Inputs",
         "read_fragment",
+    ),
+    "cli.likelihood_job": (
+        "LikelihoodJob",
+        "write_table",
     ),
     "cli.run_parts": (
         "PartInputs",

@@ -22,6 +22,7 @@ from graphscore.experiment.config.schema import ModelConfig
 from graphscore.experiment.pretrained import asked_by, load_model
 from graphscore.experiment.sampling import completion
 from graphscore.experiment.sampling.diversity import diversify
+from graphscore.experiment.sampling.likelihood import LikelihoodMixin
 from graphscore.experiment.sampling.parts import WholeInputs
 from graphscore.experiment.sampling.request import Request
 from graphscore.experiment.sampling.trajectories import POS, position_noise
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Pipeline(WholeInputs):
+class Pipeline(WholeInputs, LikelihoodMixin):
     """A trained model with its sampler, loaded once and used for any number of calls.
 
     >>> from graphscore.data import read
