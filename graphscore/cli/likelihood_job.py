@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -20,7 +20,15 @@ from graphscore.runtime.atomic import replacing
 from graphscore.runtime.version import __version__
 from graphscore.runtime.workers import Progress
 
-COLUMNS = ("graph", "nats", "dimensions", "nats_per_dimension", "standard_error", "evaluations", "failure")
+COLUMNS: Sequence[str] = (
+    "graph",
+    "nats",
+    "dimensions",
+    "nats_per_dimension",
+    "standard_error",
+    "evaluations",
+    "failure",
+)
 """Columns of the table; ``standard_error`` is per dimension, too, and 0 if the divergence was exact."""
 
 
