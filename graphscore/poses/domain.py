@@ -19,6 +19,7 @@ POSES = Domain(
     transforms={"pose-graph": "graphscore.poses.transforms:PoseGraph"},
     readers={".bvh": "graphscore.poses.bvh:read_bvh"},
     folder_extensions=(".bvh",),
+    pipeline="graphscore.poses.model:PoseModel",
     evaluate="graphscore.poses.metrics:evaluate",
     # Of the 1-NN accuracy, neither end is the best.
     scores={"bone_length_error": "lowest", "recall": "lowest", "precision": "lowest"},

@@ -120,21 +120,25 @@ def lengths_of(pose: Data) -> Tensor:
     return pose.length.new_zeros(len(pose.parent)).index_put((target[forward],), pose.length[forward])
 
 
-def with_bone_lengths(pos: Tensor, parent: Tensor, lengths: Tensor) -> Tensor:
+def with_bone_lengths(pos: Tensor, parent: Tensor, lengths: Tensor, given: Tensor | None = None) -> Tensor:
     """Give bones their lengths and keep their directions, walking from the root to the ends.
 
     Args:
         pos: Positions ``[..., N, 3]``.
         parent: Parents ``[N]``, -1 for the root; each joint comes after its parent.
         lengths: Length of the bone to each joint ``[N]``; that of the root is ignored.
+        given: Joints that stay where they are, bool ``[N]``, as do those between them and the root.
 
     Returns:
-        New positions, with the root where it was. A bone of no length points up.
+        New positions, with the root where it was. A bone between joints at one place points up.
     """
-    fitted = pos.clone()
-    up = pos.new_tensor([0.0, 1.0, 0.0])
-    for joint, place in enumerate(parent.tolist()):
-        if place >= 0:
+    parents = parent.tolist()
+    held = [False] * len(parents) if given is None else given.tolist()
+    for joint in reversed(range(1, len(parents))):
+        held[parents[joint]] |= held[joint]
+    fitted, up = pos.clone(), pos.new_tensor([0.0, 1.0, 0.0])
+    for joint, place in enumerate(parents):
+        if place >= 0 and not held[joint]:
             bone = pos[..., joint, :] - pos[..., place, :]
             size = torch.linalg.vector_norm(bone, dim=-1, keepdim=True)
             direction = torch.where(size > 0, bone / size.clamp(min=torch.finfo(pos.dtype).tiny), up)

@@ -4,6 +4,7 @@ from graphscore.samplers.adaptive import AdaptiveSampler
 from graphscore.samplers.base import Sampler
 from graphscore.samplers.dpm_solver import DPMSolverSampler, StochasticDPMSolverSampler
 from graphscore.samplers.flow import EDMHeunSampler, EulerSampler, HeunSampler, KarrasSampler
+from graphscore.samplers.interpolation import interpolate
 from graphscore.samplers.likelihood import LogDensity, log_density
 from graphscore.samplers.predictor_corrector import AnnealedLangevinSampler, PredictorCorrectorSampler
 from graphscore.samplers.resampling import ResamplingSampler
@@ -52,5 +53,6 @@ __all__ = [
     "SamplerResult",
     "StochasticDPMSolverSampler",
     "drift",
+    "interpolate",
     "log_density",
 ]

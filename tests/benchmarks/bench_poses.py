@@ -21,8 +21,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.data import load_dataset
-from graphscore.experiment.sampling.pipeline import Pipeline
 from graphscore.poses.metrics import compare_poses, mean_joint_distances
+from graphscore.poses.model import PoseModel
 from graphscore.poses.skeleton import JOINTS, lengths_of, with_bone_lengths
 
 LIMBS = {
@@ -58,14 +58,14 @@ def gaussians(train: Sequence[Data], num: int, seed: int) -> list[Data]:
     return with_pos(train[0], torch.nn.functional.pad(poses, (0, 0, 1, 0)))
 
 
-def generation(model: Pipeline, num: int, seed: int, baselines: bool) -> None:
+def generation(model: PoseModel, num: int, seed: int, baselines: bool) -> None:
     """Print the table of generated poses."""
     data = load_dataset("cmu-poses")
     train, held_out = data.split("train"), data.held_out_frames()
     some = np.random.default_rng(seed)
     held_out = [held_out[row] for row in some.permutation(len(held_out))[:num]]
     started = time.process_time()
-    (outcome,) = model.sample([train[0]], num=num, seed=seed)
+    (outcome,) = model.sample([train[0]], num=num, seed=seed, repair=False)
     seconds = time.process_time() - started
     rows = {"model": outcome.samples, "model, bones fitted": [fitted(item) for item in outcome.samples]}
     if baselines:
@@ -84,7 +84,7 @@ def generation(model: Pipeline, num: int, seed: int, baselines: bool) -> None:
         )
 
 
-def completion(model: Pipeline, part: str, limit: int, method: str, seed: int) -> None:
+def completion(model: PoseModel, part: str, limit: int, method: str, seed: int) -> None:
     """Print the table of completed poses."""
     data = load_dataset("cmu-poses")
     poses, train = data.split(part), data.split("train")
@@ -102,7 +102,7 @@ def completion(model: Pipeline, part: str, limit: int, method: str, seed: int) -
                 item.pos = item.pos.clone()
                 item.pos[hidden] = torch.nan
             started = time.process_time()
-            outcomes = list(model.sample(partial, num=NUM, seed=seed, complete=method))
+            outcomes = list(model.sample(partial, num=NUM, seed=seed, complete=method, repair=False))
             seconds += time.process_time() - started
             drawn = torch.stack([torch.stack([sample.pos[hidden] for sample in one.samples]) for one in outcomes])
             seen = torch.ones(known.shape[1], dtype=torch.bool).index_fill(0, hidden, False)
@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    model = Pipeline.load(arguments.model, device="cpu")
+    model = PoseModel.load(arguments.model, device="cpu")
     model.config = model.config.with_sampling(None, None, changes=arguments.set)
     load = Path("/proc/loadavg")
     print(f"seed {arguments.seed}; load {load.read_text().split()[0] if load.exists() else 'unknown'}")
