@@ -8,21 +8,25 @@ without their gradients.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from graphscore import ops
+from graphscore.nn.edges.cells import Cells
 from graphscore.nn.edges.sets import ragged_range
 
 # Number of pairs whose distances are in memory at once in the search for nearest neighbors.
 _PAIRS_AT_ONCE = 2**20
 # Graphs up to this size, on average over nodes, are searched pair by pair, since all pairs are sorted already.
 _ALL_PAIRS_UP_TO = 256
+# Where the largest graph has at most so many nodes, the nearest neighbors are searched among all nodes.
+_KNN_ALL_PAIRS_UP_TO = 1024
+# Larger graphs: nodes whose distances give the first radius, and its growth for nodes with too few others within it.
+_SAMPLED, _GROWTH, _MOST_GROWTHS = 32, 1.6, 24
 
 
 def complete_edges(ptr: Tensor) -> Tensor:
@@ -78,24 +82,22 @@ def radius_edges(
     if not pos.shape[1] or num_pairs <= _ALL_PAIRS_UP_TO * pos.shape[0]:
         edge_index, squared = _closer(complete_edges(ptr), pos, radius)
     else:
-        kept = [_closer(pairs, pos, radius) for pairs in _cell_pairs(pos, batch_index, num_graphs, radius)]
+        nodes = torch.arange(pos.shape[0], device=pos.device)
+        cells = Cells.of(pos, batch_index, num_graphs, radius)
+        kept = [_closer(pairs, pos, radius) for pairs in cells.pairs(nodes)]
         edge_index, squared = torch.cat([pairs for pairs, _ in kept], dim=1), torch.cat([values for _, values in kept])
         order = (edge_index[1] * pos.shape[0] + edge_index[0]).argsort()
         edge_index, squared = edge_index[:, order], squared[order]
     if max_neighbors is None:
         return edge_index
-    target = edge_index[1]
-    order = squared.argsort(stable=True)
-    order = order[target[order].argsort(stable=True)]
-    rank = torch.empty_like(order)
-    rank[order] = ragged_range(ops.count(target, pos.shape[0]), len(order))[1]
-    return edge_index[:, rank < max_neighbors]
+    return _keep_nearest(edge_index, squared, pos.shape[0], max_neighbors)
 
 
 def knn_edges(pos: Tensor, batch_index: Tensor, num_graphs: int, k: int) -> Tensor:
     """Connect each node to its k nearest neighbors in its graph, or to all other nodes if there are fewer.
 
-    Distances to all nodes of the graph are computed, for a limited number of nodes at once. An edge may exist in one
+    In large graphs, nodes are tried cell by cell within a radius that grows where it holds too few, so that time and
+    memory grow with the number of nodes, not of pairs; the result is that of trying all pairs. An edge may exist in one
     direction alone, and what is computed on such edges is not continuous in the positions.
 
     Args:
@@ -118,16 +120,89 @@ def knn_edges(pos: Tensor, batch_index: Tensor, num_graphs: int, k: int) -> Tens
     if not rising:
         return _sorted(partial(knn_edges, k=k), pos, batch_index, num_graphs)
     pos = _plain(pos)
-    column = torch.arange(widest, device=pos.device)
-    edges = []
-    for target in torch.arange(pos.shape[0], device=pos.device).split(max(1, _PAIRS_AT_ONCE // max(1, widest))):
+    nodes = torch.arange(pos.shape[0], device=pos.device)
+    if not pos.numel() or widest <= _KNN_ALL_PAIRS_UP_TO:
+        return torch.cat(_among_all(pos, batch_index, ptr, k, nodes, widest), dim=1)
+    edges, radius = [], _typical_distance(pos, ptr, k)
+    for _ in range(_MOST_GROWTHS):
+        if len(nodes) * widest <= _PAIRS_AT_ONCE:
+            break
+        found, nodes = _within(pos, batch_index, sizes, k, nodes, radius)
+        edges += found
+        radius = _GROWTH * radius
+    edge_index = torch.cat([*edges, *_among_all(pos, batch_index, ptr, k, nodes, widest)], dim=1)
+    return edge_index[:, (edge_index[1] * pos.shape[0] + edge_index[0]).argsort()]
+
+
+def _among_all(pos: Tensor, batch_index: Tensor, ptr: Tensor, k: int, targets: Tensor, widest: int) -> list[Tensor]:
+    """Find the nearest neighbors of targets among all nodes of their graphs."""
+    column, sizes = torch.arange(widest, device=pos.device), ptr.diff()
+    edges = [targets.new_zeros(2, 0)]
+    for target in targets.split(max(1, _PAIRS_AT_ONCE // max(1, widest))):
         first, size = (values[batch_index[target], None] for values in (ptr, sizes))
         source = first + column
         valid = (column < size) & (source != target[:, None])
         squared = _squared_distance(pos, source.clamp(max=pos.shape[0] - 1), target[:, None])
         row, place = _smallest(squared, valid, k).nonzero().unbind(1)
         edges.append(torch.stack([first[row, 0] + place, target[row]]))
-    return torch.cat(edges, dim=1)
+    return edges
+
+
+def _typical_distance(pos: Tensor, ptr: Tensor, k: int) -> Tensor:
+    """Median distance of some nodes of each graph to their k-th nearest neighbor, ``[B, 1]``, more than 0."""
+    sizes = ptr.diff()
+    share = torch.arange(_SAMPLED, device=pos.device) / _SAMPLED
+    target = ptr[:-1, None] + (share * sizes[:, None]).long().clamp(max=(sizes[:, None] - 1).clamp(min=0))
+    found = []
+    for row, size, first in zip(target, sizes.tolist(), ptr.tolist(), strict=False):
+        nodes = torch.arange(first, first + size, device=pos.device)
+        squared = _squared_distance(pos, nodes, row[:, None] if size else nodes[:, None])
+        found.append(squared.kthvalue(min(k + 1, size)).values.median() if size else pos.new_zeros(()))
+    radius = torch.stack(found).sqrt().nan_to_num(0.0, 0.0, 0.0)[:, None]
+    return 1.1 * radius.clamp(min=torch.finfo(pos.dtype).tiny ** 0.25)
+
+
+def _within(
+    pos: Tensor, batch_index: Tensor, sizes: Tensor, k: int, targets: Tensor, radius: Tensor
+) -> tuple[list[Tensor], Tensor]:
+    """Find the nearest neighbors of those targets that have enough nodes within a radius.
+
+    Args:
+        pos: Positions, shape ``[N, D]``.
+        batch_index: Graph of each node, shape ``[N]``.
+        sizes: Numbers of nodes of the graphs, shape ``[B]``.
+        k: Number of neighbors.
+        targets: Nodes, shape ``[T]``.
+        radius: Radius of each graph, shape ``[B, 1]``.
+
+    Returns:
+        Their edges, and the other targets.
+    """
+    cells = Cells.of(pos, batch_index, len(sizes), radius)
+    # As many targets at once as have about a fixed number of candidates together.
+    block = cells.around(targets).cumsum(0) // _PAIRS_AT_ONCE
+    edges, others = [], []
+    for some in targets.split(torch.unique_consecutive(block, return_counts=True)[1].tolist()):
+        kept = [_closer(pairs, pos, radius[batch_index[pairs[1]], 0]) for pairs in cells.pairs(some)]
+        near, squared = torch.cat([pairs for pairs, _ in kept], dim=1), torch.cat([values for _, values in kept])
+        enough = ops.count(near[1], pos.shape[0])[some] >= (sizes[batch_index[some]] - 1).clamp(max=k)
+        done = torch.zeros(pos.shape[0], dtype=torch.bool, device=pos.device)
+        done[some[enough]] = True
+        use = done[near[1]].nonzero()[:, 0]
+        use = use[(near[1, use] * pos.shape[0] + near[0, use]).argsort()]
+        edges.append(_keep_nearest(near[:, use], squared[use], pos.shape[0], k))
+        others.append(some[~enough])
+    return edges, torch.cat(others)
+
+
+def _keep_nearest(edge_index: Tensor, squared: Tensor, num_nodes: int, k: int) -> Tensor:
+    """Keep the k shortest edges into each node, of sorted edges; those of lower index among equal ones."""
+    target = edge_index[1]
+    order = squared.argsort(stable=True)
+    order = order[target[order].argsort(stable=True)]
+    rank = torch.empty_like(order)
+    rank[order] = ragged_range(ops.count(target, num_nodes), len(order))[1]
+    return edge_index[:, rank < k]
 
 
 def _plain(pos: Tensor) -> Tensor:
@@ -176,7 +251,7 @@ def _squared_distance(pos: Tensor, source: Tensor, target: Tensor) -> Tensor:
     return total
 
 
-def _closer(pairs: Tensor, pos: Tensor, radius: float) -> tuple[Tensor, Tensor]:
+def _closer(pairs: Tensor, pos: Tensor, radius: float | Tensor) -> tuple[Tensor, Tensor]:
     """Select the pairs that are closer than the radius, with their squared distances."""
     squared = _squared_distance(pos, *pairs)
     close = (squared < radius**2).nonzero()[:, 0]  # once: it waits for the device
@@ -189,30 +264,3 @@ def _smallest(values: Tensor, valid: Tensor, k: int) -> Tensor:
     kth = values.topk(min(k, values.shape[1]), largest=False).values[:, -1:]
     below, tied = values < kth, (values == kth) & valid
     return below | (tied & (tied.cumsum(1) <= k - below.sum(1, keepdim=True)))
-
-
-def _cell_pairs(pos: Tensor, batch_index: Tensor, num_graphs: int, radius: float) -> Iterator[Tensor]:
-    """List each pair of nodes in the same or adjacent cells once; these include all pairs closer than the radius."""
-    # Three axes exclude most pairs of distant nodes. Nodes whose position is not finite have no neighbors.
-    axes = pos[:, :3].nan_to_num(0.0, 0.0, 0.0)
-    dim, owner = axes.shape[1], batch_index[:, None].expand_as(axes)
-    low, high = (
-        axes.new_zeros(num_graphs, dim).scatter_reduce(0, owner, axes, how, include_self=False)
-        for how in ("amin", "amax")
-    )
-    # Cells are wider in very large graphs, so that their numbers fit an integer and rounding stays below 2 %.
-    per_axis = min(2**16, int((2**62 / num_graphs) ** (1 / dim)))
-    width = ((high - low) / (per_axis - 2)).clamp(min=1.02 * radius)
-    # The last cell of each axis stays empty: a step out of the box, at either end, leads into it.
-    cell = ((axes - low[batch_index]) / width[batch_index]).long().clamp(0, per_axis - 2)
-    strides = [per_axis**power for power in reversed(range(dim))]
-    key = batch_index * per_axis**dim + (cell * torch.tensor(strides, device=pos.device)).sum(1)
-    sorted_key, order = key.sort()
-    # Along the last axis, three cells are one range.
-    for steps in itertools.product((-1, 0, 1), repeat=dim - 1):
-        center = key + sum(step * stride for step, stride in zip(steps, strides, strict=False))
-        first = torch.searchsorted(sorted_key, center - 1)
-        target, place = ragged_range(torch.searchsorted(sorted_key, center + 1, right=True) - first)
-        source = order[first[target] + place]
-        distinct = source != target
-        yield torch.stack([source[distinct], target[distinct]])

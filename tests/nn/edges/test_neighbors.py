@@ -50,6 +50,8 @@ def brute_force(pos, index, radius=float("inf"), limit=None) -> list[list[int]]:
 def search(request, monkeypatch):
     """The cell list is for large graphs: have small ones take it too."""
     monkeypatch.setattr(neighbors, "_ALL_PAIRS_UP_TO", {"all pairs": 10**9, "cells": -1}[request.param])
+    monkeypatch.setattr(neighbors, "_KNN_ALL_PAIRS_UP_TO", {"all pairs": 10**9, "cells": -1}[request.param])
+    monkeypatch.setattr(neighbors, "_PAIRS_AT_ONCE", {"all pairs": 2**20, "cells": 256}[request.param])
 
 
 @given(ragged_sizes)
@@ -73,10 +75,11 @@ def test_radius_edges(search, dim, max_neighbors):
     check()
 
 
-@pytest.mark.parametrize("dim", [0, 1, 3])
-@pytest.mark.parametrize("at_once", [1, 2**20])
-def test_knn_edges(monkeypatch, dim, at_once):
+@pytest.mark.parametrize("dim", [0, 1, 3, 5])
+@pytest.mark.parametrize(("at_once", "all_pairs"), [(1, 10**9), (2**20, 10**9), (1, -1), (30, -1)])
+def test_knn_edges(monkeypatch, dim, at_once, all_pairs):
     monkeypatch.setattr(neighbors, "_PAIRS_AT_ONCE", at_once)
+    monkeypatch.setattr(neighbors, "_KNN_ALL_PAIRS_UP_TO", all_pairs)
 
     @given(ragged_sizes, st.integers(1, 9), st.integers(0, 2**32 - 1))
     def check(sizes, k, seed):
@@ -106,6 +109,20 @@ def test_cells_find_what_all_pairs_find_in_large_graphs(dtype, offset, monkeypat
         expected = radius_edges(pos, index, 2, radius)
         monkeypatch.setattr(neighbors, "_ALL_PAIRS_UP_TO", -1)
         assert torch.equal(radius_edges(pos, index, 2, radius), expected)
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_nearest_neighbors_by_cells_are_those_of_all_pairs_in_uneven_clouds(dim, monkeypatch):
+    """A wide cloud, a dense cluster, many coincident nodes and an outlier; a far smaller graph; nodes at no place."""
+    cloud = torch.randn(1500, dim)
+    pos = torch.cat([cloud, 1e-3 * cloud[:300] + 2, cloud[:1].expand(40, dim), torch.full((1, dim), 1e7)])
+    pos = torch.cat([pos, 1e-5 * cloud[:700]])
+    pos[-3:-1] = torch.tensor([[float("nan")], [float("inf")]])
+    index = index_of([1841, 700])
+    monkeypatch.setattr(neighbors, "_PAIRS_AT_ONCE", 10_000)
+    by_cells = knn_edges(pos, index, 2, 12)
+    monkeypatch.setattr(neighbors, "_KNN_ALL_PAIRS_UP_TO", 10**9)
+    assert torch.equal(by_cells, knn_edges(pos, index, 2, 12))
 
 
 def test_no_edge_leads_from_the_end_of_a_vast_graph_to_the_next_graph(monkeypatch):
@@ -210,12 +227,12 @@ pos[-2], pos[-1] = float("nan"), float("inf")
 radius_edges(pos[:300], index[:300], 1, 0.1), knn_edges(pos[:300], index[:300], 1, 4)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 edges = [complete_edges(torch.arange(0, 20001, 20)), radius_edges(pos, index, 1, 0.05)]
-edges += [knn_edges(pos[:6000], index[:6000], 1, 8)]
+edges += [knn_edges(pos, index, 1, 8)]
 print(*[part.shape[1] for part in edges], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     complete, radius, knn, peak = (int(part) for part in result.stdout.split())
-    assert (complete, knn) == (20000 * 19, 6000 * 8)
+    assert (complete, knn) == (20000 * 19, 19999 * 8)  # infinitely far is a place
     assert 0.85 < radius / (20000**2 * 4.19 * 0.05**3) < 1.01
     assert peak < 200_000  # KiB
 
