@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch_geometric.data import Batch
 
+from graphscore.clouds.digits import rasterize
 from graphscore.data import CompleteGraph, Dataset, load_dataset
 from graphscore.fields import measure_scale
 
@@ -73,3 +74,24 @@ def test_another_seed_gives_another_split(digits: Dataset):
     other = load_dataset("digits", seed=1)
     assert len(other.split("train")) != len(digits.split("train"))
     assert isinstance(other, Dataset)
+
+
+def test_a_cloud_is_drawn_alike_wherever_it_lies(digits: Dataset):
+    for item in digits.split("test")[::20]:
+        image = rasterize(item.pos)
+        assert image.sum() == item.num_nodes
+        across, up = (7 - np.ptp(item.pos.numpy(), axis=0)).astype(int)
+        rows, columns = image.any(1).nonzero()[0], image.any(0).nonzero()[0]
+        assert columns[0] == across // 2 and 7 - rows[-1] == up // 2
+        cut = np.array(picture(item.pos))
+        cut = cut[cut.any(1)][:, cut.any(0)]
+        assert (image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] == cut).all()
+        moved = item.pos + torch.tensor([0.37, -5.8]) + 0.1 * torch.rand(item.num_nodes, 2)
+        assert (rasterize(moved) == image).all()
+
+
+def test_what_is_no_cloud_is_not_drawn():
+    for pos in (torch.zeros(0, 2), torch.zeros(3, 3), torch.full((2, 2), torch.nan)):
+        with pytest.raises(ValueError, match="Expected finite points in the plane"):
+            rasterize(pos)
+    assert rasterize(torch.tensor([[0.0, 0.0], [20.0, 0.0]])).sum() == 0

@@ -14,7 +14,7 @@ from graphscore.testing import ragged_batch
 # One value per name that is no default anywhere.
 VALUES = {
     "hidden_channels": 12, "num_layers": 2, "edge_channels": 3, "cond_channels": 2, "vector_channels": 4,
-    "num_heads": 3, "num_tokens": 5, "num_basis": 7, "cutoff": 2.5, "input_vectors": 1, "dim": 2,
+    "num_heads": 3, "num_tokens": 5, "pairwise": True, "num_basis": 7, "cutoff": 2.5, "input_vectors": 1, "dim": 2,
     "module": nn.Linear(12, 12), "arguments": {"input": "h"}, "edge_dim": 5, "gives_vectors": True,
     "k": 3, "radius": 0.5, "max_neighbors": 2,
 }  # fmt: skip

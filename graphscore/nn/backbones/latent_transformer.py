@@ -64,10 +64,12 @@ class LatentBlock(nn.Module):
         channels: Width F of nodes and tokens.
         num_heads: Number of heads, a divisor of the width.
         cond_channels: Width C of the per-graph condition, 0 for none.
+        pairwise: Whether nodes read each other, too.
     """
 
-    def __init__(self, channels: int, num_heads: int, cond_channels: int) -> None:
+    def __init__(self, channels: int, num_heads: int, cond_channels: int, pairwise: bool = False) -> None:
         super().__init__()
+        self.pairwise = pairwise
         self.token_norm = AdaptiveLayerNorm(channels, cond_channels)
         self.node_norm = nn.LayerNorm(channels)
         # Of nodes: keys and values for the tokens, and queries of their own.
@@ -100,8 +102,10 @@ class LatentBlock(nn.Module):
         sources = torch.cat([self.tell_tokens(asking), padding.pad(self.tell(normed))], dim=1)
         tokens = tokens + self.read(asking, sources, padding.hidden(num_tokens))
         tokens = tokens + self.token_update(tokens)
-        told = self.told(self.told_norm(tokens))
-        h = h + padding.unpad(self.write(padding.pad(normed), told))
+        told, hidden = self.told(self.told_norm(tokens)), None
+        if self.pairwise:
+            told, hidden = torch.cat([told, padding.pad(self.told(normed))], dim=1), padding.hidden(num_tokens)
+        h = h + padding.unpad(self.write(padding.pad(normed), told, hidden))
         return h + self.node_update(h), tokens
 
 
@@ -128,6 +132,8 @@ class LatentTransformer(SizedBackbone):
         num_heads: Number of attention heads, a divisor of the width.
         num_tokens: Number of latent tokens of each graph.
         dim: Dimension D of the positions.
+        pairwise: Whether nodes attend to all nodes of their graph, too: for small graphs, whose points depend on each
+            other, at a cost that grows with the square of their size.
 
     Raises:
         ValueError: If there is no layer, channel, vector, head, token or dimension, or heads do not divide the width.
@@ -149,12 +155,14 @@ class LatentTransformer(SizedBackbone):
         num_heads: int = 4,
         num_tokens: int = 32,
         dim: int = 3,
+        pairwise: bool = False,
     ) -> None:
         super().__init__(hidden_channels, num_layers, edge_channels, cond_channels, vector_channels, num_heads)
         if min(dim, num_tokens) < 1:
             raise ValueError(f"LatentTransformer: dim and num_tokens must be at least 1, but are {dim}, {num_tokens}")
         self.num_tokens = num_tokens
         self.dim = dim
+        self.pairwise = pairwise
         self.basis = GaussianBasis(stop=NEAR)
         width = min(hidden_channels, NEAR_CHANNELS)
         self.near = nn.Linear(hidden_channels, width)
@@ -167,7 +175,7 @@ class LatentTransformer(SizedBackbone):
         )
         self.tokens = nn.Parameter(torch.randn(num_tokens, hidden_channels))
         self.layers = nn.ModuleList(
-            LatentBlock(hidden_channels, num_heads, self.cond_channels) for _ in range(num_layers)
+            LatentBlock(hidden_channels, num_heads, self.cond_channels, pairwise) for _ in range(num_layers)
         )
         self.norm = AdaptiveLayerNorm(hidden_channels, self.cond_channels)
         # Zero, so that positions do not move at the start of training.
