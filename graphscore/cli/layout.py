@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +29,17 @@ def layout(
     length: Annotated[str | None, typer.Option(help="Edge attribute: wanted length.")] = None,
     node_size: Annotated[float | None, typer.Option(help="Diameter of nodes, in lengths of an edge.")] = None,
     scale: Annotated[float | None, typer.Option(help="Largest coordinate; by default lengths of an edge.")] = None,
-    checkpoint: Annotated[str, typer.Option(help="Run, model file, or name of weights.")] = "layout",
+    energy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=STRENGTH",
+            help="Lessen crossings, overlap, alignment (edges to axes), grid, aspect-ratio or symmetry too; strength 1 "
+            "gives up 1 of stress for 1 of it.",
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        str, typer.Option("--checkpoint", "--model", help="Run, model file, or name of weights.")
+    ] = "layout",
 ) -> None:
     """Draw a graph, with nodes at their graph distances and few crossings."""
     check_output(out, WRITTEN)
@@ -39,7 +50,7 @@ def layout(
     refinement: Any = None if refine == "none" else refine  # checked by the library
     drawn = library.layout(
         graph, weight=weight, length=length, scale=scale, seed=seed, tries=num,
-        refine=refinement, node_size=node_size, model=checkpoint,
+        refine=refinement, node_size=node_size, model=checkpoint, energies=_strengths(energy or ()),
     )  # fmt: skip
     library.write_layout(graph, drawn, out)
     shown = f"{len(graph):,} nodes, {graph.number_of_edges():,} edges"
@@ -47,3 +58,15 @@ def layout(
         metrics = drawn.metrics
         shown += f"; stress {metrics['stress']:.1f}, {metrics['crossings']:.0f} crossings"
     console.print(f"Wrote {out}: {shown}", highlight=False, soft_wrap=True)
+
+
+def _strengths(given: Sequence[str]) -> dict[str, float]:
+    """Read strengths of energies as ``NAME=STRENGTH``."""
+    strengths = {}
+    for text in given:
+        name, equals, number = text.partition("=")
+        try:
+            strengths[name] = float(number) if equals else 1.0
+        except ValueError as error:
+            raise ValueError(f"Expected --energy NAME=STRENGTH, but got {text!r}") from error
+    return strengths

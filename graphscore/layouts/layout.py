@@ -13,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.layouts.arrangement import GAP, pack, rescale, separate
+from graphscore.layouts.energies import TotalEnergy
 from graphscore.layouts.inputs import Component, NumberedGraph, is_graph, number_nodes
 from graphscore.layouts.metrics import measure_drawings
 from graphscore.layouts.options import Array, Options, Positions, Seed, check_options, read_center, read_seed
@@ -63,6 +64,7 @@ def layout(
     noise: float | None = None,
     model: str = "layout",
     tries: int | None = None,
+    energies: Mapping[Any, float] | None = None,
     workers: int = 1,
 ) -> Any:
     """Draw a graph by a diffusion model that was trained on good drawings, then refine the drawing.
@@ -99,6 +101,11 @@ def layout(
         model: Name of weights of the library, a model file, or the folder of a run.
         tries: Number of drawings, at least ``num``, of which the best ``num`` are returned; ``num`` by default. Of
             those that are refined, the model draws two, or ``num``; the others start at random positions.
+        energies: Strength of each energy of :mod:`graphscore.layouts.energies`, by its name or as an object:
+            ``{"crossings": 1.0, AspectRatio(2.0): 3.0}``; names are crossings, overlap, alignment, grid, aspect-ratio
+            and symmetry. The drawing, each component on its own, then lessens its stress over ordered pairs plus the
+            energies times their strengths: strength 1 of crossings gives up to 1 of stress for one crossing less. With
+            ``refine=None``, the energies guide the model instead.
         workers: Number of processes among which a list of graphs is shared; 0 for one for each CPU core.
 
     Returns:
@@ -121,6 +128,7 @@ def layout(
     draw = partial(
         _layout, pos=pos, fixed=fixed, weight=weight, length=length, scale=scale, center=center, dim=dim, seed=number,
         num=num, refine=refine, node_size=node_size, start=start, noise=noise, model=model, tries=tries,
+        energies=energies,
     )  # fmt: skip
     if workers < 0:
         raise ValueError(f"Expected workers of at least 0, but got {workers}")
@@ -134,11 +142,13 @@ def layout(
 def _layout(
     G: Any, *, pos: Any, fixed: Any, weight: Any, length: Any, scale: Any, center: Any, dim: int, seed: int, num: int,
     refine: Refinement, node_size: Any, start: Any, noise: Any, model: str, tries: int | None,
+    energies: Mapping[Any, float] | None,
 ) -> Any:  # fmt: skip
     """Draw one graph, see :func:`layout`."""
     graph = number_nodes(G, weight, length)
     middle = read_center(center, dim)
-    method = Method(refine, noise, model, dim, num, num if tries is None else tries)
+    energy = TotalEnergy(energies) if energies else None
+    method = Method(refine, noise, model, dim, num, num if tries is None else tries, energy)
     options = check_options(graph, pos, fixed, node_size, start, method, length or weight)
     drawings = _drawn(graph, options, seed)
     if not options.anchors:

@@ -53,8 +53,8 @@ def measure_drawings(drawings: Sequence[Data]) -> dict[str, Tensor]:
     return values
 
 
-def drawn_edges(data: Data) -> Tensor:
-    """List the edges of a drawing ``[2, E]``: all of its pairs, or those whose ``link`` is not 0."""
+def drawn_edges(data: Data | Batch) -> Tensor:
+    """List the edges of a drawing, or of a batch of them, ``[2, E]``: all of its pairs, or those whose ``link`` is not 0."""
     if data.edge_index is None:
         return torch.empty(2, 0, dtype=torch.long)
     return data.edge_index[:, data.link > 0] if "link" in data else data.edge_index

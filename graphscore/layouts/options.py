@@ -60,6 +60,8 @@ def check_options(
         raise ValueError(f"Expected refine among {REFINEMENTS}, but got {refine!r}")
     if refine is None and (lengths is not None or dim != 2):
         raise ValueError('Lengths, weights and dimensions other than 2 need refine="stress" or "crossings"')
+    if method.energy is not None and dim != 2:
+        raise ValueError(f"Energies are those of drawings in the plane, but dim is {dim}")
     if noise is not None and (start is None or not 0.1 <= noise <= 1):
         raise ValueError(f"noise diffuses `start`, up to a time from 0.1 to 1, but is {noise}")
     if start is not None and (pos is not None or fixed is not None):

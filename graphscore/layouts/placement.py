@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from graphscore.layouts.descent import descend
 from graphscore.layouts.distances import shortest_paths
+from graphscore.layouts.energies import DrawingEnergy
 from graphscore.layouts.inputs import Component
 from graphscore.layouts.large import draw_large
 from graphscore.layouts.refinement import STEPS, Refinement, refine
@@ -40,6 +42,7 @@ class Method(NamedTuple):
         dim: Dimension D.
         num: Number of drawings to return.
         tries: Number of drawings to choose them from.
+        energy: Lessened together with the stress, or by guidance of the model if nothing is refined.
     """
 
     refinement: Refinement
@@ -48,6 +51,7 @@ class Method(NamedTuple):
     dim: int
     num: int
     tries: int
+    energy: DrawingEnergy | None = None
 
 
 class Anchors(NamedTuple):
@@ -88,6 +92,9 @@ def draw_component(component: Component, method: Method, seed: int, anchors: Anc
 
     Returns:
         Positions ``[n, D]``, in lengths of an edge, the best drawing first.
+
+    Raises:
+        ValueError: If the component is too large for an option.
     """
     size, num, dim, generator = len(component.nodes), method.num, method.dim, torch.Generator().manual_seed(seed)
     if size <= 2 and anchors is None:
@@ -95,6 +102,8 @@ def draw_component(component: Component, method: Method, seed: int, anchors: Anc
         line = np.zeros((size, dim))
         line[:, 0] = np.linspace(0, reach, size)
         return [line] * num
+    if method.energy is not None and size > MOST_NODES:
+        raise ValueError(f"Energies are for components of up to {MOST_NODES} nodes, but one has {size}")
     if size > MOST_DENSE:
         return _draw_large(component, method, generator, anchors)
     batch = torch.zeros(size, dtype=torch.long)
@@ -113,11 +122,15 @@ def draw_component(component: Component, method: Method, seed: int, anchors: Anc
         held=held, keep=num, finalists=finalists, steps=STEPS + 1000 // size,
         generator=GraphGenerator([mix_seed(seed, k, 1) for k in range(finalists)], SAMPLING),
     ).pos[0]  # fmt: skip
-    if frame is None or anchors is None:
-        return [_upright(pos).double().numpy() for pos in found]
-    if not anchors.held:
+    guided = method.energy is not None and method.refinement is None
+    if anchors is None and not guided:  # guidance may have chosen the direction
+        found = torch.stack([_upright(pos) for pos in found])
+    if anchors is not None and frame is not None and not anchors.held:
         found = torch.stack([_onto(pos, frame.inside(anchors.pos).float(), anchors.nodes) for pos in found])
-    return [frame.outside(pos) for pos in found]
+    if method.energy is not None and not guided:
+        lower = descend(found, distances[0], adjacent[0], method.energy, None if held is None else held[0])
+        found = lower.pos[lower.cost.argsort(stable=True)]
+    return [pos.double().numpy() if frame is None else frame.outside(pos) for pos in found]
 
 
 def _start(
@@ -150,7 +163,10 @@ def _start(
         model = load_layout_model(method.model)
         quick = method.refinement is not None and anchors is None
         drawn = max(method.num, min(num, BY_MODEL)) if quick else num
-        pos = sample_drawings(model, component.edges, size, drawn, seed, fixed=fixed, start=noisy, quick=quick)
+        energy = method.energy if method.refinement is None else None
+        pos = sample_drawings(
+            model, component.edges, size, drawn, seed, fixed=fixed, start=noisy, quick=quick, energy=energy
+        )
         pos = torch.cat([pos, SPREAD * torch.randn(num - drawn, size, 2, generator=generator)])
         if component.length is not None:  # the model counts edges
             pos = pos * component.length.mean()

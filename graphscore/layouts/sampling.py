@@ -15,7 +15,8 @@ from graphscore.denoiser import ScoreModel
 from graphscore.experiment.build import build_sampler, build_transform
 from graphscore.experiment.config.schema import ModelConfig
 from graphscore.experiment.pretrained import load_model
-from graphscore.guidance import Inpainting
+from graphscore.guidance import EnergyGuidance, Inpainting
+from graphscore.layouts.energies import DrawingEnergy
 from graphscore.rng import SAMPLING, GraphGenerator, mix_seed
 from graphscore.samplers import Sampler
 
@@ -23,6 +24,8 @@ WEIGHTS = "layout"
 QUICK = 1, 0.25
 """Number of steps and scale of the prior for drawings that are refined, whose model is evaluated once: on validation
 graphs, more evaluations do not improve the refined drawings."""
+MOST_SHIFT = 1.0
+"""Largest shift of a node by the guidance in a step, in lengths of an edge."""
 MOST_NODES = 128
 """Largest graphs that the shipped model is used for: it was measured on graphs of up to 110 nodes."""
 
@@ -40,25 +43,29 @@ class LayoutModel(NamedTuple):
     model: ScoreModel
     config: ModelConfig
     transform: Any
-    samplers: dict[tuple[bool, float | None, bool], Sampler]
+    samplers: dict[tuple[bool, float | None, bool, DrawingEnergy | None], Sampler]
 
-    def sampler(self, fixed: bool = False, start: float | None = None, quick: bool = False) -> Sampler:
+    def sampler(
+        self, fixed: bool = False, start: float | None = None, quick: bool = False, energy: DrawingEnergy | None = None
+    ) -> Sampler:
         """Make the sampler of the configuration.
 
         Args:
             fixed: Whether nodes whose positions are given stay there.
             start: Time at which sampling starts.
             quick: Whether to take the number of steps and scale of the prior of :data:`QUICK`.
+            energy: Guides the samples.
         """
-        made = self.samplers.get((fixed, start, quick))
-        if made is None:
+        key = fixed, start, quick, energy
+        if key not in self.samplers:
             guided = Inpainting(self.model, "pos", FIXED, FIXED_POS, rigid=True) if fixed else self.model
+            if energy is not None:
+                guided = EnergyGuidance(guided, energy, max_step=MOST_SHIFT, through_network=False)
             changes = [] if start is None else [f"grid.start={start}"]
             changes += ["sampler.denoise_last=false"] if quick else []
             numbers = QUICK if quick else (None, None)
-            made = build_sampler(self.config.with_sampling(None, *numbers, changes=changes), guided)
-            self.samplers[fixed, start, quick] = made
-        return made
+            self.samplers[key] = build_sampler(self.config.with_sampling(None, *numbers, changes=changes), guided)
+        return self.samplers[key]
 
 
 @cache
@@ -89,6 +96,7 @@ def sample_drawings(
     fixed: tuple[Sequence[int], Tensor] | None = None,
     start: tuple[Tensor, float] | None = None,
     quick: bool = False,
+    energy: DrawingEnergy | None = None,
 ) -> Tensor:
     """Sample drawings of a connected graph, in lengths of an edge.
 
@@ -101,6 +109,7 @@ def sample_drawings(
         fixed: Nodes that stay, and their positions ``[F, 2]``.
         start: Positions ``[N, 2]`` to begin with, and the time, in (0, 1], up to which they are diffused first.
         quick: Whether the drawings are refined later, see :data:`QUICK`.
+        energy: Guides the samples towards low values.
 
     Returns:
         Positions ``[K, N, 2]``.
@@ -113,7 +122,7 @@ def sample_drawings(
         graph[FIXED_POS] = torch.zeros(num_nodes, 2)
         graph[FIXED_POS][nodes] = places.float()
     batch = Batch.from_data_list([graph] * num)
-    sampler = model.sampler(fixed is not None, None if start is None else start[1], quick)
+    sampler = model.sampler(fixed is not None, None if start is None else start[1], quick, energy)
     generator = GraphGenerator([mix_seed(seed, k) for k in range(num)], SAMPLING)
     if start is None:
         return sampler(batch, generator).batch["pos"].view(num, num_nodes, 2)

@@ -55,6 +55,15 @@ def test_all_outputs(run, tmp_path, graph, suffix):
         assert out.stat().st_size > 400
 
 
+def test_energies(run, tmp_path):
+    nx.write_edgelist(nx.convert_node_labels_to_integers(nx.grid_2d_graph(2, 3)), tmp_path / "in.txt", data=False)
+    result = run("layout", "in.txt", "--energy", "alignment=3", "--energy", "overlap", "--out", "out.csv")
+    assert result.code == 0, result.err
+    pos = {row["node"]: (float(row["x"]), float(row["y"])) for row in csv.DictReader((tmp_path / "out.csv").open())}
+    for u, v in nx.read_edgelist(tmp_path / "in.txt").edges:
+        assert min(abs(a - b) for a, b in zip(pos[u], pos[v], strict=True)) < 0.1  # horizontal or vertical
+
+
 def test_wrong_input_is_named(run, tmp_path):
     (tmp_path / "bad.graphml").write_text("<graph")
     (tmp_path / "bad.csv").write_text("a,b\n1\n")
@@ -69,6 +78,8 @@ def test_wrong_input_is_named(run, tmp_path):
         (["x.csv", "--out", "x.csv"], "would replace the input x.csv"),
         (["x.txt", "--out", "x.txt/x.png"], "is a file, not a folder"),
         (["x.txt", "--out", "x.png", "--refine", "hard"], "but got 'hard'"),
+        (["x.txt", "--out", "x.png", "--energy", "grid=much"], "NAME=STRENGTH, but got 'grid=much'"),
+        (["x.txt", "--out", "x.png", "--energy", "beauty=1"], "Unknown energy 'beauty'"),
     ):
         result = run("layout", *arguments)
         assert result.code == 2 and said in " ".join(result.err.split()), result.err
