@@ -54,7 +54,7 @@ def measure_drawings(drawings: Sequence[Data]) -> dict[str, Tensor]:
 
 
 def drawn_edges(data: Data | Batch) -> Tensor:
-    """List the edges of a drawing, or of a batch of them, ``[2, E]``: all of its pairs, or those whose ``link`` is not 0."""
+    """List the edges ``[2, E]`` of a drawing or a batch of them: all of its pairs, or those whose ``link`` is not 0."""
     if data.edge_index is None:
         return torch.empty(2, 0, dtype=torch.long)
     return data.edge_index[:, data.link > 0] if "link" in data else data.edge_index
