@@ -84,6 +84,8 @@ class Domain:
         formats: Functions ``(graph) -> plain values`` and ``(records, path, format) -> None`` that write files as a
             whole, by extension; see :class:`graphscore.data.outputs.Format`.
         single: Those of ``formats`` that take one graph alone.
+        layout_of: Function ``(path) -> KnownLayout or None`` that recognises folders in a published layout, see
+            :class:`graphscore.experiment.proposal.survey.KnownLayout`; ``None`` if there are no such.
         folder_extensions: Extensions, among those of ``readers``, of the files to read in a folder.
         writers: Functions ``(graph) -> str`` that make one record of a text file, by extension.
         row: Function ``(graph) -> columns`` that describes a graph, with or without coordinates, as a row of a table.
@@ -134,6 +136,7 @@ class Domain:
     shared: Mapping[str, str] = field(default_factory=dict)
     formats: Mapping[str, tuple[Reference, Reference]] = field(default_factory=dict)
     single: tuple[str, ...] = ()
+    layout_of: Reference | None = None
     folder_extensions: tuple[str, ...] = ()
     writers: Mapping[str, Reference] = field(default_factory=dict)
     row: Reference = "graphscore.data.formats.tables:plain_row"

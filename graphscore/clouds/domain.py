@@ -32,6 +32,7 @@ CLOUDS = Domain(
         ".ply.zip": ("graphscore.clouds.ply:record", "graphscore.clouds.ply:save_zip"),
     },
     single=(".ply",),
+    layout_of="graphscore.clouds.folders:layout_of",
     folder_extensions=(*MESHES, *POINTS, *HDF5),
     drawing="graphscore.clouds.show:STYLE",
     evaluate="graphscore.clouds.metrics:evaluate",

@@ -15,16 +15,19 @@ from graphscore.clouds.domain import MESHES, POINTS
 from graphscore.clouds.meshes import read_mesh
 from graphscore.data.dataset import Transform
 from graphscore.data.formats.text import read_lines
+from graphscore.data.normalization import frame_of
 from graphscore.data.own.dataset import OwnDataset
 from graphscore.data.own.rules import Rule
 from graphscore.data.own_graph import OwnGraph
 from graphscore.data.readers import Failure, collect, extension, iterate, make_graphs
 from graphscore.data.split import FRACTIONS, PARTS, Part, part_of
+from graphscore.experiment.proposal.survey import KnownLayout
 from graphscore.runtime.workers import Progress
 
 PART_NAMES: dict[str, Part] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Parts by the names of their folders and lists."""
 READ = (*MESHES, *POINTS, ".npy", ".txt", ".xyz", ".csv")
+PROPOSED_POINTS, PROPOSED_METHOD = 1024, "unit-sphere"
 CLASS_NAMES = "synsetoffset2category.txt"
 
 
@@ -76,11 +79,7 @@ class ShapeFolders(OwnDataset):
         root = Path(path)
         if not root.is_dir():
             raise FileNotFoundError(f"There is no folder {root}")
-        named = _class_names(root)
-        found: dict[str, list[Path]] = {}
-        for folder in sorted(each for each in root.iterdir() if each.is_dir() and each.name not in PART_NAMES):
-            if files := sorted(file for file in folder.rglob("*") if extension(file) in READ and file.is_file()):
-                found[named.get(folder.name, folder.name)] = files
+        found = _classes(root)
         if not found:
             raise ValueError(f"Expected folders of classes with files {' '.join(READ)} in {root}, but there are none")
         if missing := [name for name in categories or () if name not in found]:
@@ -90,6 +89,41 @@ class ShapeFolders(OwnDataset):
         rule = _ByFolder(root, self.files, fractions, seed)
         graphs = _read(root, {name: found[name] for name in self.categories}, points, progress)
         super().__init__(root.name, str(root), graphs, rule, fields, transform)
+
+
+def layout_of(path: Path) -> KnownLayout | None:
+    """Recognise a folder of classes with parts of its own, for which :class:`ShapeFolders` is proposed."""
+    found = _classes(path) if path.is_dir() else {}
+    lists = _lists(path) if found else {}
+    names = sorted(found)
+    if not any(_part(Path(_place(path, file)), lists) for files in found.values() for file in files):
+        return None
+    number = {file: k for k, name in enumerate(names) for file in found[name]}
+
+    def read(file: Path) -> Data | Failure:
+        made = _shape(file, PROPOSED_POINTS, _place(path, file))
+        if isinstance(made, Failure):
+            return made
+        made.category = torch.tensor([number[file]])
+        made.pos = frame_of(made["pos"], PROPOSED_METHOD).inside(made["pos"])
+        return made
+
+    normalize = {"name": "normalize", "method": PROPOSED_METHOD}
+    return KnownLayout(
+        {"name": "shape-folders", "path": str(path), "points": PROPOSED_POINTS},
+        [(normalize, "takes the place and size of each shape out: its center is the origin, its radius 1")],
+        [*number],
+        read,
+    )
+
+
+def _classes(root: Path) -> dict[str, list[Path]]:
+    """Files of each class."""
+    named, found = _class_names(root), dict[str, list[Path]]()
+    for folder in sorted(each for each in root.iterdir() if each.is_dir() and each.name not in PART_NAMES):
+        if files := sorted(file for file in folder.rglob("*") if extension(file) in READ and file.is_file()):
+            found[named.get(folder.name, folder.name)] = files
+    return found
 
 
 class _ByFolder(Rule):

@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
-from graphscore.clouds.folders import ShapeFolders
+from graphscore.clouds.folders import ShapeFolders, layout_of
 from graphscore.data import load_dataset
+from graphscore.experiment.config.schema import check_config
+from graphscore.experiment.datasets import build_dataset
+from graphscore.experiment.proposal.configuration import propose
 
 OFF = "OFF\n4 4 0\n0 0 {h}\n1 0 0\n0 1 0\n0 0 0\n3 0 1 2\n3 0 1 3\n3 0 2 3\n3 1 2 3\n"
 
@@ -111,3 +115,23 @@ def test_a_damaged_file_is_a_failure_and_others_are_read(tmp_path: Path) -> None
     dataset = ShapeFolders(root, points=10)
     assert sum(sizes(dataset)) == 30
     assert [Path(failure.source).name for failure in dataset.failures] == ["broken.npy"]
+
+
+def test_a_configuration_is_proposed_that_trains_by_class(tmp_path: Path) -> None:
+    root = make(
+        tmp_path / "shapes", [f"{c}/{part}/{k}.npy" for c in "ab" for part in ("train", "test") for k in range(9)]
+    )
+    layout = layout_of(root)
+    assert layout is not None and len(layout.files) == 36
+    assert layout_of(root / "a" / "train") is None and layout_of(tmp_path / "none") is None
+    for file in root.rglob("*.npy"):
+        np.save(file, 40 + np.random.default_rng(0).normal(size=(1100, 3)))
+    proposal = propose(root, conditions=["category"])
+    config = check_config(yaml.safe_load(proposal.text), "proposed")
+    assert config.data.dataset.name == "shape-folders" and [step.name for step in config.transforms] == ["normalize"]
+    assert config.network.backbone.name == "latent-transformer" and config.network.graph_inputs == {"category": 3}
+    dataset = build_dataset(config)
+    assert sum(dataset.size(part)[0] for part in ("train", "val", "test")) == 36 and dataset.size("test")[0] == 18
+    item = dataset.split("train")[0]
+    assert item.pos.shape == (1024, 3) and float(item.pos.norm(dim=1).max()) == pytest.approx(1, rel=1e-5)
+    assert "pos_unit" not in proposal.text

@@ -107,6 +107,8 @@ def _dataset(found: Survey, fields: Sequence[str]) -> dict[str, Any]:
     Raises:
         ValueError: If the graphs cannot be trained on.
     """
+    if found.layout is not None:
+        return dict(found.layout.dataset)
     dataset: dict[str, Any] = {"path": str(found.path)}
     if found.num_graphs <= NUM_GRAPHS:
         try:
@@ -123,7 +125,7 @@ def _starter_text(found: Survey, name: str, dataset: Mapping[str, Any], steps: i
     changes = {
         r"\A(#.*\n)+": f"# For {found.described()}, by the model of the configuration {name}.\n"
         "# Options of every key are explained by: graphscore config keys\n",
-        r"^  dataset: .*\n": f"  dataset: {flow(dataset)}  # {DATASET_COMMENT}\n",
+        r"^  dataset: .*\n": f"  dataset: {flow(dataset)}  # {DATASET_COMMENT.format(dataset['name'])}\n",
         r"^training:.*\n": "training:\n",
         r"^  max_steps: .*\n": f"  max_steps: {steps}  # {STEPS_COMMENT}\n",
         r"^  batch_size: .*\n": f"  batch_size: {batch}  # {BATCH_COMMENT}\n"

@@ -13,8 +13,8 @@ SMALL = 64
 """Largest number of nodes of graphs whose pairs are all connected: attention among all costs less than a search."""
 SMALL_WITHOUT_POSITIONS = 200
 """The same for graphs that have neither edges nor positions, where nothing else can connect them."""
-NEAREST = 24
-"""Number of neighbors in space of a node of larger graphs."""
+NEAREST, NEAREST_OF_CLOUD = 24, 8
+"""Number of neighbors in space of a node of larger graphs; and of a point where all exchange what they know."""
 _HOPS, _FAR = 2, 4  # edges apart that are distinguished in large and in small graphs
 
 
@@ -62,7 +62,8 @@ def connect(found: Survey, inputs: Mapping[str, Any], has_positions: bool, fixed
     if not given:
         if largest <= SMALL or not has_positions:
             return Connections("all pairs of nodes, since graphs are small", pairs, {"name": "complete-graph"})
-        why = f"each node reads its {near} nearest neighbors, searched at each call, since graphs are large"
+        near = min(NEAREST_OF_CLOUD, near)
+        why = f"points exchange what they know through tokens, and each reads its {near} nearest, searched at each call"
         return Connections(why, near * _mean(found), None, {"name": "knn", "k": near})
     kinds = [name for name, size in inputs.items() if isinstance(size, int)]
     options = {"edge_type": kinds[0]} if kinds else {}

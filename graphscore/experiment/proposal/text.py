@@ -14,7 +14,7 @@ from graphscore.experiment.proposal.survey import Column, Survey
 from graphscore.fields import measure_scale
 
 POS = "pos"
-DATASET_COMMENT = "from where `train` starts; split, seed: config keys data.dataset.files"
+DATASET_COMMENT = "from where `train` starts; split, seed: config keys data.dataset.{}"
 STEPS_COMMENT = "about 100 times each graph, at least 2,000; more is better"
 BATCH_COMMENT = "graphs of a step"
 MICRO_BATCH_EDGES = 100_000
@@ -82,6 +82,11 @@ class Choice:
         # Of graphs that were not looked at, some may have more.
         return (int(column.high) + 1) * (1 if self.found.is_complete else 2)
 
+    @property
+    def is_large_cloud(self) -> bool:
+        """True for points without edges that are too many to connect all, which neighbors alone do not make a shape."""
+        return self.edges.neighbors is not None and not self.found.num_edges
+
     def described(self) -> list[str]:
         """Describe the choice, one line each."""
         names = {level: ", ".join(found) for level, found in self.inputs.items() if found}
@@ -126,13 +131,17 @@ def _data(choice: Choice, dataset: Mapping[str, Any]) -> Iterator[Line]:
     yield "", f"For {choice.found.described()}."
     yield "", "All keys and components are explained by: graphscore config keys"
     yield "data:", ""
-    yield f"  dataset: {flow(dataset)}", DATASET_COMMENT
+    yield f"  dataset: {flow(dict(dataset))}", DATASET_COMMENT.format(dataset["name"])
 
 
 def _transforms(choice: Choice) -> Iterator[Line]:
+    steps = [] if choice.found.layout is None else [*choice.found.layout.transforms]
     if choice.edges.transform is not None:
+        steps.append((choice.edges.transform, choice.edges.why))
+    if steps:
         yield "transforms:", ""
-        yield f"  - {flow(choice.edges.transform)}", choice.edges.why
+    for transform, why in steps:
+        yield f"  - {flow(dict(transform))}", why
 
 
 def _fields(choice: Choice) -> Iterator[Line]:
@@ -155,10 +164,13 @@ def _network(choice: Choice) -> Iterator[Line]:
     found, edges = choice.found, choice.edges
     width, layers = (128, 5) if found.num_graphs >= 10_000 else (64, 4)
     yield "network:", ""
-    backbone = {"name": "egnn", "hidden_channels": width, "num_layers": layers}
+    backbone: dict[str, Any] = {"name": "egnn", "hidden_channels": width, "num_layers": layers}
+    if choice.is_large_cloud:
+        backbone = {"name": "latent-transformer", "hidden_channels": 96, "num_layers": 4}
+        backbone["dim"] = found.columns[choice.positions or POS].width
     yield f"  backbone: {flow(backbone)}", "wider and deeper for more data; others: config keys network.backbone"
     yield f"  positions: {choice.positions or 'null'}", "" if choice.positions else "the graphs have none"
-    if choice.positions:
+    if choice.positions and not choice.is_large_cloud:
         yield "  oriented: false", "true if directions in space mean something, such as up and down"
     for level, inputs in choice.inputs.items():
         if inputs:

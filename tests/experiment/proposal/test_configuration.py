@@ -72,7 +72,7 @@ KNN = {"name": "knn", "k": 24}
     ("make", "sizes", "transforms", "neighbors", "edge_inputs"),
     [
         (plain, (5, 9), [{"name": "complete-graph"}], None, {}),
-        (plain, (5, 90), [], KNN, {}),
+        (plain, (5, 90), [], {"name": "knn", "k": 8}, {}),
         (wired, (5, 9), [COMPLETE], None, {"bond_type": 3, "hops": 6}),
         (wired, (70, 90), [NEAR], KNN, {"bond_type": 3, "hops": 3}),
         (rich, (5, 9), [], {"name": "knn", "k": 8, "fill": {"road": 4}}, {"road": 5, "edge_attr": {"width": 2}}),
