@@ -110,3 +110,9 @@ def test_samples_without_given_values_and_references_are_normalized(pipeline):
     config = Config.model_validate({**pipeline.config.model_dump(), "data": {"dataset": {"name": "given"}}})
     for cloud in build_dataset(config, transformed=False, data=clouds()).split("test"):
         assert float(cloud.pos.square().mean()) == pytest.approx(1, rel=1e-5) and "hops" not in cloud
+
+
+def test_likelihoods_do_not_depend_on_place_and_size(pipeline):
+    cloud = torch.randn(7, 3)
+    first, second = pipeline.log_likelihood([Data(pos=cloud), Data(pos=50 * cloud + 9)], num_probes=None)
+    assert first.nats == pytest.approx(second.nats, rel=1e-3) and not first.failure

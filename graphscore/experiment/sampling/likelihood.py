@@ -12,6 +12,7 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from graphscore.data.dataset import with_fields
+from graphscore.data.normalization import normalized
 from graphscore.data.preparation import field_values, named, without
 from graphscore.denoiser import ScoreModel
 from graphscore.experiment.sampling.request import Request
@@ -84,7 +85,8 @@ class LikelihoodMixin:
     ) -> Iterator[Likelihood]:
         r"""Compute how likely given graphs are under the model, one after another.
 
-        The density is that of the model's probability flow, see :func:`~graphscore.samplers.log_density`.
+        The density is that of the model's probability flow, see :func:`~graphscore.samplers.log_density`; of a model
+        that normalizes each graph, it is the density of the normalized values.
 
         Args:
             items: Any number of graphs with values of the model's fields, such as ``pos``, in data units.
@@ -134,7 +136,7 @@ class LikelihoodMixin:
         try:
             if missing := [name for name in fields if name not in graph]:
                 raise ValueError(f"the graph has no {named(missing[0])}, whose likelihood is asked for")
-            values = field_values(graph, fields)
+            values = normalized(field_values(graph, fields), self.transform)
             for name, field in self.model.process.fields.items():
                 if values[name].shape[1] != (field.width or values[name].shape[1]):
                     raise ValueError(f"{name} has {values[name].shape[1]} columns, but the model {field.width}")
