@@ -41,6 +41,7 @@ The folders, in the order in which data flow:
 ``experiment``      configurations, runs in folders, model files
 ``molecules``       molecules and their conformers; ``clouds`` is the same for point clouds
 ``layouts``         drawings of graphs, ``graphscore.layout(G)``
+``poses``           joints of skeletons: motion files, sampling and completion
 ``cli``             the command line
 ``ops``             per-graph sums, means, maxima; used by all others, as are ``rng``, ``linalg`` and ``runtime``
 ``testing``         exact scores, symmetry and order of convergence, for your own tests
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from graphscore import nn as nn
     from graphscore import objectives as objectives
     from graphscore import ops as ops
+    from graphscore import poses as poses
     from graphscore import process as process
     from graphscore import rng as rng
     from graphscore import samplers as samplers
@@ -165,6 +167,7 @@ _MODULES = (
     "nn",
     "objectives",
     "ops",
+    "poses",
     "process",
     "rng",
     "samplers",
