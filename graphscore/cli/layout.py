@@ -12,8 +12,9 @@ from rich.console import Console
 from graphscore.cli import library
 from graphscore.cli.checks import check_kept
 from graphscore.data.writers import check_output
-from graphscore.layouts.domain import WRITTEN
+from graphscore.layouts.domain import LAYOUTS, WRITTEN
 
+SHIPPED = LAYOUTS.weights or ""
 console = Console()
 
 
@@ -24,7 +25,12 @@ def layout(
     out: Annotated[Path, typer.Option(help="Positions as .graphml .gml .json .csv .dot, or a picture .png .html")],
     seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same drawing.")] = 0,
     num: Annotated[int, typer.Option(min=1, help="Drawings to choose the best of, by stress and crossings.")] = 4,
-    refine: Annotated[str, typer.Option(help="crossings, stress, or none for the drawing of the model.")] = "crossings",
+    refine: Annotated[
+        str | None,
+        typer.Option(
+            help="crossings, the default; stress; or none for drawings of the model, the default for your own model."
+        ),
+    ] = None,
     weight: Annotated[str | None, typer.Option(help="Edge attribute: attraction.")] = None,
     length: Annotated[str | None, typer.Option(help="Edge attribute: wanted length.")] = None,
     node_size: Annotated[float | None, typer.Option(help="Diameter of nodes, in lengths of an edge.")] = None,
@@ -39,7 +45,7 @@ def layout(
     ] = None,
     checkpoint: Annotated[
         str, typer.Option("--checkpoint", "--model", help="Run, model file, or name of weights.")
-    ] = "layout",
+    ] = SHIPPED,
 ) -> None:
     """Draw a graph, with nodes at their graph distances and few crossings."""
     check_output(out, WRITTEN)
@@ -47,6 +53,8 @@ def layout(
     graph = library.read_graph(path)
     if not len(graph):
         raise ValueError(f"{path} has no nodes to draw")
+    if refine is None:
+        refine = "crossings" if checkpoint == SHIPPED else "none"
     refinement: Any = None if refine == "none" else refine  # checked by the library
     drawn = library.layout(
         graph, weight=weight, length=length, scale=scale, seed=seed, tries=num,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -131,6 +131,17 @@ def _edges_of_data(data: Data) -> Iterator[tuple[int, int, dict[str, float]]]:
     }
     for row, (u, v) in enumerate(data.edge_index.t().tolist()):
         yield u, v, {name: values[row] for name, values in columns.items()}
+
+
+def derive(nodes: dict[str, Any], edges: dict[str, Any], names: Sequence[str]) -> dict[str, Tensor]:
+    """Derive ``pos`` ``[N, 2]`` from the node attributes ``x`` and ``y`` of a drawing, as ``graphscore layout`` writes.
+
+    Nodes that have ``pos``, or ``z`` too, are left alone.
+    """
+    x, y = nodes.get("x"), nodes.get("y")
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor) or "pos" in nodes or "z" in nodes:
+        return {}
+    return {"pos": torch.stack([x, y], 1).float()} if x.dim() == y.dim() == 1 else {}
 
 
 def _positive(attributes: Any, name: str | None, meaning: str, u: Hashable, v: Hashable, G: Any) -> float:

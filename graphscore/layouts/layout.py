@@ -18,7 +18,8 @@ from graphscore.layouts.inputs import Component, NumberedGraph, is_graph, number
 from graphscore.layouts.metrics import measure_drawings
 from graphscore.layouts.options import Array, Options, Positions, Seed, check_options, read_center, read_seed
 from graphscore.layouts.placement import MOST_DENSE, Anchors, Method, draw_component
-from graphscore.layouts.refinement import Refinement
+from graphscore.layouts.refinement import Choice
+from graphscore.layouts.sampling import WEIGHTS
 from graphscore.rng import mix_seed
 from graphscore.runtime.workers import map_in_workers
 
@@ -58,7 +59,7 @@ def layout(
     dim: int = 2,
     seed: Seed = None,
     num: int = 1,
-    refine: Refinement = "stress",
+    refine: Choice = "auto",
     node_size: float | Mapping[Any, float] | None = None,
     start: Positions | None = None,
     noise: float | None = None,
@@ -91,8 +92,9 @@ def layout(
         seed: Number, or generator of numpy; ``None`` for another drawing at each call.
         num: Number of drawings; several are drawn together, and returned as a list, the best first, by stress and
             crossings.
-        refine: ``"stress"`` to lessen the stress; ``"crossings"`` to then remove crossings too, of the best quarter
-            of the drawings; ``None`` for drawings of the model as they are, without edge lengths.
+        refine: ``"auto"`` is ``"stress"`` with the weights of the library and ``None`` with a model of your own, whose
+            style it would undo; ``"stress"`` to lessen the stress; ``"crossings"`` to then remove crossings too, of
+            the best quarter of the drawings; ``None`` for drawings of the model as they are, without edge lengths.
         node_size: Diameter of nodes, one for all or by node, in lengths of an edge: nodes do not overlap.
         start: Old positions of some or all nodes, in coordinates of your own: those nodes stay, and new ones find their
             places.
@@ -141,14 +143,15 @@ def layout(
 
 def _layout(
     G: Any, *, pos: Any, fixed: Any, weight: Any, length: Any, scale: Any, center: Any, dim: int, seed: int, num: int,
-    refine: Refinement, node_size: Any, start: Any, noise: Any, model: str, tries: int | None,
+    refine: Choice, node_size: Any, start: Any, noise: Any, model: str, tries: int | None,
     energies: Mapping[Any, float] | None,
 ) -> Any:  # fmt: skip
     """Draw one graph, see :func:`layout`."""
     graph = number_nodes(G, weight, length)
     middle = read_center(center, dim)
     energy = TotalEnergy(energies) if energies else None
-    method = Method(refine, noise, model, dim, num, num if tries is None else tries, energy)
+    chosen = ("stress" if model == WEIGHTS else None) if refine == "auto" else refine
+    method = Method(chosen, noise, model, dim, num, num if tries is None else tries, energy)
     options = check_options(graph, pos, fixed, node_size, start, method, length or weight)
     drawings = _drawn(graph, options, seed)
     if not options.anchors:

@@ -13,6 +13,7 @@ from graphscore.layouts.uncrossing import Incidence, count_crossings, uncross
 from graphscore.rng import Generator
 
 Refinement = Literal["stress", "crossings"] | None
+Choice = Literal["auto", "stress", "crossings"] | None
 REFINEMENTS = ("stress", "crossings", None)
 RELAXATION = 1.8
 PRICE = 1.0
