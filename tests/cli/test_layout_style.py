@@ -13,7 +13,7 @@ LEAF = 0.3
 
 
 def caterpillar(rng: np.random.Generator) -> tuple[nx.Graph, int]:
-    """A bent spine of six to nine nodes, and leaves close to it, as ``x`` and ``y``; the number of nodes of the spine."""
+    """A bent spine of six to nine nodes, with leaves close to it: ``x`` and ``y`` of the nodes; size of the spine."""
     turns = rng.normal(0, 0.3, size=rng.integers(6, 10)).cumsum()
     steps = np.stack([np.cos(turns), np.sin(turns)], 1)
     spine = steps.cumsum(0)
