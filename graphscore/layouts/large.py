@@ -6,6 +6,8 @@ import networkx as nx
 import torch
 from torch import Tensor
 
+from graphscore.layouts.scaling import scale_by_pivots
+
 PIVOTS, STEPS = 24, 50
 
 
@@ -30,7 +32,7 @@ def draw_large(edges: Tensor, length: Tensor | None, num_nodes: int, dim: int, g
         Ortmann, Klimenta and Brandes (2016), A sparse stress model.
     """
     pivots, table = _pivot_distances(edges, length, num_nodes, generator)
-    pos = _pivot_scaling(table, dim)
+    pos = scale_by_pivots(table, dim)
     ones = torch.ones(edges.shape[1]) if length is None else length
     node = torch.arange(num_nodes).expand(len(pivots), -1)
     region = torch.bincount(table.argmin(0), minlength=len(pivots)).float()
@@ -71,17 +73,3 @@ def _pivot_distances(
         if len(pivots) == min(PIVOTS, num_nodes):
             return pivots, torch.stack(rows)
         pivots.append(int(torch.stack(rows).amin(0).argmax()))
-
-
-def _pivot_scaling(table: Tensor, dim: int) -> Tensor:
-    """Place nodes by their distances to pivots ``[P, N]``, in the unit of the distances."""
-    square = table.double().square()
-    centred = -(square - square.mean(0) - square.mean(1, keepdim=True) + square.mean()) / 2
-    directions = torch.linalg.eigh(centred @ centred.t()).eigenvectors[:, -dim:].flip(1)
-    pos = centred.t() @ directions
-    if pos.shape[1] < dim:
-        pos = torch.cat([pos, pos.new_zeros(len(pos), dim - pos.shape[1])], 1)
-    drawn = torch.cdist(pos[table.argmin(1)], pos)
-    counted = (table > 0) & (drawn > 0)
-    ratio = (drawn / table.double().clamp(min=1e-12))[counted]
-    return (pos * (ratio.sum() / ratio.square().sum())).float()

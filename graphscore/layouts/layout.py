@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+import warnings
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,16 @@ from graphscore.layouts.energies import TotalEnergy
 from graphscore.layouts.inputs import Component, NumberedGraph, is_graph, number_nodes
 from graphscore.layouts.metrics import measure_drawings
 from graphscore.layouts.options import Array, Options, Positions, Seed, check_options, read_center, read_seed
-from graphscore.layouts.placement import MOST_DENSE, Anchors, Method, draw_component
+from graphscore.layouts.placement import MOST_DENSE, Anchors, Method, Task, draw_components
 from graphscore.layouts.refinement import Choice
 from graphscore.layouts.sampling import WEIGHTS
 from graphscore.rng import mix_seed
 from graphscore.runtime.workers import map_in_workers
+
+CHUNK = 64
+"""Most graphs of a list that a worker process gets at once."""
+MOST_COMPONENTS = 100
+"""Largest number of components of a graph that the model draws."""
 
 
 class Layout(dict[Hashable, Array]):
@@ -128,52 +135,73 @@ def layout(
         several = True
     number = read_seed(seed)
     draw = partial(
-        _layout, pos=pos, fixed=fixed, weight=weight, length=length, scale=scale, center=center, dim=dim, seed=number,
-        num=num, refine=refine, node_size=node_size, start=start, noise=noise, model=model, tries=tries,
+        _draw_graphs, pos=pos, fixed=fixed, weight=weight, length=length, scale=scale, center=center, dim=dim,
+        seed=number, num=num, refine=refine, node_size=node_size, start=start, noise=noise, model=model, tries=tries,
         energies=energies,
     )  # fmt: skip
     if workers < 0:
         raise ValueError(f"Expected workers of at least 0, but got {workers}")
-    if workers == 1 or not several:
-        results = [draw(item) for item in G]
+    if workers == 1 or len(G) == 1:
+        results = draw(G)
     else:
-        results = [*map_in_workers(draw, G, workers, chunk=max(1, min(16, len(G) // 64)))]
+        size = max(1, min(CHUNK, len(G) // 8))
+        chunks = [G[first : first + size] for first in range(0, len(G), size)]
+        results = list(chain.from_iterable(map_in_workers(draw, chunks, workers)))
     return results if several else results[0]
 
 
-def _layout(
-    G: Any, *, pos: Any, fixed: Any, weight: Any, length: Any, scale: Any, center: Any, dim: int, seed: int, num: int,
-    refine: Choice, node_size: Any, start: Any, noise: Any, model: str, tries: int | None,
+def _draw_graphs(
+    graphs: Sequence[Any], *, pos: Any, fixed: Any, weight: Any, length: Any, scale: Any, center: Any, dim: int,
+    seed: int, num: int, refine: Choice, node_size: Any, start: Any, noise: Any, model: str, tries: int | None,
     energies: Mapping[Any, float] | None,
-) -> Any:  # fmt: skip
-    """Draw one graph, see :func:`layout`."""
-    graph = number_nodes(G, weight, length)
+) -> list[Any]:  # fmt: skip
+    """Draw graphs, see :func:`layout`."""
     middle = read_center(center, dim)
     energy = TotalEnergy(energies) if energies else None
     chosen = ("stress" if model == WEIGHTS else None) if refine == "auto" else refine
     method = Method(chosen, noise, model, dim, num, num if tries is None else tries, energy)
-    options = check_options(graph, pos, fixed, node_size, start, method, length or weight)
-    drawings = _drawn(graph, options, seed)
-    if not options.anchors:
-        drawings = [rescale(one, scale, middle) for one in drawings]
-    edges = graph.edge_index()
-    results = [Layout(dict(zip(graph.labels, one, strict=True)), edges) for one in drawings]
-    for result in results if options.held else ():
-        result.update({graph.labels[node]: value.copy() for node, value in options.anchors.items()})
-    return results if num > 1 else results[0]
+    checked, tasks = [], list[Task]()
+    for G in graphs:
+        graph = number_nodes(G, weight, length)
+        options = check_options(graph, pos, fixed, node_size, start, method, length or weight)
+        components = graph.components()
+        tasks += _tasks(components, options, seed)
+        checked.append((graph, options, components))
+    parts, results = iter(draw_components(tasks, method)), []
+    for graph, options, components in checked:
+        drawings = _arranged(graph, options, components, [next(parts) for _ in components])
+        if not options.anchors:
+            drawings = [rescale(one, scale, middle) for one in drawings]
+        edges = graph.edge_index()
+        several = [Layout(dict(zip(graph.labels, one, strict=True)), edges) for one in drawings]
+        for result in several if options.held else ():
+            result.update({graph.labels[node]: value.copy() for node, value in options.anchors.items()})
+        results.append(several if num > 1 else several[0])
+    return results
 
 
-def _drawn(graph: NumberedGraph, options: Options, seed: int) -> list[Array]:
-    """Draw all components, and arrange them: positions ``[N, D]``, the best first."""
-    dim = options.method.dim
-    components = graph.components()
-    largest = max((len(component.nodes) for component in components), default=0)
-    if options.radius is not None and largest > MOST_DENSE:
-        raise ValueError(f"Sizes of nodes are for components of up to {MOST_DENSE} nodes, but one has {largest}")
-    parts = [
-        draw_component(component, options.method, mix_seed(seed, number), _anchors(component, options))
+def _tasks(components: Sequence[Component], options: Options, seed: int) -> list[Task]:
+    """The components of a graph, to be drawn; the model draws the largest ones, if they are very many."""
+    large = [len(component.nodes) for component in components if len(component.nodes) > 2]
+    if large and options.radius is not None and large[0] > MOST_DENSE:
+        raise ValueError(f"Sizes of nodes are for components of up to {MOST_DENSE} nodes, but one has {large[0]}")
+    if len(large) > MOST_COMPONENTS:
+        warnings.warn(
+            f"The graph has {len(large)} components of three nodes or more: all but the {MOST_COMPONENTS} largest are "
+            "drawn by stress majorisation alone",
+            stacklevel=4,
+        )
+    return [
+        Task(component, mix_seed(seed, number), _anchors(component, options), number < MOST_COMPONENTS)
         for number, component in enumerate(components)
     ]
+
+
+def _arranged(
+    graph: NumberedGraph, options: Options, components: Sequence[Component], parts: Sequence[Sequence[Array]]
+) -> list[Array]:
+    """Arrange drawings of components: positions ``[N, D]``, the best first."""
+    dim = options.method.dim
     anchored = [any(node in options.anchors for node in component.nodes) for component in components]
     drawings = []
     for k in range(options.method.num):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from graphscore.layouts.inputs import Component
 from graphscore.layouts.large import draw_large
 from graphscore.layouts.refinement import STEPS, Refinement, refine
 from graphscore.layouts.sampling import MOST_NODES, load_layout_model, sample_drawings
+from graphscore.layouts.scaling import scale_classically
 from graphscore.linalg.kabsch import align
 from graphscore.rng import SAMPLING, GraphGenerator, mix_seed
 
@@ -30,6 +32,12 @@ SPREAD = 4.0
 BY_MODEL = 2
 """Drawings to be refined that the model draws if more are tried than returned; the others start at random places: on
 validation graphs that is nearly as good, and faster."""
+
+
+ENTRIES = 2**20
+"""Entries of the tables of components that are refined together."""
+LEVEL = 6
+"""Calls between the one for the start of a drawing and the user's."""
 
 
 class Method(NamedTuple):
@@ -81,64 +89,118 @@ class _Frame(NamedTuple):
         return pos.double().numpy() * self.unit + self.origin
 
 
-def draw_component(component: Component, method: Method, seed: int, anchors: Anchors | None) -> list[Array]:
-    """Draw a connected component several times.
+class Task(NamedTuple):
+    """A component to draw.
 
-    Args:
+    Attributes:
         component: The component.
-        method: Options.
         seed: Seed.
         anchors: Given positions; the drawings are then in their coordinates.
+        by_model: Whether the model is to draw it, if it can.
+    """
+
+    component: Component
+    seed: int
+    anchors: Anchors | None = None
+    by_model: bool = True
+
+    @property
+    def size(self) -> int:
+        """Number of nodes."""
+        return len(self.component.nodes)
+
+
+def draw_components(tasks: Sequence[Task], method: Method) -> list[list[Array]]:
+    """Draw connected components, each several times and as if it were alone; those of one size are refined together.
+
+    Args:
+        tasks: The components.
+        method: Options.
 
     Returns:
-        Positions ``[n, D]``, in lengths of an edge, the best drawing first.
+        For each component, positions ``[n, D]``, in lengths of an edge, the best drawing first.
 
     Raises:
-        ValueError: If the component is too large for an option.
+        ValueError: If a component is too large for an option.
     """
-    size, num, dim, generator = len(component.nodes), method.num, method.dim, torch.Generator().manual_seed(seed)
-    if size <= 2 and anchors is None:
-        reach = 0.0 if size == 1 else 1.0 if component.length is None else float(component.length[0])
-        line = np.zeros((size, dim))
-        line[:, 0] = np.linspace(0, reach, size)
-        return [line] * num
-    if method.energy is not None and size > MOST_NODES:
-        raise ValueError(f"Energies are for components of up to {MOST_NODES} nodes, but one has {size}")
-    if size > MOST_DENSE:
-        return _draw_large(component, method, generator, anchors)
-    batch = torch.zeros(size, dtype=torch.long)
-    distances = shortest_paths(component.edges, batch, 1, component.length)
-    adjacent = torch.zeros(1, size, size, dtype=torch.bool)
-    adjacent[0, component.edges[0], component.edges[1]] = adjacent[0, component.edges[1], component.edges[0]] = True
-    frame = None if anchors is None else _frame(anchors, distances[0])
-    start = _start(component, method, seed, distances[0], anchors, frame, generator)
-    held = None
-    if anchors is not None and anchors.held:
-        held = torch.zeros(1, size, dtype=torch.bool)
-        held[0, anchors.nodes] = True
+    done: dict[int, list[Array]] = {}
+    alike: dict[int, list[int]] = {}
+    for number, task in enumerate(tasks):
+        if method.energy is not None and task.size > MOST_NODES:
+            raise ValueError(f"Energies are for components of up to {MOST_NODES} nodes, but one has {task.size}")
+        if task.size <= 2 and task.anchors is None:
+            done[number] = [_line(task.component, method.dim)] * method.num
+        elif task.size > MOST_DENSE:
+            done[number] = _draw_large(task, method)
+        elif task.anchors is not None:
+            done[number] = _draw([task], method)[0]
+        else:
+            alike.setdefault(task.size, []).append(number)
+    for size, numbers in alike.items():
+        count = max(1, ENTRIES // (method.tries * size**2))
+        for start in range(0, len(numbers), count):
+            some = numbers[start : start + count]
+            done |= zip(some, _draw([tasks[number] for number in some], method), strict=True)
+    return [done[number] for number in range(len(tasks))]
+
+
+def _line(component: Component, dim: int) -> Array:
+    """Draw one or two nodes ``[n, D]``."""
+    size = len(component.nodes)
+    line = np.zeros((size, dim))
+    line[:, 0] = np.linspace(0, float(1 if component.length is None else component.length[0]) * (size - 1), size)
+    return line
+
+
+def _draw(tasks: Sequence[Task], method: Method) -> list[list[Array]]:
+    """Draw components of one size, or a single one with given positions."""
+    size, num, count = tasks[0].size, method.num, len(tasks)
+    distances, adjacent = _tables([task.component for task in tasks])
+    anchors, held, frame = tasks[0].anchors, None, None
+    if anchors is not None:
+        frame = _frame(anchors, distances[0])
+        if anchors.held:
+            held = torch.zeros(1, size, dtype=torch.bool)
+            held[0, anchors.nodes] = True
+    starts = [_start(task, method, table, frame).float() for task, table in zip(tasks, distances, strict=True)]
     finalists = max(1, num // 4)
+    seeds = [mix_seed(task.seed, k, 1) for task in tasks for k in range(finalists)]
     found = refine(
-        start[None].float(), distances, adjacent, method.refinement,
-        held=held, keep=num, finalists=finalists, steps=STEPS + 1000 // size,
-        generator=GraphGenerator([mix_seed(seed, k, 1) for k in range(finalists)], SAMPLING),
-    ).pos[0]  # fmt: skip
+        torch.stack(starts), distances, adjacent, method.refinement, held=held, keep=num, finalists=finalists,
+        steps=STEPS + 1000 // size, generator=GraphGenerator(seeds, SAMPLING),
+    ).pos  # fmt: skip
     guided = method.energy is not None and method.refinement is None
     if anchors is None and not guided:  # guidance may have chosen the direction
-        found = torch.stack([_upright(pos) for pos in found])
+        found = torch.stack([torch.stack([_upright(pos) for pos in several]) for several in found])
     if anchors is not None and frame is not None and not anchors.held:
-        found = torch.stack([_onto(pos, frame.inside(anchors.pos).float(), anchors.nodes) for pos in found])
-    if method.energy is not None and not guided:
-        lower = descend(found, distances[0], adjacent[0], method.energy, None if held is None else held[0])
-        found = lower.pos[lower.cost.argsort(stable=True)]
-    return [pos.double().numpy() if frame is None else frame.outside(pos) for pos in found]
+        given = frame.inside(anchors.pos).float()
+        found = torch.stack([_onto(pos, given, anchors.nodes) for pos in found[0]])[None]
+    for k in range(count if method.energy is not None and not guided else 0):
+        assert method.energy is not None
+        lower = descend(found[k], distances[k], adjacent[k], method.energy, None if held is None else held[0])
+        found[k] = lower.pos[lower.cost.argsort(stable=True)]
+    return [[pos.double().numpy() if frame is None else frame.outside(pos) for pos in several] for several in found]
 
 
-def _start(
-    component: Component, method: Method, seed: int, distances: Tensor, anchors: Anchors | None, frame: _Frame | None,
-    generator: torch.Generator,
-) -> Tensor:  # fmt: skip
+def _tables(components: Sequence[Component]) -> tuple[Tensor, Tensor]:
+    """Distances and adjacency ``[B, n, n]`` of components of n nodes."""
+    size, count = len(components[0].nodes), len(components)
+    index = torch.arange(count).repeat_interleave(size)
+    edges = torch.cat([component.edges + size * k for k, component in enumerate(components)], 1)
+    lengths = [
+        torch.ones(component.edges.shape[1]) if component.length is None else component.length
+        for component in components
+    ]
+    adjacent = torch.zeros(count, size, size, dtype=torch.bool)
+    graph, (i, j) = edges[0] // size, edges % size
+    adjacent[graph, i, j] = adjacent[graph, j, i] = True
+    return shortest_paths(edges, index, count, torch.cat(lengths)), adjacent
+
+
+def _start(task: Task, method: Method, distances: Tensor, frame: _Frame | None) -> Tensor:
     """Drawings ``[K, n, D]`` to refine."""
-    size, num, dim = len(component.nodes), method.tries, method.dim
+    component, seed, anchors, _ = task
+    size, num, dim, generator = task.size, method.tries, method.dim, torch.Generator().manual_seed(seed)
     placed = None
     if anchors is not None and frame is not None:
         given = frame.inside(anchors.pos).float()
@@ -146,15 +208,15 @@ def _start(
             placed = _completed(given, anchors.nodes, distances, generator)
             if method.noise is None:
                 return placed.expand(num, -1, -1)
-    if size > MOST_NODES or dim != 2 or size <= 2:
-        if size > 2:
+    if size > MOST_NODES or dim != 2 or size <= 2 or not task.by_model:
+        if size > 2 and task.by_model:
             reason = f"has {size} nodes" if size > MOST_NODES else f"is to be drawn in {dim} dimensions"
             warnings.warn(
                 f"A component {reason}, and the model draws up to {MOST_NODES} nodes in the plane: it is drawn by "
                 "stress majorisation alone",
-                stacklevel=6,
+                stacklevel=LEVEL,
             )
-        pos = _scaling(distances, num, dim, generator)
+        pos = _scaled(distances, num, dim, generator)
     else:
         fixed = None
         if anchors is not None and frame is not None and anchors.held:
@@ -177,13 +239,9 @@ def _start(
     return pos
 
 
-def _scaling(distances: Tensor, num: int, dim: int, generator: torch.Generator) -> Tensor:
-    """Drawings by classical multidimensional scaling, the second and further with random deviations."""
-    square = distances.double().square()
-    centred = -(square - square.mean(0) - square.mean(1, keepdim=True) + square.mean()) / 2
-    values, vectors = torch.linalg.eigh(centred)
-    pos = (vectors[:, -dim:] * values[-dim:].clamp(min=0).sqrt()).float()
-    pos = torch.cat([pos, pos.new_zeros(len(pos), dim - pos.shape[1])], dim=1)
+def _scaled(distances: Tensor, num: int, dim: int, generator: torch.Generator) -> Tensor:
+    """Drawings by multidimensional scaling, the second and further with random deviations."""
+    pos = scale_classically(distances, dim)
     deviations = torch.randn(num, *pos.shape, generator=generator)
     deviations[0] *= 0.1  # nodes with equal distances lie on top of each other
     return pos + deviations
@@ -225,19 +283,15 @@ def _upright(pos: Tensor) -> Tensor:
     return centred @ axes.to(pos)
 
 
-def _draw_large(
-    component: Component, method: Method, generator: torch.Generator, anchors: Anchors | None
-) -> list[Array]:
-    size = len(component.nodes)
-    if anchors is not None:
+def _draw_large(task: Task, method: Method) -> list[Array]:
+    if task.anchors is not None:
         raise ValueError(
-            f"Positions can be given for components of up to {MOST_DENSE} nodes, but one of {size} nodes has some"
+            f"Positions can be given for components of up to {MOST_DENSE} nodes, but one of {task.size} nodes has some"
         )
     warnings.warn(
-        f"A component has {size} nodes, and the model draws up to {MOST_NODES}: it is drawn by sparse stress",
-        stacklevel=6,
+        f"A component has {task.size} nodes, and the model draws up to {MOST_NODES}: it is drawn by sparse stress",
+        stacklevel=LEVEL - 2,
     )
-    return [
-        draw_large(component.edges, component.length, size, method.dim, generator).double().numpy()
-        for _ in range(method.num)
-    ]
+    (edges, length), generator = task.component[1:], torch.Generator().manual_seed(task.seed)
+    drawings = [draw_large(edges, length, task.size, method.dim, generator) for _ in range(method.num)]
+    return [pos.double().numpy() for pos in drawings]

@@ -68,4 +68,5 @@ def _inverse(weight: Tensor, held: Tensor | None) -> Tensor:
     else:
         free = ~held.any(-1)
         laplacian = laplacian + both * (free / moves.sum(-1).clamp(min=1))[:, None, None]
-    return torch.linalg.inv(laplacian) * both
+    # One by one: in a batch, the result depends on the place of a matrix in memory, by rounding.
+    return torch.stack([torch.linalg.inv(one) for one in laplacian]) * both if len(laplacian) else laplacian

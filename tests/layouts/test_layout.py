@@ -193,7 +193,8 @@ def test_the_best_of_several_tries(grid):
 
 
 def test_many_graphs_are_drawn_as_each_alone_also_in_workers(grid):
-    graphs = [grid, nx.star_graph(5), nx.gnm_random_graph(20, 30, seed=1)]
+    alike = [nx.random_labeled_tree(20, seed=seed) for seed in range(4)]  # refined together
+    graphs = [grid, nx.star_graph(5), *alike, nx.gnm_random_graph(20, 30, seed=1)]
     options = {"seed": 3, "refine": "crossings", "tries": 4}
     alone = [gs.layout(graph, **options) for graph in graphs]
     for together in (gs.layout(graphs, **options), gs.layout(graphs, workers=2, **options)):
@@ -227,6 +228,16 @@ def test_ten_thousand_nodes_are_answered_in_ten_seconds_of_the_processor():
     assert time.process_time() - started < 10
     lengths = np.array([np.linalg.norm(pos[i] - pos[j]) for i, j in large.edges])
     assert lengths.std() < 0.3 * lengths.mean()
+
+
+def test_thousands_of_components_are_answered_soon():
+    triangles = nx.from_edgelist([(3 * k + i, 3 * k + (i + 1) % 3) for k in range(1000) for i in range(3)])
+    started = time.process_time()
+    with pytest.warns(UserWarning, match="1000 components of three nodes or more: all but the 100 largest"):
+        pos = gs.layout(triangles, seed=0, scale=None)
+    assert time.process_time() - started < 10
+    lengths = [np.linalg.norm(pos[u] - pos[v]) for u, v in triangles.edges]
+    assert lengths == pytest.approx(np.ones(3000), abs=1e-3)
 
 
 def test_no_warning_within_the_trained_size(grid):
