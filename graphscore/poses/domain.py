@@ -9,7 +9,6 @@ POSES = Domain(
     name="poses",
     keys=("joint", "edge_index"),
     package="graphscore.poses",
-    weights="poses",
     attributes={
         "joint": Attribute("node", "[N]", "number of the joint's name, 0 for a name that is not known"),
         "parent": Attribute("node", "[N]", "next joint on the way to the root, -1 for the root"),
@@ -21,6 +20,7 @@ POSES = Domain(
     readers={".bvh": "graphscore.poses.bvh:read_bvh"},
     folder_extensions=(".bvh",),
     pipeline="graphscore.poses.model:PoseModel",
+    drawing="graphscore.poses.show:STYLE",
     evaluate="graphscore.poses.metrics:evaluate",
     # Of the 1-NN accuracy, neither end is the best.
     scores={"bone_length_error": "lowest", "recall": "lowest", "precision": "lowest"},
