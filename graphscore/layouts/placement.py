@@ -137,7 +137,8 @@ def draw_components(tasks: Sequence[Task], method: Method) -> list[list[Array]]:
         else:
             alike.setdefault(task.size, []).append(number)
     for size, numbers in alike.items():
-        count = max(1, ENTRIES // (method.tries * size**2))
+        pairs = 32 * size**2, *(tasks[number].component.edges.shape[1] ** 2 for number in numbers)
+        count = max(1, 32 * ENTRIES // (max(method.tries, 12) * max(pairs)))
         for start in range(0, len(numbers), count):
             some = numbers[start : start + count]
             done |= zip(some, _draw([tasks[number] for number in some], method), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal, NamedTuple
 
 import torch
@@ -16,6 +17,8 @@ Refinement = Literal["stress", "crossings"] | None
 Choice = Literal["auto", "stress", "crossings"] | None
 REFINEMENTS = ("stress", "crossings", None)
 RELAXATION = 1.8
+MOST_EDGES = 2000
+"""Largest number of edges whose crossings are counted, by tables of all pairs of edges."""
 PRICE = 1.0
 """Stress that one crossing is worth, over ordered pairs of nodes; chosen on validation graphs."""
 SHORT, STEPS, ROUNDS = 20, 60, 8
@@ -43,12 +46,12 @@ class Drawings(NamedTuple):
         return Drawings(*(values[rows, order] for values in self))
 
 
-def measured(pos: Tensor, distances: Tensor, edges: Incidence) -> Drawings:
-    """Measure drawings ``[B, K, n, D]`` of graphs with distances ``[B, n, n]`` and edges."""
+def measured(pos: Tensor, distances: Tensor, edges: Incidence | None) -> Drawings:
+    """Measure drawings ``[B, K, n, D]`` of graphs with distances ``[B, n, n]``; without edges, no crossings are counted."""
     count = pos.shape[1]
     flat, tables = pos.flatten(0, 1), distances.repeat_interleave(count, 0)
     stress = scaled_stress(flat, tables).view(pos.shape[:2])
-    if pos.shape[-1] != 2:
+    if pos.shape[-1] != 2 or edges is None:
         return Drawings(pos, stress, torch.zeros_like(stress))
     return Drawings(pos, stress, count_crossings(flat, edges.repeat(count)).view(pos.shape[:2]).to(stress))
 
@@ -88,7 +91,9 @@ def refine(
         generator: Source of its random places; a :class:`~graphscore.rng.GraphGenerator` has a seed for each finalist
             of each graph.
     """
-    edges = Incidence.of(adjacent)
+    edges = Incidence.of(adjacent) if len(adjacent) and int(adjacent.sum((1, 2)).max()) <= 2 * MOST_EDGES else None
+    if edges is None and refinement == "crossings":
+        warnings.warn(f"Crossings are not counted or removed: a graph has more than {MOST_EDGES} edges", stacklevel=2)
     if refinement is not None:
         going = max(keep, -(-pos.shape[1] // 2)) if short else pos.shape[1]
         if going < pos.shape[1]:
@@ -96,7 +101,7 @@ def refine(
             pos = measured(pos, distances, edges).best(going, price).pos
         pos = majorise(pos, distances, steps, held, RELAXATION)
     found = measured(pos, distances, edges)
-    if refinement != "crossings" or pos.shape[-1] != 2:
+    if refinement != "crossings" or pos.shape[-1] != 2 or edges is None:
         return found.best(keep, price)
     count = min(finalists, pos.shape[1])
     found = found.best(pos.shape[1], price)

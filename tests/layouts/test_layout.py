@@ -240,6 +240,12 @@ def test_thousands_of_components_are_answered_soon():
     assert lengths == pytest.approx(np.ones(3000), abs=1e-3)
 
 
+def test_dense_graphs_are_drawn_by_stress_with_a_warning():
+    with pytest.warns(UserWarning, match="Crossings are not counted or removed: a graph has more than 2000 edges"):
+        pos = gs.layout(nx.complete_graph(70), refine="crossings", seed=0)
+    assert np.isfinite(array(pos)).all() and np.ptp(array(pos), axis=0).min() > 1
+
+
 def test_no_warning_within_the_trained_size(grid):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
