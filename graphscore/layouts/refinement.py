@@ -47,7 +47,7 @@ class Drawings(NamedTuple):
 
 
 def measured(pos: Tensor, distances: Tensor, edges: Incidence | None) -> Drawings:
-    """Measure drawings ``[B, K, n, D]`` of graphs with distances ``[B, n, n]``; without edges, no crossings are counted."""
+    """Measure drawings ``[B, K, n, D]`` of graphs with distances ``[B, n, n]``; ``None`` for no count of crossings."""
     count = pos.shape[1]
     flat, tables = pos.flatten(0, 1), distances.repeat_interleave(count, 0)
     stress = scaled_stress(flat, tables).view(pos.shape[:2])
