@@ -55,7 +55,8 @@ class Cells:
         # Along the last axis, three cells are one range.
         steps = itertools.product((-1, 0, 1), repeat=dim - 1)
         shifts = tuple(sum(step * stride for step, stride in zip(some, strides, strict=False)) for some in steps)
-        return cls(key, *key.sort(), shifts)
+        sorted_key, order = key.sort()
+        return cls(key, sorted_key, order, shifts)
 
     def around(self, targets: Tensor) -> Tensor:
         """Count the nodes in and around the cell of each target, the target among them, ``[T]``."""
