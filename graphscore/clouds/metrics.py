@@ -28,7 +28,9 @@ def evaluate_clouds(groups: Sequence[Sequence[Data]], generated: Sequence[Sequen
 
     Returns:
         ``recall``, the mean over references of the Chamfer distance to the nearest generated cloud, ``precision``, the
-        reverse, both averaged over groups (None if nothing was generated), and the numbers of groups and clouds.
+        reverse, both averaged over groups (None if nothing was generated); ``nearest_neighbor_accuracy`` of all
+        references and as many generated clouds of each group, by :func:`~graphscore.clouds.comparison.compare_sets`
+        (None if there are fewer); and the numbers of groups and clouds.
     """
     recalls, precisions = [], []
     for references, drawn in zip(groups, generated, strict=True):
@@ -43,7 +45,17 @@ def evaluate_clouds(groups: Sequence[Sequence[Data]], generated: Sequence[Sequen
         "num_generated": sum(len(group) for group in generated),
         "recall": sum(recalls) / len(recalls) if recalls else None,
         "precision": sum(precisions) / len(precisions) if precisions else None,
+        "nearest_neighbor_accuracy": _accuracy(groups, generated),
     }
+
+
+def _accuracy(groups: Sequence[Sequence[Data]], generated: Sequence[Sequence[Data]]) -> float | None:
+    """1-NN accuracy of references and as many generated clouds of each group; None if there are fewer."""
+    if not groups or any(len(drawn) < len(group) for group, drawn in zip(groups, generated, strict=True)):
+        return None
+    some = [item for group, drawn in zip(groups, generated, strict=True) for item in drawn[: len(group)]]
+    scores = compare_sets(_centered([item for group in groups for item in group]), _centered(some))
+    return scores["nearest_neighbor_accuracy"]
 
 
 def evaluate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,10 @@ def report(
     """
     scores = {name: evaluate_clouds(groups, drawn) for name, drawn in samples.items()}
     write([item for drawn in samples["model"] for item in drawn], out / "clouds.pt")
-    pairs = [(drawn[0], group[0]) for group, drawn in zip(groups, samples["model"], strict=True) if drawn]
-    generated, reference = zip(*pairs[:NUM_PICTURES], strict=True)
+    pairs = [[*zip(drawn, group, strict=False)] for group, drawn in zip(groups, samples["model"], strict=True)]
+    # The first of each group come first.
+    turns = [pair for turn in zip_longest(*pairs) for pair in turn if pair is not None]
+    generated, reference = zip(*turns[:NUM_PICTURES], strict=True)
     blocks = [Block("reference", reference, is_reference=True), Block("generated", generated)]
     picture = STYLE.draw(blocks, out / "clouds.png")
     advice = [f"look at {picture}, and train on data of your own: graphscore train --help"]

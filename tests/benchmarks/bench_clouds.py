@@ -76,8 +76,16 @@ def generate(references: Clouds, arguments: argparse.Namespace) -> list[Tensor]:
     pipeline = Pipeline.load(arguments.model)
     torch.set_num_threads(1)
     options = {name: getattr(arguments, name) for name in ("seed", "sampler", "num_steps", "prior_scale")}
-    outcomes = pipeline.sample(list(references), num=1, retries=0, changes=arguments.set, **options)
-    return [outcome.samples[0].pos for outcome in outcomes]
+    # Equal inputs would get equal samples: several samples of one input differ.
+    kinds: dict[tuple[int, int], list[int]] = {}
+    for number, item in enumerate(references):
+        kinds.setdefault((len(item.pos), label(item)), []).append(number)
+    templates, nums = [references[numbers[0]] for numbers in kinds.values()], [*map(len, kinds.values())]
+    found: dict[int, Tensor] = {}
+    outcomes = pipeline.sample(templates, nums=nums, retries=0, changes=arguments.set, **options)
+    for numbers, outcome in zip(kinds.values(), outcomes, strict=True):
+        found |= {number: sample.pos for number, sample in zip(numbers, outcome.samples, strict=True)}
+    return [found[number] for number in range(len(references))]
 
 
 def main() -> None:
