@@ -62,6 +62,12 @@ def label(item: Data) -> int:
     return int(item.digit[0]) if "digit" in item else int(item.category) if "category" in item else 0
 
 
+def on_pixels(cloud: Tensor) -> Tensor:
+    """The lit pixels of a digit that is drawn as an image: points move to the nearest pixels, equal ones are one."""
+    rows, columns = rasterize(cloud).nonzero()
+    return torch.from_numpy(np.stack([columns, SIDE - 1 - rows], axis=1)).double()
+
+
 def reader(dataset: Dataset) -> Callable[[Sequence[Tensor]], np.ndarray]:
     """Train the machine that reads digits."""
     from sklearn.svm import SVC
@@ -111,6 +117,8 @@ def main() -> None:
     started = time.process_time()
     sets = {"model": generate(references, arguments)}
     seconds = time.process_time() - started
+    if arguments.data == "digits":
+        sets["model, on pixels"] = [on_pixels(cloud) for cloud in sets["model"]]
     if not arguments.only_model:
         baselines = [of_training_part, independent_pixels if arguments.data == "digits" else gaussians]
         for draw in baselines:
