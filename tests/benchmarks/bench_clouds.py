@@ -41,7 +41,8 @@ def of_training_part(dataset: Dataset, references: Clouds, random: np.random.Gen
 
 def gaussians(dataset: Dataset, references: Clouds, random: np.random.Generator) -> list[Tensor]:
     """Points of the normal distribution that has the mean and covariance of each reference."""
-    draws = [random.multivariate_normal(item.pos.mean(0), np.cov(item.pos.T), len(item.pos)) for item in references]
+    clouds = [item.pos.double().numpy() for item in references]
+    draws = [random.multivariate_normal(pos.mean(0), np.cov(pos.T), len(pos)) for pos in clouds]
     return [torch.from_numpy(points) for points in draws]
 
 
