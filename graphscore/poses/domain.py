@@ -9,6 +9,7 @@ POSES = Domain(
     name="poses",
     keys=("joint", "edge_index"),
     package="graphscore.poses",
+    weights="poses",
     attributes={
         "joint": Attribute("node", "[N]", "number of the joint's name, 0 for a name that is not known"),
         "parent": Attribute("node", "[N]", "next joint on the way to the root, -1 for the root"),

@@ -26,10 +26,10 @@ def interpolate(
     second: Batch,
     shares: Sequence[float] | Tensor,
     *,
-    start: float = 1e-3,
+    start: float = 1e-5,
     end: float = 1.0,
-    rtol: float = 1e-3,
-    atol: float = 1e-3,
+    rtol: float = 1e-5,
+    atol: float = 1e-5,
     max_steps: int = 1000,
 ) -> list[Batch]:
     """Interpolate between the graphs of two batches through the latent space of a diffusion model.

@@ -18,7 +18,7 @@ def test_what_comes_with_the_library_is_listed():
     assert named_configs() == [
         "bodies", "conformers", "conformers-small", "digits", "layout", "poses", "small-molecules",
     ]  # fmt: skip
-    assert named_weights() == ["bodies", "conformers", "digits", "layout"]
+    assert named_weights() == ["bodies", "conformers", "digits", "layout", "poses"]
 
 
 def test_shipped_weights_are_loaded_by_name(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import torch
 from graphscore.experiment.build import build_model
 from graphscore.experiment.config.schema import load_config
 from graphscore.poses.cmu import CmuPoses
-from graphscore.poses.metrics import bone_errors
+from graphscore.poses.metrics import bone_errors, compare_poses, joint_positions, mean_joint_distances
 from graphscore.poses.model import PoseModel
 from graphscore.poses.skeleton import JOINTS, skeleton
 from graphscore.runtime.checkpoint import Checkpoint, save_checkpoint
@@ -71,3 +71,21 @@ def test_skeletons_with_joints_that_the_model_does_not_know_are_refused(model):
     body = skeleton(["hips", "tail"], [-1, 0], torch.ones(2))
     (outcome,) = model.sample(body)
     assert "joint of row 1 is 0, but the model was trained on" in outcome.failure
+
+
+def test_the_shipped_model_makes_poses_of_people_and_completes_them(pose):
+    """They are less than half as far from the nearest real pose as real poses are from each other on average."""
+    shipped, data = PoseModel.load("poses", device="cpu"), CmuPoses()
+    (outcome,) = shipped.sample(pose, num=40, repair=False)
+    real = data.held_out_frames()
+    assert bone_errors(outcome.samples).mean() < 0.05
+    apart = mean_joint_distances(joint_positions(real[::50]), joint_positions(real[25::50])).mean()
+    assert compare_poses(real, outcome.samples)["precision"] < 0.5 * apart
+    partial = data.split("test")[700].clone()
+    truth = partial.pos.clone()
+    markers = [
+        JOINTS.index(name) for name in ("hips", "head", "left_wrist", "right_wrist", "left_ankle", "right_ankle")
+    ]
+    partial.pos[[joint for joint in range(28) if joint not in markers]] = torch.nan
+    (outcome,) = shipped.sample(partial, num=2, num_steps=12, complete="moments")
+    assert max((sample.pos - truth).norm(dim=1).mean() for sample in outcome.samples) < 0.06
