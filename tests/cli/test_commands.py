@@ -149,12 +149,12 @@ def test_demo_makes_everything_it_names(run, tmp_path, few_molecules, looks):
 
 def test_the_same_path_takes_digits(run, tmp_path):
     tiny = [*TINY, "--set", "network.backbone={name: egnn, hidden_channels: 16, num_layers: 2, cond_channels: 8}"]
-    result = run("demo", "--config", "digits", "--out", "digits", "--groups", 3, *tiny)
+    result = run("demo", "--config", "digits", "--out", "drawn", "--groups", 3, *tiny)
     assert result.code == 0, result.err
-    assert {"clouds.pt", "clouds.png", "metrics.json"} <= {path.name for path in (tmp_path / "digits").iterdir()}
-    again = run("sample", "--checkpoint", "digits", "--input", "digits/clouds.pt", "--out", "again.pt")
+    assert {"clouds.pt", "clouds.png", "metrics.json"} <= {path.name for path in (tmp_path / "drawn").iterdir()}
+    again = run("sample", "--checkpoint", "drawn", "--input", "drawn/clouds.pt", "--out", "again.pt")
     assert again.code == 0, again.err
-    assert len(read("again.pt").items) == len(read("digits/clouds.pt").items)
+    assert len(read("again.pt").items) == len(read("drawn/clouds.pt").items)
 
 
 def test_without_a_command_the_help_is_shown(run):
