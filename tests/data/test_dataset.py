@@ -59,7 +59,23 @@ def given(folder: Path) -> dict[str, Any]:
     return {"data": [Data(pos=torch.randn(3, 2)) for _ in range(40)]}
 
 
-OPTIONS = {"files": files, "given": given, "geom": geom, "qm9": qm9, "rmd17": rmd17, "gfn2-ensembles": ensembles}
+def folders(folder: Path) -> dict[str, Any]:
+    for part in ("train", "test"):
+        (folder / "shape-folders" / "chair" / part).mkdir(parents=True)
+        for k in range(30):
+            np.save(folder / "shape-folders" / "chair" / part / f"{k}.npy", np.ones((5, 3)) * k)
+    return {"path": folder / "shape-folders", "points": 4}
+
+
+OPTIONS = {
+    "files": files,
+    "given": given,
+    "shape-folders": folders,
+    "geom": geom,
+    "qm9": qm9,
+    "rmd17": rmd17,
+    "gfn2-ensembles": ensembles,
+}
 """What the data sets need that come from files of the user, and a part of the largest that is embedded."""
 
 
