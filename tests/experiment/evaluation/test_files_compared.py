@@ -35,9 +35,9 @@ def test_what_a_domain_does_not_take_is_said(clouds):
         evaluate_files(clouds / "made.pt", clouds / "reference.pt", posebusters=True)
     with pytest.raises(ValueError, match="nothing to compare: no real-valued attribute"):
         evaluate_files(clouds / "made.pt", clouds / "graphs.pt")
-    with pytest.raises(ValueError, match="holds clouds, which are drawn as .png, not .html"):
-        view_file(clouds / "made.pt", clouds / "x.html")
-    with pytest.raises(ValueError, match="holds graphs, which are drawn as nothing"):
+    with pytest.raises(ValueError, match="holds clouds, which are drawn as .png or .html, not .svg"):
+        view_file(clouds / "made.pt", clouds / "x.svg")
+    with pytest.raises(ValueError, match="holds nothing to draw: graphs with positions"):
         view_file(clouds / "graphs.pt", clouds / "x.png")
 
 
@@ -45,4 +45,4 @@ def test_what_a_domain_does_not_take_is_said(clouds):
 def test_clouds_are_drawn(clouds, reference):
     pytest.importorskip("matplotlib")
     made = view_file(clouds / "made.pt", clouds / "x.png", reference and clouds / reference)
-    assert made.path.is_file() and made.content == "3 cloud(s)" and not made.notes
+    assert made.path.is_file() and made.content == "3 graph(s)" and not made.notes

@@ -35,7 +35,7 @@ class DataAreReadError(Exception):
         ("sampling.sampler={name: karras, churn: much}", "sampler 'karras' does not take .*churn: .*but got 'much'"),
         ("sampling.grid={name: karras, rho: '7'}", "time grid 'karras' does not .*rho: .*number, but got '7'"),
         ("sampling.grid={name: linear, end: 2.0}", "0 < end < start <= 1, but got 1.0, 2.0"),
-        ("sampling.guidance=[{name: classifier-free, strength: 2.0}]", "needs at least one condition"),
+        ("conditions=[]", "needs at least one condition"),
         ("sampling.guidance=[{name: inpainting, field: x, mask: m, values: v}]", "no field 'x'; it has .'pos'."),
         ("sampling.num_steps=1000000", "num_steps: Input should be less than or equal to 100000, but got 1000000"),
         ("sampling.prior_scale=.inf", "prior_scale: Input should be a finite number"),
