@@ -20,7 +20,7 @@ from graphscore.experiment.evaluation.files import View
 from graphscore.experiment.sampling.trajectories import LEVEL, STEP
 from graphscore.registry import resolve
 
-_NEAR = 0.02
+_NEAR = 0.05
 """Largest root mean square distance of a sample from the end of its trajectory, in halves of its width."""
 
 

@@ -177,9 +177,10 @@ TINY = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("config", "changes"), [("digits", ["network.node_inputs={kind: 7}"]), ("small-molecules", [])]
-)
+OF_KINDS = ["network.node_inputs={kind: 7}", "conditions=[]", "sampling.guidance=[]"]
+
+
+@pytest.mark.parametrize(("config", "changes"), [("digits", OF_KINDS), ("small-molecules", [])])
 def test_training_on_a_packed_folder_is_that_on_the_files(
     config: str, changes: list[str], files, packed, tmp_path: Path
 ):
@@ -189,7 +190,6 @@ def test_training_on_a_packed_folder_is_that_on_the_files(
     from graphscore.runtime.checkpoint import load_checkpoint
 
     name = "clouds" if config == "digits" else "molecules"
-    changes = ["network.node_inputs={kind: 7}"] if config == "digits" else []
     runs = []
     for each in (files, packed):
         settings = load_config(config, [*TINY, *changes, f"data.dataset={{name: files, path: {each[name]}}}"])
