@@ -68,7 +68,7 @@ class Crossings(DrawingEnergy):
         return ops.sum(crossed[:, None], graph[row[apart]], batch.num_graphs)[:, 0]
 
     def _parted(self, a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
-        """Whether points c and d lie on different sides of the line from a to b, from 0 to 1."""
+        """Smooth test from 0 to 1 that points c and d lie on different sides of the line from a to b."""
         x, y = ((b - a) / (b - a).square().sum(1, keepdim=True).clamp(min=1e-12).sqrt()).unbind(1)
         sides = [x * (point - a)[:, 1] - y * (point - a)[:, 0] for point in (c, d)]
         return torch.sigmoid(-sides[0] * sides[1] / self.softness**2)

@@ -20,7 +20,7 @@ from graphscore.guidance import HarmonicRestraint, Inpainting
 
 RESAMPLING, MOMENTS = "resampling", "moments"
 METHODS = (RESAMPLING, MOMENTS)
-"""How unknown rows adapt to the given ones: each step is repeated, or moments of the posterior are matched."""
+"""Methods of completion: unknown rows adapt to the given ones by repeated steps, or by moments of the posterior."""
 NUM_RESAMPLES = 4
 MASK, VALUES, RAW = "given_rows_of_{}", "given_values_of_{}", "given_raw_values_of_{}"
 
