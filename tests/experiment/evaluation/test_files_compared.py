@@ -41,6 +41,13 @@ def test_what_a_domain_does_not_take_is_said(clouds):
         view_file(clouds / "graphs.pt", clouds / "x.png")
 
 
+def test_graphs_of_a_more_special_kind_than_the_references_are_refused(clouds):
+    edges = torch.tensor([[0, 1], [1, 0]])
+    write([Data(pos=torch.zeros(2, 2), edge_index=edges, link=torch.ones(2, dtype=torch.long))], clouds / "drawn.pt")
+    with pytest.raises(ValueError, match=r"drawn.pt holds layouts, but the reference .*made.pt holds clouds"):
+        evaluate_files(clouds / "drawn.pt", clouds / "made.pt")
+
+
 @pytest.mark.parametrize("reference", [None, "reference.pt"])
 def test_clouds_are_drawn(clouds, reference):
     pytest.importorskip("matplotlib")
