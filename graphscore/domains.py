@@ -103,6 +103,9 @@ class Domain:
         derived_from: Names of the columns that ``derive`` and ``complete`` read, which the attributes replace.
         complete: Function ``(graph) -> graph`` that completes a graph of this domain that comes from networkx, such as
             by hydrogens; empty where there is nothing to complete.
+        identity: Function ``(graph, marks) -> (key, order)`` that identifies a graph apart from its fields: equal
+            graphs have equal keys, and their nodes ``order`` ``[N]`` correspond to each other; ``marks`` says whether
+            marks, such as those of stereochemistry, count, which a graph may lack.
         label: Function ``(template, graph, name, row) -> str`` that describes the node or edge of a row for messages.
         accept: Function ``(sample) -> bool`` that checks that a sample fits its input; others are drawn again.
         weights: Name of the model that comes with the package and is taken by default.
@@ -150,6 +153,7 @@ class Domain:
     derive: Reference | None = None
     derived_from: tuple[str, ...] = ()
     complete: Reference | None = None
+    identity: Reference = "graphscore.generate.inputs:identity"
     label: Reference = row_label
     accept: Reference = accept_all
     weights: str | None = None

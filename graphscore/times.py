@@ -186,6 +186,36 @@ def log_snr_grid(num_steps: int, sde: SDE, *, start: float | None = None, end: f
     return _level_grid(num_steps, sde, start, end, torch.log, torch.exp)
 
 
+def cut_grid(grid: Tensor, start: float) -> Tensor:
+    """Cut a sampling grid at a time, from which on its steps are taken: that of data that are diffused first.
+
+    The times below it stay, but the next one is left out if its step would be shorter than half of that after it.
+
+    Args:
+        grid: Falling times, shape ``[S + 1]``.
+        start: Time in (0, 1], the new first one; where the grid starts lower, it is kept as it is.
+
+    Returns:
+        Falling times, at most as many.
+
+    Raises:
+        ValueError: If the time lies outside (0, 1], or not above the last one of the grid.
+    """
+    if not 0 < start <= 1:
+        raise ValueError(f"The time up to which data are diffused must lie in (0, 1], but is {start}")
+    if start >= grid[0]:
+        return grid
+    if start <= grid[-1]:
+        raise ValueError(
+            f"Data with the noise of time {start} are cleaner than samples, whose last time is {float(grid[-1]):g}: "
+            "diffuse them further, or let the grid end lower"
+        )
+    below = grid[grid < start]
+    if len(below) > 1 and start - below[0] < (below[0] - below[1]) / 2:
+        below = below[1:]
+    return torch.cat([grid.new_tensor([start]), below])
+
+
 def _level_grid(
     num_steps: int,
     sde: SDE,

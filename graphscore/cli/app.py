@@ -10,7 +10,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from graphscore.cli import Stopped, library
-from graphscore.cli.checks import check_files, check_part, check_source
+from graphscore.cli.checks import check_files, check_part, check_source, check_start
 from graphscore.cli.config_app import config_app
 from graphscore.cli.data_app import data_app
 from graphscore.cli.engines import check_shared, shared
@@ -146,6 +146,18 @@ def sample(
             help="Sample the rows of NaN alone, and keep the others: resampling, or moments (of the posterior).",
         ),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Graphs with coordinates, such as conformers, poses or frames, to start from (SDEdit), with --noise; "
+            "each is an input, or belongs to the input of the same graph.",
+        ),
+    ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(metavar="LEVEL", help="Noise that --start gets, from 0, none, to 1: the less, the closer to it."),
+    ] = None,
     fix: Annotated[
         str | None, typer.Option(metavar="SMARTS", help="Fix the matching atoms at their coordinates in --from.")
     ] = None,
@@ -196,12 +208,13 @@ def sample(
     """
     place = check_shared(dask, workers, trajectory, str(inputs) == "-")
     inputs, format = ctx.with_resource(spooled(inputs, format))
+    inputs, start = check_start(smiles, inputs, start, noise, part)
     others = {"SMILES strings": smiles, "--input": inputs, "--format": format, "--charge": charge}
     of_run = check_part(part, checkpoint, others)
     if of_run is None:
         check_source(smiles or (), inputs, format)
     written = [(out, None), (report, [".json"]), (trajectory, TRAJECTORIES)]
-    check_files([inputs, template], checkpoint, written, format)
+    check_files([inputs, template, start], checkpoint, written, format)
     if changes:
         library.check_sampling(checkpoint or MOLECULES.weights or "", changes, sampler)
     options = {"seed": seed, "sampler": sampler, "num_steps": steps, "diverse": diverse, "workers": workers}
@@ -209,7 +222,7 @@ def sample(
         "num": num, "preset": preset, "refine": refine, "dielectric": dielectric, "energy_rank": energy_rank,
         "oversample": oversample, "rmsd_cutoff": rmsd_cutoff, "energy_window": energy_window, "max_energy": max_energy,
         "temperature": temperature, "stereo": stereo, "strict": strict or None, "timeout": timeout,
-        "changes": changes, "complete": complete,
+        "changes": changes, "complete": complete, "noise": noise,
     }  # fmt: skip
     options |= {name: value for name, value in chosen.items() if value is not None}
     with postponed(*SLOW):
@@ -218,6 +231,7 @@ def sample(
         files = library.Files(out, report, trajectory)
         if of_run is None:
             given = library.Inputs(smiles or (), inputs, format, charge)
+            given = given if start is None else library.StartedInputs(given, library.Inputs((), start))
         else:
             given = library.PartInputs(*of_run, trust or ())
         engine = ctx.with_resource(shared(place, dask, device))

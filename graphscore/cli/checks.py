@@ -96,6 +96,29 @@ def check_part(part: str | None, run: Path | None, others: Mapping[str, object])
     return run, known[part]
 
 
+def check_start(
+    smiles: Sequence[str] | None, inputs: Path | None, start: Path | None, noise: float | None, part: str | None
+) -> tuple[Path | None, Path | None]:
+    """Check the options ``--start`` and ``--noise``.
+
+    Returns:
+        The file of the inputs, which is that of the starts if nothing else is given, and the file of starts for other
+        inputs, if any.
+
+    Raises:
+        ValueError: If one of them is missing, the noise is out of range, or the inputs are a part of a data set.
+    """
+    if (start is None) != (noise is None):
+        raise ValueError(
+            "--start FILE and --noise LEVEL belong together: what samples start from, and how much is lost"
+        )
+    if noise is not None and not 0 < noise <= 1:
+        raise ValueError(f"Expected --noise above 0 and at most 1, but got {noise:g}")
+    if start is not None and part is not None:
+        raise ValueError(f"Expected either --part {part} or --start FILE, but got both")
+    return (start, None) if inputs is None and not smiles else (inputs, start)
+
+
 def check_kept(inputs: Iterable[Path], out: Path) -> None:
     """Check that neither an output file nor its unfinished part replaces one of the inputs.
 

@@ -21,6 +21,7 @@ from graphscore.registry import resolve
 
 if TYPE_CHECKING:  # only molecules need RDKit
     from graphscore.cli.run_parts import PartInputs
+    from graphscore.cli.starts import StartedInputs
     from graphscore.molecules.fragments import Fragment
 
 
@@ -113,7 +114,7 @@ class Fitting:
         unfit: Returns the reason if the output cannot hold an input, and otherwise an empty string.
     """
 
-    def __init__(self, inputs: Inputs | PartInputs, unfit: Callable[[Data | Failure], str]) -> None:
+    def __init__(self, inputs: Inputs | PartInputs | StartedInputs, unfit: Callable[[Data | Failure], str]) -> None:
         self.inputs, self.unfit = inputs, unfit
 
     def __len__(self) -> int:

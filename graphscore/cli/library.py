@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from graphscore.cli.show_config import show_keys as show_keys
     from graphscore.cli.show_config import show_proposal as show_proposal
     from graphscore.cli.show_facts import show_facts as show_facts
+    from graphscore.cli.starts import StartedInputs as StartedInputs
     from graphscore.data.dataset import datasets as datasets
     from graphscore.data.packed.packing import pack as pack
     from graphscore.experiment.about import about as about
@@ -83,6 +84,7 @@ _HOMES = {
         "FileJob",
         "Files",
     ),
+    "cli.starts": ("StartedInputs",),
     "cli.show": (
         "show_datasets",
         "show_demo",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from torch_geometric.data import Data
 
 from graphscore.generate.outcome import Cost
 from graphscore.runtime.atomic import replacing
@@ -74,3 +76,9 @@ def write_report(report: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]
 
 def _json(content: Any) -> str:
     return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
+
+
+def moved(samples: Sequence[Data]) -> dict[str, float]:
+    """Largest distance of the samples of an input from what was given, as far as it was measured, in Angstrom."""
+    names = [name for name in ("fixed_rmsd", "start_rmsd") if samples and name in samples[0]]
+    return {name: max(sample[name] for sample in samples) for name in names}

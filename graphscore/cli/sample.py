@@ -27,7 +27,7 @@ from torch_geometric.data import Data
 from graphscore.attributes import READ_FROM
 from graphscore.cli.checks import check_kept
 from graphscore.cli.inputs import Fitting, Inputs, label
-from graphscore.cli.report import Summary, write_report
+from graphscore.cli.report import Summary, moved, write_report
 from graphscore.data.outputs import Output
 from graphscore.data.readers import Failure
 from graphscore.data.writers import PT, check_output
@@ -43,6 +43,7 @@ from graphscore.train.interruption import Interrupted
 
 if TYPE_CHECKING:  # only molecules need RDKit
     from graphscore.cli.run_parts import PartInputs
+    from graphscore.cli.starts import StartedInputs
     from graphscore.molecules.fragments import Fragment
 
 
@@ -88,7 +89,7 @@ class FileJob:
 
     def __init__(
         self,
-        inputs: Inputs | PartInputs,
+        inputs: Inputs | PartInputs | StartedInputs,
         files: Files,
         options: Mapping[str, Any],
         checkpoint: Path | None = None,
@@ -207,10 +208,8 @@ class FileJob:
 
     def _outcomes(self, start: int, threads: int, **options: Any) -> Iterator[Outcome]:
         torch.set_num_threads(min(threads, os.cpu_count() or 1))
-        inputs = Fitting(self.inputs, self._unfit)
-        return self.pipeline.sample(
-            inputs, self.request, nums=self.inputs.nums, start=start, engine=self.engine, **options
-        )
+        inputs, options = Fitting(self.inputs, self._unfit), {"nums": self.inputs.nums, "start": start} | options
+        return self.pipeline.sample(inputs, self.request, engine=self.engine, **options)
 
     def _sample(self, progress: Progress | None) -> None:
         # The last bits of samples depend on threads and workers.
@@ -247,7 +246,7 @@ class FileJob:
             "notes": outcome.notes,
             "methods": dict(Counter(sample["method"] for sample in samples)),
             "marked": outcome.num_refused,
-            **{key: max(sample[key] for sample in samples) for key in ("fixed_rmsd",) if samples and key in samples[0]},
+            **moved(samples),
             "evaluations": outcome.cost.evaluations,
         }
         spent = {"seconds": dict(outcome.cost.seconds), "workers": outcome.cost.workers}

@@ -130,3 +130,9 @@ def frame_in(graph: Data, field: str) -> Frame | None:
     """Read the frame of a normalized graph; ``None`` if it has none."""
     name = ORIGIN.format(field)
     return Frame(graph[name][0], graph[UNIT.format(field)][0]) if name in graph else None
+
+
+def put_back(graph: Data, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Put values of a graph's fields back into the place and size that its frames say, where it has such."""
+    frames = {name: frame_in(graph, name) for name in values}
+    return {name: value if (frame := frames[name]) is None else frame.outside(value) for name, value in values.items()}

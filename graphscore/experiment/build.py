@@ -24,7 +24,7 @@ from graphscore.process import ForwardProcess
 from graphscore.registry import NOTHING, Trust, find, is_import_path, shown
 from graphscore.samplers import SAMPLERS, Sampler
 from graphscore.sdes import SDE, SDES
-from graphscore.times import GRIDS
+from graphscore.times import GRIDS, cut_grid
 
 
 def build_transform(config: ModelConfig) -> Compose:
@@ -197,11 +197,18 @@ def build_guidance(config: ModelConfig, model: ScoreModel) -> ScoreModel:
     return model
 
 
-def build_sampler(config: ModelConfig, model: ScoreModel) -> Sampler:
-    """Build the sampler of a model with its guidance, on a time grid of the first field's process."""
+def build_sampler(config: ModelConfig, model: ScoreModel, noise: float | None = None) -> Sampler:
+    """Build the sampler of a model with its guidance, on a time grid of the first field's process.
+
+    Args:
+        config: The configuration.
+        model: The model.
+        noise: Time at which the grid is cut, see :func:`~graphscore.times.cut_grid`; ``None`` for the whole grid.
+    """
     sampling = config.sampling
     _, sde = next(iter(model.process))
     grid = create(sampling.grid, GRIDS, "time grid", config.trust, sampling.num_steps, sde)
+    grid = grid if noise is None else cut_grid(grid, noise)
     component, method = sampling.sampler, sampling.sampler.options.get("method")
     if isinstance(method, str) and is_import_path(method):
         component = component.model_copy(update={"method": find(method, SAMPLERS, "sampler", config.trust)})

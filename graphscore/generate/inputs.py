@@ -75,7 +75,7 @@ def _is_measured(value: Any) -> bool:
     return isinstance(value, int | float | complex)
 
 
-def graph_key(template: Data) -> int:
+def graph_key(template: Data, starts: Mapping[str, Tensor] | None = None) -> int:
     """Hash a graph to 64 bits, the same in every process, on every machine and in every batch.
 
     The hash covers the number of nodes and all arrays of integers and booleans, such as edges, elements and bonds, but
@@ -84,6 +84,7 @@ def graph_key(template: Data) -> int:
 
     Args:
         template: A graph.
+        starts: Values that count too, although they are floats: those that samples start from, as they were given.
 
     Returns:
         From 0 to 2**64 - 1.
@@ -96,7 +97,20 @@ def graph_key(template: Data) -> int:
         if isinstance(value, Tensor) and value.dim() > 0 and not (value.is_floating_point() or value.is_complex()):
             digest.update(f"|{key}{list(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().numpy().astype("<i8").tobytes())
+    for key, value in sorted((starts or {}).items()):
+        digest.update(f"|{key}{list(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().astype("<f4").tobytes())
     return int.from_bytes(digest.digest(), "little")
+
+
+def identity(template: Data, *, marks: bool = True) -> tuple[str, Tensor]:
+    """Identify a graph by :func:`graph_key`, for which the order of its nodes counts: their order is that of its rows.
+
+    Args:
+        template: The graph.
+        marks: Without effect, since a graph of no domain has none.
+    """
+    return str(graph_key(template)), torch.arange(template.num_nodes or 0)
 
 
 def input_graph(

@@ -19,7 +19,7 @@ from graphscore.generate.budget import Budget
 from graphscore.generate.inputs import Label, inputs_of
 from graphscore.generate.outcome import Outcome
 from graphscore.generate.progress import Tally
-from graphscore.generate.tries import Finish, Judge, Options, Trace, Tries, with_values
+from graphscore.generate.tries import Finish, Judge, Options, Starts, Trace, Tries, with_values
 from graphscore.generate.windows import NUM_BATCHES, NUM_INPUTS, windows
 from graphscore.guidance import Guidance, Inpainting
 from graphscore.nn.edges.search import searches_of
@@ -48,6 +48,7 @@ def generate(
     window: int | None = NUM_INPUTS,
     progress: Progress | None = None,
     trace: Trace | None = None,
+    starts: Starts | None = None,
 ) -> Iterator[Outcome]:
     """Sample each template one or more times, and yield an outcome for each.
 
@@ -92,6 +93,9 @@ def generate(
         trace: Called as ``trace(jobs, step, t, batch)`` with the initial noise, the state after each step, and the
             result, whose ``t`` is 0; the batch has one graph for each job, with the fields in data units. Called again
             from step 0 for a sample that was drawn again and is better.
+        starts: Makes input graphs with the fields that samples start from, see
+            :data:`~graphscore.generate.tries.Starts`; the grid of the sampler starts at the time up to which they are
+            diffused. Noise then depends on these values, too. By default samples start from pure noise.
 
     Yields:
         The outcome of each template, in order: those of a window when all of them are done. Samples are copies of the
@@ -110,7 +114,7 @@ def generate(
     options = Options(
         sampler, device, seed, transform, known or {}, finish or with_values, judge, label, max_drift,
         0 if together else retries, timeout, together, budget, trace, inputs_of(sampler.model),
-        searches_of(sampler.model),
+        searches_of(sampler.model), starts,
     )  # fmt: skip
     counter = Tally(progress, None if nums is None else sum(nums))
     pairs = zip(templates, (repeat(num) if isinstance(num, int) else num), strict=not isinstance(num, int))
@@ -189,7 +193,7 @@ def _draw(options: Options, chunk: Sequence[_Draw], attempt: int) -> list[_Draw]
         if options.together:
             batch[TEMPLATE] = torch.tensor([entry.number for entry, _ in chunk], device=options.device)
         shown = None if options.trace is None else steps
-        result = _sample(options.sampler, batch, GraphGenerator(seeds, SAMPLING), shown)
+        result = _sample(options.sampler, batch, GraphGenerator(seeds, SAMPLING), shown, options.starts is not None)
         drifts, counts = drift(result, model.process).tolist(), result.num_evaluations.tolist()
         values = split_fields(result.batch, model.process.fields.values())
     except (RuntimeError, MemoryError) as error:
@@ -234,11 +238,15 @@ def check_request(nums: Sequence[int], seed: int) -> None:
 
 
 def _sample(
-    sampler: Sampler, batch: Batch, generator: GraphGenerator, steps: list[tuple[int, float, Batch]] | None
+    sampler: Sampler,
+    batch: Batch,
+    generator: GraphGenerator,
+    steps: list[tuple[int, float, Batch]] | None,
+    from_data: bool,
 ) -> SamplerResult:
     """Sample a batch; append the number, time and state of each step and of the result to the list, if given."""
     callback = None if steps is None else lambda *step: steps.append(step)
-    result = sampler(batch, generator, callback)
+    result = sampler(batch, generator, callback, **({"from_data": True} if from_data else {}))
     result = result._replace(batch=_placed(sampler.model, result.batch))
     if steps is not None:
         steps.append((steps[-1][0] + 1, 0.0, result.batch))

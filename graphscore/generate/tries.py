@@ -24,6 +24,9 @@ Judge = Callable[[Data, Data], float]
 Job = tuple[int, int]
 """Number of a template, and number of a sample of it."""
 Trace = Callable[[Sequence[Job], int, float, Batch], None]
+Starts = Callable[[Data, Callable[[Data], Data]], Data]
+"""Function ``(template, prepare)`` that returns the network's input graph with the clean fields that samples start
+from; ``prepare`` makes it of a template without them."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Options:
     trace: Trace | None
     inputs: set[str]
     searches: Sequence[Any]
+    starts: Starts | None
 
 
 class Tries:
@@ -77,9 +81,7 @@ class Tries:
         self.quality: dict[int, tuple[float, float]] = {}
         self.evaluations = 0
         try:
-            graph = input_graph(
-                template, options.transform, list(options.sampler.model.process.fields), options.known, options.label
-            )
+            graph = self._prepare(template, options)
         except ValueError as error:
             self.failure = str(error)
         except (RuntimeError, MemoryError) as error:
@@ -89,10 +91,20 @@ class Tries:
         else:
             self.graph, self.is_ready = graph, True
             self.origin = without_measurements(template, options.inputs, options.sampler.model.process.fields)
-            self.key = graph_key(self.origin)
+            fields = options.sampler.model.process.fields
+            self.key = graph_key(self.origin, options.starts and {name: template[name] for name in fields})
             num_nodes = graph.num_nodes or 0
             self.size = max(count_edges(options.searches, num_nodes, graph.num_edges), num_nodes)
         self.seconds = {"sample": time.perf_counter() - started, "finish": 0.0}
+
+    @staticmethod
+    def _prepare(template: Data, options: Options) -> Data:
+        fields = list(options.sampler.model.process.fields)
+
+        def prepare(item: Data) -> Data:
+            return input_graph(item, options.transform, fields, options.known, options.label)
+
+        return prepare(template) if options.starts is None else options.starts(template, prepare)
 
     def offer(
         self, k: int, values: Mapping[str, Tensor], drift: float, attempt: int, options: Options

@@ -61,10 +61,12 @@ class LayoutModel(NamedTuple):
             guided = Inpainting(self.model, "pos", FIXED, FIXED_POS, rigid=True) if fixed else self.model
             if energy is not None:
                 guided = EnergyGuidance(guided, energy, max_step=MOST_SHIFT, through_network=False)
-            changes = [] if start is None else [f"grid.start={start}"]
-            changes += ["sampler.denoise_last=false"] if quick else []
-            numbers = QUICK if quick else (None, None)
-            self.samplers[key] = build_sampler(self.config.with_sampling(None, *numbers, changes=changes), guided)
+            changes = ["sampler.denoise_last=false"] if quick else []
+            # The scale was chosen for pure noise; what is given gets all the noise that it is to be moved by.
+            num_steps, scale = QUICK if quick else (None, None)
+            scale = scale if start is None else 1.0
+            config = self.config.with_sampling(None, num_steps, scale, changes=changes)
+            self.samplers[key] = build_sampler(config, guided, start)
         return self.samplers[key]
 
 
@@ -124,10 +126,6 @@ def sample_drawings(
     batch = Batch.from_data_list([graph] * num)
     sampler = model.sampler(fixed is not None, None if start is None else start[1], quick, energy)
     generator = GraphGenerator([mix_seed(seed, k) for k in range(num)], SAMPLING)
-    if start is None:
-        return sampler(batch, generator).batch["pos"].view(num, num_nodes, 2)
-    process = model.model.process
-    batch["pos"] = start[0].float().repeat(num, 1)
-    noisy = process.perturb(batch, torch.full((num,), start[1], dtype=torch.float64), generator=generator).batch
-    x0_hat = sampler.integrate(noisy, generator).x0_hat["pos"]
-    return (x0_hat * process.fields["pos"].scale).view(num, num_nodes, 2)
+    if start is not None:
+        batch["pos"] = start[0].float().repeat(num, 1)
+    return sampler(batch, generator, from_data=start is not None).batch["pos"].view(num, num_nodes, 2)

@@ -40,8 +40,8 @@ def component_atoms(graph: Data) -> list[torch.Tensor]:
 
 
 @rdkit_errors()
-def split_components(graph: Data, held: Fragment | None = None) -> list[Data]:
-    """Split a molecule into graphs of its components, without coordinates; their ``smiles`` are their own.
+def split_components(graph: Data, held: Fragment | None = None, *, in_place: bool = False) -> list[Data]:
+    """Split a molecule into graphs of its components; their ``smiles`` are their own.
 
     A component has the same attributes as the molecule alone, so that it gets the same noise; equal ones have a number
     in :data:`COPY` from the second on.
@@ -49,6 +49,7 @@ def split_components(graph: Data, held: Fragment | None = None) -> list[Data]:
     Args:
         graph: The molecule. One with a single component is returned as it is.
         held: Atoms to hold, which must be in one component; the others get the mark :data:`FREE`.
+        in_place: Whether components keep their coordinates, if there are any.
 
     Raises:
         ValueError: If the graph is not a molecule, or the held atoms are not found in one component.
@@ -60,6 +61,8 @@ def split_components(graph: Data, held: Fragment | None = None) -> list[Data]:
     for atoms in members:
         part = _part(graph, atoms)
         part.smiles, part.name = canonical_smiles(stereo_mol(part)), ""
+        if in_place and "pos" in graph:
+            part.pos = graph["pos"][atoms]
         key = graph_key(part)
         if seen[key]:
             part[COPY] = torch.tensor([seen[key]])
@@ -101,7 +104,9 @@ def _part(graph: Data, atoms: torch.Tensor) -> Data:
     return part
 
 
-def pack_components(template: Data, parts: Sequence[Sequence[Data]], seed: int) -> list[Data]:
+def pack_components(
+    template: Data, parts: Sequence[Sequence[Data]], seed: int, *, in_place: bool = False
+) -> list[Data]:
     """Join conformers of the components of a molecule to conformers of the whole.
 
     Args:
@@ -109,6 +114,7 @@ def pack_components(template: Data, parts: Sequence[Sequence[Data]], seed: int) 
         parts: For each conformer, those of the components, in the order of :func:`split_components`. One with held
             atoms (``fixed_rmsd``) stays where it is.
         seed: Seed of places and orientations, beside the molecule and the number of the conformer.
+        in_place: Whether the components stay where they are.
 
     Returns:
         Conformers with the largest of each number of their components, such as ``drift``, the ``method`` that is last
@@ -128,7 +134,7 @@ def pack_components(template: Data, parts: Sequence[Sequence[Data]], seed: int) 
         for name, value in ((name, value) for sample in samples for name, value in sample.to_dict().items()):
             if isinstance(value, int | float) and name not in (*template.keys(), "num_nodes", FREE):
                 item[name] = max(value, item.get(name, value))
-        packed = packer(pos, (seed, samples[0]["sample"], key), held[0] if held else None)
+        packed = pos if in_place else packer(pos, (seed, samples[0]["sample"], key), held[0] if held else None)
         item.pos = torch.from_numpy(packed).to(samples[0]["pos"].dtype)
         joined.append(item)
     return joined

@@ -36,7 +36,7 @@ from graphscore.molecules.completion import complete
 from graphscore.molecules.components import FREE, pack_components, split_components
 from graphscore.molecules.domain import MOLECULES
 from graphscore.molecules.exact import MOST_ATOMS, exact_positions
-from graphscore.molecules.fragments import Fragment
+from graphscore.molecules.fragments import Fragment, HoldAtoms
 from graphscore.molecules.graph import Chem, bare_mol, data_from_mol, rdBase
 from graphscore.molecules.isomers import STEREO, isomers_of
 from graphscore.molecules.labels import properties_of
@@ -45,6 +45,7 @@ from graphscore.molecules.relaxation import BY_XTB, check_program
 from graphscore.molecules.repair import EASY, Checks, badness, faults_of, repair_all, warning
 from graphscore.molecules.request import ConformerRequest as ConformerRequest
 from graphscore.molecules.smiles import mol_from_smiles, rdkit_errors
+from graphscore.molecules.starts import one_by_one, onto, superpose
 from graphscore.registry import Trusted
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ class ConformerModel(Pipeline):
     either handedness. Each conformer is checked (:mod:`graphscore.molecules.check`): what has wrong stereochemistry, a
     wrong bond length, angle, plane or contact, or drifts, is drawn again, up to three times, and then repaired
     (:class:`~graphscore.molecules.repair.Repair`). What is still wrong is in the attribute ``warning`` of the
-    conformer, and how it was made in its ``method``. Conformers of the input are ignored.
+    conformer, and how it was made in its ``method``.
+
+    Conformers of the input are ignored, unless ``noise`` is given: then each is a start, whose heavy atoms are diffused
+    and denoised. Samples are superposed on their start (``start_rmsd``), and hydrogens placed anew.
 
     If other programs use the machine, call :func:`graphscore.runtime.settings.prepare` with ``spare_cores=True`` once
     before: it saves much time.
@@ -115,6 +119,8 @@ class ConformerModel(Pipeline):
             smarts, template = options.pop("fix")
             options["fragment"] = Fragment(smarts, data_from_mol(template))
         wanted = options if request is None else vars(request)
+        if wanted.get("noise") is not None:
+            items = one_by_one([items] if self.is_item(items) else items)
         if wanted.get("stereo", STEREO[0]) in STEREO[1:]:
             items = self._isomers([items] if self.is_item(items) else items, wanted["stereo"], wanted.get("seed", 0))
         return cast(Iterator[Conformers], super().sample(items, request, **options))
@@ -186,24 +192,27 @@ class ConformerModel(Pipeline):
     def finisher(self, request: Request) -> Finish | None:
         """Make the function that adds the atoms outside the network's graph, and measures the fixed ones."""
         finish = super().finisher(request)
-        return finish if _chemical(request).fragment is None else _HoldAtoms(finish or with_values)
+        return finish if _chemical(request).fragment is None else HoldAtoms(finish or with_values)
 
     def parts(self, graph: Data, request: Request) -> list[Data]:
         """Split a molecule into its components."""
         if not MOLECULES.owns(graph) or set(self.model.fields) != {POS}:
             return [graph]
-        return split_components(graph, _chemical(request).fragment)
+        return split_components(graph, _chemical(request).fragment, in_place=request.noise is not None)
 
     def join(self, template: Data, parts: Sequence[Sequence[Data]], request: Request) -> list[Data]:
         """Pack conformers of the components side by side."""
-        return pack_components(template, parts, request.seed)
+        return pack_components(template, parts, request.seed, in_place=request.noise is not None)
 
     def exact(self, graph: Data, request: Request) -> Mapping[str, Tensor] | None:
         """Coordinates of molecules of one to three atoms, unless some are held."""
         if not MOLECULES.owns(graph) or set(self.model.fields) != {POS} or _chemical(request).fragment is not None:
             return None
         pos = exact_positions(bare_mol(graph)) if (graph.num_nodes or 0) <= MOST_ATOMS else None
-        return None if pos is None else {POS: torch.from_numpy(pos).float()}
+        if pos is None or (request.noise is not None and POS not in graph):
+            return None
+        values = torch.from_numpy(pos).float()
+        return {POS: values if request.noise is None else onto(values, graph)}
 
     @rdkit_errors()
     def judge(self, template: Data, sample: Data) -> float:
@@ -236,6 +245,8 @@ class ConformerModel(Pipeline):
         needed = bool(given) and wanted.has_energies
         check, held = (self.checks(given[0]), _held(wanted, given[0])) if needed else (None, [])
         samples, notes, failures = complete(given, wanted, num // wanted.oversample, check, held)
+        for sample in samples if wanted.noise is not None and wanted.fragment is None else ():
+            superpose(sample, outcome.input)
         notes, failure = [*outcome.notes, *notes], "; ".join(filter(None, [outcome.failure, *failures])) or None
         seconds = {
             "sample": outcome.cost.seconds["sample"],
@@ -246,22 +257,6 @@ class ConformerModel(Pipeline):
         cost = replace(outcome.cost, seconds=seconds)
         num_marked = sum("warning" in sample for sample in samples)
         return replace(outcome, samples=samples, failure=failure, notes=notes, cost=cost, num_refused=num_marked)
-
-
-class _HoldAtoms:
-    """Finish samples, and measure the deviation of fixed atoms from their coordinates."""
-
-    def __init__(self, finish: Finish) -> None:
-        self.finish = finish
-
-    def __call__(self, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
-        item = self.finish(template, graph, values)
-        rows = graph[FIXED].nonzero()[:, 0]
-        if len(rows):
-            atoms = graph["kept"][rows] if "kept" in graph else rows
-            off = item[POS][atoms] - graph[FIXED_POS][rows]
-            item.fixed_rmsd = float(off.square().sum(-1).mean().sqrt())
-        return item
 
 
 def shipped_checkpoint() -> Path:

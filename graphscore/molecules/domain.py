@@ -81,6 +81,7 @@ MOLECULES = Domain(
         "scaffold": "graphscore.molecules.split:by_scaffold",
     },
     group="graphscore.molecules.split:group",
+    identity="graphscore.molecules.starts:identity",
     label="graphscore.molecules.elements:row_label",
     evaluate="graphscore.molecules.evaluate:evaluate",
     scores={

@@ -14,7 +14,8 @@ from graphscore.molecules.labels import field_name, fields_of
 
 TEXTS = ("method", "warning")
 """Attributes of samples that are texts; the others are numbers."""
-OWN = ("SMILES", *TEXTS, "sample", "seed", "drift", "energy", "relative_energy", "fixed_rmsd", "level", "step")
+_NUMBERS = ("sample", "seed", "drift", "energy", "relative_energy", "fixed_rmsd", "start_rmsd", "level", "step")
+OWN = ("SMILES", *TEXTS, *_NUMBERS)
 """Fields that samples may have. Those of the input with such a name are renamed, lest they seem to be of the sample."""
 
 _CHARGED = re.compile(r"(charge|mult(?:iplicity)?)\s*[=:]\s*", re.IGNORECASE)  # readers would take it for the charge

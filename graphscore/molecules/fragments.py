@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.attributes import FIXED, FIXED_POS
 from graphscore.data.readers import read
+from graphscore.generate.tries import Finish
 from graphscore.molecules.graph import Chem, bare_mol, rdBase, remove_hydrogens
 from graphscore.molecules.smiles import rdkit_errors
 
@@ -109,6 +112,23 @@ class Fragment:
                 if not torch.linalg.det(torch.stack([arm - x for arm in arms])) > 0:
                     return False
         return True
+
+
+class HoldAtoms:
+    """Finish samples, and measure the deviation of fixed atoms from their coordinates."""
+
+    def __init__(self, finish: Finish) -> None:
+        self.finish = finish
+
+    def __call__(self, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
+        """Make a sample, with the number ``fixed_rmsd`` in Angstrom; see :func:`graphscore.generate.jobs.generate`."""
+        item = self.finish(template, graph, values)
+        rows = graph[FIXED].nonzero()[:, 0]
+        if len(rows):
+            atoms = graph["kept"][rows] if "kept" in graph else rows
+            off = item["pos"][atoms] - graph[FIXED_POS][rows]
+            item.fixed_rmsd = float(off.square().sum(-1).mean().sqrt())
+        return item
 
 
 def _without_hydrogens(data: Data) -> tuple[Chem.Mol, list[int]]:

@@ -25,7 +25,7 @@ class Conformers(Outcome):
     The graphs in ``samples`` have the attributes ``sample``, from 1, ``seed``, ``drift``, see
     :func:`~graphscore.samplers.drift`, and ``method``: how the conformer was made, one of
     :data:`~graphscore.molecules.repair.METHODS`. If something is wrong with it, the ``warning`` says what. If
-    requested, they have ``energy``, ``relative_energy`` (kcal/mol) and ``fixed_rmsd`` (Angstrom).
+    requested, they have ``energy``, ``relative_energy`` (kcal/mol), ``fixed_rmsd`` and ``start_rmsd`` (Angstrom).
     """
 
     @property

@@ -115,6 +115,8 @@ class ConformerRequest(Request):
             raise ValueError("The preset analogue needs the fragment to hold: --fix SMARTS --from FILE, in Python fix")
         if self.complete is not None:
             raise ValueError("Molecules are completed around a fragment, --fix SMARTS --from FILE, not by --complete")
+        if self.noise is not None and self.stereo != STEREO[0]:
+            raise ValueError(f"noise starts from conformers, whose stereo is known, but stereo is {self.stereo!r}")
         self._check_numbers()
         self._check_effects()
 

@@ -42,8 +42,8 @@ class Sampler(ABC):
         grid: Number of steps S, on the Karras grid of the first field's process; or falling times in (0, 1], the first
             of which is that of the prior, shape ``[S + 1]``, see :mod:`graphscore.times`.
         denoise_last: Whether to end with the posterior mean at the last time, which removes the remaining noise.
-        prior_scale: Factor of the prior's standard deviation: below 1, samples start closer to the centre of the prior,
-            so that there are fewer outliers and fewer rare samples; 1 samples the learned distribution.
+        prior_scale: Factor of the standard deviation of the first noise: below 1, samples start closer to the centre of
+            the prior, so that there are fewer outliers and fewer rare samples; 1 samples the learned distribution.
 
     Raises:
         ValueError: If the grid is not a falling sequence of times in (0, 1] or has no step, the method or model cannot
@@ -127,30 +127,46 @@ class Sampler(ABC):
         generator: Generator = None,
         callback: Callback | None = None,
         *,
+        from_data: bool = False,
         progress: bool = False,
     ) -> SamplerResult:
-        """Sample the fields of the given graphs.
+        """Sample the fields of the given graphs, from pure noise or from their own noisy values.
 
         Args:
             template: The graphs; their fields are ignored, and may be missing if they have a ``width``.
             generator: Source of all randomness; a :class:`~graphscore.rng.GraphGenerator` has a seed per graph.
             callback: Called as ``callback(step, t, batch)`` before the first and after each step, with a copy of the
                 template whose fields are those of time ``t``, in data units.
+            from_data: Whether to start from the fields of the template (SDEdit): they are diffused to the first time of
+                the grid, see :func:`~graphscore.times.cut_grid`, and denoised from there. The mean of a zero-mean
+                field, which does not diffuse, is that of the template.
             progress: Whether to show a progress bar of the steps (by tqdm).
 
         Returns:
             The sample, a copy of the template with the fields in data units, with the last estimates and the number of
             evaluations. Its tensors have no gradients, but can be used in derivatives later on even if sampling was
             called inside ``torch.inference_mode()``.
+
+        Raises:
+            ValueError: If a field is missing, or has another shape than expected.
+
+        References:
+            Meng et al. (2022), SDEdit: guided image synthesis and editing with stochastic differential equations,
+            algorithm 1.
         """
         template = differentiable(template)
         process, model = self.model.process, Recorder(self.model)
         parameter = next(self.model.parameters(), None)
         dtype = None if parameter is None else parameter.dtype
-        batch = process.prior(template, generator, dtype, float(self.grid[0]), self.prior_scale)
+        places: dict[str, Tensor] = {}
+        if from_data:
+            batch, places = self._diffused(template, generator, dtype)
+        else:
+            batch = process.prior(template, generator, dtype, float(self.grid[0]), self.prior_scale)
 
         def in_data_units(noisy: Batch) -> Batch:
-            return process.to_data(drop_estimates(noisy, self.model))
+            data = process.to_data(drop_estimates(noisy, self.model))
+            return replace(data, {name: data[name] + place for name, place in places.items()})
 
         with _bar(self, progress) as advance:
 
@@ -182,6 +198,22 @@ class Sampler(ABC):
         """
         model = Recorder(self.model)
         return model.result(self._integrate(model, batch, generator, callback))
+
+    def _diffused(
+        self, template: Batch, generator: Generator, dtype: torch.dtype | None
+    ) -> tuple[Batch, dict[str, Tensor]]:
+        """Diffuse a template to the first time of the grid; also the means of its zero-mean fields, in data units."""
+        process, values, places = self.model.process, dict[str, Tensor](), dict[str, Tensor]()
+        for name, field in process.fields.items():
+            x, index = field.values(template)
+            values[name] = x = x if dtype is None else x.to(dtype)
+            if field.zero_mean:
+                places[name] = x - field.project(x, index, template.num_graphs)
+        t = self._grid_beside(template)[:1].expand(template.num_graphs)
+        noisy = process.perturb(
+            replace(template, values), t, generator=generator, couple=lambda field, x0, noise: self.prior_scale * noise
+        )
+        return noisy.batch, places
 
     def _integrate(self, model: Recorder, batch: Batch, generator: Generator, callback: Callback | None) -> Batch:
         batch, memory = differentiable(batch), None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphscore.data.normalization import ORIGIN, UNIT, Normalize, frame_in, frame_of
+from graphscore.data.normalization import ORIGIN, UNIT, Normalize, frame_of, put_back
 from graphscore.denoiser import ScoreModel
 from graphscore.experiment.config.components import Component
 from graphscore.experiment.config.schema import AnyConfig
@@ -147,9 +147,7 @@ class KeepGiven:
 
     def __call__(self, template: Data, graph: Data, values: Mapping[str, Tensor]) -> Data:
         """Make a sample, see :func:`graphscore.generate.jobs.generate`."""
-        frames = {name: frame_in(graph, name) for name in self.fields}
-        outside = {name: frame.outside(values[name]) for name, frame in frames.items() if frame is not None}
-        sample = copy.copy(self.finish(template, graph, {**values, **outside}))
+        sample = copy.copy(self.finish(template, graph, put_back(graph, values)))
         for name in self.fields:
             mask, given = graph[MASK.format(name)], graph[VALUES.format(name)]
             given = graph.get(RAW.format(name), given)

@@ -11,11 +11,9 @@ from typing import Any
 import torch
 from torch_geometric.data import Batch, Data
 
-from graphscore.data.dataset import with_fields
-from graphscore.data.normalization import normalized
-from graphscore.data.preparation import field_values, named, without
 from graphscore.denoiser import ScoreModel
 from graphscore.experiment.sampling.request import Request
+from graphscore.experiment.sampling.starts import with_given_fields
 from graphscore.generate.budget import Budget
 from graphscore.generate.inputs import Label, input_graph
 from graphscore.generate.windows import windows
@@ -128,19 +126,13 @@ class LikelihoodMixin:
         graph = self._graph(item)
         if isinstance(graph, str):
             return graph
-        fields = list(self.model.process.fields)
+        fields = self.model.process.fields
 
         def prepare(given: Data) -> Data:
             return input_graph(given, lambda one: self.see(one, self.request_type()), (), self.known, self.label)
 
         try:
-            if missing := [name for name in fields if name not in graph]:
-                raise ValueError(f"the graph has no {named(missing[0])}, whose likelihood is asked for")
-            values = normalized(field_values(graph, fields), self.transform)
-            for name, field in self.model.process.fields.items():
-                if values[name].shape[1] != (field.width or values[name].shape[1]):
-                    raise ValueError(f"{name} has {values[name].shape[1]} columns, but the model {field.width}")
-            return with_fields(without(graph, fields), [values], prepare)[0]
+            return with_given_fields(graph, fields, self.transform, prepare, "whose likelihood is asked for")
         except ValueError as error:
             return str(error)
 

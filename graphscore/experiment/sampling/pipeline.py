@@ -24,7 +24,8 @@ from graphscore.experiment.sampling import completion
 from graphscore.experiment.sampling.diversity import diversify
 from graphscore.experiment.sampling.likelihood import LikelihoodMixin
 from graphscore.experiment.sampling.parts import WholeInputs
-from graphscore.experiment.sampling.request import Request
+from graphscore.experiment.sampling.request import DESCRIBED, Request
+from graphscore.experiment.sampling.starts import PutBack, starts_of
 from graphscore.experiment.sampling.trajectories import POS, position_noise
 from graphscore.experiment.sampling.window import Piece, WindowSampler
 from graphscore.experiment.trained_on import TrainedOn
@@ -33,7 +34,7 @@ from graphscore.generate.budget import Budget
 from graphscore.generate.jobs import check_nums
 from graphscore.generate.outcome import Outcome
 from graphscore.generate.progress import Tally
-from graphscore.generate.tries import Finish, Trace
+from graphscore.generate.tries import Finish, Starts, Trace
 from graphscore.generate.windows import shares
 from graphscore.registry import Trusted
 from graphscore.runtime.engine import Engine
@@ -228,7 +229,7 @@ class Pipeline(WholeInputs, LikelihoodMixin):
             "sampler": sampling.sampler.name,
             "num_steps": sampling.num_steps,
             "sampling": sampling.model_dump(mode="json"),
-            **{name: getattr(request, name) for name in ("retries", "repair", "timeout", "diverse", "complete")},
+            **{name: getattr(request, name) for name in DESCRIBED},
             "device": describe_device(self.device),
             "checkpoint": str(self.checkpoint),
             "sha256": hashlib.sha256(self.checkpoint.read_bytes()).hexdigest(),
@@ -290,4 +291,10 @@ class Pipeline(WholeInputs, LikelihoodMixin):
     def finisher(self, request: Request) -> Finish | None:
         """Make the function that turns sampled fields into samples, see :func:`graphscore.generate.jobs.generate`."""
         finish = None if self.assembler is None else self.assembler()
-        return finish if request.complete is None else completion.KeepGiven(finish, tuple(self.model.fields))
+        if request.complete is not None:
+            return completion.KeepGiven(finish, tuple(self.model.fields))
+        return finish if request.noise is None else PutBack(finish)
+
+    def starts(self, request: Request) -> Starts | None:
+        """Make the function that gives input graphs what samples start from; ``None`` for pure noise."""
+        return None if request.noise is None else starts_of(self.model.fields, self.transform)

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphscore.experiment.sampling.completion import check_method
+from graphscore.experiment.sampling.starts import check_noise
 from graphscore.generate.jobs import check_request
 from graphscore.runtime.sharing import check_workers
 
 RETRIES = 3
 TIMEOUT = 300.0  # seconds
+DESCRIBED = ("retries", "repair", "timeout", "diverse", "complete", "noise")
+"""Options that are told with the samples as they are."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,12 @@ class Request:
             rows are kept. ``"resampling"`` (inpainting with repeated steps) or ``"moments"`` (moment matching through
             the network, exact for Gaussian data), see :mod:`graphscore.experiment.sampling.completion`; by default
             all rows are sampled, and those of the input ignored.
+        noise: Time, above 0 and at most 1, up to which the sampled fields of the inputs are diffused, to start from
+            them (SDEdit): the shorter, the closer samples are to their input. The grid of times is cut there, so that
+            there are fewer steps. By default samples start from pure noise, and the fields of inputs do not count.
 
     Raises:
-        ValueError: If a number is out of range, or there is no such method.
+        ValueError: If a number is out of range, there is no such method, or options exclude each other.
     """
 
     num: int = 1
@@ -60,11 +66,15 @@ class Request:
     workers: int | None = 1
     changes: Sequence[str] = ()
     complete: str | None = None
+    noise: float | None = None
 
     def __post_init__(self) -> None:
         check_request([self.num], self.seed)
         check_workers(self.workers)
         check_method(self.complete)
+        check_noise(self.noise)
+        if self.noise is not None and self.complete is not None:
+            raise ValueError("noise starts from all rows of the inputs, but complete takes some of them as unknown")
         if isinstance(self.changes, str):
             raise ValueError(f"changes takes a list, such as [{self.changes!r}], but got {self.changes!r}")
         if self.retries < 0:

@@ -55,7 +55,7 @@ class WindowSampler:
         config = pipeline.configure(request)
         self.max_drift = config.sampling.max_drift
         with asked_by(pipeline.checkpoint):
-            self.sampler = build_sampler(config, pipeline.guide(pipeline.model, request))
+            self.sampler = build_sampler(config, pipeline.guide(pipeline.model, request), request.noise)
         self.kept = inputs_of(pipeline.model)
         self.budget = Budget.of(pipeline.device)  # of all windows: once halved, it stays so
 
@@ -138,6 +138,7 @@ class WindowSampler:
             window=None,
             progress=progress,
             trace=trace,
+            starts=pipeline.starts(request),
         )
 
     def _known(self, plan: _Plan, part: Data, values: Mapping[str, Tensor]) -> Outcome:
