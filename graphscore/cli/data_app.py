@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Annotated
 
@@ -66,22 +67,22 @@ def build_data(
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("data"),
     workers: Annotated[int, typer.Option(help="Processes; 0 takes one for each core.")] = 0,
     smiles: Annotated[
-        list[Path] | None, typer.Option(help="gfn2-ensembles: a list of molecules, .smi or .csv, also with .gz.")
+        list[Path] | None, typer.Option(help="Ensembles: a list of molecules, .smi or .csv, also with .gz.")
     ] = None,
     test: Annotated[list[Path] | None, typer.Option(help="gfn2-ensembles: a list of test molecules.")] = None,
-    exclude: Annotated[list[Path] | None, typer.Option(help="gfn2-ensembles: a list never to train on.")] = None,
-    limit: Annotated[int | None, typer.Option(help="gfn2-ensembles: largest number of molecules of each list.")] = None,
-    part: Annotated[str | None, typer.Option(help="gfn2-ensembles: only this part of lists that are split.")] = None,
+    exclude: Annotated[list[Path] | None, typer.Option(help="Ensembles: a list never to train on.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Ensembles: largest number of molecules of each list.")] = None,
+    part: Annotated[str | None, typer.Option(help="Ensembles: only this part of lists that are split.")] = None,
     level: Annotated[
         str | None, typer.Option(help="gfn2-ensembles: gfn2, or the faster mmff94, to pretrain on.")
     ] = None,
 ) -> None:
-    """Build a data set from its sources; gfn2-ensembles resumes an interrupted build."""
+    """Build a data set from its sources; ensembles resume an interrupted build."""
     recipe = find(name, gather("recipes"), "data set that can be built" if name in library.datasets() else "data set")
     given = {"smiles": smiles, "test": test, "exclude": exclude, "limit": limit, "part": part, "level": level}
     options = {key: value for key, value in given.items() if value}
-    if options and name != "gfn2-ensembles":
-        raise ValueError(f"{name} is built from sources of its own: it takes no {', '.join(f'--{k}' for k in options)}")
+    if wrong := options.keys() - inspect.signature(recipe).parameters.keys():
+        raise ValueError(f"{name} takes no {', '.join(f'--{key}' for key in sorted(wrong))}")
     with Counter(console, "building") as progress:
         files = recipe(out, workers, progress, **options)
     console.print("Wrote " + ", ".join(str(file) for file in files))

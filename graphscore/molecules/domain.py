@@ -59,6 +59,7 @@ MOLECULES = Domain(
     recipes={
         "small-molecules": "graphscore.molecules.recipes.small_molecules:build",
         "gfn2-ensembles": "graphscore.molecules.recipes.ensembles:build_from_files",
+        "wide-ensembles": "graphscore.molecules.recipes.ensembles:build_wide",
     },
     parse="graphscore.molecules.readers:iterate_smiles",
     weights="conformers",

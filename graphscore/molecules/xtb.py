@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from graphscore.molecules.files import xyz_text
-from graphscore.molecules.xyz import xyz_frames
+from graphscore.molecules.xyz import XYZFrame, xyz_frames
 
 KCAL_PER_HARTREE = 627.5094740631
 KCAL_PER_EV = 23.060547830
@@ -28,7 +28,7 @@ TIMEOUT = 600.0  # seconds
 
 Method = Literal["gfn2", "gfnff"]
 _FLAGS: dict[str, list[str]] = {"gfn2": ["--gfn", "2"], "gfnff": ["--gfnff"]}
-_FIXED = "fixed.inp"
+_FIXED, _DYNAMICS = "fixed.inp", "dynamics.inp"
 _TOTAL = re.compile(r"TOTAL ENERGY\s+(\S+) Eh")
 
 
@@ -115,7 +115,59 @@ def optimize(
         frame = next(xyz_frames(result.read_text().splitlines(), result.name))
     # The comment reads " energy: -5.070544440612 gnorm: ...".
     energy = float(frame.comment.split()[1]) * KCAL_PER_HARTREE
-    return Optimized(np.array([[float(x) for x in line.split()[1:4]] for line in frame.atoms]), energy)
+    return Optimized(_coordinates(frame), energy)
+
+
+def metadynamics(
+    symbols: Sequence[str],
+    pos: NDArray[np.float64],
+    charge: int = 0,
+    *,
+    num_frames: int = 16,
+    picoseconds: float = 5.0,
+    temperature: float = 400.0,
+    push: float = 3e-3,
+) -> list[NDArray[np.float64]]:
+    """Simulate a molecule in GFN-FF with metadynamics, which pushes it away from where it has been.
+
+    The bias is a sum of Gaussians of the RMSD from earlier geometries. Bond lengths are held.
+
+    Args:
+        symbols: Element symbols of N atoms.
+        pos: Coordinates in Angstrom, ``[N, 3]``; a minimum, at best.
+        charge: Total charge in elementary charges.
+        num_frames: Number of frames, evenly spread over the time.
+        picoseconds: Simulated time.
+        temperature: Temperature in kelvin.
+        push: Height of a Gaussian in hartree per atom.
+
+    Returns:
+        The frames in Angstrom, each ``[N, 3]``, not relaxed. They depend on the arguments alone.
+
+    Raises:
+        RuntimeError: If there is no program ``xtb``.
+        ValueError: If the simulation fails, with the program's reason.
+
+    References:
+        S. Grimme (2019), Exploration of chemical compound, conformer, and reaction space with meta-dynamics simulations
+        based on tight-binding quantum chemical calculations.
+    """
+    step = 2.0  # fs
+    steps = {
+        "time": picoseconds, "step": step, "temp": temperature, "shake": 2, "hmass": 4, "velo": "false",
+        "dump": (1000 * picoseconds - 2 * step) / num_frames,  # a frame at the very end would be lost
+    }  # fmt: skip
+    bias = {"save": 20, "kpush": push * len(symbols), "alp": 1.0}
+    blocks = {"$samerand": {}, "$md": steps, "$metadyn": bias, "$end": {}}
+    lines = [line for name, block in blocks.items() for line in (name, *(f"   {k}={v}" for k, v in block.items()))]
+    with tempfile.TemporaryDirectory(prefix="xtb-") as folder:
+        Path(folder, _DYNAMICS).write_text("\n".join(lines) + "\n")
+        output = _run(folder, symbols, pos, [*_FLAGS["gfnff"], "--md", "--chrg", str(charge), "--input", _DYNAMICS])
+        result = Path(folder, "xtb.trj")
+        if not result.is_file():
+            raise ValueError(f"xtb made no trajectory: {_reason(output)}")
+        frames = xyz_frames(result.read_text().splitlines(), result.name)
+        return [_coordinates(frame) for frame in frames][1:]  # the first is the start
 
 
 def energy(
@@ -172,6 +224,10 @@ def _run(folder: str, symbols: Sequence[str], pos: NDArray[np.float64], options:
     if run.returncode != 0:
         raise ValueError(f"xtb did not converge: {_reason(output)}")
     return output
+
+
+def _coordinates(frame: XYZFrame) -> NDArray[np.float64]:
+    return np.array([[float(x) for x in line.split()[1:4]] for line in frame.atoms])
 
 
 def _program() -> str:

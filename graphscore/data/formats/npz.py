@@ -14,7 +14,12 @@ _SHOWN = 200
 _KINDS = {WHOLE: "iu", REAL: "iuf", TRUTH: "b", BYTES: "S"}
 
 
-def read_npz(file: str | Path | IO[bytes], wanted: Mapping[str, tuple[str, int]], source: object) -> dict[str, Any]:
+def read_npz(
+    file: str | Path | IO[bytes],
+    wanted: Mapping[str, tuple[str, int]],
+    source: object,
+    optional: Mapping[str, tuple[str, int]] | None = None,
+) -> dict[str, Any]:
     """Read the arrays of an archive.
 
     Args:
@@ -22,6 +27,7 @@ def read_npz(file: str | Path | IO[bytes], wanted: Mapping[str, tuple[str, int]]
         wanted: Content (:data:`WHOLE`, :data:`REAL`, :data:`TRUTH` or :data:`BYTES`) and number of dimensions of each
             array, by name; others are not read.
         source: Name of the file in error messages.
+        optional: The same of arrays that the archive may lack.
 
     Returns:
         The arrays by name.
@@ -35,12 +41,13 @@ def read_npz(file: str | Path | IO[bytes], wanted: Mapping[str, tuple[str, int]]
     try:
         with np.load(file, allow_pickle=False) as archive:
             missing = wanted.keys() - set(archive.files)
-            arrays = {} if missing else {name: archive[name] for name in wanted}
+            known = {**wanted, **{name: how for name, how in (optional or {}).items() if name in archive.files}}
+            arrays = {} if missing else {name: archive[name] for name in known}
     except Exception as error:  # of a damaged file, numpy and zipfile raise errors of many types
         raise ValueError(f"Cannot read {source} as a numpy archive: {described(error)}") from error
     if missing:
         raise ValueError(f"Expected the arrays {sorted(wanted)} in {source}, but {sorted(missing)} are missing")
-    for name, (kind, dimensions) in wanted.items():
+    for name, (kind, dimensions) in known.items():
         check_array(name, arrays[name], kind, dimensions, source)
     return arrays
 

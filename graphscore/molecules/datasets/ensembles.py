@@ -1,9 +1,13 @@
-"""Embedded data set of GFN2-xTB conformer ensembles; its data card is ``datasets/gfn2_ensembles/README.md``."""
+"""Embedded data sets of conformer ensembles by GFN2-xTB.
+
+Their data cards are ``datasets/gfn2_ensembles/README.md`` and ``datasets/wide_ensembles/README.md``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,8 +20,11 @@ from graphscore.molecules.datasets.packed import Packed, read_packed
 from graphscore.molecules.graph import Chem
 from graphscore.molecules.recipes.ensembles import UNIT, data_file
 from graphscore.molecules.recipes.search import Ensemble
+from graphscore.molecules.recipes.settings import Level
 
 _ARRAYS = {"sources": (BYTES, 1), "source": (WHOLE, 1), "energies": (REAL, 1), "mirrors": (TRUTH, 1)}
+_OPTIONAL = {"environments": (BYTES, 1)}
+GAS = "gas"
 
 
 class GFN2Ensembles(Dataset):
@@ -39,6 +46,7 @@ class GFN2Ensembles(Dataset):
         name: ``"gfn2-ensembles"``.
         smiles: SMILES of all molecules in the file, by ``molecule``.
         source: Name of the list of each molecule.
+        environment: Where each molecule is: ``"gas"``, ``"crystal"`` or ``"solvent"``; that of its list.
         part: Part of each molecule.
         sources: Lists of molecules in use.
 
@@ -48,6 +56,7 @@ class GFN2Ensembles(Dataset):
     """
 
     name = "gfn2-ensembles"
+    _level: ClassVar[Level] = "gfn2"
 
     def __init__(
         self,
@@ -60,10 +69,12 @@ class GFN2Ensembles(Dataset):
         for name, limit in (("max_conformers", max_conformers), ("max_heavy_atoms", max_heavy_atoms)):
             if limit is not None and limit < 1:
                 raise ValueError(f"{name} must be at least 1, but is {limit}")
-        path = embedded_file("gfn2_ensembles", data_file("gfn2")) if path is None else path
-        self._packed = read_packed(Path(path), UNIT, _ARRAYS)
+        if path is None:
+            path = embedded_file(self.name.replace("-", "_"), data_file(self._level))
+        self._packed = read_packed(Path(path), UNIT, _ARRAYS, _OPTIONAL)
         self.smiles, self.part, self._pos = self._packed.smiles, self._packed.part, self._packed.pos
         names, self.source, self._energies, self._mirrors = _sorted(self._packed)
+        self.environment = _environments(self._packed, names, self.source)
         if unknown := set(sources or ()) - set(names):
             raise ValueError(f"Unknown sources {sorted(unknown)}; the file has {names}")
         self.sources = list(sources or names)
@@ -119,6 +130,15 @@ def _sorted(packed: Packed) -> tuple[list[str], list[str], list[Tensor], list[Te
     energies = torch.from_numpy(packed.arrays["energies"].astype(np.float32)).split(counts)
     mirrors = torch.from_numpy(packed.arrays["mirrors"]).split(counts)
     return names, [names[number] for number in numbers], list(energies), list(mirrors)
+
+
+def _environments(packed: Packed, names: Sequence[str], source: Sequence[str]) -> list[str]:
+    """Environment of each molecule; the gas phase if the file names none."""
+    stored = [text.decode(errors="replace") for text in packed.arrays.get("environments", np.array([])).tolist()]
+    if stored and len(stored) != len(names):
+        raise ValueError(f"Expected environments in {packed.source} to have {len(names)} rows, one for each source")
+    of_list = dict(zip(names, stored or [GAS] * len(names), strict=True))
+    return [of_list[name] for name in source]
 
 
 def _with_mirror_images(pos: Tensor, energies: Tensor, mirrors: Tensor) -> tuple[Tensor, Tensor]:

@@ -56,19 +56,25 @@ class Packed(NamedTuple):
         return graph
 
 
-def read_packed(path: Path, unit: float, more: Mapping[str, tuple[str, int]] | None = None) -> Packed:
+def read_packed(
+    path: Path,
+    unit: float,
+    more: Mapping[str, tuple[str, int]] | None = None,
+    optional: Mapping[str, tuple[str, int]] | None = None,
+) -> Packed:
     """Read an archive with the arrays ``smiles``, ``part``, ``num_conformers``, ``num_atoms`` and ``pos``.
 
     Args:
         path: File.
         unit: Unit of ``pos`` in Å.
         more: Further arrays, as for :func:`~graphscore.data.formats.npz.read_npz`.
+        optional: Further arrays that the archive may lack.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not such an archive, or its arrays do not fit together.
     """
-    arrays = read_npz(path, {**_ARRAYS, **(more or {})}, path)
+    arrays = read_npz(path, {**_ARRAYS, **(more or {})}, path, optional)
     smiles, part = arrays.pop("smiles"), arrays.pop("part")
     counts, atoms = (arrays.pop(name).astype(np.int64) for name in ("num_conformers", "num_atoms"))
     pos = arrays.pop("pos")

@@ -34,6 +34,7 @@ class Source:
         part: Part of all molecules; by default the part is chosen by scaffold and molecule.
         only: Part to which molecules are restricted; all parts by default.
         limit: Largest number of molecules, drawn by a hash.
+        neutral: Whether to leave out molecules with a charge; zwitterions are none.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Source:
     part: str | None = None
     only: str | None = None
     limit: int | None = None
+    neutral: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def choose(sources: Sequence[Source], exclude: Sequence[str], rejects: list[tupl
                 continue
             seen.add(flat)
             excluded = source.part is None and flat in banned
-            if (reason := "excluded" if excluded else _unwanted(mol, source.sizes)) is not None:
+            if (reason := "excluded" if excluded else _unwanted(mol, source)) is not None:
                 rejects.append((source.name, smiles, reason))
                 continue
             # The part depends on the molecule alone, so that none can come into two parts.
@@ -112,10 +114,13 @@ def choose(sources: Sequence[Source], exclude: Sequence[str], rejects: list[tupl
                 yield Job(source.name, smiles, part)
 
 
-def _unwanted(mol: Chem.Mol, sizes: tuple[int, int]) -> str | None:
+def _unwanted(mol: Chem.Mol, source: Source) -> str | None:
     """The reason to skip a molecule; None if there is none."""
-    if not sizes[0] <= mol.GetNumHeavyAtoms() <= sizes[1]:
-        return f"{mol.GetNumHeavyAtoms()} heavy atoms, not {sizes[0]} to {sizes[1]}"
+    fewest, most = source.sizes
+    if not fewest <= mol.GetNumHeavyAtoms() <= most:
+        return f"{mol.GetNumHeavyAtoms()} heavy atoms, not {fewest} to {most}"
+    if source.neutral and (charge := Chem.GetFormalCharge(mol)):
+        return f"charge {charge:+d}"
     if len(Chem.GetMolFrags(mol)) > 1:
         return "several components"
     for atom in mol.GetAtoms():

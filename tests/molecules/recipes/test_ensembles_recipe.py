@@ -127,6 +127,21 @@ def test_what_is_packed_comes_out_again(tmp_path: Path):
         GFN2Ensembles(data, sources=["other"])
 
 
+def test_environments_are_those_of_the_lists(tmp_path: Path):
+    """The gas phase where a file names none."""
+    records = [record("CCO", "train", 1, [False])]
+    data, _ = recipe.pack(records, tmp_path / "crystal.npz", ["rdkit 1"], level="mmff94", environment="crystal")
+    assert GFN2Ensembles(data).environment == ["crystal"]
+    with np.load(data) as archive:
+        arrays = {name: archive[name] for name in archive.files if name != "environments"}
+    assert arrays["level"] == b"mmff94"
+    np.savez(tmp_path / "old.npz", **arrays)
+    assert GFN2Ensembles(tmp_path / "old.npz").environment == ["gas"]
+    np.savez(tmp_path / "wrong.npz", **arrays, environments=np.array([b"gas", b"crystal"]))
+    with pytest.raises(ValueError, match="environments in .*wrong.npz to have 1 rows, one for each source"):
+        GFN2Ensembles(tmp_path / "wrong.npz")
+
+
 def test_large_molecules_are_left_out_of_all_parts(tmp_path: Path):
     small, large = [("CO", "train"), ("CN", "test")], [("CCO", "train"), ("CCN", "test"), ("CCC", "val")]
     records = [record(smiles, part, 1, [False]) for smiles, part in small + large]
