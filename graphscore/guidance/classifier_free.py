@@ -110,15 +110,26 @@ class ClassifierFreeGuidance(Guidance):
         model: The score model.
         conditions: Conditions to drop in the second evaluation.
         strength: Strength of the guidance. Some papers use ``strength - 1`` and call it the scale.
+        levels: Lowest and highest noise level ``std / alpha`` that are guided, in standard deviations of the data; at
+            other levels the conditional estimate is taken as it is. Guidance at high levels narrows the variety, and at
+            low levels it has nothing left to decide. By default all are guided.
 
     Raises:
-        ValueError: If there are no conditions, or one of them is a field of the process.
+        ValueError: If there are no conditions, one of them is a field of the process, or the levels do not rise.
 
     References:
         Ho and Salimans (2022), Classifier-free diffusion guidance, equation 6 (with ``strength = 1 + w``).
+        Kynkaanniemi et al. (2024), Applying guidance in a limited interval improves sample and distribution quality in
+        diffusion models, equation 5.
     """
 
-    def __init__(self, model: ScoreModel, conditions: Sequence[Condition], strength: float) -> None:
+    def __init__(
+        self,
+        model: ScoreModel,
+        conditions: Sequence[Condition],
+        strength: float,
+        levels: tuple[float, float] | None = None,
+    ) -> None:
         super().__init__(model)
         if not conditions:
             raise ValueError("ClassifierFreeGuidance needs at least one condition that it can leave out")
@@ -126,7 +137,10 @@ class ClassifierFreeGuidance(Guidance):
             if condition.name in self.fields:
                 raise ValueError(f"The condition {condition.name!r} is a field of the process: it is made, not told")
         self.conditions = tuple(conditions)
+        if levels is not None and not 0 <= levels[0] < levels[1]:
+            raise ValueError(f"levels must rise from 0 or more, but are {levels[0]} and {levels[1]}")
         self.strength = strength
+        self.levels = None if levels is None else (levels[0], levels[1])
 
     @property
     def evaluations_per_call(self) -> int:  # noqa: D102 (documented on ScoreModel)
@@ -136,5 +150,14 @@ class ClassifierFreeGuidance(Guidance):
         everywhere = torch.ones(batch.num_graphs, dtype=torch.bool, device=t.device)
         without = replace(batch, {condition.name: condition.drop(batch, everywhere) for condition in self.conditions})
         told, untold = self.model(batch, t), self.model(without, t)
-        # lerp gives its ends exactly.
-        return {name: torch.lerp(untold[name], told[name], self.strength) for name in self.fields}
+        guided = {}
+        for field, sde in self.process:
+            one, other = untold[field.name], told[field.name]
+            strength: float | Tensor = self.strength
+            if self.levels is not None:
+                level = sde.level(t)
+                inside = (self.levels[0] <= level) & (level <= self.levels[1])
+                factors = torch.where(inside, self.strength, 1.0)
+                strength = ops.per_row(factors, other, field.index(batch))
+            guided[field.name] = torch.lerp(one, other, strength)  # lerp gives its ends exactly
+        return guided

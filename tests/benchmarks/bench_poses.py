@@ -2,9 +2,10 @@
 
 Generation: errors of bone lengths, 1-NN accuracy against held-out frames of the training clips, and the distance to the
 nearest training pose, in millimetres; of samples as they are and with bones fitted to their lengths; of a mixture of 50
-Gaussians; and of training poses, as a model that memorises gives them. Completion by clip: arms (from the elbow) and
-legs (from the knee) of poses of the test part, or of ``--part val``, are hidden and sampled ten times; the mean error
-of their joints in millimetres, over samples and for the best of ten, and that of the ten nearest training poses.
+Gaussians; and of training poses, as a model that memorises gives them. Completion by clip: arms (with the
+shoulder) and legs (with the hip) of poses of the test part, or of ``--part val``, are hidden and sampled ten times; the
+mean error of their joints in millimetres, over samples and for the best of ten, and that of the ten nearest training
+poses.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from graphscore.poses.model import PoseModel
 from graphscore.poses.skeleton import JOINTS, lengths_of, with_bone_lengths
 
 LIMBS = {
-    "arm": ("elbow", "wrist", "hand", "fingers", "thumb"),
-    "leg": ("knee", "ankle", "foot", "toes"),
+    "arm": ("shoulder", "elbow", "wrist", "hand", "fingers", "thumb"),
+    "leg": ("hip", "knee", "ankle", "foot", "toes"),
 }
 SIDES = ("left", "right")
 NUM = 10

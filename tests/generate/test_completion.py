@@ -65,6 +65,30 @@ def test_moment_matching_follows_the_conditional_distribution():
     assert ((estimate - covariance) / (spread * spread.T)).abs().max() < 4.5 / num**0.5
 
 
+def test_completion_has_sampling_options_of_its_own():
+    """They count where something is given, and those of a request go before them."""
+    options = {"num_steps": 7, "completion": {"num_steps": 3, "prior_scale": 0.4}}
+    whole, given = Data(edge_index=PATH, num_nodes=5), partial(1)
+    sampled = [
+        next(iter(pipeline(**options).sample([item], **kwargs)))
+        for item, kwargs in (
+            (whole, {}),
+            (given, {"complete": "moments"}),
+            (given, {"complete": "moments", "num_steps": 5}),
+        )
+    ]
+    assert [one.cost.evaluations for one in sampled] == [15, 7, 11]  # two for a step of Heun, one more at the end
+    (plain,) = pipeline(num_steps=3, prior_scale=0.4).sample([given], complete="moments")
+    assert torch.equal(sampled[1].samples[0].pos, plain.samples[0].pos)
+
+
+def test_wrong_options_of_completion_are_refused_with_the_configuration():
+    with pytest.raises(ValueError, match="num_step"):
+        pipeline(completion={"num_step": 3})
+    with pytest.raises(ValueError, match="no completion of its own|completion of its own"):
+        pipeline(completion={"completion": {}})
+
+
 @pytest.mark.parametrize("method", ["resampling", "moments"])
 @pytest.mark.parametrize("zero_mean", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

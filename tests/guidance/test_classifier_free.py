@@ -117,6 +117,19 @@ def test_conditions_that_do_not_fit_are_named(condition, message):
         drop_conditions(ragged_batch(SIZES), [condition], 0.5)
 
 
+@pytest.mark.exact
+def test_only_the_given_levels_are_guided(sde, batch):
+    """Each graph by the level of its own time, both ends included; elsewhere the conditional estimate to the bit."""
+    model = ConditionalGaussian(ForwardProcess({Field("pos"): sde}))
+    conditions = [Condition("c", NULL, "node")]
+    low, high = sorted(sde.level(T).tolist())[2:5:2]
+    some = ClassifierFreeGuidance(model, conditions, 3.0, levels=(low, high))(batch, T)["pos"]
+    inside = ((low <= sde.level(T)) & (sde.level(T) <= high))[batch.batch, None]
+    everywhere = ClassifierFreeGuidance(model, conditions, 3.0)(batch, T)["pos"]
+    assert torch.equal(some, torch.where(inside, everywhere, model(batch, T)["pos"]))
+    assert 0 < inside.sum() < len(inside)
+
+
 def test_bad_arguments_are_rejected(sde):
     model = ConditionalGaussian(ForwardProcess({Field("pos"): sde}))
     with pytest.raises(ValueError, match="level must be 'node', 'edge' or 'graph'"):
@@ -125,5 +138,7 @@ def test_bad_arguments_are_rejected(sde):
         ClassifierFreeGuidance(model, [], 2.0)
     with pytest.raises(ValueError, match="'pos' is a field of the process"):
         ClassifierFreeGuidance(model, [Condition("pos", 0, "node")], 2.0)
+    with pytest.raises(ValueError, match="levels must rise from 0 or more, but are 2.0 and 0.5"):
+        ClassifierFreeGuidance(model, [Condition("c", NULL, "node")], 2.0, levels=(2.0, 0.5))
     with pytest.raises(ValueError, match="between 0 and 1, but is 1.5"):
         drop_conditions(ragged_batch(SIZES), CONDITIONS, 1.5)

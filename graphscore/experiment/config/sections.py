@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag, model_validator
 
 from graphscore.experiment.config.components import Component, Named
 from graphscore.train.precision import Precision
@@ -260,3 +260,18 @@ class SamplingConfig(Section):
 
     See :func:`~graphscore.samplers.drift`. A good limit depends on the sampler, the grid and the number of steps.
     """
+    completion: dict[str, Any] = {}
+    """Options of this section that differ where a part of a graph is given and the rest is sampled."""
+
+    @model_validator(mode="after")
+    def _checked_completion(self) -> SamplingConfig:
+        if "completion" in self.completion:
+            raise ValueError("completion cannot have a completion of its own")
+        if self.completion:
+            self.completing()
+        return self
+
+    def completing(self) -> SamplingConfig:
+        """The options where a part of a graph is given: those of ``completion`` instead of the others."""
+        values = self.model_dump(mode="json", exclude={"completion"})
+        return SamplingConfig.model_validate(values | self.completion)
