@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -121,8 +122,20 @@ def guide_by_given(model: ScoreModel, method: str) -> ScoreModel:
     return model
 
 
-def configure(config: AnyConfig, method: str | None) -> AnyConfig:
-    """Let the sampler of a configuration repeat its steps where the method needs it, unless it does so already."""
+def configure(config: AnyConfig, method: str | None, given: tuple[Any, ...]) -> AnyConfig:
+    """Take the sampling options of a configuration and of a request.
+
+    Those that the configuration has for completion count where something is to be completed, and the sampler repeats
+    its steps where the method needs it, unless it does so already.
+
+    Args:
+        config: Configuration of the model.
+        method: Method of completion, if any.
+        given: Options of the request: arguments of ``with_sampling``.
+    """
+    if method is not None:
+        config = config.model_copy(update={"sampling": config.sampling.completing()})
+    config = config.with_sampling(*given)
     sampler = config.sampling.sampler
     if method != RESAMPLING or sampler.name == RESAMPLING:
         return config

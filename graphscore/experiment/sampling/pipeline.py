@@ -239,10 +239,7 @@ class Pipeline(WholeInputs, LikelihoodMixin):
     def configure(self, request: Request) -> ModelConfig:
         """The configuration of the model with the sampling options of a request."""
         given = request.sampler, request.num_steps, request.prior_scale, request.max_drift, request.changes
-        config = self.config
-        if request.complete is not None:
-            config = config.model_copy(update={"sampling": config.sampling.completing()})
-        return completion.configure(config.with_sampling(*given), request.complete)
+        return completion.configure(self.config, request.complete, given)
 
     def __repr__(self) -> str:
         sampling, num = self.config.sampling, sum(parameter.numel() for parameter in self.model.parameters())
