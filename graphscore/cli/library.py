@@ -54,13 +54,17 @@ if TYPE_CHECKING:
     from graphscore.layouts.layout import layout as layout
     from graphscore.layouts.placement import MOST_DENSE as MOST_DENSE
     from graphscore.molecules.benchmark import benchmark as benchmark
+    from graphscore.molecules.bound import NUMS as NUMS
+    from graphscore.molecules.bound import benchmark_bound as benchmark_bound
     from graphscore.molecules.conformers import ConformerRequest as ConformerRequest
+    from graphscore.molecules.contenders import requests_of as requests_of
     from graphscore.molecules.evaluate import Measures as Measures
     from graphscore.molecules.metrics.protocols import PROTOCOLS as PROTOCOLS
     from graphscore.molecules.recipes.audit import audit_counts as audit_counts
     from graphscore.molecules.recipes.audit import audit_second_seed as audit_second_seed
     from graphscore.molecules.show.tables import show_audit as show_audit
     from graphscore.molecules.show.tables import show_benchmark as show_benchmark
+    from graphscore.molecules.show.tables import show_bound as show_bound
     from graphscore.runtime.ranks import Ranks as Ranks
     from graphscore.runtime.settings import prepare as prepare
     from graphscore.testing.combinations import markdown as markdown
@@ -132,6 +136,11 @@ _HOMES = {
     "layouts.layout": ("layout",),
     "layouts.placement": ("MOST_DENSE",),
     "molecules.benchmark": ("benchmark",),
+    "molecules.bound": (
+        "NUMS",
+        "benchmark_bound",
+    ),
+    "molecules.contenders": ("requests_of",),
     "molecules.conformers": ("ConformerRequest",),
     "molecules.evaluate": ("Measures",),
     "molecules.metrics.protocols": ("PROTOCOLS",),
@@ -142,6 +151,7 @@ _HOMES = {
     "molecules.show.tables": (
         "show_audit",
         "show_benchmark",
+        "show_bound",
     ),
     "runtime.ranks": ("Ranks",),
     "runtime.settings": ("prepare",),

@@ -15,6 +15,7 @@ from graphscore.cli.progress import Counter, prepare_process, show_notes
 from graphscore.registry import find
 
 console = Console()
+BOUND = "bound"
 
 
 def evaluate(
@@ -40,7 +41,7 @@ def evaluate(
     ] = None,
     baselines: Annotated[
         list[str] | None,
-        typer.Option("--baseline", metavar="NAME", help="Measure etkdg, etkdg-mmff or etkdg-clustered too."),
+        typer.Option("--baseline", metavar="NAME", help="Measure etkdg, etkdg-mmff, ... too, see `benchmark`."),
     ] = None,
     posebusters: Annotated[bool, typer.Option("--posebusters", help="Run the checks of PoseBusters.")] = False,
     energies: Annotated[
@@ -98,23 +99,52 @@ def evaluate(
 
 
 def benchmark(
-    source: Annotated[str, typer.Argument(help="List in gfn2-ensembles: geom-qm9, geom-drugs, qm9 or nci.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="List in gfn2-ensembles: geom-qm9, geom-drugs, qm9 or nci; or a file of reference conformers: .sdf, "
+            ".npz ..."
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="Write the report as JSON, with confidence intervals.")] = None,
     part: Annotated[
         str, typer.Option(help="test, or val for choices that must not be made on test molecules.")
     ] = "test",
     limit: Annotated[int | None, typer.Option(min=1, help="Number of molecules, the first of the list.")] = None,
+    most: Annotated[
+        int | None, typer.Option("--kmax", min=1, help="Most references of a molecule, evenly spread; all.")
+    ] = None,
+    nums: Annotated[
+        list[int] | None,
+        typer.Option("--num", min=1, help="--protocol bound: numbers of conformers; 1, 10, 50 and 200."),
+    ] = None,
     checkpoint: Checkpoint = None,
+    presets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help="Rows of the model: fast, ensemble, docking; mmff, relaxed; oversampled, the distinct ones of lowest "
+            "energy of eight times as many. One row with the options alone by default.",
+        ),
+    ] = None,
     baselines: Annotated[
         list[str] | None,
-        typer.Option("--baseline", metavar="NAME", help="Measure etkdg, etkdg-mmff or etkdg-clustered too."),
+        typer.Option(
+            "--baseline",
+            metavar="NAME",
+            help="Measure too: etkdg, etkdg-mmff (-4, -10: dielectric), etkdg-clustered, etkdg-oversampled, openconf, "
+            "openconf-docking.",
+        ),
     ] = None,
-    protocol: Annotated[str, typer.Option(help="torsional-diffusion or geodiff.")] = "torsional-diffusion",
+    protocol: Annotated[
+        str, typer.Option(help="torsional-diffusion or geodiff; bound: ligands as they are seen in proteins.")
+    ] = "torsional-diffusion",
     posebusters: Annotated[bool, typer.Option("--posebusters", help="Run the checks of PoseBusters.")] = False,
     energies: Annotated[str | None, typer.Option(help="mmff or gfn2 (by the program xtb).")] = None,
     refine: Annotated[
-        str, typer.Option(help="Relax all atoms: mmff; gfnff or gfn2 by the program xtb; none.")
-    ] = "none",
+        str | None, typer.Option(help="Relax all atoms: mmff; gfnff or gfn2 by the program xtb; none.")
+    ] = None,
     retries: Annotated[
         int, typer.Option(help="Most times to draw a conformer of wrong stereo or too much drift again.")
     ] = 3,
@@ -131,29 +161,35 @@ def benchmark(
     device: Device = "auto",
     trust: Trusted = None,
 ) -> None:
-    """Benchmark a conformer model on test molecules, with RDKit's baselines if requested."""
+    """Benchmark a conformer model on test molecules, with baselines if requested."""
     check_files(checkpoint=checkpoint, writes=[(out, [".json"])])
-
+    options = {
+        "seed": seed, "sampler": sampler, "num_steps": steps, "refine": refine, "diverse": diverse, "retries": retries,
+        "prior_scale": prior_scale, "max_drift": max_drift, "workers": workers,
+    }  # fmt: skip
+    requests = library.requests_of(presets or (), options)
+    shared = {
+        "limit": limit, "checkpoint": checkpoint, "trust": trust or (), "device": device, "requests": requests,
+        "baselines": baselines or (),
+    }  # fmt: skip
+    if protocol == BOUND:
+        if posebusters or energies or most:
+            raise ValueError("--posebusters, --energies and --kmax are for ensembles, not for --protocol bound")
+        prepare_process(console)
+        with Counter(console, "sampling", waits=True) as sampling:
+            report = library.benchmark_bound(source, out, nums=nums or library.NUMS, sampling=sampling, **shared)
+        library.show_bound(console, report)
+        return
+    if nums:
+        raise ValueError("--num is for --protocol bound: other protocols set the number of conformers")
     measures = library.Measures(find(protocol, library.PROTOCOLS, "protocol"), posebusters, energies, workers)
-    request = library.ConformerRequest(
-        seed=seed,
-        sampler=sampler,
-        num_steps=steps,
-        refine=refine,
-        diverse=diverse,
-        retries=retries,
-        prior_scale=prior_scale,
-        max_drift=max_drift,
-        workers=workers,
-    )
     prepare_process(console)
     with (
         Counter(console, "sampling", waits=True) as sampling,
         Counter(console, "evaluating", waits=True) as evaluating,
     ):
         report = library.benchmark(
-            source, out, part=part, limit=limit, checkpoint=checkpoint, trust=trust or (), device=device,
-            request=request, measures=measures, baselines=baselines or (), sampling=sampling, evaluating=evaluating,
+            source, out, part=part, most=most, measures=measures, sampling=sampling, evaluating=evaluating, **shared
         )  # fmt: skip
     library.show_benchmark(console, report)
 

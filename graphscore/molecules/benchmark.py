@@ -1,27 +1,25 @@
-"""Benchmark of a conformer model, and of RDKit's baselines, on reference ensembles of test molecules."""
+"""Benchmark of a conformer model, and of baselines, on reference ensembles of test molecules."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from graphscore.data import load_dataset
 from graphscore.data.writers import check_output, write_json
 from graphscore.generate.outcome import Cost, Outcome
-from graphscore.molecules.baselines import BASELINES, Baseline
+from graphscore.molecules.baselines import check_baseline
 from graphscore.molecules.conformers import ConformerModel, ConformerRequest
-from graphscore.molecules.evaluate import Measures, Method, evaluate_methods
+from graphscore.molecules.contenders import MODEL, Drawn, draw_by_baseline, draw_by_model
+from graphscore.molecules.evaluate import Measures, evaluate_methods
 from graphscore.molecules.graph import flat_smiles, mol_from_data
-from graphscore.molecules.metrics.comparison import Attempt
-from graphscore.registry import Trusted, find
+from graphscore.molecules.references import ensembles
+from graphscore.registry import Trusted
 from graphscore.runtime.workers import Progress
-
-DATASET = "gfn2-ensembles"
-MODEL = "model"
 
 
 def benchmark(
@@ -29,11 +27,12 @@ def benchmark(
     out: Path | None = None,
     *,
     part: str = "test",
+    most: int | None = None,
     limit: int | None = None,
     checkpoint: Path | None = None,
     trust: Trusted = (),
     device: str = "auto",
-    request: ConformerRequest | None = None,
+    requests: Mapping[str, ConformerRequest] | None = None,
     measures: Measures | None = None,
     baselines: Sequence[str] = (),
     sampling: Progress | None = None,
@@ -41,74 +40,76 @@ def benchmark(
 ) -> dict[str, Any]:
     """Benchmark a conformer model: generate conformers of a list of molecules and compare them with their ensembles.
 
-    The protocol sets the number of conformers.
+    The protocol sets the number of conformers. Molecules are given by the stereoisomer of their first reference.
 
     Args:
-        source: List of the data set ``gfn2-ensembles``, such as ``"geom-qm9"``.
+        source: List of the data set ``gfn2-ensembles``, such as ``"geom-qm9"``; or a file of reference conformers,
+            such as those of GEOM-Drugs.
         out: File for the report, ``*.json``.
-        part: ``"test"``, or ``"val"`` for choices that must not be made on test molecules.
+        part: Part of a list: ``"test"``, or ``"val"`` for choices that must not be made on test molecules.
+        most: Largest number of references of a molecule, evenly spread by their order; all by default.
         limit: Number of molecules, the first of the list; all by default.
         checkpoint: Model file or folder of a run; by default the weights that come with the package.
         trust: For models with custom components, see :func:`graphscore.experiment.pretrained.load_model`.
         device: Device of the network, see :func:`graphscore.runtime.settings.choose_device`.
-        request: Sampling options; ``num`` is ignored.
+        requests: Sampling options of the model by the name of a row, see
+            :func:`~graphscore.molecules.contenders.requests_of`; ``num`` is ignored. One row by default.
         measures: Metrics to compute.
-        baselines: Keys of :data:`~graphscore.molecules.baselines.BASELINES`, with the same seed.
-        sampling: Called with (conformers done, total).
+        baselines: Keys of :data:`~graphscore.molecules.baselines.BASELINES`, with the seed of the first request.
+        sampling: Called with (conformers done, total), for each row anew.
         evaluating: Called with (molecules done, total).
 
     Returns:
-        ``source``, ``part``, ``sampling``: everything that the conformers depend on, and their cost (``seconds`` by
-        stage, ``conformers_per_second`` of wall time without loading, ``threads``, ``workers``,
-        ``evaluations_per_sample``); ``versions``; and ``methods``: by name the report of
-        :func:`~graphscore.molecules.evaluate.evaluate_methods`, first that of the model.
+        ``source``, ``part``, ``most``, ``skipped``: records of a file that could not be used; ``sampling``: everything
+        that the conformers of the first row depend on, and their cost (``seconds`` by stage, ``conformers_per_second``
+        of wall time without loading, ``threads``, ``workers``, ``evaluations_per_sample``); ``versions``; and
+        ``methods``: by name the report of :func:`~graphscore.molecules.evaluate.evaluate_methods`, first those of the
+        model, with ``cpu_seconds`` for a molecule, of all processes, and for the model with its ``options``.
 
     Raises:
         ValueError: If there is no such list, part or baseline, the list has no molecules in the part, or as for
             :meth:`ConformerModel.load <graphscore.molecules.conformers.ConformerModel.load>` and
             :class:`~graphscore.molecules.evaluate.Measures`.
-        FileNotFoundError: If there is no checkpoint.
-        ImportError: If PoseBusters is wanted but not installed.
+        FileNotFoundError: If there is no checkpoint, or no such file.
+        ImportError: If PoseBusters or a baseline is wanted but not installed.
     """
-    request, measures = request or ConformerRequest(), measures or Measures()
+    requests, measures = requests or {MODEL: ConformerRequest()}, measures or Measures()
     versions = measures.versions()
-    makers = {name: find(name, BASELINES, "baseline") for name in baselines}
+    makers = {name: check_baseline(name) for name in baselines}
     out = None if out is None else check_output(out, [".json"])
     if part not in ("val", "test"):
         raise ValueError(f"part must be 'val' or 'test', but is {part!r}: models know the others")
     started = time.perf_counter()
     model = ConformerModel.load(checkpoint, device=device, trust=trust)
     loading = time.perf_counter() - started
-    groups = load_dataset(DATASET, sources=[source]).groups(part)[:limit]
-    if not groups:
-        raise ValueError(f"The list {source!r} has no molecules in the part {part!r}")
-    per_reference = measures.protocol.per_reference
-    nums = [per_reference * len(group) for group in groups]
-    started = time.perf_counter()
-    outcomes = list(model.sample([group[0] for group in groups], request, nums=nums, progress=sampling))
-    costs = _costs(outcomes, loading, time.perf_counter() - started)
+    groups, skipped = ensembles(source, part, most, limit)
+    molecules, nums = [group[0] for group in groups], [measures.protocol.per_reference * len(group) for group in groups]
+    drawn, costs, first = dict[str, Drawn](), dict[str, Any](), next(iter(requests.values()))
+    for name, request in requests.items():
+        started = time.perf_counter()
+        drawn[name], outcomes = draw_by_model(model, molecules, nums, request, sampling)
+        costs = costs or _costs(outcomes, loading, time.perf_counter() - started)
+    for name, make in makers.items():
+        drawn[name] = draw_by_baseline(make, molecules, nums, first.seed, first.workers, sampling)
     references = {flat_smiles(mol_from_data(group[0])): group for group in groups}
-    made = dict(zip(references, _attempts(outcomes, nums), strict=True))
-    methods: dict[str, Method] = {MODEL: made}
-    methods |= {name: Baseline(make, per_reference, request.seed) for name, make in makers.items()}
+    made = {name: dict(zip(references, row.attempts, strict=True)) for name, row in drawn.items()}
+    methods = evaluate_methods(references, made, measures, evaluating)
+    for name, found in methods.items():
+        found["cpu_seconds"] = drawn[name].seconds / len(groups)
+        if name in requests:
+            found["options"] = requests[name].describe()
     report = {
         "source": source,
         "part": part,
-        "sampling": model.describe(request) | costs,
+        "most": most,
+        "skipped": [asdict(failure) for failure in skipped],
+        "sampling": model.describe(first) | costs,
         "versions": versions,
-        "methods": evaluate_methods(references, methods, measures, evaluating),
+        "methods": methods,
     }
     if out is not None:
         write_json(report, out)
     return report
-
-
-def _attempts(outcomes: Sequence[Outcome], nums: Sequence[int]) -> list[list[Attempt]]:
-    """The samples of each molecule, with the reason of failure in place of each missing one."""
-    return [
-        [*o.samples, *[o.failure or "it was not made"] * (num - len(o.samples))]
-        for o, num in zip(outcomes, nums, strict=True)
-    ]
 
 
 def _costs(outcomes: Sequence[Outcome], loading: float, sampling: float) -> dict[str, Any]:

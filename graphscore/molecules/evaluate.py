@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 
 from graphscore.data.readers import Failure
 from graphscore.data.sources import read_files
-from graphscore.molecules.baselines import BASELINES, Baseline
+from graphscore.molecules.baselines import Baseline, check_baseline
 from graphscore.molecules.graph import flat_smiles, is_molecule, mol_from_data
 from graphscore.molecules.metrics.comparison import Attempt
 from graphscore.molecules.metrics.measures import Measured, Measures, measure_molecule, summarize_measures
@@ -60,9 +60,9 @@ def evaluate_files(
     """
     measures = measures or Measures()
     versions = measures.versions()
-    makers = {name: find(name, BASELINES, "baseline") for name in baselines}
+    makers = {name: check_baseline(name) for name in baselines}
     skipped: list[Failure] = []
-    ours, theirs = _by_molecule(generated, skipped), _by_molecule(reference, skipped)
+    ours, theirs = by_molecule(generated, skipped), by_molecule(reference, skipped)
     if not set(ours) & set(theirs):
         raise ValueError(f"{generated} and {reference} have no molecule in common")
     for smiles in ours.keys() - theirs.keys():
@@ -183,7 +183,16 @@ class _Evaluation:
         return measured
 
 
-def _by_molecule(path: Path, skipped: list[Failure]) -> dict[str, list[Data]]:
+def by_molecule(path: Path, skipped: list[Failure]) -> dict[str, list[Data]]:
+    """Read the conformers of a file by the flat SMILES of their molecule.
+
+    Args:
+        path: File, folder or pattern.
+        skipped: Gets the records that cannot be read, or are no molecules with coordinates.
+
+    Raises:
+        ValueError: If there are no others.
+    """
     result = read_files(path)
     skipped += result.failures
     molecules: dict[str, list[Data]] = {}

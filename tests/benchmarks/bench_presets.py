@@ -21,12 +21,12 @@ from rdkit import Chem
 from rdkit.Chem.Scaffolds import MurckoScaffold
 from torch_geometric.data import Data
 
-from graphscore.data import load_dataset, read
 from graphscore.molecules.baselines import BASELINES
 from graphscore.molecules.conformers import ConformerModel
 from graphscore.molecules.fragments import Fragment
-from graphscore.molecules.graph import flat_smiles, mol_from_data, remove_hydrogens
+from graphscore.molecules.graph import mol_from_data, remove_hydrogens
 from graphscore.molecules.metrics.conformers import rmsd_matrix
+from graphscore.molecules.references import ensembles
 from graphscore.molecules.request import PRESETS
 
 Make = Callable[[Sequence[Data], int], Sequence[Data]]
@@ -35,22 +35,6 @@ Make = Callable[[Sequence[Data], int], Sequence[Data]]
 def seconds() -> float:
     """CPU time of this process and its finished children."""
     return sum(os.times()[:4])
-
-
-def spread(group: Sequence[Data], most: int) -> list[Data]:
-    """At most so many references of a molecule, evenly spread."""
-    places = np.unique(np.linspace(0, len(group) - 1, most).round().astype(int))
-    return [group[place] for place in places]
-
-
-def groups(file: Path | None, source: str) -> list[list[Data]]:
-    """References by molecule."""
-    if file is None:
-        return load_dataset("gfn2-ensembles", sources=[source]).groups("val")
-    by_molecule: dict[str, list[Data]] = {}
-    for item in read(file).items:
-        by_molecule.setdefault(flat_smiles(mol_from_data(item)), []).append(item)
-    return list(by_molecule.values())
 
 
 def scaffold(reference: Data) -> Fragment:
@@ -114,8 +98,8 @@ def main() -> None:
     parser.add_argument("--method", nargs="+", default=["etkdg", "etkdg-mmff", *PRESETS])
     arguments = parser.parse_args()
     threshold = arguments.threshold or (0.5 if arguments.references is None else 1.0)
-    found = groups(arguments.references, arguments.source)[:: arguments.every][: arguments.limit]
-    molecules = [spread(group, arguments.most) for group in found]
+    source = arguments.source if arguments.references is None else str(arguments.references)
+    molecules = ensembles(source, "val", arguments.most, None)[0][:: arguments.every][: arguments.limit]
     model = ConformerModel.load()
     next(iter(model.sample("CCO", preset="ensemble")))  # what is loaded once is not counted
     print(f"{len(molecules)} molecules, {sum(map(len, molecules)) / len(molecules):.1f} references each, A")

@@ -8,11 +8,13 @@ import pytest
 
 pytest.importorskip("rdkit")
 
-from graphscore.data import load_dataset
+from graphscore.data import load_dataset, write
 from graphscore.molecules.baselines import Baseline, etkdg_mmff
 from graphscore.molecules.benchmark import benchmark
 from graphscore.molecules.conformers import ConformerRequest
+from graphscore.molecules.contenders import requests_of
 from graphscore.molecules.evaluate import evaluate_methods
+from graphscore.molecules.references import evenly
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,8 @@ def test_as_many_conformers_as_the_protocol_wants_of_the_first_molecules(conform
     seen = []
     report = benchmark(
         "geom-qm9", tmp_path / "report.json", limit=3, checkpoint=conformer_checkpoint,
-        request=ConformerRequest(seed=4, retries=0), baselines=["etkdg-mmff"], sampling=lambda *x: seen.append(x),
+        requests={"model": ConformerRequest(seed=4, retries=0)}, baselines=["etkdg-mmff"],
+        sampling=lambda *x: seen.append(x),
     )  # fmt: skip
     assert json.loads((tmp_path / "report.json").read_text()) == report
     model, other = report["methods"]["model"], report["methods"]["etkdg-mmff"]
@@ -38,6 +41,34 @@ def test_as_many_conformers_as_the_protocol_wants_of_the_first_molecules(conform
     assert (sampling["seed"], sampling["num_steps"], sampling["evaluations_per_sample"]) == (4, 4, 5)
     spent = sum(seconds for what, seconds in sampling["seconds"].items() if what != "load")
     assert sampling["conformers_per_second"] == pytest.approx(model["num_generated"] / spent)
+
+
+def test_a_file_of_references_and_several_rows(conformer_checkpoint, groups, tmp_path):
+    """At most so many references count, the first and the last among them; selecting rows may give fewer."""
+    write([graph for group in groups[:2] for graph in group], tmp_path / "references.sdf")
+    requests = requests_of(["fast", "oversampled"], {"seed": 2, "retries": 0, "num_steps": 3, "repair": False})
+    report = benchmark(
+        str(tmp_path / "references.sdf"), most=3, checkpoint=conformer_checkpoint, requests=requests,
+        baselines=["etkdg-oversampled"],
+    )  # fmt: skip
+    assert list(report["methods"]) == ["model fast", "model oversampled", "etkdg-oversampled"]
+    kept = [min(3, len(group)) for group in groups[:2]]
+    for name, method in report["methods"].items():
+        assert [entry["num_references"] for entry in method["molecules"]] == kept
+        assert method["cpu_seconds"] > 0 and method["num_failed_conformers"] == 0
+        made = [entry["num_generated"] for entry in method["molecules"]]
+        assert made == [2 * num for num in kept] if name == "model fast" else all(0 < m <= 6 for m in made)
+    assert report["methods"]["model oversampled"]["options"]["oversample"] == 8 and report["most"] == 3
+    assert evenly(range(10), 4) == [0, 3, 6, 9] and evenly(range(3), 4) == evenly(range(3), None) == [0, 1, 2]
+
+
+def test_rows_have_their_own_options_before_those_of_all():
+    requests = requests_of(["docking", "mmff"], {"seed": 3, "refine": None, "diverse": True})
+    assert requests["model docking"].dielectric == 4 and requests["model mmff"].refine == "mmff"
+    assert all(request.seed == 3 and request.diverse for request in requests.values())
+    assert list(requests_of([], {"seed": 3})) == ["model"]
+    with pytest.raises(ValueError, match="preset"):
+        requests_of(["analogue"], {})
 
 
 def test_what_fails_counts_with_its_reason(conformer_checkpoint, groups, monkeypatch):

@@ -88,7 +88,13 @@ class GFN2Ensembles(Dataset):
         stored = (self._pos[molecule].double(), self._energies[molecule].double(), self._mirrors[molecule])
         return Ensemble(self.smiles[molecule], *(values.numpy() for values in stored))
 
-    def _conformers(self, molecule: int, most: int | None) -> list[Data]:
+    def conformers(self, molecule: int, most: int | None = None) -> list[Data]:
+        """Make the graphs of a molecule's conformers, with mirror images, by ascending energy.
+
+        Args:
+            molecule: Number of the molecule in the file.
+            most: Largest number of conformers, evenly spread over all of them; no limit by default.
+        """
         pos, energies = _with_mirror_images(self._pos[molecule], self._energies[molecule], self._mirrors[molecule])
         if most is not None and len(pos) > most:
             chosen = torch.linspace(0, len(pos) - 1, most).round().long()
@@ -102,7 +108,7 @@ class GFN2Ensembles(Dataset):
         if part not in self._groups:  # built on first use: few callers need all parts
             most = self.max_conformers if part == "train" else None
             self._groups[part] = [
-                self._conformers(molecule, most)
+                self.conformers(molecule, most)
                 for molecule, (its_part, source) in enumerate(zip(self.part, self.source, strict=True))
                 if its_part == part and source in self.sources and self._is_small(molecule)
             ]

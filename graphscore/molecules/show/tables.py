@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -21,12 +21,17 @@ AUDITED = {
     "rank_correlation": "Spearman's rank correlation of the two",
 }
 SHOWN_THRESHOLDS = (0.05, 0.1, 0.25)  # beside those of the protocol, in Angstrom
+FILE_THRESHOLD = 1.0  # where references were chosen, as for drug-like molecules
 
 
-def show_conformers(console: Console, reports: Mapping[str, Mapping[str, Any]]) -> None:
-    """Print tables of conformer reports, with notes on the numbers."""
+def show_conformers(
+    console: Console, reports: Mapping[str, Mapping[str, Any]], thresholds: Iterable[float] = ()
+) -> None:
+    """Print tables of conformer reports, with notes on the numbers, and coverage at further thresholds in Angstrom."""
     first = next(iter(reports.values()))
-    shown = sorted({*SHOWN_THRESHOLDS, *first["protocol"]["thresholds"].values()} & set(first["thresholds"]))
+    shown = sorted(
+        {*SHOWN_THRESHOLDS, *thresholds, *first["protocol"]["thresholds"].values()} & set(first["thresholds"])
+    )
     amr, coverage, structure, physics = ({name: {} for name in reports} for _ in range(4))
     for name, report in reports.items():
         amr[name] = {
@@ -34,6 +39,8 @@ def show_conformers(console: Console, reports: Mapping[str, Mapping[str, Any]]) 
             "AMR-P": with_interval(report["amr_p"]),
             "failed": f"{report['num_failed_conformers']} of {report['num_generated']}",
         }
+        if "cpu_seconds" in report:
+            amr[name]["CPU s"] = number(report["cpu_seconds"], 2)
         for threshold in map(str, shown):
             pair = (report[key][threshold]["mean"] for key in ("cov_r", "cov_p"))
             coverage[name][threshold] = "/".join(percent(value, unit="") for value in pair)
@@ -66,13 +73,39 @@ def show_conformers(console: Console, reports: Mapping[str, Mapping[str, Any]]) 
 
 def show_benchmark(console: Console, report: Mapping[str, Any]) -> None:
     """Print the tables of a benchmark, and the cost of the model's conformers."""
-    show_conformers(console, report["methods"])
+    show_conformers(console, report["methods"], [FILE_THRESHOLD] if report["most"] is not None else [])
+    for skipped in report["skipped"][:3]:
+        console.print(f"not used: {skipped['location']}: {skipped['reason']}", markup=False, highlight=False)
     costs = report["sampling"]
     console.print(
         f"model: {costs['sampler']}, {costs['evaluations_per_sample']:.0f} network evaluations each, "
         f"{costs['conformers_per_second']:.0f} conformers/s on {costs['threads']} threads",
         highlight=False,
     )
+
+
+def show_bound(console: Console, report: Mapping[str, Any]) -> None:
+    """Print the tables of a benchmark on bound shapes: over all ligands, and by their number of rotatable bonds."""
+    rows, bins = {}, {}
+    for name, by_num in report["methods"].items():
+        for num, entry in by_num.items():
+            low, high = entry["median_ci"] or (None, None)
+            rows[f"{name}, {num}"] = {
+                "median": f"{number(entry['median'], 3)} [{number(low, 3)}, {number(high, 3)}]",
+                **{f"< {threshold}": percent(of["share"]) for threshold, of in entry["below"].items()},
+            }
+            bins[f"{name}, {num}"] = {
+                "conformers": number(entry["conformers"], 1),
+                "CPU s": number(entry["cpu_seconds"], 2),
+                "failed": str(entry["failed"]),
+                **{
+                    f"{bonds} ({of['num_ligands']})": number(of["median"], 3)
+                    for bonds, of in entry["by_rotatable_bonds"].items()
+                },
+            }
+    console.print(f"{report['num_ligands']} ligands: {report['ligands']}", highlight=False)
+    show_rows(console, rows, "smallest heavy-atom RMSD to the bound shape in Å, of so many conformers asked for")
+    show_rows(console, bins, "for a ligand; failed ligands; median RMSD by the number of rotatable bonds (ligands)")
 
 
 def show_audit(console: Console, report: Mapping[str, Any]) -> None:
