@@ -62,7 +62,7 @@ def draw_by_model(
     nums: Sequence[int],
     request: ConformerRequest,
     progress: Progress | None = None,
-) -> tuple[Drawn, list[Outcome]]:
+) -> tuple[Drawn, Sequence[Outcome]]:
     """Draw conformers of molecules by the model; also the outcomes, with their costs."""
     started = _cpu_seconds()
     outcomes = list(model.sample(molecules, request, nums=nums, progress=progress))
@@ -102,15 +102,14 @@ class _Drawing:
     def __call__(
         self, pieces: Sequence[tuple[str, int]], progress: Progress | None = None
     ) -> list[tuple[list[Attempt], float]]:
-        drawn = []
-        for number, (smiles, num) in enumerate(pieces):
-            if progress is not None:
-                progress(number, len(pieces))
+        drawn, done, total = [], 0, sum(num for _, num in pieces)
+        for smiles, num in pieces:
             started = time.process_time()
             made = attempt(self.make, smiles, num, self.seed)
             drawn.append((made, time.process_time() - started))
-        if progress is not None:
-            progress(len(pieces), len(pieces))
+            done += num
+            if progress is not None:
+                progress(done, total)
         return drawn
 
 

@@ -13,6 +13,7 @@ from torch_geometric.data import Data
 
 from graphscore.data import load_dataset
 from graphscore.data.readers import Failure
+from graphscore.data.split import Part
 from graphscore.molecules.datasets.ensembles import GFN2Ensembles
 from graphscore.molecules.evaluate import by_molecule
 from graphscore.molecules.recipes.lists import TEST_SCAFFOLDS, flat_key, part_of_molecule
@@ -48,7 +49,7 @@ def file_of(source: str) -> Path | None:
     return None
 
 
-def ensembles(source: str, part: str, most: int | None, limit: int | None) -> tuple[list[list[Data]], list[Failure]]:
+def ensembles(source: str, part: Part, most: int | None, limit: int | None) -> tuple[list[list[Data]], list[Failure]]:
     """Read reference conformers by molecule.
 
     Args:
