@@ -59,6 +59,15 @@ def check_batch(batch: Batch) -> Batch:
     return batch
 
 
+def wrap(x: Tensor) -> Tensor:
+    """Wrap angles to the range from -pi to pi; those within it stay the same to the bit.
+
+    Args:
+        x: Angles in radians, any shape.
+    """
+    return x - 2 * math.pi * torch.floor((x + math.pi) / (2 * math.pi))
+
+
 @dataclass(frozen=True)
 class Field:
     r"""An attribute of a batch that diffuses, with its level and scale.
@@ -68,29 +77,43 @@ class Field:
 
     Args:
         name: Attribute of the batch, e.g. ``"pos"`` or ``"x"``, of shape ``[rows, width]``.
-        level: ``"node"``, ``"edge"`` or ``"graph"``: the level of the rows. Never inferred from sizes.
+        level: ``"node"``, ``"edge"`` or ``"graph"``: the level of the rows. Never inferred from sizes. Or the name of
+            an attribute of node numbers ``[K, rows]``, such as ``"torsion_index"``: a row belongs to the graph of the
+            nodes in its column. The name ends in ``"_index"``, so that PyG counts nodes on from graph to graph.
         scale: Standard deviation of the data, in data units.
         zero_mean: Whether each graph's rows are taken relative to their mean, as for coordinates of which translations
             are irrelevant. Data, noise, prior and steps then lie in the subspace of zero mean.
         width: Number of columns; needed only to sample for graphs that lack the attribute.
+        periodic: Whether the values are angles in radians, which diffuse on the circle: values that differ by full
+            turns are the same. Samples lie between -pi and pi. Takes a variance-exploding process, or the straight path
+            for flow matching; see :mod:`graphscore.sdes.circle`.
 
     Raises:
         ValueError: If an argument is out of range.
     """
 
     name: str
-    level: Level = "node"
+    level: Level | str = "node"
     scale: float = 1.0
     zero_mean: bool = False
     width: int | None = None
+    periodic: bool = False
 
     def __post_init__(self) -> None:
-        if self.level not in ("node", "edge", "graph"):
-            raise ValueError(f"Field {self.name!r}: level must be 'node', 'edge' or 'graph', but is {self.level!r}")
+        if self.level not in ("node", "edge", "graph") and not self.level.endswith("_index"):
+            raise ValueError(
+                f"Field {self.name!r}: level must be 'node', 'edge' or 'graph', or the name of an attribute of node "
+                f"numbers that ends in '_index', but is {self.level!r}"
+            )
         if not (self.scale > 0 and math.isfinite(self.scale)):
             raise ValueError(f"Field {self.name!r}: scale must be positive and finite, but is {self.scale}")
         if self.zero_mean and self.level == "graph":
             raise ValueError(f"Field {self.name!r}: a graph-level field has one row per graph and cannot be zero-mean")
+        if self.periodic and (self.zero_mean or self.scale != 1):
+            raise ValueError(
+                f"Field {self.name!r}: angles are in radians and have no mean: a periodic field needs scale=1 and "
+                f"zero_mean=False, but they are {self.scale} and {self.zero_mean}"
+            )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join([repr(self.name), *options_of(self, skip=('name',))])})"
@@ -99,7 +122,8 @@ class Field:
         """Return the graph number of each row: shape ``[rows]``, int64.
 
         Raises:
-            ValueError: If the field belongs to edges, and the batch has none.
+            ValueError: If the field belongs to edges, and the batch has none, or the attribute of node numbers is
+                missing.
         """
         if self.level == "node":
             return batch.batch
@@ -107,6 +131,10 @@ class Field:
             if batch.edge_index is None:
                 raise ValueError(f"Field {self.name!r} belongs to edges, but the batch has no edge_index [2, E]")
             return batch.batch[batch.edge_index[0]]
+        if self.level != "graph":
+            if self.level not in batch:
+                raise ValueError(f"Field {self.name!r} belongs to {self.level!r}, but the batch has no such attribute")
+            return batch.batch[batch[self.level][0]]
         return torch.arange(batch.num_graphs, device=batch.batch.device)
 
     def project(self, x: Tensor, index: Tensor, num_graphs: int) -> Tensor:
@@ -121,7 +149,11 @@ class Field:
         """
         check_batch(batch)
         x, index = self.values(batch)
-        return self.project(x / self.scale, index, batch.num_graphs)
+        return self.wrap(self.project(x / self.scale, index, batch.num_graphs))
+
+    def wrap(self, x: Tensor) -> Tensor:
+        """Wrap the values of a periodic field to the range from -pi to pi; others are returned unchanged."""
+        return wrap(x) if self.periodic else x
 
     def values(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the attribute unchanged, ``[rows, width]``, and the graph of each row, ``[rows]``.

@@ -12,7 +12,7 @@ from torch_geometric.data import Batch
 from graphscore import ops
 from graphscore.fields import Field, check_batch, replace
 from graphscore.rng import Generator
-from graphscore.sdes import SDE
+from graphscore.sdes import SDE, CircleSDE, on_circle
 from graphscore.times import in_range
 
 Coupling = Callable[[Field, Tensor, Tensor], Tensor]
@@ -23,7 +23,8 @@ class Perturbed(NamedTuple):
 
     Attributes:
         batch: The batch at time t: its fields hold ``xt = alpha x0 + std eps`` in units of their scale.
-        x0: Clean values of each field, ``[rows, width]``, in units of the field's scale.
+        x0: Clean values of each field, ``[rows, width]``, in units of the field's scale; of a periodic field their mean
+            next to ``xt``, see :meth:`graphscore.sdes.CircleSDE.clean`.
         eps: Noise of each field, ``[rows, width]``, with the covariance of its process.
     """
 
@@ -40,10 +41,10 @@ class ForwardProcess:
     r"""Forward diffusion process of a batch: an SDE for each field, at one time per graph.
 
     The fields of a batch from :meth:`perturb` or :meth:`prior` are in units of their scale; :meth:`to_data` converts
-    them to data units.
+    them to data units. Between the two, the angles of a periodic field may be off by full turns.
 
     Args:
-        sdes: An SDE for each field.
+        sdes: An SDE for each field; that of a periodic field is wrapped, see :func:`graphscore.sdes.on_circle`.
 
     Raises:
         ValueError: If there is no field, two have the same name, or a process cannot diffuse its field.
@@ -53,9 +54,9 @@ class ForwardProcess:
         names = [field.name for field in sdes]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"A process needs at least one field, each with its own name, but got {names}")
-        for field, sde in sdes.items():
+        self.sdes = {field: on_circle(sde) if field.periodic else sde for field, sde in sdes.items()}
+        for field, sde in self.sdes.items():
             sde.check_field(field)
-        self.sdes = dict(sdes)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.sdes})"
@@ -108,9 +109,12 @@ class ForwardProcess:
                 if z.shape != x0.shape:
                     raise ValueError(f"Noise of field {field.name!r} must be {list(x0.shape)}, but is {list(z.shape)}")
             z = sde.covariance(batch, field).root(z)
+            z = sde.noise(z) if isinstance(sde, CircleSDE) else z
             z = z if couple is None else couple(field, x0, z)
             alpha, std = (ops.per_row(c, x0, index) for c in (sde.alpha(t), sde.std(t)))
-            noisy[field.name], clean[field.name], noise[field.name] = alpha * x0 + std * z, x0, z
+            xt = field.wrap(alpha * x0 + std * z)
+            x0 = sde.clean(x0, xt, std) if isinstance(sde, CircleSDE) else x0
+            noisy[field.name], clean[field.name], noise[field.name] = xt, x0, z
         return Perturbed(replace(batch, noisy), clean, noise)
 
     def prior(
@@ -121,7 +125,7 @@ class ForwardProcess:
         t: float = 1.0,
         scale: float = 1.0,
     ) -> Batch:
-        """Draw each field from the prior ``N(0, std(t)^2 C)``.
+        """Draw each field from the prior ``N(0, std(t)^2 C)``; the prior of a periodic field is uniform at any time.
 
         Args:
             template: Graphs to sample for; the fields themselves may be missing if they have a ``width``.
@@ -134,7 +138,8 @@ class ForwardProcess:
             A batch at time ``t``.
 
         Raises:
-            ValueError: If a field is missing and its width is not known, or ``t`` lies outside (0, 1].
+            ValueError: If a field is missing and its width is not known, ``t`` lies outside (0, 1], or a uniform prior
+                is to be scaled.
         """
         batch = check_batch(template)
         for field, sde in self.sdes.items():
@@ -145,7 +150,12 @@ class ForwardProcess:
                 )
             dtype = dtype or torch.get_default_dtype()
             noise = ops.randn(field.index(template), template.num_graphs, width, dtype=dtype, generator=generator)
-            batch = field.write(batch, scale * sde.prior_std(t) * sde.covariance(template, field).root(noise))
+            if isinstance(sde, CircleSDE):
+                if scale != 1:
+                    raise ValueError(f"The prior of the angles {field.name!r} is uniform and has no scale {scale}")
+                batch = field.write(batch, sde.prior(noise))
+            else:
+                batch = field.write(batch, scale * sde.prior_std(t) * sde.covariance(template, field).root(noise))
         return batch
 
     def combine(
@@ -181,8 +191,8 @@ class ForwardProcess:
         return replace(batch, combined)
 
     def to_data(self, batch: Batch) -> Batch:
-        """Convert the fields of a batch from units of their scale to data units."""
-        return replace(batch, {field.name: batch[field.name] * field.scale for field in self.sdes})
+        """Convert the fields of a batch from units of their scale to data units, with angles between -pi and pi."""
+        return replace(batch, {field.name: field.wrap(batch[field.name] * field.scale) for field in self.sdes})
 
 
 def check_times(batch: Batch, t: Tensor) -> None:

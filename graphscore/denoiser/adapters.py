@@ -46,10 +46,16 @@ class ScoreAdapter(_Adapter):
         process: The forward process.
 
     Raises:
-        ValueError: At a call, if the function gives one tensor but there are several fields.
+        ValueError: If the process has no score; at a call, if the function gives one tensor but there are several
+            fields.
     """
 
     needs_signal = True
+
+    def __init__(self, function: BatchFunction, process: ForwardProcess) -> None:
+        super().__init__(function, process)
+        for _, sde in process:
+            sde.check_score()
 
     @staticmethod
     def coefficients(sde: SDE, t: Tensor) -> Sequence[Tensor]:  # noqa: D102

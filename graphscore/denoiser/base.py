@@ -117,6 +117,7 @@ class ScoreModel(Score):
     def score(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on Score)
         x0_hat, scores = self(batch, t), {}
         for field, sde in self.process:
+            sde.check_score()
             xt, index = batch[field.name], field.index(batch)
             alpha, variance = (ops.per_row(c, xt, index) for c in (sde.alpha(t), sde.std(t) ** 2))
             scores[field.name] = sde.covariance(batch, field).solve((alpha * x0_hat[field.name] - xt) / variance)

@@ -19,7 +19,7 @@ from graphscore.fields import Field
 from graphscore.nn import BACKBONES, NEIGHBORS, Category, Chirality, Feature, ScoreNetwork, SelfConditionedNetwork
 from graphscore.nn.inputs import Input, Vector, field_shapes
 from graphscore.process import ForwardProcess
-from graphscore.sdes import SDE, SDES
+from graphscore.sdes import SDE, SDES, CircleSDE
 
 INSTEAD = (
     "keep the weights by torch.save(model.state_dict(), path), and load them into a model that is built in Python as "
@@ -132,7 +132,8 @@ def _describe_field(field: Field, width: int | None, sde: SDE) -> dict[str, Any]
         "width": width if field.width is None else field.width,
         "scale": float(field.scale),
         "zero_mean": field.zero_mean,
-        "sde": describe_component(sde, SDES, "SDE"),
+        "periodic": field.periodic,
+        "sde": describe_component(sde.line if isinstance(sde, CircleSDE) else sde, SDES, "SDE"),
     }
 
 

@@ -15,6 +15,7 @@ from graphscore.denoiser.outputs import named_outputs
 from graphscore.fields import replace
 from graphscore.nn.self_conditioned_network import SelfConditionedNetwork
 from graphscore.process import ForwardProcess
+from graphscore.sdes import CircleSDE
 
 
 class Denoiser(ScoreModel):
@@ -23,8 +24,10 @@ class Denoiser(ScoreModel):
     For data of unit variance, ``x0_hat = c_skip xt + c_out F(c_in xt, log(std / alpha) / 4)`` with
     ``c_in = 1 / sqrt(alpha^2 + std^2)``, ``c_skip = alpha c_in^2``, ``c_out = std c_in``: the network F has inputs and
     targets of unit variance at every level. If the noise has a covariance, ``std`` is multiplied by the root of its
-    mean variance on each graph. Only alpha and std enter, so the process can be exchanged after training for another
-    one that covers the same levels.
+    mean variance on each graph. Angles are read as they are, between -pi and pi, and changed by
+    ``x0_hat = xt + c_out F`` with the c_out of their own noise, see :meth:`graphscore.sdes.CircleSDE.offset_std`; the
+    network has to read them by periodic functions, as a :class:`~graphscore.nn.ScoreNetwork` does. Only alpha and std
+    enter, so the process can be exchanged after training for another one that covers the same levels.
 
     Args:
         network: Called as ``network(batch, levels)``, where the fields of ``batch`` are scaled by ``c_in`` and
@@ -32,8 +35,9 @@ class Denoiser(ScoreModel):
         process: The forward process.
 
     Raises:
-        ValueError: If the network has a method ``check_fields`` and the process has other fields or another order; at a
-            call, if the batch lacks a field, or it has another number of rows.
+        ValueError: If the network has a method ``check_fields`` and the process has other fields or another order, or
+            an attribute ``angles`` with other names than the periodic fields; at a call, if the batch lacks a field, or
+            it has another number of rows.
 
     References:
         Karras et al. (2022), Elucidating the design space of diffusion-based generative models, table 1 and appendix
@@ -45,6 +49,12 @@ class Denoiser(ScoreModel):
         check = getattr(network, "check_fields", None)
         if check is not None:
             check({field.name: (field.level, field.width) for field, _ in process})
+        angles = sorted(field.name for field, _ in process if field.periodic)
+        if sorted(getattr(network, "angles", angles)) != angles:
+            raise ValueError(
+                f"The periodic fields of the process are {angles}, but the network reads {sorted(network.angles)} as "
+                "angles: build it with the process, which says which fields are periodic"
+            )
         self.network = network
 
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
@@ -54,8 +64,12 @@ class Denoiser(ScoreModel):
             alpha = sde.alpha(t)
             std = sde.std(t) * sde.covariance(batch, field).mean_variance.sqrt()
             c_in = (alpha**2 + std**2).rsqrt()
-            rows = [ops.per_row(c, xt, index) for c in (c_in, alpha * c_in**2, std * c_in)]
-            inputs[field.name], skips[field.name], scales[field.name] = rows[0] * xt, rows[1] * xt, rows[2]
+            factors = (c_in, alpha * c_in**2, std * c_in)
+            if isinstance(sde, CircleSDE):
+                factors = (alpha, alpha, sde.offset_std(t))
+            rows = [ops.per_row(c, xt, index) for c in factors]
+            inputs[field.name] = field.wrap(rows[0] * xt)
+            skips[field.name], scales[field.name] = rows[1] * xt, rows[2]
             levels.append(((std / alpha).log() / 4).to(xt))
         outputs = named_outputs(self.network(replace(batch, inputs), torch.stack(levels, dim=-1)), batch, self.fields)
         return {

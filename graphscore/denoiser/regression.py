@@ -27,8 +27,12 @@ Weight = Callable[[SDE, Tensor], Tensor]
 
 
 def variance_weight(sde: SDE, t: Tensor) -> Tensor:
-    r"""Variance weighting ``lambda(t) = std(t)^2``, for the loss ``|| std score + eps ||^2`` (Song and Ermon 2019)."""
-    return sde.std(t) ** 2
+    r"""Variance weighting ``lambda(t) = std(t)^2``, for the loss ``|| std score + eps ||^2`` (Song and Ermon 2019).
+
+    It is the inverse of the noise's mean squared score, and so it is for angles, where that is not ``1 / std^2`` (Jing
+    et al. 2022).
+    """
+    return 1 / sde.score_variance(t)
 
 
 def score_coefficient(weight: Weight) -> Weight:
@@ -45,6 +49,7 @@ def score_coefficient(weight: Weight) -> Weight:
     """
 
     def coefficient(sde: SDE, t: Tensor) -> Tensor:
+        sde.check_score()
         return weight(sde, t).double() * (sde.alpha(t) / sde.std(t) ** 2) ** 2
 
     return coefficient
@@ -132,4 +137,6 @@ def _check_alignment(align: Mapping[str, Align] | None, fields: Mapping[str, Fie
             raise ValueError(f"align names the field {name!r}, but the process has {sorted(fields)}")
         if way not in ("target", "noise"):
             raise ValueError(f"align of field {name!r} must be 'target' or 'noise', but is {way!r}")
+        if fields[name].periodic:
+            raise ValueError(f"The angles {name!r} have no rotation to align: align is for fields of positions")
     return align

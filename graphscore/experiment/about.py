@@ -84,7 +84,8 @@ def _config(config: ModelConfig) -> Iterator[Fact]:
     """Describe a configuration."""
     for field in config.fields:
         scale = field.scale if isinstance(field.scale, str) else f"{field.scale:.4g}"
-        yield "field", f"{field.name}: {field.width} columns of each {field.level}, scale {scale}, {_named(field.sde)}"
+        unit = "angles" if field.periodic else f"scale {scale}"
+        yield "field", f"{field.name}: {field.width} columns of each {field.level}, {unit}, {_named(field.sde)}"
     network = config.network
     yield "network", _named(network.backbone)
     for name, size in network.inputs.items():

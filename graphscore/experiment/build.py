@@ -15,6 +15,7 @@ from graphscore.denoiser import Denoiser, ScoreModel
 from graphscore.denoiser.self_conditioning import SelfConditioning
 from graphscore.experiment.config.components import Component, bind, create
 from graphscore.experiment.config.schema import AnyConfig, ModelConfig
+from graphscore.experiment.config.sections import FieldConfig
 from graphscore.fields import Field, Level, measure_scale
 from graphscore.guidance import GUIDANCE, Condition
 from graphscore.nn import BACKBONES, Category, Chirality, Feature, Input, ScoreNetwork, Vector
@@ -33,15 +34,14 @@ def build_transform(config: ModelConfig) -> Compose:
 
 
 def measure_scales(config: AnyConfig, items: Sequence[Data]) -> AnyConfig:
-    """Replace each ``scale: auto`` by the standard deviation of the field over the given clean graphs."""
-    fields = tuple(
-        field.model_copy(
-            update={
-                "scale": measure_scale(items, field.name, field.zero_mean) if field.scale == "auto" else field.scale
-            }
-        )
-        for field in config.fields
-    )
+    """Replace each ``scale: auto`` by the standard deviation of the field over the given clean graphs; 1 for angles."""
+
+    def measured(field: FieldConfig) -> float:
+        if field.scale != "auto":
+            return field.scale
+        return 1.0 if field.periodic else measure_scale(items, field.name, field.zero_mean)
+
+    fields = tuple(field.model_copy(update={"scale": measured(field)}) for field in config.fields)
     return config.model_copy(update={"fields": fields})
 
 
@@ -55,7 +55,7 @@ def build_process(config: ModelConfig) -> ForwardProcess:
     for field in config.fields:
         if field.scale == "auto":
             raise ValueError(f"The scale of field {field.name!r} is to be measured on data before anything is built")
-        described = Field(field.name, field.level, field.scale, field.zero_mean, field.width)
+        described = Field(field.name, field.level, field.scale, field.zero_mean, field.width, field.periodic)
         if described in sdes:
             raise ValueError(f"The field {field.name!r} is there twice")
         sdes[described] = build_sde(field.sde, config.trust)

@@ -50,6 +50,19 @@ class Guidance(ScoreModel):
                 )
         return self.fields[name]
 
+    def _refuse_angles(self) -> None:
+        """Check that no field is periodic, for guidance that rests on the moments of ``p(x0 | xt)``.
+
+        Raises:
+            ValueError: If one is: full turns widen the posterior on the line, but not that on the circle.
+        """
+        periodic = sorted(name for name, field in self.fields.items() if field.periodic)
+        if periodic:
+            raise ValueError(
+                f"{type(self).__name__} rests on the spread of clean values on the line, which that of the angles "
+                f"{periodic} is not; for angles there are Inpainting and ClassifierFreeGuidance"
+            )
+
     def _moved(
         self, batch: Batch, x0_hat: Mapping[str, Tensor], step: Mapping[str, Tensor], max_step: float | None
     ) -> dict[str, Tensor]:

@@ -38,8 +38,8 @@ class EnergyGuidance(Guidance):
             levels, and alpha must not vanish (``needs_signal``).
 
     Raises:
-        ValueError: If ``strength`` or ``max_step`` is out of range; at a call, if the energy is not one number
-            per graph or does not depend on the fields.
+        ValueError: If a field is periodic, or ``strength`` or ``max_step`` out of range; at a call, if the energy is
+            not one number per graph or does not depend on the fields.
 
     References:
         Chung et al. (2023), Diffusion posterior sampling for general noisy inverse problems, equation 16 (a gradient
@@ -57,6 +57,7 @@ class EnergyGuidance(Guidance):
         through_network: bool = True,
     ) -> None:
         super().__init__(model)
+        self._refuse_angles()
         if not 0 <= strength < math.inf or not (max_step is None or max_step > 0):
             raise ValueError(
                 f"{type(self).__name__}: the strength must be finite and at least 0 and max_step positive, but they "

@@ -11,6 +11,7 @@ from graphscore.denoiser import ScoreModel
 from graphscore.fields import replace
 from graphscore.guidance.base import Guidance, known_mean, read_known
 from graphscore.linalg.kabsch import align
+from graphscore.sdes import CircleSDE
 
 
 class Inpainting(Guidance):
@@ -23,6 +24,9 @@ class Inpainting(Guidance):
     In a zero-mean field only relative positions matter. The given fragment is moved so that its centroid is that of the
     prediction, and the whole graph keeps its mean; with ``rigid`` it is also rotated, by Kabsch's rotation.
     :meth:`place` moves samples back to the fragment's own place.
+
+    For given angles, the posterior mean is that of the value with unknown full turns, see
+    :meth:`graphscore.sdes.CircleSDE.clean`.
 
     The other rows are influenced by the given values only through the noisy ones, which does not condition them exactly
     if rows are correlated. :class:`~graphscore.samplers.resampling.ResamplingSampler` corrects most of that by repeated
@@ -37,7 +41,7 @@ class Inpainting(Guidance):
         rigid: Whether the fragment is given only up to a rotation and translation.
 
     Raises:
-        ValueError: If there is no such field, or the values are stored under the name of one.
+        ValueError: If there is no such field, the values are stored under the name of one, or angles are ``rigid``.
 
     References:
         Lugmayr et al. (2022), RePaint: inpainting using denoising diffusion probabilistic models, equation 8 (there
@@ -47,6 +51,8 @@ class Inpainting(Guidance):
     def __init__(self, model: ScoreModel, field: str, mask: str, values: str, rigid: bool = False) -> None:
         super().__init__(model)
         self.field = self._field(field, mask, values)
+        if rigid and self.field.periodic:
+            raise ValueError(f"The angles {field!r} cannot be rotated: leave out rigid")
         self.mask = mask
         self.values = values
         self.rigid = rigid
@@ -54,7 +60,10 @@ class Inpainting(Guidance):
     def forward(self, batch: Batch, t: Tensor) -> dict[str, Tensor]:  # noqa: D102 (documented on ScoreModel)
         x0_hat, name, index = self.model(batch, t), self.field.name, self.field.index(batch)
         known, values = read_known(batch, name, self.mask, self.values)
-        placed = self._superpose(values / self.field.scale, x0_hat[name], known, index, batch.num_graphs)
+        if isinstance(sde := self.process.sdes[self.field], CircleSDE):
+            placed = sde.clean(values, batch[name], ops.per_row(sde.std(t), values, index))
+        else:
+            placed = self._superpose(values / self.field.scale, x0_hat[name], known, index, batch.num_graphs)
         return {**x0_hat, name: torch.where(known, placed, x0_hat[name])}
 
     def place(self, sample: Batch) -> Batch:

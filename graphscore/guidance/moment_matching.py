@@ -41,7 +41,7 @@ class Restraint(Guidance):
             :class:`~graphscore.guidance.energy.EnergyGuidance`.
 
     Raises:
-        ValueError: If there is no such field, or a number is out of range.
+        ValueError: If there is no such field, a field is periodic, or a number is out of range.
 
     References:
         Rozet et al. (2024), Learning diffusion priors from observations by expectation maximization, section 4.1
@@ -59,6 +59,7 @@ class Restraint(Guidance):
         max_step: float | None = None,
     ) -> None:
         super().__init__(model)
+        self._refuse_angles()
         if not strength >= 0 or num_iterations < 1 or not (max_step is None or max_step > 0):
             raise ValueError(
                 f"{type(self).__name__}: the strength must be at least 0, num_iterations and max_step positive, but "

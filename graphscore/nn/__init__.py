@@ -28,7 +28,7 @@ from graphscore.nn.inputs import Category, Chirality, Feature, Input, ModuleInpu
 from graphscore.nn.layers.attention import EquivariantAttention
 from graphscore.nn.layers.convolution import EquivariantConvolution
 from graphscore.nn.layers.edge_heads import EdgeHeads
-from graphscore.nn.layers.embeddings import GaussianFourierEmbedding, SinusoidalEmbedding
+from graphscore.nn.layers.embeddings import AngleEmbedding, GaussianFourierEmbedding, SinusoidalEmbedding
 from graphscore.nn.layers.graph_heads import GraphHeads
 from graphscore.nn.layers.heads import randomize_heads
 from graphscore.nn.layers.messages import GatedMessages
@@ -53,6 +53,7 @@ __all__ = [
     "EGNN",
     "NEIGHBORS",
     "AdaptiveLayerNorm",
+    "AngleEmbedding",
     "Backbone",
     "BesselBasis",
     "Category",

@@ -135,6 +135,14 @@ def check_network(network: ScoreNetwork) -> None:
             f"{network.positions!r} are the positions of nodes",
         ),
         (
+            bool(set(network.angles) & set(network.vector_fields)),
+            f"positions and vectors have no period, but the periodic fields are {network.angles}",
+        ),
+        (
+            any(levels[name] == "edge" for name in network.angles),
+            f"of periodic fields, those of nodes and graphs can be read, but {network.angles} belong to edges",
+        ),
+        (
             network.positions in network.inputs,
             f"{network.positions!r} are the positions: name other attributes as inputs",
         ),

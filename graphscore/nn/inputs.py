@@ -161,10 +161,11 @@ class ModuleInput(_Filled):
 
 
 class Shape(NamedTuple):
-    """Level and number of columns of a diffusing field; ``None`` columns if the number is not known."""
+    """Level and number of columns of a diffusing field (``None`` if not known), and whether it is periodic."""
 
     level: str
     width: int | None
+    periodic: bool = False
 
 
 class _Field(Protocol):
@@ -172,6 +173,8 @@ class _Field(Protocol):
     def level(self) -> str: ...
     @property
     def width(self) -> int | None: ...
+    @property
+    def periodic(self) -> bool: ...
 
 
 class Process(Protocol):
@@ -196,8 +199,13 @@ def field_shapes(process: Process | Mapping[str, int], inputs: Mapping[str, Inpu
         levels = {name: inputs[name].level if name in inputs else "node" for name in process}
         shapes = {name: Shape(levels[name], width) for name, width in process.items()}
     else:
-        shapes = {name: Shape(field.level, field.width) for name, field in process.fields.items()}
-    for name, (level, width) in shapes.items():
+        shapes = {name: Shape(field.level, field.width, field.periodic) for name, field in process.fields.items()}
+    for name, (level, width, periodic) in shapes.items():
+        if level not in LEVELS:
+            raise ValueError(
+                f"ScoreNetwork: the field {name!r} is of level {level!r}, but a ScoreNetwork reads and writes those of "
+                f"{LEVELS}: write a score model of your own"
+            )
         given = inputs.get(name)
         if given is None:
             continue
@@ -210,5 +218,5 @@ def field_shapes(process: Process | Mapping[str, int], inputs: Mapping[str, Inpu
                 f"ScoreNetwork: the field {name!r} is of level {level!r} with {width} columns, but is given as {given}"
             )
         if isinstance(given, Feature):
-            shapes[name] = Shape(level, given.width)
+            shapes[name] = Shape(level, given.width, periodic)
     return shapes

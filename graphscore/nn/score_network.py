@@ -17,7 +17,7 @@ from graphscore.nn.checks import check_fields, check_network
 from graphscore.nn.edges.search import Search, extend_edges
 from graphscore.nn.edges.sorted import measure
 from graphscore.nn.inputs import LEVELS, Chirality, Input, Process, Vector, field_shapes
-from graphscore.nn.layers.embeddings import SinusoidalEmbedding
+from graphscore.nn.layers.embeddings import AngleEmbedding, SinusoidalEmbedding
 from graphscore.nn.layers.heads import randomize_heads, zero_head
 from graphscore.nn.layers.signed_volumes import handedness
 from graphscore.nn.layers.vector_inputs import VectorInputs, gather_vectors, invariants
@@ -29,8 +29,8 @@ class ScoreNetwork(nn.Module):
 
     One node field may be the positions: its output consists of equivariant vectors, independent of translation. The
     same holds for fields that are declared as :class:`~graphscore.nn.inputs.Vector`. All other fields are scalars. All
-    outputs start at zero. Edges are those of the batch, see :class:`graphscore.data.CompleteGraph` for all pairs, and
-    those that ``neighbors`` finds.
+    outputs start at zero. Periodic fields are read by cosines and sines. Edges are those of the batch, see
+    :class:`graphscore.data.CompleteGraph` for all pairs, and those that ``neighbors`` finds.
 
     Fields of graphs are read as conditions and written by :class:`~graphscore.nn.layers.graph_heads.GraphHeads`;
     fields of edges are read as edge attributes and written by :class:`~graphscore.nn.layers.edge_heads.EdgeHeads`. If
@@ -90,6 +90,7 @@ class ScoreNetwork(nn.Module):
         self.fields = {name: shape.width for name, shape in shapes.items()}
         # Sorted, so that saved weights fit whatever the order of the inputs.
         self.vectors = sorted(name for name, given in self.inputs.items() if isinstance(given, Vector))
+        self.angles = sorted(name for name, shape in shapes.items() if shape.periodic)
         equivariant = [name for name in self.fields if name == positions or name in self.vectors]
         self.vector_fields = sorted(equivariant, key=lambda name: name != positions)
         self.levels = {name: self.inputs[name].level for name in self.vectors}
@@ -132,7 +133,7 @@ class ScoreNetwork(nn.Module):
         backbone, hidden = self.backbone, self.backbone.hidden_channels
         self.bias = nn.Parameter(torch.zeros(hidden))
         scalars = self.scalar_fields("node")
-        self.scalar_inputs = nn.ModuleDict({name: nn.Linear(width, hidden) for name, width in scalars.items()})
+        self.scalar_inputs = self._readers("node", hidden)
         self.scalar_heads = nn.ModuleDict(
             {name: zero_head(nn.Linear(hidden, width)) for name, width in scalars.items()}
         )
@@ -148,15 +149,16 @@ class ScoreNetwork(nn.Module):
             self.vector_inputs = VectorInputs(num_vectors, hidden, len(self.vector_fields))
         if self.chirality is not None:
             self.volumes = nn.Linear(1, hidden, bias=False)
-        self.graph_scalars = nn.ModuleDict(
-            {name: nn.Linear(width, backbone.cond_channels) for name, width in self.scalar_fields("graph").items()}
-        )
-        self.edge_scalars = nn.ModuleDict(
-            {name: nn.Linear(width, backbone.edge_channels) for name, width in self.scalar_fields("edge").items()}
-        )
+        self.graph_scalars = self._readers("graph", backbone.cond_channels)
+        self.edge_scalars = self._readers("edge", backbone.edge_channels)
         # The direction of the edge is one more vector.
         count = len(self.given["edge"]) + 1
         self.edge_vectors = nn.Linear(count * (count + 1) // 2, backbone.edge_channels) if count > 1 else None
+
+    def _readers(self, level: str, channels: int) -> nn.ModuleDict:
+        """Build the modules that read the fields of a level that are plain numbers, as angles if they are periodic."""
+        kinds = {name: AngleEmbedding if name in self.angles else nn.Linear for name in self.fields}
+        return nn.ModuleDict({name: kinds[name](width, channels) for name, width in self.scalar_fields(level).items()})
 
     def scalar_fields(self, level: str) -> dict[str, int]:
         """Numbers of columns of the fields of a level that are read and written as plain numbers."""

@@ -39,7 +39,7 @@ class SelfConditionedNetwork(nn.Module):
         zero_init: Whether all outputs start at zero.
 
     Raises:
-        ValueError: As :class:`ScoreNetwork`.
+        ValueError: As :class:`ScoreNetwork`, or if a field is periodic.
 
     References:
         Chen, Zhang and Hinton (2023), Analog bits: generating discrete data using diffusion models with
@@ -63,7 +63,9 @@ class SelfConditionedNetwork(nn.Module):
         self.neighbors = neighbors
         self.oriented = oriented
         shapes, estimates = field_shapes(process, self.inputs), {}
-        for name, (level, width) in shapes.items():
+        for name, (level, width, periodic) in shapes.items():
+            if periodic:
+                raise ValueError(f"SelfConditionedNetwork reads no estimates of angles, as {name!r} are")
             given = self.inputs.get(name)
             options = {"level": level, "antisymmetric": given is not None and given.antisymmetric}
             if name == positions or isinstance(given, Vector):
@@ -72,7 +74,7 @@ class SelfConditionedNetwork(nn.Module):
                 estimates[f"{name}_estimate"] = ModuleInput(partial(_unbiased, width), **options)
         self.estimate = f"{positions}_estimate" if positions in shapes else ""
         # A backbone with open edge channels gets some if there are other attributes of edges to read.
-        of_edges = [*(given.level for given in self.inputs.values()), *(level for level, _ in shapes.values())]
+        of_edges = [*(given.level for given in self.inputs.values()), *(shape.level for shape in shapes.values())]
         reads_edges = bool(backbone.edge_channels) or (
             "edge" in of_edges and "edge_channels" in getattr(backbone, "open_channels", ())
         )

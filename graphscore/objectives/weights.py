@@ -8,7 +8,7 @@ from torch import Tensor
 
 from graphscore.denoiser import Score, ScoreModel
 from graphscore.denoiser.regression import Weight, variance_weight
-from graphscore.sdes import SDE
+from graphscore.sdes import SDE, CircleSDE
 
 
 def likelihood_weight(sde: SDE, t: Tensor) -> Tensor:
@@ -23,8 +23,11 @@ def edm_weight(sde: SDE, t: Tensor) -> Tensor:
     r"""EDM weighting ``lambda(t) = std^2 (alpha^2 + std^2) / alpha^2``.
 
     The error of the network has the same weight at all noise levels. For data of unit variance and isotropic noise the
-    loss is ``|| x0_hat - x0 ||^2 / c_out^2`` (Karras et al. 2022, table 1).
+    loss is ``|| x0_hat - x0 ||^2 / c_out^2`` (Karras et al. 2022, table 1). For angles, that is
+    :func:`variance_weight`.
     """
+    if isinstance(sde, CircleSDE):
+        return variance_weight(sde, t)
     alpha, std = sde.alpha(t), sde.std(t)
     return std**2 * (alpha**2 + std**2) / alpha**2
 
@@ -44,7 +47,7 @@ def min_snr_weight(sde: SDE, t: Tensor, gamma: float = 5.0) -> Tensor:
         Hang et al. (2023), Efficient diffusion training via min-SNR weighting strategy.
     """
     alpha, std = sde.alpha(t), sde.std(t)
-    return std**2 * (gamma * (std / alpha) ** 2).clamp(max=1)
+    return variance_weight(sde, t) * (gamma * (std / alpha) ** 2).clamp(max=1)
 
 
 WEIGHTS: dict[str, Weight] = {

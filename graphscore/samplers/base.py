@@ -216,6 +216,8 @@ class Sampler(ABC):
         return noisy.batch, places
 
     def _integrate(self, model: Recorder, batch: Batch, generator: Generator, callback: Callback | None) -> Batch:
+        for _, sde in self.model.process if self.stochastic else ():
+            sde.check_score()
         batch, memory = differentiable(batch), None
         grid = self._grid_beside(batch)
         times, carries = self.grid.tolist(), is_self_conditioned(self.model)

@@ -1,7 +1,7 @@
 r"""Interpolation of graphs in the latent space of the probability flow.
 
 The flow maps data to noise and back, one to one. Both graphs are carried to noise, the noise is interpolated along a
-great circle, so that its norm stays that of noise, and carried back.
+great circle, so that its norm stays that of noise, and carried back. Angles are interpolated along their shorter arcs.
 """
 
 from __future__ import annotations
@@ -85,7 +85,10 @@ def interpolate(
         between = {}
         for field, _ in model.process:
             a, b = (latents[field.name] for latents in ends)
-            between[field.name] = great_circle(a, b, float(share), field.index(first), first.num_graphs)
+            if field.periodic:  # along the shorter arc of each angle, which keeps their distribution uniform
+                between[field.name] = a + share * field.wrap(b - a)
+            else:
+                between[field.name] = great_circle(a, b, share, field.index(first), first.num_graphs)
         values = carried(first, between, end, start)
         found.append(model.process.to_data(replace(first, values)))
     return found

@@ -17,6 +17,7 @@ from graphscore.linalg.runge_kutta import State, solve
 from graphscore.rng import Generator
 from graphscore.samplers.adaptive import StraightFlow
 from graphscore.samplers.flow_divergence import FlowDivergence
+from graphscore.sdes import CircleSDE
 
 _NUM_SHOWN = 6
 """Number of graphs whose log-density is printed."""
@@ -72,7 +73,8 @@ def log_density(
     field is that on the centre-free subspace, of ``(n - 1) d`` dimensions for n nodes.
 
     The prior ``N(0, std^2 C)`` neglects the data at time ``end``: for a variance-exploding process that ends at the
-    level s, the density is that of a distribution whose variance is wrong by a share of about ``1 / s^2``.
+    level s, the density is that of a distribution whose variance is wrong by a share of about ``1 / s^2``. The density
+    of angles is that on the circle, with a uniform prior.
 
     The solver takes six evaluations a step, mostly 50 to 500 in total at the default tolerances, each with the
     divergence. The exact divergence costs as much as an evaluation and a backward pass of the model on ``n d`` copies
@@ -144,8 +146,9 @@ def log_density(
         covariance, width = sde.covariance(batch, field), clean[field.name].shape[1]
         own = covariance.rank * width
         after, before = (sde.alpha(t) + sde.std(t) for t in (late, early))
-        nats = nats + covariance.log_density(noise[field.name], sde.std(late))
-        nats = nats + own * (after / before / field.scale).log()
+        circle = isinstance(sde, CircleSDE)  # with a uniform prior
+        prior = -own * math.log(2 * math.pi) if circle else covariance.log_density(noise[field.name], sde.std(late))
+        nats = nats + prior + own * (after / before / field.scale).log()
         dimension = dimension + own
     error = torch.zeros_like(nats) if num_probes is None else _standard_error(estimates)
     return LogDensity(nats, -nats / (dimension * math.log(2)), dimension, solution.num_evaluations, error)

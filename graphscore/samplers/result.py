@@ -121,7 +121,8 @@ def drift(result: SamplerResult, process: ForwardProcess) -> Tensor:
             index, name = field.index(batch), field.name
             change, size = (
                 ops.sum(values.square().flatten(1).sum(1), index, batch.num_graphs).sqrt()
-                for values in (last[name] - before[name], last[name])
+                # The size of an angle is that of its unit vector.
+                for values in (last[name] - before[name], torch.ones_like(last[name]) if field.periodic else last[name])
             )
             # A single centred node cannot move: 0 / 0 is 0. NaN counts as infinite drift.
             relative = torch.where(change == 0, 0.0, change / size).float()

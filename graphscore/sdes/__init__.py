@@ -1,6 +1,7 @@
-"""Noise processes: linear stochastic differential equations with Gaussian kernels, one family per file."""
+"""Noise processes: linear stochastic differential equations with Gaussian kernels, and angles, one family per file."""
 
 from graphscore.sdes.base import SDE
+from graphscore.sdes.circle import CircleSDE, GeodesicSDE, WrappedSDE, on_circle
 from graphscore.sdes.harmonic import HarmonicSDE
 from graphscore.sdes.rectified import RectifiedSDE
 from graphscore.sdes.ve import EDMSDE, VESDE, GeometricVESDE
@@ -23,9 +24,13 @@ __all__ = [
     "SDES",
     "VESDE",
     "VPSDE",
+    "CircleSDE",
     "CosineVPSDE",
+    "GeodesicSDE",
     "GeometricVESDE",
     "HarmonicSDE",
     "RectifiedSDE",
     "SubVPSDE",
+    "WrappedSDE",
+    "on_circle",
 ]

@@ -33,6 +33,9 @@ class SDE(ABC):
     max_time: float = 1.0
     """Default first time of sampling grids: below 1 if the noise level ``std / alpha`` is almost infinite at 1."""
 
+    has_score: bool = True
+    """Whether the noise is normal, so that the score follows from the posterior mean."""
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(options_of(self, defaults=True))})"
 
@@ -85,6 +88,10 @@ class SDE(ABC):
         scale = self.alpha(t) / self.alpha(s)
         return scale, (self.std(t) ** 2 - (scale * self.std(s)) ** 2).clamp(min=0).sqrt()
 
+    def score_variance(self, t: Tensor) -> Tensor:
+        """Mean squared score of the kernel, for each entry: ``1 / std^2``, float64, shape of ``t``."""
+        return self.std(t) ** -2
+
     def prior_std(self, t: float = 1.0) -> float:
         """Standard deviation of the prior ``N(0, std(t)^2 C)`` from which sampling starts at time ``t``.
 
@@ -102,6 +109,54 @@ class SDE(ABC):
             ValueError: If it cannot, with the reason.
         """
 
+    def check_score(self) -> None:
+        """Check that there is a score, see :attr:`has_score`.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if not self.has_score:
+            raise ValueError(
+                f"{self} is a flow without a score: train by the objective 'flow-matching', and sample by a "
+                "deterministic sampler such as 'euler' or 'heun'; or choose another process"
+            )
+
     def covariance(self, batch: Batch, field: Field) -> Covariance:
         """Covariance C of the unit noise of a field on the graphs of a batch."""
         return isotropic(batch, field)
+
+
+class Scheduled(SDE):
+    """Base class of processes whose noise levels at all times are those of another process.
+
+    Args:
+        schedule: The other process.
+    """
+
+    def __init__(self, schedule: SDE) -> None:
+        self.schedule = schedule
+        self.max_time = schedule.max_time
+
+    def alpha(self, t: Tensor) -> Tensor:  # noqa: D102 (documented on SDE)
+        return self.schedule.alpha(t)
+
+    def std(self, t: Tensor) -> Tensor:  # noqa: D102 (documented on SDE)
+        return self.schedule.std(t)
+
+    def level(self, t: Tensor) -> Tensor:  # noqa: D102
+        return self.schedule.level(t)
+
+    def time(self, level: Tensor) -> Tensor:  # noqa: D102
+        return self.schedule.time(level)
+
+    def alpha_rate(self, t: Tensor) -> Tensor:  # noqa: D102
+        return self.schedule.alpha_rate(t)
+
+    def std_rate(self, t: Tensor) -> Tensor:  # noqa: D102
+        return self.schedule.std_rate(t)
+
+    def drift_rate(self, t: Tensor) -> Tensor:  # noqa: D102
+        return self.schedule.drift_rate(t)
+
+    def diffusion(self, t: Tensor) -> Tensor:  # noqa: D102
+        return self.schedule.diffusion(t)

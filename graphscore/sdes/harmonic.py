@@ -11,11 +11,11 @@ from torch_geometric.data import Batch
 from graphscore.fields import Field
 from graphscore.linalg.autograd import TensorMemo
 from graphscore.linalg.covariance import Covariance, LaplacianCovariance
-from graphscore.sdes.base import SDE
+from graphscore.sdes.base import SDE, Scheduled
 from graphscore.sdes.rectified import RectifiedSDE
 
 
-class HarmonicSDE(SDE):
+class HarmonicSDE(Scheduled):
     r"""Process of any schedule with correlated noise, whose covariance is the pseudo-inverse of the graph's Laplacian.
 
     The prior is that of masses on springs along the edges: connected nodes start close to each other. Separate
@@ -52,36 +52,11 @@ class HarmonicSDE(SDE):
         for name, value in (("stiffness", stiffness), ("component_std", component_std)):
             if not 0 < value < math.inf:
                 raise ValueError(f"HarmonicSDE: {name} must be positive and finite, but is {value}")
-        self.schedule = schedule
+        super().__init__(schedule)
         self.stiffness = stiffness
         self.component_std = component_std
         self.edge_mask = edge_mask
-        self.max_time = schedule.max_time
         self._known: TensorMemo[LaplacianCovariance] = TensorMemo()
-
-    def alpha(self, t: Tensor) -> Tensor:  # noqa: D102 (documented on SDE)
-        return self.schedule.alpha(t)
-
-    def std(self, t: Tensor) -> Tensor:  # noqa: D102
-        return self.schedule.std(t)
-
-    def level(self, t: Tensor) -> Tensor:  # noqa: D102
-        return self.schedule.level(t)
-
-    def time(self, level: Tensor) -> Tensor:  # noqa: D102
-        return self.schedule.time(level)
-
-    def alpha_rate(self, t: Tensor) -> Tensor:  # noqa: D102
-        return self.schedule.alpha_rate(t)
-
-    def std_rate(self, t: Tensor) -> Tensor:  # noqa: D102
-        return self.schedule.std_rate(t)
-
-    def drift_rate(self, t: Tensor) -> Tensor:  # noqa: D102
-        return self.schedule.drift_rate(t)
-
-    def diffusion(self, t: Tensor) -> Tensor:  # noqa: D102
-        return self.schedule.diffusion(t)
 
     def check_field(self, field: Field) -> None:  # noqa: D102
         if field.level != "node":

@@ -1,6 +1,7 @@
 """Test tools for score models, samplers and networks: exact models, difficult batches and symmetry checks."""
 
 from graphscore.testing.batches import ragged_batch
+from graphscore.testing.circle import WrappedMixtureScore
 from graphscore.testing.convergence import observed_order
 from graphscore.testing.exact import GaussianMixtureScore, GaussianScore
 from graphscore.testing.symmetry import TRANSFORMS, assert_batch_independent, assert_equivariant
@@ -9,6 +10,7 @@ __all__ = [
     "TRANSFORMS",
     "GaussianMixtureScore",
     "GaussianScore",
+    "WrappedMixtureScore",
     "assert_batch_independent",
     "assert_equivariant",
     "observed_order",

@@ -54,7 +54,7 @@ def errors(model: ScoreModel, batch: Batch, t: Tensor, noise: GraphGenerator, pr
         noise: Source of the noise that is added.
         probes: Source of the directions of the Jacobian.
     """
-    noisy, clean, _ = model.process.perturb(batch, t, generator=noise)
+    noisy, clean, eps = model.process.perturb(batch, t, generator=noise)
     directions = model.process.perturb(batch, t, generator=probes).eps
     predicted = actual = torch.zeros(batch.num_graphs, dtype=torch.float64, device=double(t).device)
     for field, sde in model.process:
@@ -63,9 +63,12 @@ def errors(model: ScoreModel, batch: Batch, t: Tensor, noise: GraphGenerator, pr
         def estimate(x: Tensor, name: str = name) -> Tensor:
             return model(replace(noisy, {name: x}), t)[name]
 
+        x0 = clean[name]
+        if field.periodic:  # the error on the line, full turns included, as the prediction is
+            x0 = noisy[name] - ops.per_row(sde.std(t), x0, index) * eps[name]
         value, product = projected_divergence(estimate, noisy[name], directions[name], index, batch.num_graphs)
         predicted = predicted + double(sde.std(t) ** 2 / sde.alpha(t)) * double(product)
-        actual = actual + double(ops.sum(torch.square(value - clean[name]).sum(-1), index, batch.num_graphs))
+        actual = actual + double(ops.sum(torch.square(value - x0).sum(-1), index, batch.num_graphs))
     return Errors(predicted.detach(), actual.detach())
 
 

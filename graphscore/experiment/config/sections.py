@@ -40,6 +40,8 @@ class FieldConfig(Section):
     """Standard deviation, the unit of the network; ``auto`` is measured on the training part."""
     zero_mean: bool = False
     """Whether the mean over each graph is removed, such as the place of a molecule in space."""
+    periodic: bool = False
+    """Whether the values are angles in radians, which diffuse on the circle; then ``scale`` is 1."""
     sde: Named
     """Noise process."""
 

@@ -242,7 +242,8 @@ class _Check:
         yield from part_faults(self.sizes)
         if self.config is not None and not self.searches and not any(any(sizes.edges) for sizes in self.sizes.values()):
             yield NOTES, "no graph has edges, and the network searches for none: most networks learn nothing then"
-        scales = {} if self.config is None else {one.name: one.scale for one in self.config.fields}
+        fields = () if self.config is None else self.config.fields
+        scales = {one.name: one.scale for one in fields if not one.periodic}  # angles have none
         for name, figures in self.figures.items():
             scale = scales.get(name)
             yield from figures.faults(name, None if isinstance(scale, str) else scale)

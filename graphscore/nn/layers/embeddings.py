@@ -36,6 +36,30 @@ class SinusoidalEmbedding(nn.Module):
         return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
+class AngleEmbedding(nn.Module):
+    r"""Linear map of cosines and sines of angles and of their multiples: a periodic function of each.
+
+    Args:
+        width: Number of angles.
+        channels: Number of outputs.
+        harmonics: Number of multiples.
+
+    Shapes:
+        - input: ``[rows, width]``, in radians
+        - output: ``[rows, channels]``
+    """
+
+    def __init__(self, width: int, channels: int, harmonics: int = 4) -> None:
+        super().__init__()
+        self.orders: Tensor
+        self.register_buffer("orders", torch.arange(1.0, harmonics + 1), persistent=False)
+        self.linear = nn.Linear(2 * harmonics * width, channels)
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        angles = (x[..., None] * self.orders).flatten(-2)
+        return self.linear(torch.cat([angles.cos(), angles.sin()], dim=-1))
+
+
 class GaussianFourierEmbedding(nn.Module):
     r"""Sines and cosines of a scalar at random frequencies, drawn once and kept.
 

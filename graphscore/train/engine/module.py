@@ -56,8 +56,9 @@ class TaskModule(pl.LightningModule):
         self.record = StepRecord()
         fields, bins = list(task.model.fields), LevelBins(task.model, task.density)
         self.losses, self.val_losses = LossMeans(fields, bins), LossMeans(fields, bins)
-        # Superposed targets are not those of the posterior mean.
-        self.is_calibrated = not task.objective.options.get("align")
+        # Superposed targets are not those of the posterior mean, and only normal noise gives its error.
+        has_scores = all(sde.has_score for _, sde in task.model.process)
+        self.is_calibrated = has_scores and not task.objective.options.get("align")
         self.calibration = Calibration(bins)
         self.speed = Speed()
         self.latest: dict[str, float] = {}  # values of the log

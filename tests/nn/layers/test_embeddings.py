@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from graphscore.nn import GaussianFourierEmbedding, SinusoidalEmbedding
+from graphscore.nn import AngleEmbedding, GaussianFourierEmbedding, SinusoidalEmbedding
 
 
 def test_sinusoidal_embedding():
@@ -69,3 +69,12 @@ def test_constants_move_with_the_module_and_are_not_saved():
     module = SinusoidalEmbedding(4)
     assert not module.state_dict() and not list(module.parameters())
     assert module.double()(torch.zeros(1, 1).double()).dtype == torch.float64
+
+
+def test_angles_are_read_up_to_full_turns_and_told_apart():
+    embedding, x = AngleEmbedding(2, 16, harmonics=3).double(), torch.randn(50, 2, dtype=torch.float64)
+    turns = 2 * torch.pi * torch.randint(-3, 4, x.shape).double()
+    assert_close(embedding(x + turns), embedding(x), rtol=0, atol=1e-12)
+    output = embedding(torch.cat([x, -x]))
+    assert output.shape == (100, 16)
+    assert float((torch.cdist(output, output) + torch.eye(100)).min()) > 1e-3
