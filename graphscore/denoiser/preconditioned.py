@@ -50,10 +50,11 @@ class Denoiser(ScoreModel):
         if check is not None:
             check({field.name: (field.level, field.width) for field, _ in process})
         angles = sorted(field.name for field, _ in process if field.periodic)
-        if sorted(getattr(network, "angles", angles)) != angles:
+        read = sorted(getattr(network, "angles", angles))
+        if read != angles:
             raise ValueError(
-                f"The periodic fields of the process are {angles}, but the network reads {sorted(network.angles)} as "
-                "angles: build it with the process, which says which fields are periodic"
+                f"The periodic fields of the process are {angles}, but the network reads {read} as angles: build it "
+                "with the process, which says which fields are periodic"
             )
         self.network = network
 

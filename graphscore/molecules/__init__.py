@@ -38,7 +38,9 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``datasets``       QM9, GEOM, rMD17, and the data that come with the package
 ``recipes``        rebuilding and auditing the data that come with the package
 ``features``       input features of atoms and bonds for a network
+``torsions``       rotatable bonds, their angles as a diffusing field, scores of them by torques
 ``conformers``     conformers by a trained model
+``starts``         samples that start from given conformers
 ``request``        options for generating conformers, and presets of them
 ``outcome``        conformers of one molecule, as an RDKit molecule and as ASE atoms
 ``exact``          geometry of molecules of one to three atoms
@@ -58,6 +60,9 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``metrics``        RMSD, coverage, stereochemistry, bond lengths and torsions, energies, validity
 ``evaluate``       all metrics, for several methods, from files or in Python
 ``benchmark``      a model against ensembles of test molecules
+``references``     reference conformers of a benchmark: embedded lists, and files
+``contenders``     methods that a benchmark compares: the model and baselines
+``bound``          benchmark on the shapes of ligands bound to proteins
 ``trajectory``     sampling trajectories, from noise to a conformer, as a file
 ``show``           pages, pictures and tables
 ``configs``        configurations of runs on molecules

@@ -31,6 +31,10 @@ MOLECULES = Domain(
         "bond": Attribute("edge", "[E]", "1 single, 2 double, 3 triple, 4 aromatic, 0 for no bond"),
         "chirality": Attribute("node", "[N]", "1 or -1 at marked centres, else 0: the sign of a volume", beside="bond"),
         "chiral_index": Attribute("none", "[4, T]", "centre and three neighbors that turn one way", indices=True),
+        "torsion_index": Attribute("none", "[4, T]", "atoms of the torsion about each rotatable bond", indices=True),
+        "moved_index": Attribute("none", "[M]", "atoms that a turn about a rotatable bond moves", indices=True),
+        "moved_by": Attribute("none", "[M]", "number of the torsion within its graph that moves each of them"),
+        "torsion": Attribute("none", "[T, 1]", "dihedral angle about each rotatable bond, in radians"),
         "isotope": Attribute("node", "[N]", "mass number of a labelled isotope, else 0", beside="bond", is_label=True),
         "atom_map": Attribute("node", "[N]", "atom map number, else 0", beside="bond", is_label=True),
         "cis_trans_index": Attribute("none", "[2, P]", "substituents across a marked double bond", indices=True),
@@ -55,7 +59,10 @@ MOLECULES = Domain(
         "gdb9.sdf.csv": "sha256:73a67793e3cfa9660f001278bd019c143f57e4785db537a01811cf2ce72aa7eb",
         "rmd17.tar.bz2": "sha256:cddeea2ec2c4b22a9de16a9a65a3eeedac5b29da9c99c20bbff0153912bf922b",
     },
-    transforms={"molecule-graph": "graphscore.molecules.features:MoleculeGraph"},
+    transforms={
+        "molecule-graph": "graphscore.molecules.features:MoleculeGraph",
+        "torsions": "graphscore.molecules.torsions:Torsions",
+    },
     recipes={
         "small-molecules": "graphscore.molecules.recipes.small_molecules:build",
         "gfn2-ensembles": "graphscore.molecules.recipes.ensembles:build_from_files",

@@ -60,7 +60,7 @@ def problem(process: str):
 @pytest.mark.parametrize("name", [name for name, sampler in FIXED.items() if not sampler.stochastic])
 def test_paths_of_angles_reach_the_declared_order(name, process):
     model, noisy, exact = problem(process)
-    steps, errors = (60, 120, 240), []
+    steps, errors = (100, 200, 400), []
     for number in steps:
         grid = make_grid(model, number, SDES[process][1])
         errors.append(float((SAMPLERS[name](model, grid).integrate(noisy).batch.angle - exact).abs().max()))
@@ -138,7 +138,7 @@ def moment_error_with_memory(sampler) -> float:
     """The same for multistep methods: tables over the angle, and the previous posterior mean relative to it."""
     grid, model = sampler.grid, sampler.model
     nodes, weights = hermite(8)
-    offsets = np.linspace(-6, 6, 17)
+    offsets = np.linspace(-6, 6, 25)
 
     def step(number, x, offset):
         memory, repeated = None, np.repeat(x, len(nodes))
