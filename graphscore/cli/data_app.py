@@ -76,11 +76,12 @@ def build_data(
     level: Annotated[
         str | None, typer.Option(help="gfn2-ensembles: gfn2, or the faster mmff94, to pretrain on.")
     ] = None,
+    data: Annotated[Path | None, typer.Option(help="pdb-ligands: ligands as refined, .npz.")] = None,
 ) -> None:
     """Build a data set from its sources; ensembles resume an interrupted build."""
     recipe = find(name, gather("recipes"), "data set that can be built" if name in library.datasets() else "data set")
     given = {"smiles": smiles, "test": test, "exclude": exclude, "limit": limit, "part": part, "level": level}
-    options = {key: value for key, value in given.items() if value}
+    options = {key: value for key, value in (given | {"data": data}).items() if value}
     if wrong := options.keys() - inspect.signature(recipe).parameters.keys():
         raise ValueError(f"{name} takes no {', '.join(f'--{key}' for key in sorted(wrong))}")
     with Counter(console, "building") as progress:
@@ -123,7 +124,7 @@ def audit_data(
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes; 0 takes one for each core.")] = 0,
 ) -> None:
-    """Audit the completeness of gfn2-ensembles by a second search, or by GEOM's numbers of conformers."""
+    """Audit the completeness of ensembles by a second search, or by GEOM's numbers of conformers."""
     if counts:
         report = library.audit_counts(counts, path)
     else:

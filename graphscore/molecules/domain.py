@@ -67,6 +67,7 @@ MOLECULES = Domain(
         "small-molecules": "graphscore.molecules.recipes.small_molecules:build",
         "gfn2-ensembles": "graphscore.molecules.recipes.ensembles:build_from_files",
         "wide-ensembles": "graphscore.molecules.recipes.ensembles:build_wide",
+        "pdb-ligands": "graphscore.molecules.recipes.ligands:build",
     },
     parse="graphscore.molecules.readers:iterate_smiles",
     weights="conformers",

@@ -18,13 +18,14 @@ from graphscore.data.dataset import Dataset, Part, Transform, embedded_file, wit
 from graphscore.data.formats.npz import BYTES, REAL, TRUTH, WHOLE
 from graphscore.molecules.datasets.packed import Packed, read_packed
 from graphscore.molecules.graph import Chem
-from graphscore.molecules.recipes.ensembles import UNIT, data_file
+from graphscore.molecules.recipes.ensembles import data_file
+from graphscore.molecules.recipes.records import UNIT
 from graphscore.molecules.recipes.search import Ensemble
 from graphscore.molecules.recipes.settings import Level
 
 _ARRAYS = {"sources": (BYTES, 1), "source": (WHOLE, 1), "energies": (REAL, 1), "mirrors": (TRUTH, 1)}
-_OPTIONAL = {"environments": (BYTES, 1)}
-GAS = "gas"
+_OPTIONAL = {"environments": (BYTES, 1), "level": (BYTES, 0)}
+GAS, GFN2 = "gas", "gfn2"  # of files without these arrays
 
 
 class GFN2Ensembles(Dataset):
@@ -49,6 +50,7 @@ class GFN2Ensembles(Dataset):
         environment: Where each molecule is: ``"gas"``, ``"crystal"`` or ``"solvent"``; that of its list.
         part: Part of each molecule.
         sources: Lists of molecules in use.
+        level: Level of theory, see :class:`graphscore.molecules.recipes.settings.Settings`.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -75,6 +77,7 @@ class GFN2Ensembles(Dataset):
         self.smiles, self.part, self._pos = self._packed.smiles, self._packed.part, self._packed.pos
         names, self.source, self._energies, self._mirrors = _sorted(self._packed)
         self.environment = _environments(self._packed, names, self.source)
+        self.level = self._packed.arrays.get("level", np.array(GFN2.encode())).item().decode(errors="replace")
         if unknown := set(sources or ()) - set(names):
             raise ValueError(f"Unknown sources {sorted(unknown)}; the file has {names}")
         self.sources = list(sources or names)

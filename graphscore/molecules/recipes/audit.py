@@ -17,12 +17,13 @@ from graphscore.molecules.datasets.ensembles import GFN2Ensembles
 from graphscore.molecules.graph import Chem
 from graphscore.molecules.recipes.lists import SEED, flat_key
 from graphscore.molecules.recipes.search import Ensemble, of_others, search
-from graphscore.molecules.recipes.settings import TRAINING, choose_settings
+from graphscore.molecules.recipes.settings import TRAINING, Level, choose_settings
 from graphscore.molecules.smiles import mol_from_smiles
 from graphscore.runtime.workers import map_in_workers
 
 LOW = 1.0  # kcal/mol; lower conformers dominate at room temperature
 COUNT_COLUMN = "n_conformers"
+LEVELS: tuple[Level, ...] = ("gfn2", "gfn2//gfnff")
 
 
 def audit_second_seed(
@@ -50,7 +51,7 @@ def audit_second_seed(
 
     Raises:
         RuntimeError: If there is no program ``xtb``.
-        ValueError: If there is nothing to draw from.
+        ValueError: If there is nothing to draw from, or the file is of another level than :data:`LEVELS`.
     """
     xtb.version()
     dataset = GFN2Ensembles(path, sources=sources)
@@ -58,7 +59,9 @@ def audit_second_seed(
     if not drawn:
         raise ValueError(f"There are no molecules of {dataset.sources} in part {part!r}; parts are {list(PARTS)}")
     drawn = random.Random(SEED).sample(drawn, min(num_molecules, len(drawn)))
-    jobs = [(dataset.ensemble(molecule), part == "train") for molecule in drawn]
+    if dataset.level not in LEVELS:
+        raise ValueError(f"An audit needs ensembles of level {' or '.join(LEVELS)}, but theirs is {dataset.level!r}")
+    jobs = [(dataset.ensemble(molecule), dataset.level, part == "train") for molecule in drawn]
     rows = []
     with closing(map_in_workers(_search_again, jobs, num_workers)) as searched:
         for number, row in enumerate(searched, start=1):
@@ -81,11 +84,11 @@ def audit_second_seed(
     }
 
 
-def _search_again(job: tuple[Ensemble, bool]) -> tuple[np.ndarray, np.ndarray] | None:
+def _search_again(job: tuple[Ensemble, Level, bool]) -> tuple[np.ndarray, np.ndarray] | None:
     """Energies of a second search above the lowest stored conformer, kcal/mol, and a flag for each that is missing."""
-    stored, training = job
+    stored, level, training = job
     mol = mol_from_smiles(stored.smiles)
-    settings = choose_settings("gfn2", mol.GetNumHeavyAtoms(), training)
+    settings = choose_settings(level, mol.GetNumHeavyAtoms(), training)
     result = search(stored.smiles, settings, SEED + 1).ensemble
     if result is None or result.smiles != stored.smiles:
         return None

@@ -19,8 +19,9 @@ from graphscore.data.split import PARTS
 from graphscore.molecules.datasets.ensembles import GFN2Ensembles
 from graphscore.molecules.graph import Chem, flat_smiles
 from graphscore.molecules.metrics.stereo import is_as_asked
-from graphscore.molecules.recipes.ensembles import REJECTS_FILE, data_file
+from graphscore.molecules.recipes.ensembles import data_file
 from graphscore.molecules.recipes.lists import part_of_molecule
+from graphscore.molecules.recipes.records import REJECTS_FILE
 from graphscore.molecules.smiles import mol_from_smiles
 from graphscore.molecules.split import scaffold_smiles
 

@@ -15,7 +15,7 @@ from graphscore.molecules.recipes import audit
 from graphscore.molecules.recipes import ensembles as recipe
 from graphscore.molecules.recipes.lists import Job
 from graphscore.molecules.recipes.search import Ensemble, of_others, search
-from graphscore.molecules.recipes.settings import Settings
+from graphscore.molecules.recipes.settings import Level, Settings
 
 needs_xtb = pytest.mark.skipif(shutil.which("xtb") is None, reason="the program xtb is not installed")
 
@@ -63,7 +63,7 @@ def test_shares_count_molecules_and_conformers(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(audit, "_search_again", lambda job: rows[job[0]])
     monkeypatch.setattr(audit.xtb, "version", lambda: "9.9.9")
     monkeypatch.setattr(audit, "map_in_workers", _in_process)
-    dataset = type("Made", (), {"source": ["a"] * 3, "part": ["val"] * 3, "sources": ["a"]})()
+    dataset = type("Made", (), {"source": ["a"] * 3, "part": ["val"] * 3, "sources": ["a"], "level": "gfn2"})()
     dataset.ensemble = list(rows).__getitem__
     monkeypatch.setattr(audit, "GFN2Ensembles", lambda *_, **__: dataset)
     assert audit.audit_second_seed(part="val") == {
@@ -71,6 +71,9 @@ def test_shares_count_molecules_and_conformers(tmp_path: Path, monkeypatch: pyte
     }  # fmt: skip
     with pytest.raises(ValueError, match=r"no molecules of \['a'\] in part 'train'"):
         audit.audit_second_seed()
+    dataset.level = "mmff94"
+    with pytest.raises(ValueError, match="needs ensembles of level gfn2 or gfn2//gfnff, but theirs is 'mmff94'"):
+        audit.audit_second_seed(part="val")
 
 
 def _in_process(function, jobs, num_workers):
@@ -98,11 +101,12 @@ def test_ranks_are_those_of_scipy():
 
 
 @needs_xtb
-def test_a_second_search_of_a_stored_molecule_finds_it_again():
+@pytest.mark.parametrize("level", audit.LEVELS)
+def test_a_second_search_of_a_stored_molecule_finds_it_again(level: Level):
     """Of a rigid molecule, whose energy the stored coordinates give within their rounding."""
-    stored = search("C1CC1", Settings(num_knowledge=2, num_plain=2)).ensemble
+    stored = search("C1CC1", Settings(level, num_knowledge=2, num_plain=2)).ensemble
     assert stored is not None
-    row = audit._search_again((stored, True))
+    row = audit._search_again((stored, level, True))
     assert row is not None
     energies, new = row
     assert not new.any() and abs(energies).max() < 0.05

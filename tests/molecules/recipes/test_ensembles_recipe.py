@@ -22,6 +22,7 @@ from graphscore.data.split import PARTS
 from graphscore.molecules.datasets.ensembles import GFN2Ensembles
 from graphscore.molecules.graph import flat_smiles, mol_from_data
 from graphscore.molecules.recipes import ensembles as recipe
+from graphscore.molecules.recipes import records as work
 from graphscore.molecules.recipes.lists import Job, Source, choose, read_smiles_file
 from graphscore.molecules.recipes.search import Ensemble, Search
 from graphscore.molecules.smiles import mol_from_smiles
@@ -115,8 +116,8 @@ def test_what_is_packed_comes_out_again(tmp_path: Path):
     dataset = GFN2Ensembles(data)
     ((one, two, image),) = dataset.groups("train")
     pos = np.random.default_rng(0).normal(size=(2, 9, 3))
-    assert_allclose(one.pos.numpy(), pos[0], atol=0.5001 * recipe.UNIT)
-    assert_allclose(two.pos.numpy(), pos[1], atol=0.5001 * recipe.UNIT)
+    assert_allclose(one.pos.numpy(), pos[0], atol=0.5001 * work.UNIT)
+    assert_allclose(two.pos.numpy(), pos[1], atol=0.5001 * work.UNIT)
     assert image.pos.tolist() == (two.pos * torch.tensor([-1, 1, 1])).tolist()
     assert [item.energy for item in (one, two, image)] == [0, 1, 1]
     assert one.smiles == "CCO" and dataset.smiles[one.molecule] == "CCO"
@@ -127,16 +128,17 @@ def test_what_is_packed_comes_out_again(tmp_path: Path):
         GFN2Ensembles(data, sources=["other"])
 
 
-def test_environments_are_those_of_the_lists(tmp_path: Path):
-    """The gas phase where a file names none."""
+def test_level_and_environments_are_those_of_the_file(tmp_path: Path):
+    """GFN2-xTB in the gas phase where a file names none."""
     records = [record("CCO", "train", 1, [False])]
     data, _ = recipe.pack(records, tmp_path / "crystal.npz", ["rdkit 1"], level="mmff94", environment="crystal")
-    assert GFN2Ensembles(data).environment == ["crystal"]
+    dataset = GFN2Ensembles(data)
+    assert (dataset.environment, dataset.level) == (["crystal"], "mmff94")
     with np.load(data) as archive:
-        arrays = {name: archive[name] for name in archive.files if name != "environments"}
-    assert arrays["level"] == b"mmff94"
+        arrays = {name: archive[name] for name in archive.files if name not in ("environments", "level")}
     np.savez(tmp_path / "old.npz", **arrays)
-    assert GFN2Ensembles(tmp_path / "old.npz").environment == ["gas"]
+    dataset = GFN2Ensembles(tmp_path / "old.npz")
+    assert (dataset.environment, dataset.level) == (["gas"], "gfn2")
     np.savez(tmp_path / "wrong.npz", **arrays, environments=np.array([b"gas", b"crystal"]))
     with pytest.raises(ValueError, match="environments in .*wrong.npz to have 1 rows, one for each source"):
         GFN2Ensembles(tmp_path / "wrong.npz")
@@ -173,9 +175,9 @@ def test_a_molecule_that_fails_is_reported_and_ends_nothing(tmp_path: Path, monk
 def test_interrupted_lines_do_not_count(tmp_path: Path):
     path = tmp_path / recipe.work_file("gfn2")
     path.write_text(json.dumps({"flat": "CC"}) + "\n" + '{"flat": "CC')
-    assert recipe.read_records(path) == [{"flat": "CC"}]
+    assert work.read_records(path) == [{"flat": "CC"}]
     assert path.read_text() == json.dumps({"flat": "CC"}) + "\n"
-    assert recipe.read_records(tmp_path / "none") == []
+    assert work.read_records(tmp_path / "none") == []
 
 
 def test_coarse_ensembles_are_minima_of_the_force_field(tmp_path: Path):
@@ -215,9 +217,9 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path):
     (tmp_path / "list.smi").write_text("CCO\nCF\n")
     seen: list[tuple[int, int]] = []
     recipe.build_from_files(tmp_path / "out", 1, smiles=[tmp_path / "list.smi"], limit=1)
-    first = recipe.read_records(tmp_path / "out" / recipe.work_file("gfn2"))
+    first = work.read_records(tmp_path / "out" / recipe.work_file("gfn2"))
     recipe.build_from_files(tmp_path / "out", 1, lambda *n: seen.append(n), smiles=[tmp_path / "list.smi"])
-    second = recipe.read_records(tmp_path / "out" / recipe.work_file("gfn2"))
+    second = work.read_records(tmp_path / "out" / recipe.work_file("gfn2"))
     assert seen == [(2, 2)]
     assert second[0] == first[0]
     assert {r["ensemble"]["smiles"] for r in second} == {"CCO", "CF"}
