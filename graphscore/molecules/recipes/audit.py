@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -61,7 +61,8 @@ def audit_second_seed(
     drawn = random.Random(SEED).sample(drawn, min(num_molecules, len(drawn)))
     if dataset.level not in LEVELS:
         raise ValueError(f"An audit needs ensembles of level {' or '.join(LEVELS)}, but theirs is {dataset.level!r}")
-    jobs = [(dataset.ensemble(molecule), dataset.level, part == "train") for molecule in drawn]
+    level = cast(Level, dataset.level)
+    jobs = [(dataset.ensemble(molecule), level, part == "train") for molecule in drawn]
     rows = []
     with closing(map_in_workers(_search_again, jobs, num_workers)) as searched:
         for number, row in enumerate(searched, start=1):
