@@ -62,7 +62,7 @@ def audit_second_seed(
     level = next((level for level in LEVELS if level == dataset.level), None)
     if level is None:
         raise ValueError(f"An audit needs ensembles of level {' or '.join(LEVELS)}, but theirs is {dataset.level!r}")
-    jobs = [(dataset.ensemble(molecule), level, part == "train") for molecule in drawn]
+    jobs: list[tuple[Ensemble, Level, bool]] = [(dataset.ensemble(one), level, part == "train") for one in drawn]
     rows = []
     with closing(map_in_workers(_search_again, jobs, num_workers)) as searched:
         for number, row in enumerate(searched, start=1):
