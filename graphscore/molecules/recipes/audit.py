@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -59,9 +59,9 @@ def audit_second_seed(
     if not drawn:
         raise ValueError(f"There are no molecules of {dataset.sources} in part {part!r}; parts are {list(PARTS)}")
     drawn = random.Random(SEED).sample(drawn, min(num_molecules, len(drawn)))
-    level = next((level for level in LEVELS if level == dataset.level), None)
-    if level is None:
+    if dataset.level not in LEVELS:
         raise ValueError(f"An audit needs ensembles of level {' or '.join(LEVELS)}, but theirs is {dataset.level!r}")
+    level = cast(Level, dataset.level)
     jobs: list[tuple[Ensemble, Level, bool]] = [(dataset.ensemble(one), level, part == "train") for one in drawn]
     rows = []
     with closing(map_in_workers(_search_again, jobs, num_workers)) as searched:
