@@ -22,6 +22,9 @@ from graphscore.nn.edges.neighbors import complete_edges
 RING_SIZES = (3, 4, 5, 6, 7, 8)  # and larger
 MAX_HOPS = 6
 MAX_DEGREE, MAX_HYDROGENS = 4, 4
+ENVIRONMENT = "environment"
+ENVIRONMENTS = ("gas", "crystal", "solvent")
+"""Where a molecule can be: in the graph its place plus one, and 0 if that is not told."""
 _HYBRIDIZATIONS = (Chem.HybridizationType.SP, Chem.HybridizationType.SP2, Chem.HybridizationType.SP3)
 
 NUM_ATOM_FEATURES = 1 + 1 + (MAX_DEGREE + 1) + (MAX_HYDROGENS + 1) + len(_HYBRIDIZATIONS) + len(RING_SIZES) + 1 + 1
@@ -44,6 +47,7 @@ class MoleculeGraph(BaseTransform):
     ``chiral_index``    ``[4, T]`` int64       centre x and three neighbors a, b, c with det(a - x, b - x, c - x) > 0
                                                in the given molecule
     ``kept``            ``[n]`` int64          numbers of these atoms in the molecule
+    ``environment``     ``[1]`` int64          where the molecule is, see :data:`ENVIRONMENTS`; only if asked for
     ==================  =====================  ==================================================================
 
     Args:
@@ -51,16 +55,19 @@ class MoleculeGraph(BaseTransform):
             in hydrogen molecules.
         max_hops: Largest number of bonds between connected atoms; all pairs by default. Atoms that are near in space
             alone can be connected at each call of the network, see :mod:`graphscore.nn.edges.search`.
+        environment: Whether to add the environment, which a molecule has by name, such as ``"gas"``, or not at all.
 
     Raises:
-        ValueError: If ``max_hops`` is less than 1; at a call, if the graph is not a molecule.
+        ValueError: If ``max_hops`` is less than 1; at a call, if the graph is not a molecule, or its environment is
+            unknown.
     """
 
-    def __init__(self, hydrogens: bool = False, max_hops: int | None = None) -> None:
+    def __init__(self, hydrogens: bool = False, max_hops: int | None = None, environment: bool = False) -> None:
         if max_hops is not None and max_hops < 1:
             raise ValueError(f"max_hops must be at least 1, but is {max_hops}")
         self.hydrogens = hydrogens
         self.max_hops = max_hops
+        self.environment = environment
 
     @rdkit_errors()
     def forward(self, data: Data) -> Data:
@@ -87,6 +94,8 @@ class MoleculeGraph(BaseTransform):
             kept=torch.from_numpy(kept),
             num_nodes=len(kept),
         )
+        if self.environment:
+            graph[ENVIRONMENT] = torch.tensor([_environment(data)])
         for key, value in data.to_dict().items():
             if key not in graph and key not in (PROPERTIES, NOTES) and not isinstance(value, Tensor):
                 graph[key] = value
@@ -97,7 +106,17 @@ class MoleculeGraph(BaseTransform):
         return AssembleMolecules()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(hydrogens={self.hydrogens}, max_hops={self.max_hops})"
+        options = f"hydrogens={self.hydrogens}, max_hops={self.max_hops}, environment={self.environment}"
+        return f"{type(self).__name__}({options})"
+
+
+def _environment(data: Data) -> int:
+    name = data.get(ENVIRONMENT)
+    if name is None:
+        return 0
+    if name not in ENVIRONMENTS:
+        raise ValueError(f"The environment of a molecule is one of {ENVIRONMENTS}, but is {name!r}")
+    return ENVIRONMENTS.index(name) + 1
 
 
 def _is_node(atom: Chem.Atom) -> bool:

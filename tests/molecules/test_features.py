@@ -74,6 +74,18 @@ def test_pairs_further_apart_can_be_left_out(max_hops: int):
         MoleculeGraph(max_hops=0)
 
 
+def test_the_environment_is_a_category_of_the_graph():
+    """0 where it is not told; unknown ones are refused, and it is not there unless it is asked for."""
+    data, told = data_from_smiles("CCO"), data_from_smiles("CCO")
+    told.environment = "crystal"
+    seen = [MoleculeGraph(environment=True)(one) for one in (data, told)]
+    assert Batch.from_data_list(seen).environment.tolist() == [0, 2]
+    assert not isinstance(MoleculeGraph()(told).get("environment"), torch.Tensor)
+    told.environment = "water"
+    with pytest.raises(ValueError, match="one of .*'crystal'.* but is 'water'"):
+        MoleculeGraph(environment=True)(told)
+
+
 def test_rings_and_separate_components():
     graph = MoleculeGraph()(data_from_smiles("C1CC1C1CCCCCCCC1.[Na+]"))
     assert pair(graph, 0, 1)[RINGS].tolist() == [1, 0, 0, 0, 0, 0, 0]

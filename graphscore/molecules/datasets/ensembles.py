@@ -32,8 +32,9 @@ class GFN2Ensembles(Dataset):
     """Small molecules with the low-energy conformers of a search with GFN2-xTB.
 
     Graphs have the layout of :mod:`graphscore.molecules.graph`, with ``molecule``, the integer index of the molecule,
-    and ``energy``, a float in kcal/mol above the lowest conformer of the molecule. Conformers of one molecule share all
-    tensors but ``pos``. Mirror images are included where they are conformers of the same molecule.
+    ``environment``, a name of :data:`~graphscore.molecules.features.ENVIRONMENTS`, and ``energy``, a float in kcal/mol
+    above the lowest conformer of the molecule. Conformers of one molecule share all tensors but ``pos``. Mirror images
+    are included where they are conformers of the same molecule.
 
     Args:
         path: Data file; by default the embedded one.
@@ -102,7 +103,9 @@ class GFN2Ensembles(Dataset):
         if most is not None and len(pos) > most:
             chosen = torch.linspace(0, len(pos) - 1, most).round().long()
             pos, energies = pos[chosen], energies[chosen]
-        items = with_coordinates(self._packed.graph(molecule), pos, self.transform)
+        graph = self._packed.graph(molecule)
+        graph.environment = self.environment[molecule]
+        items = with_coordinates(graph, pos, self.transform)
         for item, energy in zip(items, energies.tolist(), strict=True):
             item.energy = energy
         return items

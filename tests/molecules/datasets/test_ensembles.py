@@ -87,7 +87,7 @@ def test_conformers_are_those_of_their_molecule(part: str):
     dataset = GFN2Ensembles()
     chosen = [i for i, name in enumerate(dataset.part) if name == part][::97]
     for molecule in chosen:
-        group = dataset._conformers(molecule, None)
+        group = dataset.conformers(molecule, None)
         energies = [item.energy for item in group]
         assert energies == sorted(energies)
         assert energies[0] == 0 and energies[-1] < 6.01
