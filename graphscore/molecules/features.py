@@ -24,7 +24,7 @@ MAX_HOPS = 6
 MAX_DEGREE, MAX_HYDROGENS = 4, 4
 ENVIRONMENT = "environment"
 ENVIRONMENTS = ("gas", "crystal", "solvent")
-"""Where a molecule can be: in the graph its place plus one, and 0 if that is not told."""
+"""Environments of molecules; in a graph, the number of its place here plus one, and 0 for one that is not told."""
 _HYBRIDIZATIONS = (Chem.HybridizationType.SP, Chem.HybridizationType.SP2, Chem.HybridizationType.SP3)
 
 NUM_ATOM_FEATURES = 1 + 1 + (MAX_DEGREE + 1) + (MAX_HYDROGENS + 1) + len(_HYBRIDIZATIONS) + len(RING_SIZES) + 1 + 1

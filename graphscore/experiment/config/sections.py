@@ -41,7 +41,7 @@ class FieldConfig(Section):
     zero_mean: bool = False
     """Whether the mean over each graph is removed, such as the place of a molecule in space."""
     periodic: bool = False
-    """Whether the values are angles in radians, which diffuse on the circle; then ``scale`` is 1."""
+    """Angles in radians, which diffuse on the circle; their ``scale`` is 1."""
     sde: Named
     """Noise process."""
 
