@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -130,6 +130,19 @@ def vp() -> SDE:
 @pytest.fixture(scope="session")
 def conformer_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model of heavy atoms, with random weights, as ``graphscore train --config conformers`` writes it."""
+    return _conformer_checkpoint(tmp_path_factory.mktemp("conformers"))
+
+
+@pytest.fixture(scope="session")
+def placed_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, of a model that is told where the molecules are."""
+    changes = ["network.graph_inputs={environment: 4}", "transforms=[{name: molecule-graph, environment: true}]"]
+    return _conformer_checkpoint(tmp_path_factory.mktemp("placed"), changes, {"environment": [0, 1, 2, 3]})
+
+
+def _conformer_checkpoint(
+    folder: Path, changes: Sequence[str] = (), known: Mapping[str, list[int]] | None = None
+) -> Path:
     pytest.importorskip("rdkit")
     from graphscore.experiment.build import build_model
     from graphscore.experiment.config.schema import load_config
@@ -139,16 +152,15 @@ def conformer_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "{name: equivariant-transformer, hidden_channels: 16, num_layers: 1, edge_channels: 8, cond_channels: 16, "
         "num_basis: 8, num_heads: 2, cutoff: null, input_vectors: 1}"
     )
-    changes = [
+    tiny = [
         f"network.backbone={backbone}", "fields.0.scale=1.2", "sampling.num_steps=4", "sampling.max_drift=null",
     ]  # fmt: skip
-    config = load_config("conformers", changes)
+    config = load_config("conformers", [*tiny, *changes])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = build_model(config)
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, std=0.1)
-    path = tmp_path_factory.mktemp("conformers") / "model.safetensors"
-    known = {"z": [6, 7, 8, 9]}
-    save_checkpoint(path, Checkpoint(dict(model.state_dict()), config.model_dump(mode="json"), {"known": known}))
+    path, info = folder / "model.safetensors", {"known": {"z": [6, 7, 8, 9], **(known or {})}}
+    save_checkpoint(path, Checkpoint(dict(model.state_dict()), config.model_dump(mode="json"), info))
     return path

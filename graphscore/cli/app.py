@@ -110,6 +110,10 @@ def sample(
     dielectric: Annotated[
         float | None, typer.Option(help="Dielectric constant of MMFF94: 1 for vacuum, 4 to 10 for ligands in proteins.")
     ] = None,
+    environment: Annotated[
+        str | None,
+        typer.Option(help="For models that know: gas (default), crystal (that of --preset docking) or solvent."),
+    ] = None,
     energy_rank: Annotated[
         bool | None,
         typer.Option(
@@ -219,10 +223,10 @@ def sample(
         library.check_sampling(checkpoint or MOLECULES.weights or "", changes, sampler)
     options = {"seed": seed, "sampler": sampler, "num_steps": steps, "diverse": diverse, "workers": workers}
     chosen = {
-        "num": num, "preset": preset, "refine": refine, "dielectric": dielectric, "energy_rank": energy_rank,
-        "oversample": oversample, "rmsd_cutoff": rmsd_cutoff, "energy_window": energy_window, "max_energy": max_energy,
-        "temperature": temperature, "stereo": stereo, "strict": strict or None, "timeout": timeout,
-        "changes": changes, "complete": complete, "noise": noise,
+        "num": num, "preset": preset, "refine": refine, "dielectric": dielectric, "environment": environment,
+        "energy_rank": energy_rank, "oversample": oversample, "rmsd_cutoff": rmsd_cutoff, "max_energy": max_energy,
+        "energy_window": energy_window, "temperature": temperature, "stereo": stereo, "strict": strict or None,
+        "timeout": timeout, "changes": changes, "complete": complete, "noise": noise,
     }  # fmt: skip
     options |= {name: value for name, value in chosen.items() if value is not None}
     with postponed(*SLOW):

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from graphscore.molecules.metrics.protocols import PROTOCOLS as PROTOCOLS
     from graphscore.molecules.recipes.audit import audit_counts as audit_counts
     from graphscore.molecules.recipes.audit import audit_second_seed as audit_second_seed
+    from graphscore.molecules.references import PDB as PDB
     from graphscore.molecules.show.tables import show_audit as show_audit
     from graphscore.molecules.show.tables import show_benchmark as show_benchmark
     from graphscore.molecules.show.tables import show_bound as show_bound
@@ -148,6 +149,7 @@ _HOMES = {
         "audit_counts",
         "audit_second_seed",
     ),
+    "molecules.references": ("PDB",),
     "molecules.show.tables": (
         "show_audit",
         "show_benchmark",

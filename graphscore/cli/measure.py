@@ -102,8 +102,8 @@ def benchmark(
     source: Annotated[
         str,
         typer.Argument(
-            help="List in gfn2-ensembles: geom-qm9, geom-drugs, qm9 or nci; or a file of reference conformers: .sdf, "
-            ".npz ..."
+            help="List in gfn2-ensembles: geom-qm9, geom-drugs, qm9 or nci; pdb, ligands in proteins; or a file of "
+            "reference conformers: .sdf, .npz ..."
         ),
     ],
     out: Annotated[Path | None, typer.Option(help="Write the report as JSON, with confidence intervals.")] = None,
@@ -138,8 +138,11 @@ def benchmark(
         ),
     ] = None,
     protocol: Annotated[
-        str, typer.Option(help="torsional-diffusion or geodiff; bound: ligands as they are seen in proteins.")
-    ] = "torsional-diffusion",
+        str | None,
+        typer.Option(
+            help="torsional-diffusion (default) or geodiff; bound (default of pdb): ligands as seen in proteins."
+        ),
+    ] = None,
     posebusters: Annotated[bool, typer.Option("--posebusters", help="Run the checks of PoseBusters.")] = False,
     energies: Annotated[str | None, typer.Option(help="mmff or gfn2 (by the program xtb).")] = None,
     refine: Annotated[
@@ -172,7 +175,7 @@ def benchmark(
         "limit": limit, "checkpoint": checkpoint, "trust": trust or (), "device": device, "requests": requests,
         "baselines": baselines or (),
     }  # fmt: skip
-    if protocol == BOUND:
+    if protocol == BOUND or (protocol is None and source == library.PDB):
         if posebusters or energies or most:
             raise ValueError("--posebusters, --energies and --kmax are for ensembles, not for --protocol bound")
         prepare_process(console)
@@ -182,7 +185,9 @@ def benchmark(
         return
     if nums:
         raise ValueError("--num is for --protocol bound: other protocols set the number of conformers")
-    measures = library.Measures(find(protocol, library.PROTOCOLS, "protocol"), posebusters, energies, workers)
+    measures = library.Measures(
+        find(protocol or "torsional-diffusion", library.PROTOCOLS, "protocol"), posebusters, energies, workers
+    )
     prepare_process(console)
     with (
         Counter(console, "sampling", waits=True) as sampling,

@@ -31,7 +31,7 @@ from graphscore.molecules.evaluate import Measures
 from graphscore.molecules.graph import bare_mol, canonical_smiles, mol_from_data, remove_hydrogens
 from graphscore.molecules.metrics.comparison import Attempt
 from graphscore.molecules.metrics.conformers import rmsd_matrix
-from graphscore.molecules.references import ARCHIVE, HELD_OUT, bound_shapes
+from graphscore.molecules.references import ARCHIVE, HELD_OUT, PDB, bound_shapes
 from graphscore.registry import Trusted
 from graphscore.runtime.workers import Progress
 
@@ -62,7 +62,7 @@ def benchmark_bound(
     infinitely far.
 
     Args:
-        source: File of ligands, see :func:`~graphscore.molecules.references.bound_shapes`.
+        source: ``"pdb"``, or a file of ligands, see :func:`~graphscore.molecules.references.bound_shapes`.
         out: File for the report, ``*.json``.
         nums: Numbers N of conformers.
         limit: Number of ligands, the first ones; all by default.
@@ -104,7 +104,7 @@ def benchmark_bound(
             methods[name][str(num)] = _entry(groups, drawn, rotors)
     report = {
         "source": source,
-        "ligands": HELD_OUT if source.endswith(ARCHIVE) else "all molecules of the file",
+        "ligands": HELD_OUT if source == PDB or source.endswith(ARCHIVE) else "all molecules of the file",
         "num_ligands": len(ligands),
         "skipped": [asdict(failure) for failure in skipped],
         "versions": Measures().versions(),

@@ -46,7 +46,9 @@ MOLECULES = Domain(
     complete="graphscore.molecules.networkx:complete",
     datasets={
         "small-molecules": "graphscore.molecules.datasets.small_molecules:SmallMolecules",
+        "conformer-ensembles": "graphscore.molecules.datasets.ensembles:ConformerEnsembles",
         "gfn2-ensembles": "graphscore.molecules.datasets.ensembles:GFN2Ensembles",
+        "pdb-ligands": "graphscore.molecules.datasets.ensembles:PDBLigands",
         "geom": "graphscore.molecules.datasets.geom:GEOM",
         "qm9": "graphscore.molecules.datasets.qm9:QM9",
         "rmd17": "graphscore.molecules.datasets.md17:MD17",

@@ -23,7 +23,8 @@ RING_SIZES = (3, 4, 5, 6, 7, 8)  # and larger
 MAX_HOPS = 6
 MAX_DEGREE, MAX_HYDROGENS = 4, 4
 ENVIRONMENT = "environment"
-ENVIRONMENTS = ("gas", "crystal", "solvent")
+GAS, CRYSTAL = "gas", "crystal"
+ENVIRONMENTS = (GAS, CRYSTAL, "solvent")
 """Environments of molecules; in a graph, the number of its place here plus one, and 0 for one that is not told."""
 _HYBRIDIZATIONS = (Chem.HybridizationType.SP, Chem.HybridizationType.SP2, Chem.HybridizationType.SP3)
 

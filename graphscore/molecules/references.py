@@ -14,11 +14,13 @@ from torch_geometric.data import Data
 from graphscore.data import load_dataset
 from graphscore.data.readers import Failure
 from graphscore.data.split import Part
-from graphscore.molecules.datasets.ensembles import GFN2Ensembles
+from graphscore.molecules.datasets.ensembles import ConformerEnsembles, PDBLigands
 from graphscore.molecules.evaluate import by_molecule
 from graphscore.molecules.recipes.lists import TEST_SCAFFOLDS, flat_key, part_of_molecule
 
 DATASET = "gfn2-ensembles"
+PDB = "pdb"
+"""Name of the embedded bound shapes."""
 ARCHIVE = ".npz"
 """Extension of data files in the layout of the embedded ensembles."""
 HELD_OUT = (
@@ -71,7 +73,7 @@ def ensembles(source: str, part: Part, most: int | None, limit: int | None) -> t
         if not groups:
             raise ValueError(f"The list {source!r} has no molecules in the part {part!r}")
     elif path.suffix == ARCHIVE:
-        data = GFN2Ensembles(path)
+        data = ConformerEnsembles(path)
         groups = [data.conformers(number) for number in range(len(data.smiles))[:limit]]
     else:
         groups = [*by_molecule(path, skipped).values()][:limit]
@@ -83,7 +85,8 @@ def bound_shapes(source: str, limit: int | None) -> tuple[list[list[Data]], list
 
     Args:
         source: File of molecules, all of which count; or a data file in the layout of the embedded ensembles
-            (:data:`ARCHIVE`), of which the part :data:`HELD_OUT` counts.
+            (:data:`ARCHIVE`), of which the part :data:`HELD_OUT` counts, as it does of the embedded ligands
+            (:data:`PDB`).
         limit: Largest number of molecules, the first ones in this order.
 
     Returns:
@@ -93,14 +96,17 @@ def bound_shapes(source: str, limit: int | None) -> tuple[list[list[Data]], list
         ValueError: If it is no file, or has no such molecules.
         FileNotFoundError: If there is no such file.
     """
-    if (path := file_of(source)) is None:
-        raise ValueError(f"Bound shapes come from a file, but {source!r} is none")
-    if path.suffix != ARCHIVE:
+    if source == PDB:
+        data = PDBLigands()
+    elif (path := file_of(source)) is None:
+        raise ValueError(f"Bound shapes come from a file, or are {PDB!r}, but {source!r} is neither")
+    elif path.suffix == ARCHIVE:
+        data = ConformerEnsembles(path)
+    else:
         return ensembles(source, "test", None, limit)
-    data = GFN2Ensembles(path)
     groups = [data.conformers(number) for number in islice(_held_out(data.smiles), limit)]
     if not groups:
-        raise ValueError(f"{path} has none of the {HELD_OUT}")
+        raise ValueError(f"{source} has none of the {HELD_OUT}")
     return groups, []
 
 

@@ -4,8 +4,8 @@
 ``fast``       conformers as drawn, without a force field
 ``ensemble``   the conformers of a molecule in vacuum: four times as many are drawn, relaxed by MMFF94, and the distinct
                ones of low energy kept, with Boltzmann weights
-``docking``    shapes that a molecule may take in a protein: MMFF94 with weakened charges, many distinct
-               conformers, however high in energy
+``docking``    shapes that a molecule may take in a protein: those of crystals, if the model knows them, relaxed by
+               MMFF94 with weakened charges, many distinct conformers, however high in energy
 ``analogue``   conformers with a fragment held where it is in another molecule, such as a bound ligand; relaxed with
                it held, distinct, by energy
 =============  ================================================================================================
@@ -19,6 +19,7 @@ from typing import Any
 
 from graphscore.experiment.sampling.request import Request
 from graphscore.molecules.ensemble import ROOM
+from graphscore.molecules.features import CRYSTAL, ENVIRONMENTS
 from graphscore.molecules.forcefield import VACUUM, check_dielectric
 from graphscore.molecules.fragments import Fragment
 from graphscore.molecules.isomers import STEREO
@@ -29,7 +30,7 @@ _RELAXED: dict[str, Any] = {"refine": "mmff", "energy_rank": True, "rmsd_cutoff"
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {},
     "ensemble": {**_RELAXED, "num": 10, "rmsd_cutoff": 0.25, "energy_window": 10.0},
-    "docking": {**_RELAXED, "num": 50, "oversample": 2, "dielectric": 4.0},
+    "docking": {**_RELAXED, "num": 50, "oversample": 2, "dielectric": 4.0, "environment": CRYSTAL},
     "analogue": {**_RELAXED, "num": 10},
 }
 """Options by the name of the preset."""
@@ -43,6 +44,7 @@ _PLAIN: dict[str, Any] = {
     "energy_window": math.inf,
     "max_energy": math.inf,
     "dielectric": VACUUM,
+    "environment": None,
 }
 _FROM_PRESET: Any = None  # the value of an option that is not given
 
@@ -72,6 +74,9 @@ class ConformerRequest(Request):
             distinct (``rmsd_cutoff``), at 298.15 K.
         dielectric: Dielectric constant of MMFF94, see :class:`~graphscore.molecules.forcefield.ForceField`: 1 to
             compare with references in vacuum, 4 to 10 for ligands in proteins.
+        environment: Where the molecules are, one of :data:`~graphscore.molecules.features.ENVIRONMENTS`: shapes differ
+            between the gas phase and crystals (of proteins). For models that were trained to tell; by default that of
+            the preset, then that of the molecule, then the gas phase.
         fragment: Atoms to fix at the coordinates of a template.
         stereo: What becomes of centres and double bonds without marks: ``"as-given"``, each conformer may have either
             handedness; ``"any"``, all conformers of an input are one stereoisomer, which a note names; ``"enumerate"``,
@@ -94,6 +99,7 @@ class ConformerRequest(Request):
     max_energy: float = _FROM_PRESET
     temperature: float | None = None
     dielectric: float = _FROM_PRESET
+    environment: str | None = _FROM_PRESET
     fragment: Fragment | None = None
     stereo: str = STEREO[0]
     strict: bool = False
@@ -111,6 +117,8 @@ class ConformerRequest(Request):
             raise ValueError(f"Unknown refinement {self.refine!r}; expected one of {list(REFINEMENTS)}")
         if self.stereo not in STEREO:
             raise ValueError(f"Unknown choice of stereo {self.stereo!r}; expected one of {list(STEREO)}")
+        if self.environment not in (None, *ENVIRONMENTS):
+            raise ValueError(f"Unknown environment {self.environment!r}; expected one of {list(ENVIRONMENTS)}")
         if self.preset == "analogue" and self.fragment is None:
             raise ValueError("The preset analogue needs the fragment to hold: --fix SMARTS --from FILE, in Python fix")
         if self.complete is not None:
@@ -151,6 +159,11 @@ class ConformerRequest(Request):
                 f"max_energy is {self.max_energy:g}, but total energies of {self.refine} are all below 0: give "
                 "energy_window, which counts from the lowest conformer"
             )
+
+    @property
+    def needs_environment(self) -> bool:
+        """True if the model must know environments: the one asked for is not just that of the preset."""
+        return self.environment not in (None, PRESETS[self.preset].get("environment"))
 
     def num_drawn(self, num: int) -> int:
         """Number of conformers to draw for so many that are asked for."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from graphscore.molecules.check.lengths import length_limits
 from graphscore.molecules.check.limits import distance_bounds
-from graphscore.molecules.datasets.ensembles import GFN2Ensembles
+from graphscore.molecules.datasets.ensembles import ConformerEnsembles, GFN2Ensembles
 from graphscore.molecules.graph import Chem, mol_from_data
 
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=4, help="conformers of a molecule")
     parser.add_argument("--least", type=int, default=100, help="bonds of a kind that has a line of its own")
     options = parser.parse_args()
-    data = GFN2Ensembles() if options.path is None else GFN2Ensembles(path=options.path)
+    data = GFN2Ensembles() if options.path is None else ConformerEnsembles(options.path)
     counts, below, above = Counter[str](), Counter[str](), Counter[str]()
     for group in data.groups("train")[:: options.every]:
         mol = mol_from_data(group[0])

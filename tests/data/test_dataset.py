@@ -12,7 +12,7 @@ import torch
 from torch_geometric.data import Data
 
 from graphscore.data import CompleteGraph, Dataset, datasets, load_dataset, write
-from graphscore.data.dataset import with_coordinates
+from graphscore.data.dataset import embedded_file, with_coordinates
 
 
 def files(folder: Path) -> dict[str, Any]:
@@ -75,6 +75,10 @@ OPTIONS = {
     "qm9": qm9,
     "rmd17": rmd17,
     "gfn2-ensembles": ensembles,
+    "conformer-ensembles": lambda folder: (
+        ensembles(folder) | {"path": embedded_file("gfn2_ensembles", "gfn2_ensembles.npz")}
+    ),
+    "pdb-ligands": lambda folder: {"max_heavy_atoms": 11},
 }
 """What the data sets need that come from files of the user, and a part of the largest that is embedded."""
 

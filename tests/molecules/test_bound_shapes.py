@@ -55,6 +55,14 @@ def test_ligands_of_data_files_are_those_of_held_out_scaffolds():
     assert all(part_of_molecule(flat_key(one)) == "test" for one in smiles)
 
 
+def test_embedded_ligands_are_named():
+    shapes, _ = bound_shapes("pdb", 2)
+    assert [group[0].environment for group in shapes] == ["crystal"] * 2
+    assert all(part_of_molecule(flat_key(group[0].smiles)) == "test" for group in shapes)
+    with pytest.raises(ValueError, match="'pdb', but 'geom-qm9' is neither"):
+        bound_shapes("geom-qm9", 2)
+
+
 def test_the_report_of_a_file(conformer_checkpoint, tmp_path):
     shapes = [etkdg(smiles, 1, 5)[0] for smiles in ("CC(N)CO", "OCCCCCCO")]
     write(shapes, tmp_path / "bound.sdf")

@@ -127,6 +127,28 @@ def test_isotopes_maps_and_fields_of_the_input_are_kept(conformer_checkpoint: Pa
     assert "properties" not in plain.samples[0] and "isotope" not in plain.samples[0]
 
 
+def test_shapes_depend_on_the_environment_asked_for_then_on_that_of_the_molecule(placed_checkpoint: Path):
+    model, ethanol = ConformerModel.load(placed_checkpoint), data_from_mol(Chem.MolFromSmiles("OCCO"))
+    crystal = ethanol.clone()
+    crystal.environment = "crystal"
+
+    def pos(molecule: object, **options: object) -> torch.Tensor:
+        (outcome,) = model.sample(molecule, repair=False, **options)
+        return outcome.samples[0].pos
+
+    gas = pos(ethanol)
+    assert torch.equal(pos(ethanol, environment="gas"), gas) and torch.equal(pos(crystal, environment="gas"), gas)
+    assert not torch.equal(pos(crystal), gas)
+    assert torch.equal(pos(ethanol, environment="crystal"), pos(crystal))
+    assert "environment" not in ethanol  # what is given stays as it is
+
+
+def test_a_model_that_knows_no_environments_refuses_one_but_not_a_preset(conformer_checkpoint: Path):
+    with pytest.raises(ValueError, match="environment is 'crystal', but this model was not trained to tell"):
+        generate(conformer_checkpoint, "CCO", 1, environment="crystal")
+    assert generate(conformer_checkpoint, "CCO", 1, preset="docking")[0].failure is None
+
+
 def test_ase_atoms_have_elements_places_and_numbers(conformer_checkpoint: Path):
     pytest.importorskip("ase")
     (mol,) = mols(conformer_checkpoint, "C[NH2+]CC", 2, energy_rank=True)

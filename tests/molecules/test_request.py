@@ -49,6 +49,15 @@ def test_the_presets_differ_as_they_say():
         ConformerRequest(preset="analogue")
 
 
+def test_the_environment_is_that_of_the_preset_or_the_one_asked_for():
+    assert ConformerRequest().environment is None and not ConformerRequest().needs_environment
+    docking = ConformerRequest(preset="docking")
+    assert docking.environment == "crystal" and not docking.needs_environment
+    for preset in ("docking", "fast"):
+        asked = ConformerRequest(preset=preset, environment="solvent")
+        assert asked.environment == "solvent" and asked.needs_environment
+
+
 def test_weights_are_for_distinct_minima_or_on_request():
     assert ConformerRequest(refine="mmff", rmsd_cutoff=0.5).weight_temperature == 298.15
     assert ConformerRequest(refine="mmff", energy_rank=True).weight_temperature is None
@@ -58,6 +67,7 @@ def test_weights_are_for_distinct_minima_or_on_request():
 
 WRONG = [
     ({"preset": "best"}, "Unknown preset 'best'"),
+    ({"environment": "sea"}, "Unknown environment 'sea'"),
     ({"refine": "uff"}, "Unknown refinement 'uff'.*gfn2"),
     ({"oversample": 0}, "oversample must be at least 1, but is 0"),
     ({"rmsd_cutoff": -0.1}, "rmsd_cutoff .* -0.1"),

@@ -1,6 +1,6 @@
-"""Embedded data sets of conformer ensembles by GFN2-xTB.
+"""Data sets of molecules with several conformers each: files of one layout, two of which are embedded.
 
-Their data cards are ``datasets/gfn2_ensembles/README.md`` and ``datasets/wide_ensembles/README.md``.
+Their data cards are ``datasets/{gfn2_ensembles,pdb_ligands,wide_ensembles}/README.md``.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from torch_geometric.data import Data
 from graphscore.data.dataset import Dataset, Part, Transform, embedded_file, with_coordinates
 from graphscore.data.formats.npz import BYTES, REAL, TRUTH, WHOLE
 from graphscore.molecules.datasets.packed import Packed, read_packed
+from graphscore.molecules.features import GAS
 from graphscore.molecules.graph import Chem
 from graphscore.molecules.recipes.ensembles import data_file
 from graphscore.molecules.recipes.records import UNIT
 from graphscore.molecules.recipes.search import Ensemble
-from graphscore.molecules.recipes.settings import Level
 
 _ARRAYS = {"sources": (BYTES, 1), "source": (WHOLE, 1), "energies": (REAL, 1), "mirrors": (TRUTH, 1)}
 _OPTIONAL = {"environments": (BYTES, 1), "level": (BYTES, 0)}
-GAS, GFN2 = "gas", "gfn2"  # of files without these arrays
+GFN2 = "gfn2"  # level of files that name none
 
 
-class GFN2Ensembles(Dataset):
-    """Small molecules with the low-energy conformers of a search with GFN2-xTB.
+class ConformerEnsembles(Dataset):
+    """Molecules with their conformers, from a file that a recipe of conformers made.
 
     Graphs have the layout of :mod:`graphscore.molecules.graph`, with ``molecule``, the integer index of the molecule,
     ``environment``, a name of :data:`~graphscore.molecules.features.ENVIRONMENTS`, and ``energy``, a float in kcal/mol
@@ -37,7 +37,7 @@ class GFN2Ensembles(Dataset):
     are included where they are conformers of the same molecule.
 
     Args:
-        path: Data file; by default the embedded one.
+        path: Data file, ``.npz``; by default the embedded one, if there is one of this name.
         transform: Applied once to each molecule's graph, before it gets coordinates.
         sources: Lists of molecules to use; all by default.
         max_conformers: Largest number of conformers of a training molecule, evenly spread over all of them by energy;
@@ -45,7 +45,7 @@ class GFN2Ensembles(Dataset):
         max_heavy_atoms: Largest number of heavy atoms of a molecule, in all parts; no limit by default.
 
     Attributes:
-        name: ``"gfn2-ensembles"``.
+        name: ``"conformer-ensembles"``, or that of the embedded data set.
         smiles: SMILES of all molecules in the file, by ``molecule``.
         source: Name of the list of each molecule.
         environment: Where each molecule is: ``"gas"``, ``"crystal"`` or ``"solvent"``; that of its list.
@@ -58,8 +58,8 @@ class GFN2Ensembles(Dataset):
         ValueError: If there is no such source, a limit is less than 1, or the file is not such a data file.
     """
 
-    name = "gfn2-ensembles"
-    _level: ClassVar[Level] = "gfn2"
+    name = "conformer-ensembles"
+    embedded: ClassVar[str | None] = None  # name of the embedded file
 
     def __init__(
         self,
@@ -73,7 +73,9 @@ class GFN2Ensembles(Dataset):
             if limit is not None and limit < 1:
                 raise ValueError(f"{name} must be at least 1, but is {limit}")
         if path is None:
-            path = embedded_file(self.name.replace("-", "_"), data_file(self._level))
+            if self.embedded is None:
+                raise ValueError(f"The data set {self.name} needs the path of a data file, .npz")
+            path = embedded_file(self.name.replace("-", "_"), self.embedded)
         self._packed = read_packed(Path(path), UNIT, _ARRAYS, _OPTIONAL)
         self.smiles, self.part, self._pos = self._packed.smiles, self._packed.part, self._packed.pos
         names, self.source, self._energies, self._mirrors = _sorted(self._packed)
@@ -126,6 +128,26 @@ class GFN2Ensembles(Dataset):
             return True
         mol = Chem.MolFromSmiles(self.smiles[molecule], sanitize=False)  # counting atoms needs no chemistry
         return mol is None or mol.GetNumHeavyAtoms() <= self.max_heavy_atoms  # what is no SMILES is an error later
+
+
+class GFN2Ensembles(ConformerEnsembles):
+    """Small molecules with the low-energy conformers of a search with GFN2-xTB; embedded.
+
+    For the arguments see :class:`ConformerEnsembles`.
+    """
+
+    name = "gfn2-ensembles"
+    embedded = data_file("gfn2")
+
+
+class PDBLigands(ConformerEnsembles):
+    """Ligands of the Protein Data Bank in the shape that their protein selects, relaxed by MMFF94 nearby; embedded.
+
+    For the arguments see :class:`ConformerEnsembles`. Energies are 0.
+    """
+
+    name = "pdb-ligands"
+    embedded = "pdb_ligands.npz"
 
 
 def _sorted(packed: Packed) -> tuple[list[str], list[str], list[Tensor], list[Tensor]]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from graphscore.molecules.datasets.ensembles import GFN2Ensembles
+from graphscore.molecules.datasets.ensembles import ConformerEnsembles
 from graphscore.molecules.exact import superposed
 from graphscore.molecules.forcefield import ForceField
 from graphscore.molecules.graph import rdBase
@@ -57,7 +57,7 @@ def build(
     """
     if data is None:
         raise ValueError("pdb-ligands needs a file of ligands: --data FILE.npz")
-    given = GFN2Ensembles(data)
+    given = ConformerEnsembles(data)
     ligands = {smiles: given.ensemble(number) for number, smiles in enumerate(given.smiles[:limit])}
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)

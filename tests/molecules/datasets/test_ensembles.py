@@ -16,7 +16,7 @@ pytest.importorskip("rdkit")
 import graphscore
 from graphscore.data.dataset import embedded_file
 from graphscore.data.split import PARTS
-from graphscore.molecules.datasets.ensembles import GFN2Ensembles
+from graphscore.molecules.datasets.ensembles import ConformerEnsembles, GFN2Ensembles, PDBLigands
 from graphscore.molecules.graph import Chem, flat_smiles
 from graphscore.molecules.metrics.stereo import is_as_asked
 from graphscore.molecules.recipes.ensembles import data_file
@@ -135,3 +135,29 @@ def test_unmarked_stereo_is_none_that_could_be_marked():
         centers = Chem.FindMolChiralCenters(Chem.MolFromSmiles(smiles), includeUnassigned=True)
         mol = Chem.MolFromSmiles(smiles)
         assert all(label != "?" for atom, label in centers if mol.GetAtomWithIdx(atom).GetAtomicNum() != 7)
+
+
+def test_card_counts_ligands_and_their_shapes():
+    dataset, text = PDBLigands(), (CARD.with_name("pdb_ligands") / "README.md").read_text(encoding="utf-8")
+    for part in PARTS:
+        chosen = [i for i, name in enumerate(dataset.part) if name == part]
+        shapes = sum(len(dataset.ensemble(i).pos) + int(dataset.ensemble(i).mirrors.sum()) for i in chosen)
+        assert f"| {part} | {len(chosen):,} | {shapes:,} |" in text
+    data = embedded_file("pdb_ligands", "pdb_ligands.npz")
+    assert f"{data.stat().st_size:,} bytes" in text
+    assert hashlib.sha256(data.read_bytes()).hexdigest() in text
+
+
+def test_ligands_have_the_parts_of_their_scaffolds_and_the_shape_of_their_crystal():
+    dataset, found = PDBLigands(), set()
+    for i in range(0, len(dataset.smiles), 300):
+        group = dataset.conformers(i)
+        found.add(dataset.part[i])
+        assert dataset.part[i] == part_of_molecule(flat_smiles(mol_from_smiles(dataset.smiles[i])))
+        assert all(item.environment == "crystal" and item.energy == 0 and is_as_asked(item) for item in group)
+    assert found == set(PARTS)
+
+
+def test_a_data_set_without_an_embedded_file_needs_a_path():
+    with pytest.raises(ValueError, match="conformer-ensembles needs the path of a data file"):
+        ConformerEnsembles()

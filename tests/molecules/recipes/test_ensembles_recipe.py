@@ -19,7 +19,7 @@ pytest.importorskip("rdkit")
 from rdkit.Chem import rdForceFieldHelpers
 
 from graphscore.data.split import PARTS
-from graphscore.molecules.datasets.ensembles import GFN2Ensembles
+from graphscore.molecules.datasets.ensembles import ConformerEnsembles
 from graphscore.molecules.graph import flat_smiles, mol_from_data
 from graphscore.molecules.recipes import ensembles as recipe
 from graphscore.molecules.recipes import records as work
@@ -113,7 +113,7 @@ def test_what_is_packed_comes_out_again(tmp_path: Path):
     """Within half a unit; a mirror image that is one more conformer follows the conformer of the same energy."""
     records = [record("CCO", "train", 2, [False, True]), record("CN", "test", 1, [False])]
     data, _ = recipe.pack(records, tmp_path / "data.formats.npz", ["rdkit 1"])
-    dataset = GFN2Ensembles(data)
+    dataset = ConformerEnsembles(data)
     ((one, two, image),) = dataset.groups("train")
     pos = np.random.default_rng(0).normal(size=(2, 9, 3))
     assert_allclose(one.pos.numpy(), pos[0], atol=0.5001 * work.UNIT)
@@ -123,25 +123,25 @@ def test_what_is_packed_comes_out_again(tmp_path: Path):
     assert one.smiles == "CCO" and dataset.smiles[one.molecule] == "CCO"
     assert [len(group) for group in dataset.groups("test")] == [1]
     assert dataset.groups("val") == []
-    assert len(GFN2Ensembles(data, max_conformers=2).split("train")) == 2
+    assert len(ConformerEnsembles(data, max_conformers=2).split("train")) == 2
     with pytest.raises(ValueError, match=r"Unknown sources \['other'\]"):
-        GFN2Ensembles(data, sources=["other"])
+        ConformerEnsembles(data, sources=["other"])
 
 
 def test_level_and_environments_are_those_of_the_file(tmp_path: Path):
     """GFN2-xTB in the gas phase where a file names none."""
     records = [record("CCO", "train", 1, [False])]
     data, _ = recipe.pack(records, tmp_path / "crystal.npz", ["rdkit 1"], level="mmff94", environment="crystal")
-    dataset = GFN2Ensembles(data)
+    dataset = ConformerEnsembles(data)
     assert (dataset.environment, dataset.level) == (["crystal"], "mmff94")
     with np.load(data) as archive:
         arrays = {name: archive[name] for name in archive.files if name not in ("environments", "level")}
     np.savez(tmp_path / "old.npz", **arrays)
-    dataset = GFN2Ensembles(tmp_path / "old.npz")
+    dataset = ConformerEnsembles(tmp_path / "old.npz")
     assert (dataset.environment, dataset.level) == (["gas"], "gfn2")
     np.savez(tmp_path / "wrong.npz", **arrays, environments=np.array([b"gas", b"crystal"]))
     with pytest.raises(ValueError, match="environments in .*wrong.npz to have 1 rows, one for each source"):
-        GFN2Ensembles(tmp_path / "wrong.npz")
+        ConformerEnsembles(tmp_path / "wrong.npz")
 
 
 def test_large_molecules_are_left_out_of_all_parts(tmp_path: Path):
@@ -149,14 +149,14 @@ def test_large_molecules_are_left_out_of_all_parts(tmp_path: Path):
     records = [record(smiles, part, 1, [False]) for smiles, part in small + large]
     data, _ = recipe.pack(records, tmp_path / "data.formats.npz", ["rdkit 1"])
 
-    def smiles(dataset: GFN2Ensembles) -> list[set[str]]:
+    def smiles(dataset: ConformerEnsembles) -> list[set[str]]:
         return [{item.smiles for item in dataset.split(part)} for part in ("train", "test", "val")]
 
-    assert smiles(GFN2Ensembles(data, max_heavy_atoms=2)) == [{"CO"}, {"CN"}, set()]
-    assert smiles(GFN2Ensembles(data, max_heavy_atoms=3)) == [{"CO", "CCO"}, {"CN", "CCN"}, {"CCC"}]
+    assert smiles(ConformerEnsembles(data, max_heavy_atoms=2)) == [{"CO"}, {"CN"}, set()]
+    assert smiles(ConformerEnsembles(data, max_heavy_atoms=3)) == [{"CO", "CCO"}, {"CN", "CCN"}, {"CCC"}]
     for option in ("max_heavy_atoms", "max_conformers"):
         with pytest.raises(ValueError, match=f"{option} must be at least 1, but is 0"):
-            GFN2Ensembles(data, **{option: 0})
+            ConformerEnsembles(data, **{option: 0})
 
 
 def test_a_molecule_that_fails_is_reported_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -188,7 +188,7 @@ def test_coarse_ensembles_are_minima_of_the_force_field(tmp_path: Path):
     assert data.name == "mmff94_ensembles.npz"
     with pytest.raises(ValueError, match="holds ensembles of level mmff94"):
         recipe.build(tmp_path / "out", [])
-    dataset = GFN2Ensembles(data)
+    dataset = ConformerEnsembles(data)
     assert set(dataset.smiles) == {"CCO"}
     for item in (item for part in PARTS for item in dataset.split(part)):
         mol = mol_from_data(item)

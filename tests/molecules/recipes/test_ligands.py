@@ -11,7 +11,7 @@ pytest.importorskip("rdkit")
 
 from rdkit.Chem import rdMolTransforms
 
-from graphscore.molecules.datasets.ensembles import GFN2Ensembles
+from graphscore.molecules.datasets.ensembles import ConformerEnsembles
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.forcefield import ForceField
 from graphscore.molecules.graph import Chem, set_positions
@@ -87,7 +87,7 @@ def test_ligands_are_packed_with_their_environment_and_a_second_run_adds_nothing
     for _ in range(2):
         data, report = ligands.build(tmp_path / "out", 1, lambda *n: seen.append(n), data=given)
     assert seen == [(1, 2), (2, 2)]
-    dataset = GFN2Ensembles(data)
+    dataset = ConformerEnsembles(data)
     assert set(dataset.smiles) == set(stored) and dataset.sources == ["pdb"]
     assert set(dataset.environment) == {"crystal"} and dataset.level == ligands.LEVEL
     assert dataset.part == [part_of_molecule(flat_key(smiles)) for smiles in dataset.smiles]
@@ -95,7 +95,7 @@ def test_ligands_are_packed_with_their_environment_and_a_second_run_adds_nothing
         ensemble = dataset.ensemble(number)
         assert ensemble.mirrors.tolist() == [True] and ensemble.energies.tolist() == [0]
         assert (
-            np.abs(ensemble.pos[0] - ligands.relax(smiles, GFN2Ensembles(given).ensemble(number).pos[0]).pos).max()
+            np.abs(ensemble.pos[0] - ligands.relax(smiles, ConformerEnsembles(given).ensemble(number).pos[0]).pos).max()
             < 0.1
         )
     assert report.read_text().splitlines() == ["source,smiles,stage,reason"]
