@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from graphscore import times as times
     from graphscore.data import CompleteGraph, from_networkx, load_dataset, read, to_networkx, write
     from graphscore.denoiser import DataAdapter, Denoiser, NoiseAdapter, ScoreAdapter, VelocityAdapter
+    from graphscore.experiment.estimator import DiffusionEstimator
     from graphscore.experiment.pretrained import load
     from graphscore.experiment.sampling.pipeline import Pipeline
     from graphscore.experiment.training.run import train_model
@@ -141,6 +142,7 @@ _HOMES = {
     ),
     "rng": ("GraphGenerator",),
     "data": ("CompleteGraph", "from_networkx", "load_dataset", "read", "to_networkx", "write"),
+    "experiment.estimator": ("DiffusionEstimator",),
     "experiment.pretrained": ("load",),
     "experiment.training.run": ("train_model",),
     "experiment.sampling.pipeline": ("Pipeline",),
@@ -149,6 +151,7 @@ _HOMES = {
 }
 # Modules that need more than the core dependencies: the package that they import, and the extra that installs it.
 _NEEDS = {
+    "experiment.estimator": ("lightning", "train"),
     "experiment.training.run": ("lightning", "train"),
     "experiment.pretrained": ("pydantic", "train"),
     "experiment.sampling.pipeline": ("pydantic", "train"),
@@ -191,6 +194,7 @@ __all__ = [
     "DPMSolverSampler",
     "DataAdapter",
     "Denoiser",
+    "DiffusionEstimator",
     "EnergyGuidance",
     "EulerSampler",
     "Field",
