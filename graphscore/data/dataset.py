@@ -22,6 +22,7 @@ Transform = Callable[[Data], Data]
 DATASETS: dict[str, Reference] = {
     "files": "graphscore.data.own.files:FileDataset",
     "given": "graphscore.data.own.given:GivenDataset",
+    "union": "graphscore.data.union:UnionDataset",
 }
 """Data sets of any graphs by name; domains add others."""
 

@@ -78,6 +78,7 @@ OPTIONS = {
     "conformer-ensembles": lambda folder: (
         ensembles(folder) | {"path": embedded_file("gfn2_ensembles", "gfn2_ensembles.npz")}
     ),
+    "union": lambda folder: {"datasets": [{"name": "bodies"}, {"name": "digits"}]},
     "pdb-ligands": lambda folder: {"max_heavy_atoms": 11},
 }
 """What the data sets need that come from files of the user, and a part of the largest that is embedded."""
@@ -104,7 +105,7 @@ def test_load_dataset_takes_the_names_of_the_registry_alone():
     with pytest.raises(ValueError, match="import paths in a file are not followed"):
         load_dataset("collections:OrderedDict", a=1)
     with pytest.raises(
-        ValueError, match=r"'digit'; expected one of \['bodies', .*'digits', 'files', .*'small-molecules'\]"
+        ValueError, match=r"'digit'; expected one of \['bodies', .*'digits', 'files', .*'union'\]"
     ):
         load_dataset("digit")
 
