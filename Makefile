@@ -3,6 +3,7 @@
 # make lint    ruff, pyright, the import contract
 # make format  ruff, rewriting files
 # make soak    long tests that kill a training twenty times and watch its memory, three quarters of an hour
+# make docs    the documentation as a site, in build/docs/site; needs Python >= 3.11
 # make bench   speed and symmetry of the backbones, ten minutes   (make bench ARGS="--case qm9 --backbone egnn")
 #
 # Needs Python >= 3.10 with venv and pip. The first run makes .venv with the versions of constraints.txt.
@@ -16,7 +17,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format soak bench
+.PHONY: help demo test lint format docs soak bench
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
 	"$$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null \
@@ -55,6 +56,9 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
+docs: $(STAMP)
+	@$(BIN)/python .docs/build.py
+
 soak: $(STAMP)
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
@@ -78,5 +82,5 @@ $(STAMP): pyproject.toml constraints.txt
 	echo "Installing PyTorch from $${index:-the default index of pip} (step 1 of 2)"; \
 	$(PIP_INSTALL) $${index:+--extra-index-url "$$index"} torch | $(PROGRESS)
 	@echo "Installing graphscore and what it needs (step 2 of 2, about 300 MB)"
-	@set -o pipefail; $(PIP_INSTALL) -e ".[all,dev]" | $(PROGRESS)
+	@set -o pipefail; $(PIP_INSTALL) -e ".[all,dev,docs]" | $(PROGRESS)
 	@touch $@

@@ -103,6 +103,7 @@ class Trust:
 
 
 NOTHING = Trust()
+"""The empty set: no import path is followed."""
 
 
 def close_to(name: str, known: Iterable[str]) -> str:

@@ -133,3 +133,4 @@ ADAPTERS: dict[str, type[_Adapter]] = {
     "data": DataAdapter,
     "velocity": VelocityAdapter,
 }
+"""Adapters by the output of the network."""

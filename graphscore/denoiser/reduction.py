@@ -9,6 +9,7 @@ from torch import Tensor
 from graphscore import ops
 
 Reduce = Literal["sum", "mean"]
+"""Reduction of a loss over the rows and columns of a graph."""
 
 
 def reduce_graphs(values: Tensor, index: Tensor, num_graphs: int, reduce: Reduce) -> Tensor:

@@ -16,6 +16,7 @@ GUIDANCE: dict[str, type[Guidance]] = {
     "distance-restraint": DistanceRestraint,
     "particle": ParticleGuidance,
 }
+"""Guidance by the name that configurations use."""
 
 __all__ = [
     "GUIDANCE",

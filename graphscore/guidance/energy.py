@@ -15,6 +15,7 @@ from graphscore.guidance.base import Guidance, Posterior
 from graphscore.linalg.autograd import check_differentiable, differentiable, outside_inference_mode
 
 Energy = Callable[[Batch], Tensor]
+"""A function of a batch of clean fields, in data units, that returns one number per graph, ``[B]``, in nats."""
 
 
 class EnergyGuidance(Guidance):

@@ -47,6 +47,7 @@ BACKBONES: dict[str, type[Backbone]] = {
     "plain-transformer": PlainTransformer,
     "latent-transformer": LatentTransformer,
 }
+"""Backbones by the name that configurations use."""
 
 __all__ = [
     "BACKBONES",

@@ -19,6 +19,7 @@ OBJECTIVES: dict[str, Objective] = {
     "flow-matching": Objective(flow_matching),
     "data": Objective(flow_matching, {"target": "data"}),
 }
+"""Objectives by the name that configurations use."""
 
 __all__ = [
     "OBJECTIVES",

@@ -56,6 +56,7 @@ WEIGHTS: dict[str, Weight] = {
     "edm": edm_weight,
     "min-snr": min_snr_weight,
 }
+"""Weights of the loss by the name that configurations use."""
 
 
 def weigh(losses: Mapping[str, Tensor], model: Score, t: Tensor, weight: Weight | None) -> dict[str, Tensor]:

@@ -32,6 +32,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "sde-dpm-solver++": StochasticDPMSolverSampler,
     "resampling": ResamplingSampler,
 }
+"""Samplers by the name that configurations use."""
 
 __all__ = [
     "SAMPLERS",

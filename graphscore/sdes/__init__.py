@@ -17,6 +17,7 @@ SDES: dict[str, type[SDE]] = {
     "rectified": RectifiedSDE,
     "harmonic": HarmonicSDE,
 }
+"""Noise processes by the name that configurations use."""
 
 __all__ = [
     "EDMSDE",

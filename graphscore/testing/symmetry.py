@@ -13,6 +13,7 @@ from torch_geometric.data import Batch
 from graphscore.fields import replace
 
 TRANSFORMS = ("rotation", "reflection", "translation", "permutation")
+"""Transforms that a network may be equivariant under."""
 
 
 def assert_equivariant(

@@ -26,10 +26,8 @@ def test_the_example_is_short():
     assert sum(bool(line.strip()) for line in SNIPPETS[0].splitlines()) < 20
 
 
-PAGES = [
-    ROOT / "README.md",
-    *(page for folder in (".github", "datasets", "graphscore", "tests") for page in ROOT.glob(f"{folder}/**/*.md")),
-]
+FOLDERS = (".docs", ".github", "datasets", "graphscore", "tests")
+PAGES = [ROOT / "README.md", *(page for folder in FOLDERS for page in ROOT.glob(f"{folder}/**/*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

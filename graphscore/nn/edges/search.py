@@ -71,6 +71,7 @@ class RadiusNeighbors:
 
 
 NEIGHBORS: dict[str, Callable[..., Search]] = {"knn": NearestNeighbors, "radius": RadiusNeighbors}
+"""Neighbor searches by the name that configurations use."""
 
 
 def extend_edges(

@@ -27,6 +27,7 @@ from graphscore.train.parts import sizes_of
 from graphscore.train.task import ScoreMatchingTask
 
 DIVERGED_FILE = "diverged.pt"
+"""File in the folder of a run with the graphs whose loss was not finite."""
 # Steps between checks that the loss is finite.
 LOOK_EVERY = 10
 
