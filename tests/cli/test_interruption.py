@@ -59,19 +59,24 @@ def test_a_terminated_training_is_saved_and_goes_on_as_if_nothing_had_happened(r
         assert torch.equal(value, states[1][name]), name
 
 
-def test_processes_that_torchrun_starts_write_the_run_of_one(tmp_path):
+def test_processes_that_torchrun_starts_write_the_run_of_one(run, tmp_path):
     """With unequal shares of the seven graphs of a step, one graph to validate on, and three to sample."""
     environment = os.environ | {"PYTHONPATH": str(Path(graphscore.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     options = ["--set", "training.batch_size=7", "--set", "training.num_validation_graphs=1", "--set"]
     options += ["training.log_every=1", "--set"]
     options += ["training.best={metric: recall, every: 5, num_graphs: 3, num_steps: 2}", "--out"]
+    command = [*TRAIN[:-1], *options]
+    alone = run(*command, "run1")
+    launch = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "graphscore"]
+    launched = subprocess.run(
+        [sys.executable, "-m", *launch, *command, "run2"],
+        env=environment, capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert alone.code == 0, alone.err
+    assert launched.returncode == 0, launched.stderr
     rows = []
-    for number in (1, 2):
-        launch = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(number), "-m"] if number > 1 else []
-        command = [sys.executable, "-m", *launch, "graphscore", *TRAIN[:-1], *options, f"run{number}"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("Wrote") == 1 and done.stdout.count("Training on") == 1
+    for number, out in ((1, alone.out), (2, launched.stdout)):
+        assert out.count("Wrote") == 1 and out.count("Training on") == 1
         assert load_checkpoint(tmp_path / f"run{number}").info["steps"] == 5
         with (tmp_path / f"run{number}" / "logs" / "metrics.csv").open(newline="") as file:
             names = ("loss", "val_loss", "sampled_recall")

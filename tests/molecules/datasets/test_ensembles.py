@@ -30,9 +30,14 @@ SPLIT = ("qm9", "nci")
 
 
 @pytest.fixture(scope="module")
-def flat() -> dict[tuple[str, str], list[str]]:
+def dataset() -> GFN2Ensembles:
+    return GFN2Ensembles()
+
+
+@pytest.fixture(scope="module")
+def flat(dataset: GFN2Ensembles) -> dict[tuple[str, str], list[str]]:
     """SMILES without stereo marks, by list and part."""
-    dataset, found = GFN2Ensembles(), {}
+    found: dict[tuple[str, str], list[str]] = {}
     for smiles, source, part in zip(dataset.smiles, dataset.source, dataset.part, strict=True):
         found.setdefault((source, part), []).append(flat_smiles(mol_from_smiles(smiles)))
     return found
@@ -48,10 +53,10 @@ def test_no_molecule_is_in_two_parts_and_no_test_scaffold_elsewhere(flat: dict[t
     assert not scaffolds["test"] & (scaffolds["train"] | scaffolds["val"])
 
 
-def test_card_counts_molecules_and_conformers(flat: dict[tuple[str, str], list[str]]):
+def test_card_counts_molecules_and_conformers(dataset: GFN2Ensembles, flat: dict[tuple[str, str], list[str]]):
     text = (CARD / "README.md").read_text(encoding="utf-8")
     for name, part in flat:
-        groups = [len(pos) + int(mirrors.sum()) for pos, mirrors in _stored(name, part)]
+        groups = [len(pos) + int(mirrors.sum()) for pos, mirrors in _stored(dataset, name, part)]
         row = f"| `{name}` | {part} | {len(groups):,} | {sum(groups):,} | {sum(groups) / len(groups):.1f} |"
         assert row in text, row
     data = embedded_file("gfn2_ensembles", data_file("gfn2"))
@@ -60,8 +65,7 @@ def test_card_counts_molecules_and_conformers(flat: dict[tuple[str, str], list[s
     assert f"{sum(map(len, flat.values())):,} real molecules" in text
 
 
-def _stored(name: str, part: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    dataset = GFN2Ensembles()
+def _stored(dataset: GFN2Ensembles, name: str, part: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return [
         (dataset._pos[i], dataset._mirrors[i])
         for i in range(len(dataset.smiles))
@@ -82,9 +86,8 @@ def test_card_counts_molecules_without_ensemble(flat: dict[tuple[str, str], list
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_conformers_are_those_of_their_molecule(part: str):
+def test_conformers_are_those_of_their_molecule(dataset: GFN2Ensembles, part: str):
     """Stereo marks and bonds, of some molecules of each part; energies rise from 0 within the window."""
-    dataset = GFN2Ensembles()
     chosen = [i for i, name in enumerate(dataset.part) if name == part][::97]
     for molecule in chosen:
         group = dataset.conformers(molecule, None)
@@ -109,15 +112,16 @@ def test_marks_of_hydrogens_are_those_of_the_list():
         assert group[0].cis_trans.numel() and all(is_as_asked(item) for item in group)
 
 
-def test_mirror_images_are_of_molecules_without_handedness():
-    dataset = GFN2Ensembles()
+def test_mirror_images_are_of_molecules_without_handedness(dataset: GFN2Ensembles):
     mirrored = [smiles for smiles, mirrors in zip(dataset.smiles, dataset._mirrors, strict=True) if bool(mirrors.any())]
     assert mirrored
     assert not any("@" in smiles for smiles in mirrored)
 
 
-def test_elements_and_sizes_are_those_of_the_card():
-    dataset, elements, sizes, atoms = GFN2Ensembles(), {}, {}, set()
+def test_elements_and_sizes_are_those_of_the_card(dataset: GFN2Ensembles):
+    elements: dict[str, set[str]] = {}
+    sizes: dict[str, set[int]] = {}
+    atoms: set[int] = set()
     for smiles, source, pos in zip(dataset.smiles, dataset.source, dataset._pos, strict=True):
         mol, kind = Chem.MolFromSmiles(smiles), "small" if source.endswith("qm9") else "large"
         elements.setdefault(kind, set()).update(atom.GetSymbol() for atom in mol.GetAtoms())
@@ -129,9 +133,9 @@ def test_elements_and_sizes_are_those_of_the_card():
     assert f"{min(atoms)} to {max(atoms)} atoms" in (CARD / "README.md").read_text(encoding="utf-8")
 
 
-def test_unmarked_stereo_is_none_that_could_be_marked():
+def test_unmarked_stereo_is_none_that_could_be_marked(dataset: GFN2Ensembles):
     """Every centre of a sample of molecules that RDKit sees is assigned, but for nitrogens, which invert."""
-    for smiles in GFN2Ensembles().smiles[::50]:
+    for smiles in dataset.smiles[::50]:
         centers = Chem.FindMolChiralCenters(Chem.MolFromSmiles(smiles), includeUnassigned=True)
         mol = Chem.MolFromSmiles(smiles)
         assert all(label != "?" for atom, label in centers if mol.GetAtomWithIdx(atom).GetAtomicNum() != 7)
