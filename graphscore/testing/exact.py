@@ -211,7 +211,8 @@ class GaussianMixtureScore(ScoreModel):
         alpha, std = self._sde.alpha(t), self._sde.std(t)
         variance = alpha**2 * self.std**2 + std**2
         logits = self._logits(xt, index, alpha, variance, means, batch.num_graphs)
-        mean = (logits.softmax(-1)[..., None] * means).sum(1)
+        # Along the first dimension, since torch.softmax along a short last one takes five times as long.
+        mean = (logits.T.softmax(0).T[:, None] @ means)[:, 0]
         keep, pull = (ops.per_row(c / variance, xt, index) for c in (alpha * self.std**2, std**2))
         return {self._field.name: keep * xt + pull * mean}
 
@@ -219,7 +220,11 @@ class GaussianMixtureScore(ScoreModel):
         self, x: Tensor, index: Tensor, alpha: Tensor, variance: Tensor, means: Tensor, num_graphs: int
     ) -> Tensor:
         """Log of weight times density of each component, up to the constant: shape ``[rows, K]``."""
-        distance = (x[:, None] - ops.per_row(alpha, x, index)[..., None] * means).square().sum(-1)
+        # By coordinates: reductions of `[rows, K, width]` over their short last dimension take several times as long.
+        keep, distance = ops.per_row(alpha, x, index), x.new_zeros(())
+        for coordinate, mean in zip(x.unbind(-1), means.unbind(-1), strict=True):
+            offset = torch.addcmul(coordinate[:, None], keep, mean, value=-1)
+            distance = torch.addcmul(distance, offset, offset)
         if self.per_graph:
             distance = ops.broadcast(ops.sum(distance, index, num_graphs), index)
         return -distance / (2 * ops.per_row(variance, x, index)) + self._weights(means.shape[1]).log().to(x)
