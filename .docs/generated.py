@@ -27,6 +27,7 @@ REFERENCE: dict[str, list[str]] = {
     "generate": ["generate.jobs", "generate.inputs", "generate.outcome"],
     "experiment": [
         "experiment.pretrained",
+        "experiment.estimator",
         "experiment.training.run",
         "experiment.sampling.pipeline",
         "experiment.sampling.request",
@@ -93,6 +94,8 @@ def generated() -> dict[str, str]:
 
 def reference(folder: str, modules: list[str]) -> str:
     """Make the page of a folder of the package."""
+    if modules == [folder]:
+        return f"::: graphscore.{folder}\n    options: {{heading_level: 1}}\n"
     blocks = "\n\n".join(f"::: graphscore.{module}" for module in modules)
     return f"# graphscore.{folder}\n\n{first_sentence(folder)}\n\n{blocks}\n"
 

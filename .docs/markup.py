@@ -20,6 +20,8 @@ _ROLE = re.compile(r":(\w+):`(~?)([^`]+)`")
 _EQUATION = re.compile(r"^( *)\.\. math::\n+((?:\1 +.*(?:\n|\Z)|\n)+)", re.MULTILINE)
 _TABLE = re.compile(r"^( *)=+(?: +=+)+\n((?:.*\n)+?)\1=+(?: +=+)+$", re.MULTILINE)
 _BLOCK = re.compile(r"::\n(?=\n {4})")
+_REFERENCES = re.compile(r"^( *)References:\n((?:\1 +.*(?:\n|\Z))+)", re.MULTILINE)
+_LARGE = re.compile(r"\\[bB]igg?(?=\\[lr]Vert|\\[{}|])")  # sizes of delimiters that the converter does not know
 _MATH = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 
 
@@ -34,6 +36,7 @@ class Docstrings(GriffeExtension):
 
 def to_markdown(text: str) -> str:
     """Translate the reStructuredText that docstrings of this library use; links that lead nowhere become plain text."""
+    text = _REFERENCES.sub(lambda found: re.sub(r"\.$", ".  ", found[0], flags=re.MULTILINE), text)  # one a line
     text = _EQUATION.sub(lambda found: f"{found[1]}$$\n{found[2].rstrip()}\n{found[1]}$$\n\n", text)
     return _ROLE.sub(_role, _TABLE.sub(_table, _BLOCK.sub(":\n", text)))
 
@@ -75,7 +78,11 @@ class _Equations(Postprocessor):
 
 def _mathml(found: re.Match[str]) -> str:
     display = "block" if found[1] == "div" else "inline"
-    return convert(html.unescape(found[2]).strip(), display=display)
+    text = _LARGE.sub("", html.unescape(found[2]).strip())
+    result = convert(text, display=display)
+    if "\\" in result:
+        raise ValueError(f"An equation has a command that cannot be drawn: {text}")
+    return result
 
 
 def makeExtension(**options: Any) -> MathML:  # noqa: N802 (the name that Markdown calls)
