@@ -6,7 +6,7 @@ import io
 import sys
 
 import graphscore.runtime.cores  # noqa: F401 (measures other processes from the start)
-from graphscore.runtime.startup import let_waiting_threads_sleep
+from graphscore.runtime.startup import collect_garbage_seldom, let_waiting_threads_sleep
 
 USER_ERRORS = (ValueError, OSError, ImportError, FloatingPointError)
 
@@ -27,6 +27,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     let_waiting_threads_sleep()
+    collect_garbage_seldom()
     for stream in (sys.stdout, sys.stderr):  # names of files that the terminal's encoding lacks end no command
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -104,9 +104,7 @@ def test_every_data_set_keeps_the_interface(name: str, tmp_path: Path):
 def test_load_dataset_takes_the_names_of_the_registry_alone():
     with pytest.raises(ValueError, match="import paths in a file are not followed"):
         load_dataset("collections:OrderedDict", a=1)
-    with pytest.raises(
-        ValueError, match=r"'digit'; expected one of \['bodies', .*'digits', 'files', .*'union'\]"
-    ):
+    with pytest.raises(ValueError, match=r"'digit'; expected one of \['bodies', .*'digits', 'files', .*'union'\]"):
         load_dataset("digit")
 
 
