@@ -90,6 +90,8 @@ class Domain:
         writers: Functions ``(graph) -> str`` that make one record of a text file, by extension.
         row: Function ``(graph) -> columns`` that describes a graph, with or without coordinates, as a row of a table.
         drawing: The :class:`~graphscore.experiment.drawings.view.Style` of pictures and pages of graphs with positions.
+        cell: Function ``(outcome) -> str or None`` that shows samples in a notebook, as HTML, if they can be drawn; see
+            :func:`graphscore.experiment.drawings.cell.cell`.
         viewers: Functions ``(file, out, reference, trajectories)`` that draw the graphs of a file and return a
             :class:`~graphscore.experiment.evaluation.files.View`, by the extension of the output file.
         trajectories: Class of recorders of sampling trajectories,
@@ -144,6 +146,7 @@ class Domain:
     writers: Mapping[str, Reference] = field(default_factory=dict)
     row: Reference = "graphscore.data.formats.tables:plain_row"
     drawing: Reference = "graphscore.experiment.drawings.view:PLAIN"
+    cell: Reference = "graphscore.experiment.drawings.cell:cell"
     viewers: Mapping[str, Reference] = field(
         default_factory=lambda: dict.fromkeys((".png", ".html"), "graphscore.experiment.drawings.view:view")
     )

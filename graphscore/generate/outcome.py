@@ -8,6 +8,9 @@ from typing import Any
 
 from torch_geometric.data import Data
 
+from graphscore.domains import domain_of
+from graphscore.registry import resolve
+
 EXACT, SAMPLED, REDRAWN = "exact", "sampled", "redrawn"
 """Methods by which a sample was made: known without a network, by the first try, or by a later one."""
 
@@ -68,6 +71,15 @@ class Outcome:
         count = f"{len(self.samples)} sample{'' if len(self.samples) == 1 else 's'}"
         problem = "" if self.failure is None else f", failure={self.failure!r}"
         return f"{type(self).__name__}({self.name!r}: {count}{problem})"
+
+    def _repr_html_(self) -> str | None:
+        """Show the first samples in a notebook, as their domain draws them; ``None`` leaves it at the ``repr``."""
+        if not self.samples:
+            return None
+        try:
+            return resolve(domain_of(self.samples[0]).cell)(self)
+        except ImportError:  # of an extra, without which the result is still worth a line of text
+            return None
 
 
 def name_of(item: Any) -> str:

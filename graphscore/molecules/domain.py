@@ -85,6 +85,7 @@ MOLECULES = Domain(
         ".xyz": "graphscore.molecules.files:xyz_record",
     },
     row="graphscore.molecules.fields:row",
+    cell="graphscore.molecules.show.cell:cell",
     viewers={".html": "graphscore.molecules.show.view:view"},
     trajectories="graphscore.molecules.trajectory:MoleculeTrajectories",
     splits={

@@ -94,6 +94,12 @@ for name, module, extra in (("ConformerModel", "rdkit", "mol"), ("load", "pydant
         raise AssertionError(name)
 """,
     "data": "import graphscore.data",
+    "notebook": """
+import torch
+from torch_geometric.data import Data
+from graphscore.generate.outcome import Outcome
+assert Outcome(Data(), [Data(pos=torch.rand(4, 3), edge_index=torch.tensor([[0, 1], [1, 2]]))])._repr_html_() is None
+""",
 }
 
 
@@ -124,6 +130,10 @@ def test_saving_a_model_says_what_it_needs(errors: dict[str, str]) -> None:
     assert errors["saving"].splitlines()[-1] == (
         'ImportError: Model files need safetensors: pip install "graphscore[train]"'
     )
+
+
+def test_an_outcome_is_shown_as_text_in_a_notebook(errors: dict[str, str]) -> None:
+    assert not errors["notebook"], errors["notebook"]
 
 
 def test_help_shows_what_is_there_and_the_rest_says_what_it_needs(errors: dict[str, str]) -> None:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import base64
-import html
-import json
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +12,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from graphscore.experiment.drawings.shapes import Block, Edges, Shape, half_width, shape_of
-from graphscore.experiment.evaluation.pictures import save_page
+from graphscore.experiment.evaluation.pictures import fill_page, save_page
 
 _LARGEST = 1.0
 """Largest extent of a frame, but for outliers, in extents of the graph that it leads to: noise may be far wider."""
@@ -68,6 +64,25 @@ def draw_page(
         The path.
 
     Raises:
+        ValueError: As for :func:`page_of`.
+    """
+    look: dict[str, Any] = {"common_scale": common_scale, "edges": edges}
+    return save_page(page_of(blocks, title, trajectories=trajectories, notes=notes, **look), path)
+
+
+def page_of(
+    blocks: Sequence[Block],
+    title: str = "",
+    *,
+    trajectories: Trajectories | None = None,
+    common_scale: bool = True,
+    edges: Edges | None = None,
+    notes: Sequence[str] = (),
+    is_embedded: bool = False,
+) -> str:
+    """Write the text of a page, see :func:`draw_page`; an embedded one, for a frame in another page, has small tiles.
+
+    Raises:
         ValueError: If there is nothing to draw, a graph or frame has no positions in the plane or in space, or a
             reference has coordinates that are not finite.
     """
@@ -84,14 +99,8 @@ def draw_page(
             for k, (shape, label) in enumerate(zip(some, block.texts, strict=True))
         ]
         content["blocks"].append({"name": block.name, "reference": block.is_reference, "tiles": tiles})
-    # No "<" in the data: it could end the script element that holds them.
-    data = json.dumps(content, allow_nan=False, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    files = resources.files("graphscore.experiment.drawings").joinpath("page")
-    read = {name: files.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "page.css", "page.js")}
-    text = Template(read["page.html"]).substitute(
-        title=html.escape(title), style=read["page.css"], data=data, script=read["page.js"]
-    )
-    return save_page(text, path)
+    kind = "embedded" if is_embedded else "whole"
+    return fill_page("graphscore.experiment.drawings", content, title, kind=kind)
 
 
 def _tile(shape: Shape, label: str, frames: Sequence[Frame], common: float | None) -> dict[str, Any]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import html
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from string import Template
+from typing import TYPE_CHECKING, Any
 
 from graphscore.runtime.atomic import replacing
 
@@ -47,6 +52,43 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 200) -> Path:
     with replacing(check_suffix(path, ".png")) as temporary:
         figure.savefig(temporary, format="png", dpi=dpi)
     return Path(path)
+
+
+def fill_page(
+    package: str,
+    content: Mapping[str, Any],
+    title: str,
+    *,
+    page: str = "page.html",
+    styles: Sequence[str] = ("page.css",),
+    scripts: Sequence[str] = ("page.js",),
+    **texts: str,
+) -> str:
+    """Fill an HTML page that needs nothing but itself: with styles, scripts, and the data that these show.
+
+    Args:
+        package: Package whose folder ``page/`` holds the files.
+        content: Data, written as JSON.
+        title: Title, as text.
+        page: The page, in which ``$title``, ``$style``, ``$data`` and ``$script`` are filled in.
+        styles: Its style sheets.
+        scripts: Its scripts, in their order.
+        **texts: HTML for other names in the page.
+
+    Returns:
+        The whole page.
+
+    Raises:
+        ValueError: If a number is not finite.
+    """
+    folder = resources.files(package).joinpath("page")
+    style, script = (
+        "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names) for names in (styles, scripts)
+    )
+    # No "<" in the data: it could end the script element that holds them.
+    data = json.dumps(content, allow_nan=False, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    filled = Template(folder.joinpath(page).read_text(encoding="utf-8"))
+    return filled.substitute(title=html.escape(title), style=style, data=data, script=script, **texts)
 
 
 def save_page(text: str, path: str | Path) -> Path:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import base64
-import html
-import json
 import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from graphscore.experiment.evaluation.pictures import save_page
+from graphscore.experiment.evaluation.pictures import fill_page, save_page
 from graphscore.molecules.fields import TEXTS
 from graphscore.molecules.graph import BONDS, Chem, data_from_mol
 from graphscore.molecules.labels import fields_of
@@ -102,25 +98,29 @@ def viewer_page(
     """
     if not entries:
         raise ValueError("Expected molecules to show, but there are none")
-    molecules = [_molecule(entry) for entry in entries]
-    numbers = sorted({number for molecule in molecules for number in molecule["elements"]})
     content = {
         "title": title,
         "summary": [[str(label), str(text)] for label, text in (summary or {}).items()],
         "notes": list(notes),
         "sort": sort,
+        **content_of(entries),
+    }
+    return save_page(fill_page("graphscore.molecules.show", content, title, scripts=_SCRIPTS), path)
+
+
+def content_of(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Collect what the scripts of a page need to paint molecules.
+
+    Raises:
+        ValueError: As for :func:`viewer_page`.
+    """
+    molecules = [_molecule(entry) for entry in entries]
+    numbers = sorted({number for molecule in molecules for number in molecule["elements"]})
+    return {
         "elements": {number: _element(number) for number in numbers},
         "strands": STRANDS,
         "molecules": molecules,
     }
-    # No "<" in the data: it could end the script element that holds them.
-    data = json.dumps(content, allow_nan=False, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    page = resources.files("graphscore.molecules.show").joinpath("page")
-    read = {name: page.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "page.css", *_SCRIPTS)}
-    text = Template(read["page.html"]).substitute(
-        title=html.escape(title), style=read["page.css"], data=data, script="".join(read[name] for name in _SCRIPTS)
-    )
-    return save_page(text, path)
 
 
 def _molecule(entry: Entry) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 class Stage {
-  // `scene()` gives {layers, extent}; `drawn(balls)` is told how many there were.
-  constructor(canvas, scene, drawn) {
-    Object.assign(this, { canvas, scene, drawn, pointers: new Map() });
+  // `scene()` gives {layers, extent}; `drawn(balls)` is told how many there were. With `scrolls`, a plain wheel is left to
+  // the page.
+  constructor(canvas, scene, drawn, scrolls = false) {
+    Object.assign(this, { canvas, scene, drawn, scrolls, pointers: new Map() });
     this.reset();
     this.listen();
     new ResizeObserver(() => this.redraw()).observe(canvas);
@@ -47,6 +48,7 @@ class Stage {
     canvas.addEventListener("contextmenu", event => event.preventDefault());
     canvas.addEventListener("dblclick", () => this.reset());
     canvas.addEventListener("wheel", event => {
+      if (this.scrolls && !event.ctrlKey && !event.shiftKey) return;
       event.preventDefault();
       this.magnify(Math.exp(-0.0012 * clamp(event.deltaY * (event.deltaMode ? 20 : 1), -250, 250)), this.fromMiddle(event.clientX, event.clientY));
     }, { passive: false });

@@ -1,0 +1,71 @@
+"""Outputs of notebook cells: the first samples of an outcome, drawn in a frame that works offline."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from torch_geometric.data import Data
+
+from graphscore.domains import domain_of
+from graphscore.experiment.drawings.page import page_of
+from graphscore.experiment.drawings.shapes import Block
+from graphscore.experiment.drawings.view import Style
+from graphscore.generate.outcome import Outcome
+from graphscore.registry import resolve
+
+MOST = 4
+"""Number of samples that are drawn: they are stored in the notebook."""
+_MOST_ROWS = 20_000  # nodes and edges of all of them
+
+
+def cell(outcome: Outcome) -> str | None:
+    """Show the first samples of an outcome, if they have positions that can be drawn.
+
+    Args:
+        outcome: Graphs that were sampled.
+
+    Returns:
+        HTML; ``None`` if there is nothing to draw, or a graph is too large to be stored in a notebook.
+    """
+    style: Style = resolve(domain_of(outcome.samples[0]).drawing)
+    shown = [sample for sample in outcome.samples[:MOST] if style.fits(sample)]
+    if not shown or sum(sample.num_nodes + sample.num_edges for sample in shown) > _MOST_ROWS:
+        return None
+    page = page_of([Block("", shown, captions(shown))], is_embedded=True, **style.look)
+    return in_frame(outcome, page, len(shown), height=270)
+
+
+def captions(samples: Sequence[Data]) -> list[str]:
+    """Write what the attributes of samples say about them: number, energy, weight, and a warning."""
+    return [_caption(number, sample) for number, sample in enumerate(samples, start=1)]
+
+
+def _caption(number: int, sample: Data) -> str:
+    parts = [str(sample.get("sample", number))]
+    if (energy := sample.get("relative_energy")) is not None:
+        parts.append(f"+{energy:.2f} kcal/mol")
+    if (weight := sample.get("weight")) is not None:
+        parts.append(f"weight {weight:.2f}")
+    if warning := sample.get("warning"):
+        parts.append(f"\u26a0 {warning}")
+    return ", ".join(parts)
+
+
+def in_frame(outcome: Outcome, page: str, num: int, height: int) -> str:
+    """Put a page below the text of an outcome, into a frame whose scripts cannot reach the notebook.
+
+    Args:
+        outcome: The outcome, whose ``repr`` and notes are shown as text.
+        page: A whole HTML page.
+        num: Number of samples on it.
+        height: Height of the frame in pixels.
+    """
+    left = len(outcome.samples) - num
+    lines = [repr(outcome), *outcome.notes, *([f"{num} of {len(outcome.samples)} are drawn"] if left else [])]
+    text = "".join(f"<div>{html.escape(line)}</div>" for line in lines)
+    title = html.escape(f"samples of {outcome.name}")
+    return (
+        f'{text}<iframe title="{title}" sandbox="allow-scripts" srcdoc="{html.escape(page)}" '
+        f'style="width: 100%; height: {height}px; border: 0"></iframe>'
+    )
