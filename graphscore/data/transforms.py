@@ -52,7 +52,10 @@ class _HopTransform(BaseTransform):
         others = [key for key in edge_level if key not in (self.edge_type, "edge_index")]
         name = type(self).__name__
         if others:
-            raise ValueError(f"{name} keeps {self.edge_type!r} alone, but the graph has edge attributes {others}")
+            again = "; it has been transformed already, so give it as it was read" if "hops" in others else ""
+            raise ValueError(
+                f"{name} keeps {self.edge_type!r} alone, but the graph has edge attributes {others}{again}"
+            )
         if self.edge_type is None:
             return None
         types = data.get(self.edge_type)

@@ -30,7 +30,7 @@ def cell(outcome: Outcome) -> str | None:
     """
     style: Style = resolve(domain_of(outcome.samples[0]).drawing)
     shown = [sample for sample in outcome.samples[:MOST] if style.fits(sample)]
-    if not shown or sum(sample.num_nodes + sample.num_edges for sample in shown) > _MOST_ROWS:
+    if not shown or sum((sample.num_nodes or 0) + sample.num_edges for sample in shown) > _MOST_ROWS:
         return None
     page = page_of([Block("", shown, captions(shown))], is_embedded=True, **style.look)
     return in_frame(outcome, page, len(shown), height=270)

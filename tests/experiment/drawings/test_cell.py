@@ -76,7 +76,7 @@ def test_what_cannot_be_drawn_is_shown_as_text(samples: list[Data]) -> None:
 
 def test_one_that_is_not_finite_is_drawn_as_failed() -> None:
     failed = graph(0)
-    failed.pos[0] = torch.nan
+    failed.pos = torch.full((5, 3), torch.nan)
     assert '"failed":true' in frame_of(shown(Outcome(graph(0), [failed]))["text/html"])
 
 
