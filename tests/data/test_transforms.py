@@ -151,7 +151,9 @@ def test_edge_attributes_are_never_lost_unnoticed():
         CompleteGraph("kind")(Data(edge_index=path_graph(4).edge_index, num_nodes=4))
     with pytest.raises(ValueError, match="hops"):  # distances of the complete graph would be wrong
         CompleteGraph("bond")(CompleteGraph("bond")(path_graph(4)))
-    with pytest.raises(ValueError, match=r"HopGraph keeps 'bond' .* attributes \['hops'\]; it has been transformed already"):
+    with pytest.raises(
+        ValueError, match=r"HopGraph keeps 'bond' .* attributes \['hops'\]; it has been transformed already"
+    ):
         HopGraph("bond")(HopGraph("bond")(path_graph(4)))
     with pytest.raises(ValueError, match="max_hops"):
         CompleteGraph(max_hops=0)
