@@ -62,6 +62,6 @@ def test_a_notebook_gets_text_and_conformers_that_turn(browser, tmp_path: Path, 
 
 def test_conformers_without_coordinates_are_shown_as_text() -> None:
     (lost,) = samples(1)
-    lost.pos = torch.full((lost.num_nodes, 3), torch.nan)
+    lost.pos = torch.full((10, 3), torch.nan)
     outcome = Conformers(SMILES, [lost])
     assert formatters.DisplayFormatter().format(outcome)[0] == {"text/plain": repr(outcome)}
