@@ -245,7 +245,7 @@ def sample(
         return
     show_notes(console, given.notes)
     prepare_process(console)
-    with Counter(console, "sampling", waits=True) as progress:
+    with Counter(console, "sampling") as progress:
         result = job.run(progress)
     library.show_sampled(console, result)
 

@@ -54,7 +54,7 @@ def check_data(
         raise ValueError("--set changes a configuration: name it, by --config")
     else:
         checked = path
-    with Counter(console, "checking", waits=True) as progress:
+    with Counter(console, "checking") as progress:
         report = library.check_data(checked, out, progress)
     library.show_check(console, report)
     if not report["fit"]:

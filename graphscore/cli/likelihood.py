@@ -46,7 +46,7 @@ def likelihood(
     if out is None:
         typer.echo(work.run(), nl=False)
         return
-    with Counter(console, "computing", waits=True) as progress:
+    with Counter(console, "computing") as progress:
         table = work.run(progress, as_json=out.suffix.lower() == ".json")
     library.write_table(out, table)
     console.print(f"Wrote {out}: {work.summary}", highlight=False, soft_wrap=True)

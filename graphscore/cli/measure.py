@@ -78,8 +78,8 @@ def evaluate(
         shared = {"limit": limit, "num": num, "device": device, "trust": trust or ()}
         prepare_process(console)
         with (
-            Counter(console, "sampling", waits=True) as sampling,
-            Counter(console, "evaluating", waits=True) as evaluating,
+            Counter(console, "sampling") as sampling,
+            Counter(console, "evaluating") as evaluating,
         ):
             evaluation, notes = library.evaluate_run(
                 of_run[0], generated, out, part=of_run[1], seed=seed, sampling=sampling, evaluating=evaluating,
@@ -93,7 +93,7 @@ def evaluate(
     else:
         if seed is not None:
             options["seed"] = seed
-        with Counter(console, "evaluating", waits=True) as progress:
+        with Counter(console, "evaluating") as progress:
             evaluation = library.evaluate_files(generated, reference, out, progress=progress, **options)
     library.show_evaluation(console, evaluation)
 
@@ -179,7 +179,7 @@ def benchmark(
         if posebusters or energies or most:
             raise ValueError("--posebusters, --energies and --kmax are for ensembles, not for --protocol bound")
         prepare_process(console)
-        with Counter(console, "sampling", waits=True) as sampling:
+        with Counter(console, "sampling") as sampling:
             report = library.benchmark_bound(source, out, nums=nums or library.NUMS, sampling=sampling, **shared)
         library.show_bound(console, report)
         return
@@ -190,8 +190,8 @@ def benchmark(
     )
     prepare_process(console)
     with (
-        Counter(console, "sampling", waits=True) as sampling,
-        Counter(console, "evaluating", waits=True) as evaluating,
+        Counter(console, "sampling") as sampling,
+        Counter(console, "evaluating") as evaluating,
     ):
         report = library.benchmark(
             source, out, part=part, most=most, measures=measures, sampling=sampling, evaluating=evaluating, **shared

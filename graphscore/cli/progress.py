@@ -13,13 +13,12 @@ from graphscore.cli import library
 
 
 class Counter:
-    """A progress bar, called with (done, total); with ``waits``, it appears at the first call."""
+    """A progress bar, called with (done, total); it appears at the first call, so not before an error in the input."""
 
-    def __init__(self, console: Console, title: str, waits: bool = False) -> None:
+    def __init__(self, console: Console, title: str) -> None:
         columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._progress = Progress(*columns, console=console)
         self._line = self._progress.add_task(title, total=None)
-        self._waits = waits
 
     def __call__(self, done: int, total: int | None) -> None:
         """Update the bar."""
@@ -27,8 +26,6 @@ class Counter:
         self._progress.update(self._line, completed=done, total=total)
 
     def __enter__(self) -> Counter:
-        if not self._waits:
-            self._progress.start()
         return self
 
     def __exit__(

@@ -32,7 +32,7 @@ def validate(
     path, format = ctx.with_resource(spooled(file, format))
     assert path is not None
     check_files([path], checkpoint, [(out, [".json"])], format)
-    with Counter(console, "reading", waits=True) as progress:
+    with Counter(console, "reading") as progress:
         report = library.validate_file(
             path, out, format=format, checkpoint=checkpoint, progress=progress, charge=charge, source=shown(path)
         )
