@@ -20,6 +20,7 @@ _ROLE = re.compile(r":(\w+):`(~?)([^`]+)`")
 _EQUATION = re.compile(r"^( *)\.\. math::\n+((?:\1 +.*(?:\n|\Z)|\n)+)", re.MULTILINE)
 _TABLE = re.compile(r"^( *)=+(?: +=+)+\n((?:.*\n)+?)\1=+(?: +=+)+$", re.MULTILINE)
 _BLOCK = re.compile(r"::\n(?=\n {4})")
+_SESSION = re.compile(r"^( *)>>> .*(?:\n\1\S.*)*", re.MULTILINE)
 _REFERENCES = re.compile(r"^( *)References:\n((?:\1 +.*(?:\n|\Z))+)", re.MULTILINE)
 _LARGE = re.compile(r"\\[bB]igg?(?=\\[lr]Vert|\\[{}|])")  # sizes of delimiters that the converter does not know
 _MATH = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
@@ -37,6 +38,7 @@ class Docstrings(GriffeExtension):
 def to_markdown(text: str) -> str:
     """Translate the reStructuredText that docstrings of this library use; links that lead nowhere become plain text."""
     text = _REFERENCES.sub(lambda found: re.sub(r"\.$", ".  ", found[0], flags=re.MULTILINE), text)  # one a line
+    text = _SESSION.sub(r"\1```pycon\n\g<0>\n\1```", text)
     text = _EQUATION.sub(lambda found: f"{found[1]}$$\n{found[2].rstrip()}\n{found[1]}$$\n\n", text)
     return _ROLE.sub(_role, _TABLE.sub(_table, _BLOCK.sub(":\n", text)))
 
