@@ -57,7 +57,7 @@ def _table(found: re.Match[str]) -> str:
     """A table of two columns without a head; a line that begins with spaces continues the cell above."""
     rows: list[list[str]] = []
     indent = len(found[1])
-    for line in found[2].splitlines():
+    for line in found[2].replace("|", r"\|").splitlines():
         if line[indent:].startswith(" "):
             rows[-1][-1] += f" {line.strip()}"
         else:
