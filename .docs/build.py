@@ -92,8 +92,8 @@ def relink(text: str, source: str, page: str, pages: dict[str, str]) -> str:
 
     def link(found: re.Match[str]) -> str:
         picture, label, path, anchor = found.groups()
-        if path is None:
-            return found[0]  # code
+        if path is None:  # code: Markdown of Python needs no escape of bars in it
+            return found[0] if found[0].lstrip().startswith("```") else found[0].replace(r"\|", "|")
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
         if target in pages:
             return f"{picture}[{label}]({posixpath.relpath(pages[target], posixpath.dirname(page))}{anchor or ''})"
