@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import html
 import json
 import os
 import posixpath
@@ -29,6 +30,8 @@ _LINK = re.compile(
     r"^ *```.*?^ *```|(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:|mailto:|#)([^)\s#]+)(#[^)]*)?\)|`[^`\n]+`",
     re.DOTALL | re.MULTILINE,
 )
+# The page in a frame that an outcome shows in a notebook.
+_FRAME = re.compile(r'srcdoc="([^"]*)"')
 
 
 def included() -> dict[str, str]:
@@ -74,6 +77,11 @@ def notebook(text: str, name: str) -> str:
                 parts.append(f"![Output of the cell above](../pictures/{picture.name})")
             elif shown := "".join(output.get("text", data.get("text/plain", ""))).rstrip():
                 parts.append(f"```text\n{shown}\n```")
+            if framed := _FRAME.search("".join(data.get("text/html", ""))):
+                page = BUILD / "pages" / "pictures" / f"{name}-{len(parts)}.html"
+                page.parent.mkdir(parents=True, exist_ok=True)
+                page.write_text(html.unescape(framed[1]), encoding="utf-8")
+                parts.append(f'<iframe class="samples" sandbox="allow-scripts" src="../pictures/{page.name}"></iframe>')
     return "\n\n".join(parts) + "\n"
 
 

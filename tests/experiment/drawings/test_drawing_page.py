@@ -94,3 +94,13 @@ def test_one_that_failed_is_drawn_as_failed(browser, tmp_path: Path) -> None:
     failed.pos[0] = torch.nan
     browser.open(draw_page([Block("", [failed, graph(1)])], tmp_path / "a.html", "x"))
     assert browser.errors == [] and browser.run("document.getElementById('player').offsetHeight") == 0
+
+
+def test_dots_are_whole_and_drawn_anew_in_a_tile_of_another_size(browser, tmp_path: Path) -> None:
+    corners = Data(pos=torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0], [0.0, 1.0], [0.0, -1.0]]))
+    browser.open(draw_page([Block("", [corners])], tmp_path / "a.html", "x"))
+    picture = browser.picture("canvas")
+    middle = picture[:, 20:-20]  # the corners of the tile are round
+    assert (middle[0] == middle[0, 0]).all() and (middle[-1] == middle[0, 0]).all() and browser.ink("canvas") > 1000
+    browser.run("document.querySelector('.tiles').style.setProperty('--size', '200px')")
+    browser.wait("(c => c.width < 300 && c.width === c.clientWidth)(document.querySelector('canvas'))")

@@ -55,7 +55,10 @@ function paint({ canvas, tile, reference }) {
     g.fillText("failed: not finite", size / 2, size / 2);
     return;
   }
-  const pos = placesOf(tile), count = pos.length / tile.dim, scale = 0.46 * size * view.zoom / tile.extent;
+  const pos = placesOf(tile), count = pos.length / tile.dim;
+  const share = tile.edges.length ? 0.16 : tile.dim === 3 ? 0.28 : 0.36;
+  const dot = Math.max(0.8 * ratio, 0.5 * share * size / Math.sqrt(Math.max(count, 1)));
+  const scale = Math.min(0.46 * size, 0.49 * size - dot) * view.zoom / tile.extent; // whole dots are inside
   const [x, y, depth] = [new Float32Array(count), new Float32Array(count), new Float32Array(count)];
   for (let k = 0; k < count; k++) {
     const p = [pos[tile.dim * k], pos[tile.dim * k + 1], tile.dim === 3 ? pos[3 * k + 2] : 0];
@@ -73,8 +76,7 @@ function paint({ canvas, tile, reference }) {
     buckets[tone((depth[i] + depth[j]) / 2)].edges.push([i, j]);
   }
   for (let k = 0; k < count; k++) buckets[tone(depth[k])].nodes.push(k);
-  const share = tile.edges.length ? 0.16 : tile.dim === 3 ? 0.28 : 0.36;
-  const radius = Math.max(0.8 * ratio, 0.5 * share * size / Math.sqrt(Math.max(count, 1))) * Math.sqrt(view.zoom);
+  const radius = dot * Math.sqrt(view.zoom);
   g.lineWidth = Math.max(1, Math.min(radius * 0.5, 2.5 * ratio));
   const far = tile.dim === 3 ? buckets.map((_, k) => TONES - 1 - k) : [0];
   const layers = tile.dim === 3 ? ["edges nodes"] : ["edges", "nodes"];
@@ -159,6 +161,7 @@ function build() {
     entries.forEach(({ target, isIntersecting }) => { target.own.visible = isIntersecting; });
     draw();
   }, { rootMargin: "100%" });
+  const sizes = new ResizeObserver(draw);
   for (const block of data.blocks) {
     if (!block.tiles.length) continue;
     const section = add(byId("blocks"), "section");
@@ -173,6 +176,7 @@ function build() {
       tiles.push(canvas.own);
       if (tile.dim === 3) { canvas.className = "solid"; listen(canvas); }
       observer.observe(canvas);
+      sizes.observe(canvas);
     }
   }
   const solid = tiles.some(one => one.tile.dim === 3);
@@ -184,7 +188,6 @@ function build() {
   byId("player").hidden = !tiles.some(one => one.tile.frames?.length);
   byId("time").addEventListener("input", event => { view.playing = false; view.time = event.target.value / 1000; draw(); });
   byId("play").addEventListener("click", () => { if (view.playing) { view.playing = false; draw(); } else play(); });
-  window.addEventListener("resize", draw);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   draw();
 }
