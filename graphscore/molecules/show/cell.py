@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 
+from graphscore.experiment.drawings import cell as plain
 from graphscore.experiment.drawings.cell import MOST, captions, in_frame
 from graphscore.experiment.evaluation.pictures import fill_page
 from graphscore.generate.outcome import Outcome
@@ -19,19 +20,23 @@ def cell(outcome: Outcome) -> str | None:
         outcome: Conformers of one molecule.
 
     Returns:
-        HTML; ``None`` if none of them has coordinates.
+        HTML, of nodes and edges alone if RDKit takes the graphs for no molecule; ``None`` if none has coordinates.
     """
     samples = outcome.samples[:MOST]
     shown = [data for data in samples if "pos" in data and bool(data["pos"].isfinite().all())]
     if not shown:
         return None
+    try:
+        content = content_of([Entry("", shown)])
+    except ValueError:
+        return plain.cell(outcome)
     tiles = "".join(
         f'<figure><canvas tabindex="0"></canvas><figcaption>{html.escape(caption)}</figcaption></figure>'
         for caption in captions(shown)
     )
     page = fill_page(
         "graphscore.molecules.show",
-        content_of([Entry("", shown)]),
+        content,
         "",
         page="tiles.html",
         styles=("tiles.css",),

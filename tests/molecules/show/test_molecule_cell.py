@@ -65,3 +65,12 @@ def test_conformers_without_coordinates_are_shown_as_text() -> None:
     lost.pos = torch.full((10, 3), torch.nan)
     outcome = Conformers(SMILES, [lost])
     assert formatters.DisplayFormatter().format(outcome)[0] == {"text/plain": repr(outcome)}
+
+
+def test_what_is_no_molecule_is_drawn_as_a_graph() -> None:
+    ends = torch.arange(1, 7)
+    edges = torch.cat([torch.stack([torch.zeros_like(ends), ends]), torch.stack([ends, torch.zeros_like(ends)])], dim=1)
+    star = Data(z=torch.tensor([6] + [1] * 6), charge=torch.zeros(7, dtype=torch.long), edge_index=edges)
+    star.bond, star.pos = torch.ones(12, dtype=torch.long), torch.randn(7, 3)
+    text = formatters.DisplayFormatter().format(Conformers(star, [star]))[0]["text/html"]
+    assert "&quot;blocks&quot;" in text and "&quot;elements&quot;" not in text
