@@ -149,7 +149,7 @@ def conformer_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def placed_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, of a model that is told where the molecules are."""
     changes = ["network.graph_inputs={environment: 4}", "transforms=[{name: molecule-graph, environment: true}]"]
-    return _conformer_checkpoint(tmp_path_factory.mktemp("placed"), changes, {"environment": [0, 1, 2, 3]})
+    return _conformer_checkpoint(tmp_path_factory.mktemp("placed"), changes, {"environment": [1, 2]})
 
 
 def _conformer_checkpoint(

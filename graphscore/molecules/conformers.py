@@ -37,7 +37,7 @@ from graphscore.molecules.completion import complete
 from graphscore.molecules.components import FREE, pack_components, split_components
 from graphscore.molecules.domain import MOLECULES
 from graphscore.molecules.exact import MOST_ATOMS, exact_positions
-from graphscore.molecules.features import ENVIRONMENT, GAS
+from graphscore.molecules.features import ENVIRONMENT
 from graphscore.molecules.fragments import Fragment, HoldAtoms
 from graphscore.molecules.graph import Chem, bare_mol, data_from_mol, rdBase
 from graphscore.molecules.isomers import STEREO, isomers_of
@@ -172,7 +172,7 @@ class ConformerModel(Pipeline):
         model, wanted = super().guide(model, request), _chemical(request)
         if wanted.refine in BY_XTB:
             check_program(wanted.refine)
-        if wanted.needs_environment and not self._knows_environments:
+        if wanted.needs_environment and ENVIRONMENT not in self.config.network.graph_inputs:
             raise ValueError(
                 f"environment is {wanted.environment!r}, but this model was not trained to tell environments"
             )
@@ -181,18 +181,14 @@ class ConformerModel(Pipeline):
         position_noise(self.model)
         return Inpainting(model, POS, FIXED, FIXED_POS, rigid=True)
 
-    @property
-    def _knows_environments(self) -> bool:
-        return ENVIRONMENT in self.config.network.graph_inputs
-
     def see(self, item: Data, request: Request) -> Data:
         """Make the network's input graph of a molecule."""
         wanted = _chemical(request)
         if wanted.needs_molecules and not MOLECULES.owns(item):
             raise ValueError("Only molecules can be refined, ranked, held or marked, but this input is none")
-        if self._knows_environments:
+        if wanted.environment is not None:
             item = copy(item)
-            item[ENVIRONMENT] = wanted.environment or item.get(ENVIRONMENT) or GAS
+            item[ENVIRONMENT] = wanted.environment
         graph = super().see(item, request)
         if wanted.fragment is not None:
             rows, pos = (torch.empty(0, dtype=torch.long), torch.empty(0, 3))

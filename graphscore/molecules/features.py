@@ -25,7 +25,7 @@ MAX_DEGREE, MAX_HYDROGENS = 4, 4
 ENVIRONMENT = "environment"
 GAS, CRYSTAL = "gas", "crystal"
 ENVIRONMENTS = (GAS, CRYSTAL, "solvent")
-"""Environments of molecules; in a graph, the number of its place here plus one, and 0 for one that is not told."""
+"""Environments of molecules; in a graph, the number of its place here plus one: 0 is free to mean that none is told."""
 _HYBRIDIZATIONS = (Chem.HybridizationType.SP, Chem.HybridizationType.SP2, Chem.HybridizationType.SP3)
 
 NUM_ATOM_FEATURES = 1 + 1 + (MAX_DEGREE + 1) + (MAX_HYDROGENS + 1) + len(_HYBRIDIZATIONS) + len(RING_SIZES) + 1 + 1
@@ -56,7 +56,8 @@ class MoleculeGraph(BaseTransform):
             in hydrogen molecules.
         max_hops: Largest number of bonds between connected atoms; all pairs by default. Atoms that are near in space
             alone can be connected at each call of the network, see :mod:`graphscore.nn.edges.search`.
-        environment: Whether to add the environment, which a molecule has by name, such as ``"gas"``, or not at all.
+        environment: Whether to add the environment, which a molecule has by name, such as ``"crystal"``; without one,
+            it is in the gas phase.
 
     Raises:
         ValueError: If ``max_hops`` is less than 1; at a call, if the graph is not a molecule, or its environment is
@@ -112,9 +113,7 @@ class MoleculeGraph(BaseTransform):
 
 
 def _environment(data: Data) -> int:
-    name = data.get(ENVIRONMENT)
-    if name is None:
-        return 0
+    name = data.get(ENVIRONMENT) or GAS
     if name not in ENVIRONMENTS:
         raise ValueError(f"The environment of a molecule is one of {ENVIRONMENTS}, but is {name!r}")
     return ENVIRONMENTS.index(name) + 1

@@ -79,7 +79,7 @@ def test_the_environment_is_a_category_of_the_graph():
     data, told = data_from_smiles("CCO"), data_from_smiles("CCO")
     told.environment = "crystal"
     seen = [MoleculeGraph(environment=True)(one) for one in (data, told)]
-    assert Batch.from_data_list(seen).environment.tolist() == [0, 2]
+    assert Batch.from_data_list(seen).environment.tolist() == [1, 2]  # without one: the gas phase
     assert not isinstance(MoleculeGraph()(told).get("environment"), torch.Tensor)
     told.environment = "water"
     with pytest.raises(ValueError, match="one of .*'crystal'.* but is 'water'"):
