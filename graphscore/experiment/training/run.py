@@ -19,7 +19,7 @@ from graphscore.data.readers import Failure
 from graphscore.data.writers import write_json
 from graphscore.denoiser import ScoreModel
 from graphscore.experiment.build import build_model, build_sampler, measure_scales
-from graphscore.experiment.config.schema import Config, check_model, load_config
+from graphscore.experiment.config.schema import Config, ModelConfig, check_model, load_config
 from graphscore.experiment.datasets import build_dataset, with_given
 from graphscore.experiment.folder import CONFIG_FILE, INIT_FILE, KEPT, MODEL_FILE, SKIPPED_FILE
 from graphscore.experiment.pretrained import load_weights
@@ -81,7 +81,8 @@ def train_model(
         changes: Changes of a configuration given by name or file, such as ``"training.max_steps=100"``.
         resume: Whether to resume the run in the folder, see :func:`resume_training`.
         init: Model file, folder of a run, or name of weights that come with the library, for the initial weights; by
-            default they are random. Scales that are ``auto`` are taken from it, too.
+            default they are random. Scales that are ``auto`` are taken from it, too. Inputs that its network lacks,
+            such as a condition, have no effect at first.
         data: Graphs to train on, instead of the configuration's data set: a list of ``Data``, a data set of PyG, a
             :class:`~graphscore.data.Dataset`, or one for each part, ``{"train": ..., "val": ..., "test": ...}``. They
             are not stored: a run is resumed with the same graphs.
@@ -231,15 +232,37 @@ def _begin(
         check_writable(out)
     start = None if init is None else load_checkpoint(find_model(init))
     if start is not None:
-        config = take_scales(config, check_model(start.config, str(init)))
+        before = check_model(start.config, str(init))
+        config, start = take_scales(config, before), _with_new_inputs(start, config, before)
     return config, start, changed
+
+
+def _with_new_inputs(start: Checkpoint, config: Config, before: ModelConfig) -> Checkpoint:
+    """Add inputs that the network of a checkpoint lacks, with weights of zero: at first, it computes what it did."""
+    new = [
+        f"network.{level}_inputs.{name}."
+        for level in ("node", "edge", "graph")
+        for name in getattr(config.network, f"{level}_inputs").keys()
+        - getattr(before.network, f"{level}_inputs").keys()
+    ]
+    if not new:
+        return start
+    with torch.random.fork_rng(devices=[]):
+        wanted = build_model(_with_unit_scales(config)).state_dict()
+    added = {name: torch.zeros_like(one) for name, one in wanted.items() if name.startswith(tuple(new))}
+    return start._replace(state=added | start.state)
+
+
+def _with_unit_scales(config: Config) -> Config:
+    """Fill in the scales, which are measured on data, to build a model without any."""
+    fields = tuple(field.model_copy(update={"scale": 1.0}) for field in config.fields)
+    return config.model_copy(update={"fields": fields})
 
 
 def _check_buildable(config: Config, start: Checkpoint | None) -> None:
     """Check all options before the data are read; only the scales, which are measured on data, are missing."""
     check_plain(config.model_dump(mode="json"), "The configuration")
-    fields = tuple(field.model_copy(update={"scale": 1.0}) for field in config.fields)
-    config = config.model_copy(update={"fields": fields})
+    config = _with_unit_scales(config)
     with torch.random.fork_rng(devices=[]):
         model = build_model(config)
         build_task(config, model)

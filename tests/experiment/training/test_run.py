@@ -11,7 +11,7 @@ from graphscore.experiment.config.schema import load_config
 from graphscore.experiment.pretrained import load
 from graphscore.experiment.sampling.pipeline import Pipeline
 from graphscore.experiment.training import run as experiment
-from graphscore.runtime.checkpoint import Checkpoint, save_checkpoint
+from graphscore.runtime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from graphscore.train.engine import Fit
 
 CONDITIONED = [
@@ -79,6 +79,21 @@ def test_a_run_that_ended_before_its_first_checkpoint_leaves_the_folder_free(tmp
         experiment.train_model("digits", tmp_path / "weights", tiny, progress=False)
     experiment.train_model("digits", tmp_path / "run", [*tiny, "training.seed=1"], progress=False)
     assert not (tmp_path / "run" / "init.safetensors").exists()  # this one did not start from those weights
+
+
+def test_new_inputs_have_no_effect_at_first_and_are_learned(tmp_path):
+    backbone = "network.backbone={name: egnn, hidden_channels: 8, num_layers: 1, cond_channels: 8}"
+    tiny = [backbone, "network.node_inputs={}", "conditions=[]", "sampling.guidance=[]", "fields.0.scale=1.0"]
+    tiny += ["training.max_steps=1", "training.batch_size=8", "training.num_validation_graphs=2"]
+    graphs = [Data(pos=torch.randn(4, 2), kind=torch.tensor([k % 3]), num_nodes=4) for k in range(40)]
+    before = experiment.train_model("digits", tmp_path / "before", tiny, data=graphs, progress=False).path
+    changes = [*tiny, "network.graph_inputs={kind: 3}", "training.max_steps=8", "training.learning_rate=0.1"]
+    after = experiment.train_model("digits", tmp_path / "after", changes, data=graphs, init=before, progress=False).path
+    old, start, new = (load_checkpoint(path) for path in (before, after.with_name("init.safetensors"), after))
+    added = start.state.keys() - old.state.keys()
+    assert added == {"network.graph_inputs.kind.weight"} and start.state[min(added)].shape == (3, 8)
+    assert not start.state[min(added)].any() and new.state[min(added)].any()
+    assert all(torch.equal(start.state[name], tensor) for name, tensor in old.state.items())
 
 
 @pytest.mark.parametrize("value", [3, 3.5])
