@@ -37,7 +37,7 @@ from graphscore.molecules.completion import complete
 from graphscore.molecules.components import FREE, pack_components, split_components
 from graphscore.molecules.domain import MOLECULES
 from graphscore.molecules.exact import MOST_ATOMS, exact_positions
-from graphscore.molecules.features import ENVIRONMENT
+from graphscore.molecules.features import ENVIRONMENT, ENVIRONMENTS
 from graphscore.molecules.fragments import Fragment, HoldAtoms
 from graphscore.molecules.graph import Chem, bare_mol, data_from_mol, rdBase
 from graphscore.molecules.isomers import STEREO, isomers_of
@@ -172,21 +172,25 @@ class ConformerModel(Pipeline):
         model, wanted = super().guide(model, request), _chemical(request)
         if wanted.refine in BY_XTB:
             check_program(wanted.refine)
-        if wanted.needs_environment and ENVIRONMENT not in self.config.network.graph_inputs:
-            raise ValueError(
-                f"environment is {wanted.environment!r}, but this model was not trained to tell environments"
-            )
+        if wanted.needs_environment and wanted.environment not in self.environments:
+            known = " and ".join(self.environments) or "none"
+            raise ValueError(f"environment is {wanted.environment!r}, but this model was trained to tell {known}")
         if wanted.fragment is None:
             return model
         position_noise(self.model)
         return Inpainting(model, POS, FIXED, FIXED_POS, rigid=True)
+
+    @property
+    def environments(self) -> list[str]:
+        """Environments of molecules that the model was trained to tell; empty if it is not told any."""
+        return [ENVIRONMENTS[number - 1] for number in self.known.get(ENVIRONMENT, ()) if number]
 
     def see(self, item: Data, request: Request) -> Data:
         """Make the network's input graph of a molecule."""
         wanted = _chemical(request)
         if wanted.needs_molecules and not MOLECULES.owns(item):
             raise ValueError("Only molecules can be refined, ranked, held or marked, but this input is none")
-        if wanted.environment is not None:
+        if wanted.environment in self.environments:
             item = copy(item)
             item[ENVIRONMENT] = wanted.environment
         graph = super().see(item, request)
