@@ -175,7 +175,8 @@ def benchmark(
         "limit": limit, "checkpoint": checkpoint, "trust": trust or (), "device": device, "requests": requests,
         "baselines": baselines or (),
     }  # fmt: skip
-    if protocol == BOUND or (protocol is None and source == library.PDB):
+    protocol = protocol or (BOUND if source == library.PDB else "torsional-diffusion")
+    if protocol == BOUND:
         if posebusters or energies or most:
             raise ValueError("--posebusters, --energies and --kmax are for ensembles, not for --protocol bound")
         prepare_process(console)
@@ -185,9 +186,7 @@ def benchmark(
         return
     if nums:
         raise ValueError("--num is for --protocol bound: other protocols set the number of conformers")
-    measures = library.Measures(
-        find(protocol or "torsional-diffusion", library.PROTOCOLS, "protocol"), posebusters, energies, workers
-    )
+    measures = library.Measures(find(protocol, library.PROTOCOLS, "protocol"), posebusters, energies, workers)
     prepare_process(console)
     with (
         Counter(console, "sampling") as sampling,
