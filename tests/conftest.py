@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, Any, Any]:
-    """Keep what was imported, which is no garbage, out of collections, which else take an eighth of the time."""
+    """Keep what was imported, which is no garbage, out of the collections of garbage, which are slow else."""
     gc.disable()
     try:
         return (yield)

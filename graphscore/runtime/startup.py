@@ -18,8 +18,8 @@ SLOW = ("torch._dynamo", "torch_geometric.datasets")
 # 300,000. Measured by tests/benchmarks/bench_busy.py.
 SPINS = 10_000
 
-# Objects made between two collections of garbage; 700 by default. Importing PyTorch, PyTorch Geometric and RDKit makes
-# a million objects that stay, and looking through them again and again takes a fifth of the time.
+# New objects between two collections of garbage, by generation; by default 700 to 2,000, 10, 10. Importing
+# PyTorch, PyTorch Geometric and RDKit makes many objects that stay, and each collection looks through them again.
 OBJECTS = (50_000, 20, 20)
 
 

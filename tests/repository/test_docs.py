@@ -99,7 +99,7 @@ MODULES = [module for modules in REFERENCE.values() for module in modules]
 
 
 def lists_names(path: Path) -> bool:
-    """Whether a package lists its public names."""
+    """Tell whether a package lists its public names."""
     return "\n__all__ = " in path.read_text(encoding="utf-8")
 
 
@@ -112,7 +112,7 @@ def test_every_package_that_lists_its_names_is_in_the_reference():
 
 
 def documented(module: str, name: str) -> bool:
-    """Whether a name has a docstring of its own: a class or function, or a value with a string below it."""
+    """Tell whether a name has a docstring of its own: a class or function, or a value with a string below it."""
     found = getattr(import_module(module), name)
     if inspect.isclass(found) or inspect.isfunction(inspect.unwrap(found)):
         return bool(found.__doc__)

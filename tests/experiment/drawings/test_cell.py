@@ -23,7 +23,7 @@ def graph(seed: int, size: int = 3, **values) -> Data:
 
 
 def shown(outcome: Outcome) -> dict[str, str]:
-    """What a front end can choose from."""
+    """Representations that a front end can choose from."""
     return formatters.DisplayFormatter().format(outcome)[0]
 
 
