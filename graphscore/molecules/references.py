@@ -69,7 +69,10 @@ def ensembles(source: str, part: Part, most: int | None, limit: int | None) -> t
     """
     skipped: list[Failure] = []
     if (path := file_of(source)) is None:
-        groups = load_dataset(DATASET, sources=[source]).groups(part)[:limit]
+        try:
+            groups = load_dataset(DATASET, sources=[source]).groups(part)[:limit]
+        except ValueError as error:
+            raise ValueError(f"{error}; {PDB!r} is there for the protocol bound") from error
         if not groups:
             raise ValueError(f"The list {source!r} has no molecules in the part {part!r}")
     elif path.suffix == ARCHIVE:

@@ -17,7 +17,7 @@ from graphscore.molecules.bound import benchmark_bound, closest, summarize_bound
 from graphscore.molecules.metrics.conformers import rmsd_matrix
 from graphscore.molecules.recipes.ensembles import data_file
 from graphscore.molecules.recipes.lists import flat_key, part_of_molecule
-from graphscore.molecules.references import bound_shapes
+from graphscore.molecules.references import bound_shapes, ensembles
 
 
 @pytest.mark.exact
@@ -61,6 +61,8 @@ def test_embedded_ligands_are_named():
     assert all(part_of_molecule(flat_key(group[0].smiles)) == "test" for group in shapes)
     with pytest.raises(ValueError, match="'pdb', but 'geom-qm9' is neither"):
         bound_shapes("geom-qm9", 2)
+    with pytest.raises(ValueError, match="'pdb' is there for the protocol bound"):
+        ensembles("pdb", "test", None, 1)
 
 
 def test_the_report_of_a_file(conformer_checkpoint, tmp_path):
