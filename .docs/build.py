@@ -24,7 +24,10 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 BUILD = ROOT / "build" / "docs"
-PICTURES = {f".github/{name}.png": f"pictures/{name}.png" for name in ("conformers", "layouts", "bodies", "poses")}
+PICTURES = {
+    f".github/{name}": f"pictures/{name}"
+    for name in ("sampling.svg", "conformers.png", "layouts.png", "bodies.png", "poses.png")
+}
 # A link to a file, unless it is part of code: whichever begins first counts.
 _LINK = re.compile(
     r"^ *```.*?^ *```|(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:|mailto:|#)([^)\s#]+)(#[^)]*)?\)|`[^`\n]+`",

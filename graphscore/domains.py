@@ -148,7 +148,7 @@ class Domain:
     drawing: Reference = "graphscore.experiment.drawings.view:PLAIN"
     cell: Reference = "graphscore.experiment.drawings.cell:cell"
     viewers: Mapping[str, Reference] = field(
-        default_factory=lambda: dict.fromkeys((".png", ".html"), "graphscore.experiment.drawings.view:view")
+        default_factory=lambda: dict.fromkeys((".png", ".html", ".svg"), "graphscore.experiment.drawings.view:view")
     )
     trajectories: Reference = "graphscore.experiment.sampling.trajectories:Trajectories"
     splits: Mapping[str, Reference] = field(default_factory=dict)

@@ -200,7 +200,7 @@ def benchmark(
 
 def view(
     file: Annotated[Path, typer.Argument(help="Graphs: conformers, .sdf .mol .mol2 .pdb .xyz .pt, or clouds, .pt")],
-    out: Annotated[Path, typer.Option(help="The page, .html, or the picture of clouds, .png.")],
+    out: Annotated[Path, typer.Option(help="The page, .html; picture of clouds, .png; or animated steps, .svg.")],
     reference: Annotated[
         Path | None, typer.Option(help="Reference conformers; each conformer is superposed on the closest one.")
     ] = None,

@@ -86,7 +86,10 @@ MOLECULES = Domain(
     },
     row="graphscore.molecules.fields:row",
     cell="graphscore.molecules.show.cell:cell",
-    viewers={".html": "graphscore.molecules.show.view:view"},
+    viewers={
+        ".html": "graphscore.molecules.show.view:view",
+        ".svg": "graphscore.molecules.show.animation:view",
+    },
     trajectories="graphscore.molecules.trajectory:MoleculeTrajectories",
     splits={
         "molecule": "graphscore.molecules.split:by_molecule",

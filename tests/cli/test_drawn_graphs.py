@@ -75,6 +75,8 @@ def test_a_trajectory_is_written_and_viewed(run, tori, tmp_path, suffix):
         torch.testing.assert_close(frames[-1].data.pos, samples[number].pos)
     viewed = run("view", "x.pt", "--trajectory", way, "--reference", "tori.pt", "--out", "x.html")
     assert viewed.code == 0 and "4 graph(s), trajectories of 4" in " ".join(viewed.out.split()), viewed.err
+    assert run("view", "x.pt", "--trajectory", way, "--out", "x.svg").code == 0
+    assert (tmp_path / "x.svg").read_text().count("<text ") == 4
     assert (
         "the first 24 of 30 are drawn" in " ".join((viewed.out + viewed.err).split())
         or len(tiles_of(tmp_path / "x.html")) == 34

@@ -42,6 +42,14 @@ def test_references_and_trajectories_are_counted_and_gaps_said(run, files):
     assert "Not shown: reference.sdf, C: no reference conformer of this molecule" in said
 
 
+def test_steps_of_a_molecule_are_animated(run, files, tmp_path):
+    result = run("view", "x.sdf", "--trajectory", "way.sdf", "--out", "x.svg")
+    assert result.code == 0 and "trajectories of 1" in " ".join(result.out.split()), result.err
+    picture = (tmp_path / "x.svg").read_text(encoding="utf-8")
+    assert picture.count('class="ball" stroke="#e02b20"') == 2 * 3, "oxygens, moving and at rest"
+    assert "lactic [acid]</text>" in picture
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -53,6 +61,7 @@ def test_references_and_trajectories_are_counted_and_gaps_said(run, files):
         (["flat.smi", "--out", "x.html"], ["flat.smi", "coordinates"]),
         (["x.sdf", "--reference", "methanol.xyz", "--out", "x.html"], ["methanol.xyz", "CO"]),
         (["x.sdf", "--trajectory", "reference.sdf", "--out", "x.html"], ["reference.sdf", "'step'"]),
+        (["x.sdf", "--out", "x.svg"], ["x.sdf", "--trajectory"]),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else None,
 )

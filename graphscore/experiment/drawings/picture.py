@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from graphscore.experiment.drawings.shapes import Block, Edges, Shape, half_width, shape_of
+from graphscore.experiment.drawings.shapes import Block, Edges, Shape, half_width, seen, shape_of
 from graphscore.experiment.evaluation.pictures import INK, new_figure, save_figure
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 REFERENCE, GENERATED = "#50555c", "#2f5fe3"
 _LINE = "#8a93a0"
 _WIDTH, _GAP, _MARGIN, _HEADING = 11.7, 0.08, 0.95, 0.26  # inches
-_TURN, _TILT = np.radians([35.0, 18.0])
 _HAZE = 0.72  # of the farthest points, from their color to white
 
 
@@ -50,7 +49,7 @@ def draw_picture(
         ValueError: If there is nothing to draw, a graph has no positions in the plane or in space, or a reference has
             coordinates that are not finite.
     """
-    shapes = [[_seen(shape_of(data, edges)) for data in block.items] for block in blocks]
+    shapes = [[seen(shape_of(data, edges)) for data in block.items] for block in blocks]
     if not any(shapes):
         raise ValueError("Expected graphs to draw, but got none")
     columns = _columns(max(map(len, shapes)), per_line)
@@ -81,15 +80,6 @@ def draw_picture(
             figure.text((margin - 0.12) / width, middle, block.name, ha="right", va="center", size=9, color=INK)
         top -= count * step
     return save_figure(figure, path)
-
-
-def _seen(shape: Shape) -> Shape:
-    """Places on the paper and towards the viewer ``[N, 3]``: a shape in space is turned, one in the plane is not."""
-    if shape.pos.shape[1] == 2:
-        return Shape(np.pad(shape.pos, ((0, 0), (0, 1))), shape.edges)
-    (x, y, z), (a, b) = shape.pos.T, (_TURN, _TILT)
-    across, deep = np.cos(a) * x - np.sin(a) * z, np.sin(a) * x + np.cos(a) * z
-    return Shape(np.stack([across, np.cos(b) * y - np.sin(b) * deep, np.sin(b) * y + np.cos(b) * deep], 1), shape.edges)
 
 
 def _common(blocks: Sequence[Block], shapes: Sequence[Sequence[Shape]]) -> float:

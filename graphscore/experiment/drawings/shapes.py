@@ -12,6 +12,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 Edges = Callable[[Data], Tensor]
+_TURN, _TILT = np.radians([35.0, 18.0])  # to the right and upwards, of who looks at a shape in space
 
 
 class Shape(NamedTuple):
@@ -77,6 +78,15 @@ def shape_of(data: Data, edges: Edges | None = None) -> Shape:
     if len(pos) and np.isfinite(pos).all():
         pos = pos - (pos.min(axis=0) + pos.max(axis=0)) / 2
     return Shape(pos, pairs)
+
+
+def seen(shape: Shape) -> Shape:
+    """Return a shape with places on the paper and towards the viewer ``[N, 3]``; one in space is turned for that."""
+    if shape.pos.shape[1] == 2:
+        return Shape(np.pad(shape.pos, ((0, 0), (0, 1))), shape.edges)
+    (x, y, z), (a, b) = shape.pos.T, (_TURN, _TILT)
+    across, deep = np.cos(a) * x - np.sin(a) * z, np.sin(a) * x + np.cos(a) * z
+    return Shape(np.stack([across, np.cos(b) * y - np.sin(b) * deep, np.sin(b) * y + np.cos(b) * deep], 1), shape.edges)
 
 
 def half_width(reference: Sequence[Shape], others: Sequence[Shape]) -> float:

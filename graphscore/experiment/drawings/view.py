@@ -1,4 +1,4 @@
-"""Drawing of the graphs of files, as a picture or a page, in the style of their domain."""
+"""Drawing of the graphs of files, as a picture, a page or an animation, in the style of their domain."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from torch_geometric.data import Data
 
 from graphscore.data.readers import Failure, read
 from graphscore.domains import domain_of
+from graphscore.experiment.drawings.animation import MOST, Way, draw_animation
 from graphscore.experiment.drawings.page import Frame, draw_page
 from graphscore.experiment.drawings.picture import draw_picture
-from graphscore.experiment.drawings.shapes import Block, Edges, shape_of
+from graphscore.experiment.drawings.shapes import Block, Edges, seen, shape_of
 from graphscore.experiment.evaluation.files import View
 from graphscore.experiment.sampling.trajectories import LEVEL, STEP
 from graphscore.registry import resolve
@@ -80,16 +81,19 @@ def view(path: Path, out: Path, reference: Path | None = None, trajectories: Seq
 
     Args:
         path: Graphs with positions in the plane or in space.
-        out: File ``*.png`` for a picture, or ``*.html`` for a page.
-        reference: Reference graphs.
-        trajectories: Files of sampling trajectories that lead to graphs of the first file; drawn on pages alone.
+        out: File ``*.png`` for a picture, ``*.html`` for a page, or ``*.svg`` for an animation of trajectories.
+        reference: Reference graphs, which are in no animation.
+        trajectories: Files of sampling trajectories that lead to graphs of the first file; in no ``*.png``.
 
     Raises:
-        ValueError: If a file cannot be read or has no graphs to draw; or trajectories are given for a picture, are
-            none, or lead to none of the graphs.
+        ValueError: If a file cannot be read or has no graphs to draw; or trajectories are given for a ``*.png``, are
+            none, or lead to none of the graphs; or an animation has none, or a reference.
     """
-    if trajectories and out.suffix.lower() != ".html":
-        raise ValueError(f"Trajectories are shown on pages, .html, but the output is {out}")
+    suffix = out.suffix.lower()
+    if trajectories and suffix == ".png":
+        raise ValueError(f"Trajectories are shown on pages, .html, or animated, .svg, but the output is {out}")
+    if suffix == ".svg" and (not trajectories or reference is not None):
+        raise ValueError(f"{out} shows trajectories to {path}, without references: give them by --trajectory")
     notes: list[str] = []
     first = _read(path, notes)
     style: Style = resolve(domain_of(first[0]).drawing)
@@ -105,6 +109,9 @@ def view(path: Path, out: Path, reference: Path | None = None, trajectories: Seq
             raise ValueError(
                 f"No trajectory of {', '.join(map(str, trajectories))} leads to one of the graphs of {path}"
             )
+        if suffix == ".svg":
+            drawn = [way_of(frames, blocks[-1].texts[k], style.edges) for k, frames in ways.items()][:MOST]
+            return View(draw_animation(drawn, out, f"Graphs made from noise: {path.stem}"), content, notes)
         placed = {(len(blocks) - 1, k): frames for k, frames in ways.items()}
         draw_page(blocks, out, path.stem, trajectories=placed, notes=notes, **style.look)
         return View(out, f"{content}, trajectories of {len(ways)}", notes)
@@ -139,6 +146,12 @@ def find_ways(items: Sequence[Data], steps: Sequence[Data]) -> Mapping[int, Sequ
         if nearest is not None and errors[nearest] <= _NEAR * float(np.abs(pos).max(initial=0)):
             found[number] = ways[nearest]
     return found
+
+
+def way_of(frames: Sequence[Frame], label: str = "", edges: Edges | None = None) -> Way:
+    """Make an animated way of the frames of a trajectory; graphs in space are turned as in pictures."""
+    shapes = [seen(shape_of(frame.data, edges)) for frame in frames]
+    return Way(np.stack([shape.pos for shape in shapes]), shapes[-1].edges, label)
 
 
 def _read(path: Path, notes: list[str]) -> list[Data]:

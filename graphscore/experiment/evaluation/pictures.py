@@ -91,12 +91,13 @@ def fill_page(
     return filled.substitute(title=html.escape(title), style=style, data=data, script=script, **texts)
 
 
-def save_page(text: str, path: str | Path) -> Path:
-    """Write an HTML page.
+def save_page(text: str, path: str | Path, suffix: str = ".html") -> Path:
+    """Write an HTML page or an SVG picture.
 
     Args:
         text: The whole page.
-        path: File ``*.html``; its folder is created if necessary.
+        path: File with the extension; its folder is created if necessary.
+        suffix: The extension.
 
     Returns:
         The path.
@@ -104,7 +105,7 @@ def save_page(text: str, path: str | Path) -> Path:
     Raises:
         ValueError: If the path is a folder or has another extension.
     """
-    with replacing(check_suffix(path, ".html")) as temporary:
+    with replacing(check_suffix(path, suffix)) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
     return Path(path)
 

@@ -84,6 +84,19 @@ def lead_to(end: NDArray[np.float64], frames: NDArray[np.float64]) -> NDArray[np
     return out
 
 
+def facing(frames: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Remove rotation and translation from a trajectory, whose end shows its broad side.
+
+    Args:
+        frames: Coordinates of the frames, ``[F, N, 3]``.
+
+    Returns:
+        Superposed frames, ``[F, N, 3]``; x to the right, y up, z towards the viewer.
+    """
+    end = frames[-1] - frames[-1].mean(axis=0)
+    return lead_to(end @ _broad_side(end), frames)
+
+
 def _laid_onto(target: NDArray[np.float64], pos: NDArray[np.float64], comparison: Comparison) -> NDArray[np.float64]:
     mol, onto = comparison.with_conformer(pos), comparison.with_conformer(target)
     heavy = [remove_hydrogens(side) for side in (mol, onto)]
