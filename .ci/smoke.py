@@ -1,4 +1,4 @@
-"""A short run of core and command line on another Python: ``python .ci/smoke.py``, with graphscore on the path."""
+"""A short run of core and command line, in one process: ``python .ci/smoke.py`` where graphscore is installed."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def run(*arguments: str) -> None:
 
 def main() -> None:
     """Import all modules, train, sample, read and write."""
+    assert Path(graphscore.__file__).is_relative_to(sys.prefix), f"{graphscore.__file__} is not the installed wheel"
     modules = [module.name for module in pkgutil.walk_packages(graphscore.__path__, "graphscore.")]
     for name in modules:
         try:

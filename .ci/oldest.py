@@ -1,0 +1,34 @@
+"""Constraints that are the lower bounds of pyproject.toml: ``python .ci/oldest.py > oldest.txt``.
+
+Needs Python >= 3.11 and packaging, and runs outside of the environment that it describes, which is made by
+``uv pip install --python 3.10 -c oldest.txt ".[all,test]"``. What two extras bound must not differ.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import tomllib
+from packaging.requirements import Requirement
+
+# Tools of developers run at their pins alone; torch-scatter is compiled; the documentation needs a newer Python.
+LEFT_OUT = ("dev", "scatter", "docs")
+
+
+def main() -> None:
+    """Print ``name==bound`` for each requirement of users and tests."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = [lines for name, lines in project["optional-dependencies"].items() if name not in LEFT_OUT]
+    bounds: dict[str, str] = {}
+    for requirement in map(Requirement, sum(extras, project["dependencies"])):
+        if requirement.name == project["name"]:
+            continue
+        (bound,) = requirement.specifier
+        if bound.operator != ">=" or bounds.setdefault(requirement.name, bound.version) != bound.version:
+            sys.exit(f"{requirement} is no lower bound, or another than {requirement.name}>={bounds[requirement.name]}")
+    print("\n".join(f"{name}=={version}" for name, version in sorted(bounds.items())))
+
+
+if __name__ == "__main__":
+    main()
