@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,12 @@ from graphscore.nn.edges.sorted import Block, Edges
 
 BLOCK_EDGES = 2048
 """Edges per block, fast on CPUs: temporaries fit in the cache, and the overhead of calls is small."""
+
+DENSE_PAIRS = 1024
+"""The same for pairs of nodes of complete graphs; a block has one graph at least."""
+
+FEW_PAIRS = 400
+"""Mean number of pairs in a block below which the overhead of dense products is larger than what they save."""
 
 
 class Fan(NamedTuple):
@@ -42,6 +49,26 @@ class Rows(NamedTuple):
 
     features: Tensor
     number: Tensor | None
+
+
+class Dense(NamedTuple):
+    """Geometry of all pairs of nodes of consecutive complete graphs of n nodes each; 0 from a node to itself.
+
+    Attributes:
+        nodes: The nodes, a slice of all.
+        graphs: Number of graphs.
+        size: Number n of nodes of each.
+        features: Invariants of each pair, shape ``[K, graphs * n * n]``.
+        envelope: Factor of its contributions, shape ``[graphs, n, n]``, first of targets.
+        direction: Vector along it, with the envelope as a factor, shape ``[graphs * n, D, n]``.
+    """
+
+    nodes: slice
+    graphs: int
+    size: int
+    features: Tensor
+    envelope: Tensor
+    direction: Tensor
 
 
 @dataclass(frozen=True)
@@ -99,9 +126,46 @@ class EdgeGeometry:
         return [_rows(self.edges, self.features[block.edges], block) for block in self.blocks]
 
     @cached_property
+    def dense(self) -> list[Dense]:
+        """The geometry of all graphs in blocks, if they are complete and not small; else empty."""
+        blocks = _dense_blocks(self.edges.complete_sizes)
+        pairs = sum(graphs * size**2 for size, graphs in blocks)
+        return list(_dense(self, blocks)) if pairs > FEW_PAIRS * len(blocks) else []
+
+    @cached_property
     def fans(self) -> list[Fan]:
         """The edges of each block grouped by source node, for sums over sources."""
         return list(_fans(self.edges, self.blocks))
+
+
+def _dense_blocks(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Put consecutive graphs of one size into blocks: their size and number."""
+    blocks = []
+    for size, run in groupby(sizes):
+        left, most = len(list(run)), max(DENSE_PAIRS // size**2, 1)
+        blocks += [(size, min(most, left - begun)) for begun in range(0, left, most)]
+    return blocks
+
+
+def _dense(geometry: EdgeGeometry, blocks: Sequence[tuple[int, int]]) -> Iterator[Dense]:
+    node = edge = 0
+    for size, graphs in blocks:
+        nodes, edges = slice(node, node + graphs * size), slice(edge, edge + graphs * size * (size - 1))
+        node, edge = nodes.stop, edges.stop
+        features, envelope, direction = (
+            _with_diagonal(values[edges].t(), graphs, size)
+            for values in (geometry.features, geometry.envelope[:, None], geometry.direction)
+        )
+        directions = direction.permute(1, 2, 0, 3).reshape(graphs * size, -1, size)
+        yield Dense(nodes, graphs, size, features.flatten(1), envelope[0], directions)
+
+
+def _with_diagonal(values: Tensor, graphs: int, size: int) -> Tensor:
+    """Insert zeros from each node to itself among values ``[C, E]`` of complete graphs: ``[C, graphs, n, n]``."""
+    table = values.new_zeros(len(values), graphs, size * size)
+    # Without the first of all, each row ends with the diagonal element of the next.
+    table[..., 1:].unflatten(-1, (size - 1, size + 1))[..., :-1] = values.unflatten(1, (graphs, size - 1, size))
+    return table.unflatten(-1, (size, size))
 
 
 def _rows(edges: Edges, features: Tensor, block: Block) -> Rows:

@@ -108,6 +108,24 @@ class Edges:
         source, order = self.source.sort(stable=True)
         return order, _pointers(source, self.num_nodes)
 
+    @cached_property
+    def complete_sizes(self) -> list[int]:
+        """Sizes of the graphs in order, if each node has edges from all others of its graph; else empty.
+
+        Reads the edges on the host, which would synchronise devices other than the CPU.
+        """
+        degrees, sizes, first = self.ptr.diff(), list[int](), 0
+        of_nodes = degrees.tolist()
+        while first < len(of_nodes):
+            sizes.append(of_nodes[first] + 1)
+            first += sizes[-1]
+        counts = torch.tensor(sizes, dtype=torch.long)
+        if first != len(of_nodes) or not torch.equal(degrees, counts.repeat_interleave(counts) - 1):
+            return []
+        starts = (counts.cumsum(0) - counts).repeat_interleave(counts) - self.ptr[:-1]
+        expected = starts.index_select(0, self.target) + torch.arange(len(self.target))
+        return sizes if torch.equal(expected + (expected >= self.target), self.source) else []
+
     def blocks(self, size: int) -> list[Block]:
         """Cut the edges into blocks of ``size`` edges; only the last may have fewer.
 

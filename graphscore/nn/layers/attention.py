@@ -24,14 +24,16 @@ from graphscore.nn.edges.geometry import EdgeGeometry
 from graphscore.nn.edges.sorted import Edges
 from graphscore.nn.kernels.attention import attend_in_blocks
 from graphscore.nn.kernels.blockwise import in_blocks
+from graphscore.nn.kernels.complete import attend_in_graphs
 
 
 class EquivariantAttention(nn.Module):
     r"""Equivariant attention without softmax: sums scalars and vectors along edges.
 
     On a CPU, values and first derivatives are computed block by block of edges, and no tensor with a row of channels
-    for each edge is written to memory; derivatives compute the filters once more. In all other cases (few edges, other
-    devices, a compiler, second derivatives, forward mode) the same formula is computed in plain PyTorch.
+    for each edge is written to memory; derivatives compute the filters once more. Between all nodes of each graph, values
+    without derivatives are computed by small dense products. In all other cases (few edges, other devices, a compiler,
+    second derivatives, forward mode) the same formula is computed in plain PyTorch.
 
     Args:
         channels: Number F of scalars, and of vectors, per node.
@@ -64,11 +66,15 @@ class EquivariantAttention(nn.Module):
         check_carried(self, self.carries, vectors)
         features = geometry.features
         check_width(self, "features", features, self.filters.in_features)
+        query, source = self.query(h), self.source(h)
+        blocks = in_blocks(query, geometry.edges)
+        if blocks and not torch.is_grad_enabled() and geometry.dense:
+            return attend_in_graphs(geometry, query, source, vectors, self.filters.weight, self.factors.weight)
         inputs = (
-            self.query(h), self.source(h), vectors, features, self.filters.weight, self.factors(features),
-            geometry.envelope, geometry.direction,
+            query, source, vectors, features, self.filters.weight, self.factors(features), geometry.envelope,
+            geometry.direction,
         )  # fmt: skip
-        if in_blocks(inputs[0], geometry.edges):
+        if blocks:
             return attend_in_blocks(_attend, geometry, *inputs)
         return _attend(geometry.edges, *inputs)
 

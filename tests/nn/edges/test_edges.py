@@ -83,3 +83,14 @@ def test_where_nodes_meet_both_derivatives_are_finite():
     (gradient,) = torch.autograd.grad(distance.sum() + direction.sum(), pos, create_graph=True)
     gradient.square().sum().backward()
     assert gradient.isfinite().all() and pos.grad.isfinite().all()
+
+
+def test_complete_graphs_are_told_from_others():
+    pairs = [(j, i) for nodes in (range(3), range(3, 4), range(4, 8)) for i in nodes for j in nodes if i != j]
+    index = torch.tensor(pairs).T
+    assert Edges.from_index(index, 8).complete_sizes == [3, 1, 4]
+    assert Edges.from_index(index[:, :6], 5).complete_sizes == [3, 1, 1]
+    assert Edges.from_index(index[:, 1:], 8).complete_sizes == []
+    assert pairs[0] == (1, 0)
+    for other in ((0, 0), (2, 0), (4, 0)):  # a loop, an edge that is there already, one from another graph
+        assert Edges.from_index(torch.tensor([other, *pairs[1:]]).T, 8).complete_sizes == []

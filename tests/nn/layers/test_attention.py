@@ -108,6 +108,29 @@ def test_pairs_with_the_same_features_share_their_filters(plainly, monkeypatch, 
         assert_close(derivatives(outputs, inputs), derivatives(expected, inputs), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("pairs", [1, 60])
+@pytest.mark.parametrize(("dim", "carries"), [(3, True), (2, False)])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_complete_graphs_by_dense_products(plainly, monkeypatch, pairs, dim, carries, dtype):
+    """Graphs of several sizes, alone or several of a size in a block."""
+    monkeypatch.setattr(edge_geometry, "DENSE_PAIRS", pairs)
+    monkeypatch.setattr(edge_geometry, "FEW_PAIRS", 0)
+    monkeypatch.setattr(attention, "in_blocks", lambda *_: True)
+    batch = ragged_batch((5, 5, 5, 7, 1, 2, 5))
+    edges = Edges.from_index(batch.edge_index, batch.num_nodes)
+    module, h, vectors, _ = make(dim, carries, num_nodes=batch.num_nodes)
+    count = len(edges.source)
+    geometry = EdgeGeometry(edges, *(leaf(count, *shape, dtype=torch.float64) for shape in ((K,), (), (dim,))))
+    assert [(block.size, block.graphs) for block in geometry.dense[:2]] == (
+        [(5, 1)] * 2 if pairs == 1 else [(5, 2), (5, 1)]
+    )
+    with torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16), torch.no_grad():
+        outputs = module(h, vectors, geometry)
+    for got, want in zip(outputs, plainly(module, h, vectors, geometry), strict=True):
+        assert got.dtype == dtype
+        assert float(((got - want).norm() / want.norm()).detach()) < (1e-13 if dtype == torch.float64 else 0.015)
+
+
 @pytest.mark.parametrize("kept", range(11))
 def test_derivatives_by_some_inputs_only(plainly, kept):
     module, *arguments = make()
