@@ -205,6 +205,7 @@ def commands() -> str:
     from typer.main import get_command
 
     from graphscore.cli.app import app
+    from graphscore.cli.examples import EXAMPLES
 
     lines = [
         "# Command line reference",
@@ -223,7 +224,8 @@ def commands() -> str:
             default = option.default if isinstance(option.default, str | int | float) else ""
             default = "" if default in ("", False) or callable(option.default) else f"`{default}`"
             lines.append(f"| {shown} | {cell(getattr(option, 'help', None) or '')} | {default} |")
-        lines.append("")
+        examples = [f"# {what}\n{line}" if what else line for what, line in EXAMPLES[name.partition(" ")[2]]]
+        lines += ["", "```sh", *examples, "```", ""]
     return "\n".join(lines)
 
 

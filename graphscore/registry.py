@@ -112,6 +112,12 @@ def close_to(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def unknown(name: str, known: Iterable[str], kind: str) -> ValueError:
+    """Make the error for a name that is not among those of a kind; its message ends with the closest one."""
+    names = list(known)
+    return ValueError(f"Unknown {kind} {shown(name)}; expected one of {names}{close_to(str(name), names)}")
+
+
 def find(name: str, registry: Mapping[str, Any], kind: str, trust: Trust = NOTHING) -> Any:
     """Look up a component by its name in a registry, or by a trusted import path.
 
@@ -133,14 +139,14 @@ def find(name: str, registry: Mapping[str, Any], kind: str, trust: Trust = NOTHI
         return _load(found, kind) if isinstance(found, str) else found
     if name in trust.objects:
         return trust.objects[name]
-    expected = f"Unknown {kind} {shown(name)}; expected one of {sorted(registry)}"
     if not is_import_path(name):
-        raise ValueError(expected + close_to(name, registry))
+        raise unknown(name, sorted(registry), kind)
     module = name.partition(":")[0]
     if name not in trust.names and module not in trust.names:
         raise ValueError(
-            f"{expected}, since import paths in a file are not followed: if you trust the code in {module}, say so by "
-            f"--trust {module}, or in Python by trust=[{module!r}]"
+            f"Unknown {kind} {shown(name)}; expected one of {sorted(registry)}, since import paths in a file are not "
+            f"followed: if you trust the code in {module}, say so by --trust {module}, or in Python by "
+            f"trust=[{module!r}]"
         )
     found = _load(name, kind)
     home = found.__module__ if inspect.isclass(found) or inspect.isroutine(found) else module

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from typer.core import TyperGroup
 
-from graphscore.cli import Stopped, library
+from graphscore.cli import library
 from graphscore.cli.checks import check_files, check_part, check_source, check_start
 from graphscore.cli.config_app import config_app
 from graphscore.cli.data_app import data_app
 from graphscore.cli.engines import check_shared, shared
+from graphscore.cli.errors import Stopped
+from graphscore.cli.examples import Command, Group
 from graphscore.cli.info import doctor, info
 from graphscore.cli.layout import layout
 from graphscore.cli.likelihood import likelihood
@@ -26,6 +27,7 @@ from graphscore.cli.options import (
     PartOfRun,
     Trusted,
     Workers,
+    completing,
 )
 from graphscore.cli.progress import Counter, prepare_process, show_notes
 from graphscore.cli.stdin import spooled
@@ -37,7 +39,7 @@ from graphscore.runtime.startup import SLOW, postponed
 from graphscore.runtime.version import __version__
 
 
-class _Commands(TyperGroup):
+class _Commands(Group):
     """Group of commands that pass on the message of an interruption."""
 
     def invoke(self, ctx: typer.Context) -> Any:
@@ -78,10 +80,10 @@ console = Console()
 
 
 for command in (demo, train):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
-@app.command()
+@app.command(cls=Command)
 def sample(
     ctx: typer.Context,
     out: Annotated[Path, typer.Option(help="Output: .sdf .xyz .graphml (also .gz) .graphml.zip .npz .pt .csv.")],
@@ -101,11 +103,17 @@ def sample(
     checkpoint: Checkpoint = None,
     preset: Annotated[
         str | None,
-        typer.Option(help="fast, ensemble, docking or analogue: sets of options for molecules; given ones win."),
+        typer.Option(
+            help="fast, ensemble, docking or analogue: sets of options for molecules; given ones win.",
+            autocompletion=completing("fast", "ensemble", "docking", "analogue"),
+        ),
     ] = None,
     refine: Annotated[
         str | None,
-        typer.Option(help="Relax all atoms: mmff, by MMFF94; gfnff, gfn2, by GFN-FF, GFN2 and the program xtb; none."),
+        typer.Option(
+            help="Relax all atoms: mmff, by MMFF94; gfnff, gfn2, by GFN-FF, GFN2 and the program xtb; none.",
+            autocompletion=completing("mmff", "gfnff", "gfn2", "none"),
+        ),
     ] = None,
     dielectric: Annotated[
         float | None, typer.Option(help="Dielectric constant of MMFF94: 1 for vacuum, 4 to 10 for ligands in proteins.")
@@ -251,4 +259,4 @@ def sample(
 
 
 for command in (layout, likelihood, validate, evaluate, benchmark, view, info, doctor, methods):
-    app.command()(command)
+    app.command(cls=Command)(command)

@@ -14,6 +14,7 @@ from graphscore.data.split import PARTS, Part
 from graphscore.data.writers import check_output
 from graphscore.experiment.sampling.journal import partial
 from graphscore.experiment.weights import find_model
+from graphscore.registry import close_to
 
 
 def check_files(
@@ -88,7 +89,7 @@ def check_part(part: str | None, run: Path | None, others: Mapping[str, object])
         return None
     known: dict[str, Part] = {name: name for name in PARTS}
     if part not in known:
-        raise ValueError(f"Expected --part train, val or test, but got {part!r}")
+        raise ValueError(f"Expected --part train, val or test, but got {part!r}{close_to(part, PARTS)}")
     if run is None:
         raise ValueError(f"--part {part} is of the data set of a run: name it, by --checkpoint RUN")
     if given := [other for other, value in others.items() if value]:
@@ -177,5 +178,6 @@ def check_source(smiles: Sequence[str], path: Path | None, format: str | None = 
         except ValueError as error:
             reasons.append(str(error))
     if len(reasons) == len(smiles):
-        raise ValueError(f"input, SMILES 1: {reasons[0]}")
+        meant = f"; for the file of this name: --input {smiles[0]}" if Path(smiles[0]).is_file() else ""
+        raise ValueError(f"input, SMILES 1: {reasons[0]}{meant}")
     return []

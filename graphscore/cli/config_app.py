@@ -11,20 +11,21 @@ from rich.console import Console
 
 from graphscore.cli import library
 from graphscore.cli.checks import check_files
+from graphscore.cli.examples import Command, Group
 from graphscore.cli.options import Overrides, complete_config
 from graphscore.data.sources import find_files
 
-config_app = typer.Typer(help="Find, show, make and explain configurations.", no_args_is_help=True)
+config_app = typer.Typer(help="Find, show, make and explain configurations.", no_args_is_help=True, cls=Group)
 console = Console()
 
 
-@config_app.command("list")
+@config_app.command("list", cls=Command)
 def list_configs() -> None:
     """List the configurations that come with the library."""
     library.show_configs(console)
 
 
-@config_app.command("show")
+@config_app.command("show", cls=Command)
 def show_config(
     source: Annotated[
         str,
@@ -39,7 +40,7 @@ def show_config(
     typer.echo(library.show_config(source, changes or (), full), nl=False)
 
 
-@config_app.command("new")
+@config_app.command("new", cls=Command)
 def new_config(
     data: Annotated[Path, typer.Option(help="Graphs to train on: a file, a folder, or a pattern.")],
     out: Annotated[Path, typer.Option(help="Configuration to write, .yaml.")],
@@ -61,7 +62,7 @@ def new_config(
     library.show_proposal(console, proposal, out)
 
 
-@config_app.command("keys")
+@config_app.command("keys", cls=Command)
 def show_keys(
     section: Annotated[
         str,
@@ -75,7 +76,7 @@ def show_keys(
     library.show_keys(console, library.list_keys(section))
 
 
-@config_app.command("schema")
+@config_app.command("schema", cls=Command)
 def write_schema(
     out: Annotated[Path | None, typer.Option(help="Write to this file, .json.")] = None,
 ) -> None:

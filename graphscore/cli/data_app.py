@@ -11,6 +11,7 @@ from rich.console import Console
 
 from graphscore.cli import library
 from graphscore.cli.checks import check_files, data_path
+from graphscore.cli.examples import Command, Group
 from graphscore.cli.options import Overrides
 from graphscore.cli.progress import Counter
 from graphscore.data.packed.index import SKIPPED_FILE, is_packed
@@ -18,17 +19,19 @@ from graphscore.data.sources import find_files
 from graphscore.domains import gather
 from graphscore.registry import find
 
-data_app = typer.Typer(help="List, build and audit data sets; check and pack your own graphs.", no_args_is_help=True)
+data_app = typer.Typer(
+    help="List, build and audit data sets; check and pack your own graphs.", no_args_is_help=True, cls=Group
+)
 console = Console()
 
 
-@data_app.command("list")
+@data_app.command("list", cls=Command)
 def list_data() -> None:
     """List the data sets that configurations can name."""
     library.show_datasets(console)
 
 
-@data_app.command("check")
+@data_app.command("check", cls=Command)
 def check_data(
     data: Annotated[
         list[str] | None,
@@ -61,7 +64,7 @@ def check_data(
         raise typer.Exit(1)
 
 
-@data_app.command("build")
+@data_app.command("build", cls=Command)
 def build_data(
     name: Annotated[str, typer.Argument(help="Name of a data set; see `graphscore data list`.")],
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("data"),
@@ -89,7 +92,7 @@ def build_data(
     console.print("Wrote " + ", ".join(str(file) for file in files))
 
 
-@data_app.command("pack")
+@data_app.command("pack", cls=Command)
 def pack_data(
     source: Annotated[Path, typer.Argument(metavar="IN", help="File, folder or pattern of graphs.")],
     out: Annotated[Path, typer.Option(help="Folder to make.")],
@@ -113,7 +116,7 @@ def pack_data(
         console.print(f"{packed.num_skipped:,} records could not be packed; {out / SKIPPED_FILE} says why")
 
 
-@data_app.command("audit")
+@data_app.command("audit", cls=Command)
 def audit_data(
     path: Annotated[Path | None, typer.Argument(help="Data file; by default the embedded gfn2-ensembles.")] = None,
     molecules: Annotated[int, typer.Option(min=1, help="Number of molecules to search again.")] = 100,

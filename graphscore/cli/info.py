@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from graphscore.cli import library
+from graphscore.data.missing import missing
 from graphscore.data.sources import find_files
 from graphscore.experiment.weights import named_weights
 
@@ -24,7 +25,7 @@ def info(
 ) -> None:
     """Tell what a file or folder is: a model, a run, a checkpoint, a configuration, or data."""
     if not source.exists() and source.suffix in _READ:
-        raise FileNotFoundError(f"There is no file {source}")
+        raise missing(source)
     if not source.is_dir() and source.suffix not in _READ and str(source) not in named_weights():
         find_files(source)
     library.show_facts(console, library.about(source))

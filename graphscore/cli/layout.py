@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +12,11 @@ from rich.console import Console
 
 from graphscore.cli import library
 from graphscore.cli.checks import check_kept
+from graphscore.data.missing import missing
 from graphscore.data.writers import check_output
+from graphscore.experiment.weights import find_model
 from graphscore.layouts.domain import LAYOUTS, WRITTEN
+from graphscore.registry import close_to
 
 SHIPPED = LAYOUTS.weights or ""
 console = Console()
@@ -50,9 +54,16 @@ def layout(
     """Draw a graph, with nodes at their graph distances and few crossings."""
     check_output(out, WRITTEN)
     check_kept([path], out)
+    if not path.is_file():
+        raise missing(path)
+    find_model(checkpoint)
+    if scale is not None and not 0 < scale < math.inf:
+        raise ValueError(f"Expected --scale above 0, but got {scale:g}")
     graph = library.read_graph(path)
     if not len(graph):
         raise ValueError(f"{path} has no nodes to draw")
+    for option, name in (("--weight", weight), ("--length", length)):
+        _check_attribute(graph, path, option, name)
     if refine is None:
         refine = "crossings" if checkpoint == SHIPPED else "none"
     refinement: Any = None if refine == "none" else refine  # checked by the library
@@ -68,6 +79,18 @@ def layout(
     console.print(f"Wrote {out}: {shown}", highlight=False, soft_wrap=True)
 
 
+def _check_attribute(graph: Any, path: Path, option: str, name: str | None) -> None:
+    """Check that some edge has an attribute, if it is named: without it, every edge would count as 1.
+
+    Raises:
+        ValueError: If none has it.
+    """
+    known = {key for *_, attributes in graph.edges(data=True) for key in attributes}
+    if name is not None and known.isdisjoint([name]) and graph.number_of_edges():
+        has = f"its edges have {sorted(known)}" if known else "its edges have no attributes"
+        raise ValueError(f"No edge of {path} has the attribute {name!r} of {option}; {has}{close_to(name, known)}")
+
+
 def _strengths(given: Sequence[str]) -> dict[str, float]:
     """Read strengths of energies as ``NAME=STRENGTH``."""
     strengths = {}
@@ -76,5 +99,5 @@ def _strengths(given: Sequence[str]) -> dict[str, float]:
         try:
             strengths[name] = float(number) if equals else 1.0
         except ValueError as error:
-            raise ValueError(f"Expected --energy NAME=STRENGTH, but got {text!r}") from error
+            raise ValueError(f"Expected --energy NAME=STRENGTH, such as crossings=2, but got {text!r}") from error
     return strengths

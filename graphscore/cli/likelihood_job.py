@@ -68,7 +68,11 @@ class LikelihoodJob:
         self.pipeline = kind.load(checkpoint, device=device, trust=trust or ())
 
     def run(self, progress: Progress | None = None, as_json: bool = False) -> str:
-        """Compute the table, as CSV or as JSON with the settings."""
+        """Compute the table, as CSV or as JSON with the settings.
+
+        Raises:
+            ValueError: If no graph has a likelihood.
+        """
         total = len(self.inputs)
         found = self.pipeline.log_likelihood(
             self.inputs, **self.options, progress=None if progress is None else lambda done, _: progress(done, total)
@@ -76,6 +80,9 @@ class LikelihoodJob:
         rows = [
             _row(label(item, number), one) for number, (item, one) in enumerate(zip(self.inputs, found, strict=True))
         ]
+        if all(row["failure"] for row in rows):
+            first = f"{rows[0]['graph']}: {rows[0]['failure']}"
+            raise ValueError(f"None of {len(rows):,} graphs has a likelihood under this model; the first, {first}")
         self.summary = _summary(rows)
         if as_json:
             settings = {"checkpoint": str(self.pipeline.checkpoint), "version": __version__, **self.options}

@@ -186,7 +186,9 @@ def benchmark(
         return
     if nums:
         raise ValueError("--num is for --protocol bound: other protocols set the number of conformers")
-    measures = library.Measures(find(protocol, library.PROTOCOLS, "protocol"), posebusters, energies, workers)
+    measures = library.Measures(
+        find(protocol, {BOUND: BOUND, **library.PROTOCOLS}, "protocol"), posebusters, energies, workers
+    )
     prepare_process(console)
     with (
         Counter(console, "sampling") as sampling,

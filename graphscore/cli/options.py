@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from graphscore.data.split import PARTS
 from graphscore.domains import packaged
 
 
@@ -15,9 +17,22 @@ def complete_config(incomplete: str) -> list[str]:
     return [name for name in packaged("configs", ".yaml") if name.startswith(incomplete)]
 
 
+def complete_weights(incomplete: str) -> list[str]:
+    """Names of weights that begin so; files where there is none."""
+    return [name for name in packaged("weights", ".safetensors") if name.startswith(incomplete)]
+
+
+def completing(*names: str) -> Callable[[str], list[str]]:
+    """Make the completion of an option that takes some names."""
+    return lambda incomplete: [name for name in names if name.startswith(incomplete)]
+
+
 Checkpoint = Annotated[
     Path | None,
-    typer.Option(help="A model.safetensors, the folder of a run, or shipped weights by name: conformers, the default."),
+    typer.Option(
+        help="A model.safetensors, the folder of a run, or shipped weights by name: conformers, the default.",
+        autocompletion=complete_weights,
+    ),
 ]
 Format = Annotated[
     str | None,
@@ -49,5 +64,11 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the configuration.")
 ]
 PartOfRun = Annotated[
-    str | None, typer.Option("--part", metavar="PART", help="Part of the data set of the run: train, val or test.")
+    str | None,
+    typer.Option(
+        "--part",
+        metavar="PART",
+        help="Part of the data set of the run: train, val or test.",
+        autocompletion=completing(*PARTS),
+    ),
 ]

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from graphscore.data.dataset import datasets
+from graphscore.experiment.evaluation.tables import show_columns
 from graphscore.registry import resolve
 from graphscore.testing.combinations import LEGEND, REFUSED, SIGNS, Trial
 
@@ -28,19 +29,12 @@ MENDED = {
 
 def show_methods(console: Console, trials: Sequence[Trial]) -> None:
     """Print tables of objectives and samplers, with a column for each process, and the reasons of refusals."""
-    processes = list(dict.fromkeys(trial.process for trial in trials))
     for kind in ("objective", "sampler"):
-        table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
-        table.add_column(kind, no_wrap=True)
-        for process in processes:
-            table.add_column(process.replace("-", "-\n"), justify="center", no_wrap=True)
-        rows: dict[str, list[str]] = {}
+        rows: dict[str, dict[str, str]] = {}
         for trial in trials:
             if trial.kind == kind:
-                rows.setdefault(trial.method, []).append(SIGNS[trial.outcome])
-        for method, cells in rows.items():
-            table.add_row(method, *cells)
-        console.print(table)
+                rows.setdefault(trial.method, {})[trial.process.replace("-", "-\n")] = SIGNS[trial.outcome]
+        show_columns(console, kind, rows, "center")
     console.print(LEGEND)
     for reason in sorted({trial.reason for trial in trials if trial.outcome == REFUSED}):
         console.print(f"refused: {reason}")

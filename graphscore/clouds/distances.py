@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from graphscore.registry import unknown
+
 try:
     from scipy.optimize import linear_sum_assignment
     from scipy.spatial import KDTree
@@ -91,7 +93,7 @@ def distance_table(
         ValueError: If a cloud is empty or not finite, the dimensions differ, or, for ``emd``, the numbers of points do.
     """
     if distance not in CONVENTIONS:
-        raise ValueError(f"Expected a distance among {', '.join(CONVENTIONS)}, but got {distance!r}")
+        raise unknown(distance, CONVENTIONS, "distance")
     rows = _checked(first)
     columns = rows if first is second else _checked(second)
     dims = {points.shape[1] for points in (*rows, *columns)}

@@ -10,6 +10,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose
 
+from graphscore.registry import unknown
+
 METHODS = ("bounding-box", "unit-sphere", "standard")
 """Normalizations by name.
 
@@ -46,7 +48,7 @@ def check_method(method: str) -> str:
         ValueError: If there is none of the name.
     """
     if method not in METHODS:
-        raise ValueError(f"Expected a normalization {', '.join(METHODS)}, but got {method!r}")
+        raise unknown(method, METHODS, "normalization")
     return method
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphscore.data.formats.detection import guess_format, shared_format
+from graphscore.data.missing import missing
 from graphscore.data.packed.index import is_packed
 from graphscore.domains import Reference, gather
 from graphscore.registry import resolve
@@ -147,7 +148,7 @@ def check_input(path: str | Path, format: str | None = None) -> Path:
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"There is no file {path}")
+        raise missing(path)
     if format is None and is_packed(path):
         return path
     if path.is_dir():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphscore.data.readers import GZ, extension
 from graphscore.domains import gather
-from graphscore.registry import resolve
+from graphscore.registry import close_to, resolve
 from graphscore.runtime.atomic import replacing
 
 if TYPE_CHECKING:  # a wrong path is reported before PyTorch is loaded
@@ -95,7 +95,8 @@ def check_output(path: str | Path, allowed: Collection[str] | None = None) -> Pa
     """
     path, known = Path(path), sorted(extensions() if allowed is None else allowed)
     if extension(path) not in known:
-        raise ValueError(f"Cannot write {path}: expected one of the extensions {' '.join(known)}")
+        hint = close_to(extension(path), known)
+        raise ValueError(f"Cannot write {path}: expected one of the extensions {' '.join(known)}{hint}")
     if len(os.fsencode(path.name)) > MAX_NAME:
         raise ValueError(f"Cannot write {path}: expected a name of at most {MAX_NAME} bytes, but this has more")
     if path.is_dir():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from graphscore.data.missing import like
 from graphscore.domains import packaged
 from graphscore.runtime.checkpoint import find_checkpoint
 
@@ -31,7 +32,7 @@ def find_model(source: str | Path) -> Path:
         if str(source) in shipped:
             return Path(str(shipped[str(source)]))
         names = ", or one of the names of weights that come with the library"
-        raise FileNotFoundError(f"{error}{names}, {list(shipped)}") from None
+        raise FileNotFoundError(f"{error}{names}, {list(shipped)}{like(source, shipped)}") from None
     if str(source) in shipped:
         raise ValueError(f"{source!s} are weights that come with the library, and a model here: give its full path, "
                          f"{path.resolve()}, or that of the others, {shipped[str(source)]}")  # fmt: skip

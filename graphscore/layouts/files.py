@@ -12,12 +12,14 @@ import networkx as nx
 import torch
 from torch_geometric.data import Data
 
+from graphscore.data.missing import missing
 from graphscore.data.writers import check_output
 from graphscore.experiment.drawings.shapes import Block
 from graphscore.layouts.domain import WRITTEN
 from graphscore.layouts.inputs import number_nodes
 from graphscore.layouts.layout import Layout
 from graphscore.layouts.show import STYLE
+from graphscore.registry import close_to
 from graphscore.runtime.atomic import replacing
 
 PICTURES = (".png", ".html")
@@ -37,9 +39,9 @@ def read_graph(path: Path) -> nx.Graph:
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise ValueError(f"Expected a graph as {', '.join(READERS)}, but got {path}")
+        raise ValueError(f"Expected a graph as {', '.join(READERS)}, but got {path}{close_to(path.suffix, READERS)}")
     if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}")
+        raise missing(path)
     try:
         return reader(path)
     except ImportError:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from graphscore.layouts.inputs import NumberedGraph
 from graphscore.layouts.placement import Method
 from graphscore.layouts.refinement import REFINEMENTS
+from graphscore.registry import close_to
 
 Array = NDArray[np.float64]
 Seed = int | np.random.Generator | np.random.RandomState | None
@@ -57,7 +58,9 @@ def check_options(
     if method.tries < method.num:
         raise ValueError(f"The best {method.num} are chosen among tries, but those are only {method.tries}")
     if refine not in REFINEMENTS:
-        raise ValueError(f"Expected refine among {REFINEMENTS}, but got {refine!r}")
+        raise ValueError(
+            f"Expected refine among {REFINEMENTS}, but got {refine!r}{close_to(str(refine), filter(None, REFINEMENTS))}"
+        )
     if refine is None and (lengths is not None or dim != 2):
         raise ValueError('Lengths, weights and dimensions other than 2 need refine="stress" or "crossings"')
     if method.energy is not None and dim != 2:

@@ -12,6 +12,7 @@ import numpy as np
 from torch_geometric.data import Data
 
 from graphscore.data import load_dataset
+from graphscore.data.missing import missing
 from graphscore.data.readers import Failure
 from graphscore.data.split import Part
 from graphscore.molecules.datasets.ensembles import ConformerEnsembles, PDBLigands
@@ -47,7 +48,7 @@ def file_of(source: str) -> Path | None:
     if path.exists():
         return path
     if path.suffix:
-        raise FileNotFoundError(f"There is no file {source}")
+        raise missing(source)
     return None
 
 

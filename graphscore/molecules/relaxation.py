@@ -27,6 +27,7 @@ from torch_geometric.data import Data
 from graphscore.molecules import xtb
 from graphscore.molecules.forcefield import MAX_STEPS, VACUUM, ForceField, check_dielectric, on_grid
 from graphscore.molecules.graph import Chem, bare_mol
+from graphscore.registry import unknown
 
 Judge = Callable[[Data], float]
 NAMES = {"none": "MMFF94", "mmff": "MMFF94", "gfnff": "GFN-FF", "gfn2": "GFN2-xTB"}
@@ -126,7 +127,7 @@ def refine(
         RuntimeError: If the method needs the program ``xtb``, and there is none.
     """
     if method not in REFINEMENTS:
-        raise ValueError(f"Unknown refinement {method!r}; expected one of {list(REFINEMENTS)}")
+        raise unknown(method, REFINEMENTS, "refinement")
     check_dielectric(dielectric)
     if not samples:
         return Refined([], [])

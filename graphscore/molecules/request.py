@@ -24,7 +24,7 @@ from graphscore.molecules.forcefield import VACUUM, check_dielectric
 from graphscore.molecules.fragments import Fragment
 from graphscore.molecules.isomers import STEREO
 from graphscore.molecules.relaxation import BY_XTB, REFINEMENTS
-from graphscore.registry import find
+from graphscore.registry import find, unknown
 
 _RELAXED: dict[str, Any] = {"refine": "mmff", "energy_rank": True, "rmsd_cutoff": 0.5, "oversample": 4}
 PRESETS: dict[str, dict[str, Any]] = {
@@ -114,11 +114,11 @@ class ConformerRequest(Request):
                 object.__setattr__(self, name, value)
         super().__post_init__()
         if self.refine not in REFINEMENTS:
-            raise ValueError(f"Unknown refinement {self.refine!r}; expected one of {list(REFINEMENTS)}")
+            raise unknown(self.refine, REFINEMENTS, "refinement")
         if self.stereo not in STEREO:
-            raise ValueError(f"Unknown choice of stereo {self.stereo!r}; expected one of {list(STEREO)}")
+            raise unknown(self.stereo, STEREO, "choice of stereo")
         if self.environment not in (None, *ENVIRONMENTS):
-            raise ValueError(f"Unknown environment {self.environment!r}; expected one of {list(ENVIRONMENTS)}")
+            raise unknown(self.environment, ENVIRONMENTS, "environment")
         if self.preset == "analogue" and self.fragment is None:
             raise ValueError("The preset analogue needs the fragment to hold: --fix SMARTS --from FILE, in Python fix")
         if self.complete is not None:

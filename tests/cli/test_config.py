@@ -43,7 +43,7 @@ def test_the_configuration_of_a_run_and_of_a_model_file_is_the_stored_one(run, c
     ("arguments", "words"),
     [
         (["digit"], "did you mean 'digits'"),
-        (["none.yaml"], "No configuration file none.yaml"),
+        (["none.yaml"], "There is no file none.yaml"),
         (["digits", "--set", "training.max_step=3"], "did you mean 'max_steps'"),
         (["."], "expected a model.safetensors file or a folder"),
     ],

@@ -9,7 +9,34 @@ from graphscore.data import write
 # (arguments, words that the sentence must hold); {model} is a checkpoint.
 WRONG = {
     "unknown command": (["generate"], ["generate"]),
-    "unknown option": (["demo", "--stepz", "3"], ["--stepz"]),
+    "unknown option": (["demo", "--stepz", "3"], ["--stepz", "see graphscore demo --help"]),
+    "mistyped command": (["data", "chekc"], ["'chekc'", "Did you mean 'check'?", "graphscore data --help"]),
+    "mistyped option": (["sample", "CCO", "--chekpoint", "x", "--out", "x.sdf"], ["Did you mean --checkpoint?"]),
+    "no number": (["sample", "CCO", "--num", "ten", "--out", "x.sdf"], ["--num", "'ten'", "sample --help"]),
+    "number below the least": (["layout", "a.csv", "--num", "-1", "--out", "x.png"], ["--num", "'-1'"]),
+    "mistyped file": (["validate", "god.smi"], ["There is no file god.smi", "did you mean 'good.smi'?"]),
+    "mistyped folder": (["validate", "nowhere/good.smi"], ["There is no file", "no folder nowhere"]),
+    "mistyped weights": (
+        ["sample", "CCO", "--checkpoint", "conformer", "--out", "x.sdf"],
+        ["conformer", "did you mean 'conformers'?"],
+    ),
+    "mistyped extension": (["sample", "CCO", "--out", "x.sdff"], ["x.sdff", "did you mean '.sdf'?"]),
+    "mistyped choice": (["sample", "CCO", "--stereo", "anny", "--out", "x.sdf"], ["'anny'", "did you mean 'any'?"]),
+    "a file as SMILES": (["sample", "a.smi", "--out", "x.sdf"], ["'a.smi' is not a SMILES", "--input a.smi"]),
+    "drawing of no size": (["layout", "a.csv", "--scale", "0", "--out", "x.png"], ["--scale", "0"]),
+    "attribute of no edge": (
+        ["layout", "edges.csv", "--weight", "wieght", "--out", "x.png"],
+        ["'wieght'", "--weight", "did you mean 'weight'?"],
+    ),
+    "model of other graphs": (
+        ["likelihood", "good.sdf", "--model", "digits", "--out", "x.csv"],
+        ["None of 1 graphs has a likelihood"],
+    ),
+    "a place that cannot be written": (["demo", "--out", "a.csv", "--groups", "1"], ["a.csv", "Not a directory"]),
+    "key of a list": (
+        ["train", "--config", "small-molecules", "--out", "r", "--set", "fields.7.sde.name=ve"],
+        ["fields", "'7'", "below 1"],
+    ),
     "missing option": (["sample", "--checkpoint", "{model}", "CCO"], ["--out"]),
     "no inputs": (["sample", "--checkpoint", "{model}", "--out", "x.sdf"], ["SMILES", "--input"]),
     "two kinds of inputs": (
@@ -234,6 +261,7 @@ def files(tmp_path):
         "good.smi": "CCO ethanol\n",
         "a.smi": "CCO\n",
         "a.docx": "CCO\n",
+        "edges.csv": "source,target,weight\n0,1,1\n1,2,3\n",
         "a.csv": "name,formula\nethanol,C2H6O\n",
         "broken.sdf": "\n  nothing\n\n  x y z\nM  END\n$$$$\n",
         "broken.xyz": "three\n\nH 0 0 0\n",

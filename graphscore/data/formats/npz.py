@@ -9,6 +9,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from graphscore.data.missing import missing as missing_file
+
 WHOLE, REAL, TRUTH, BYTES = "whole numbers", "real numbers", "truth values", "byte strings"
 _SHOWN = 200
 _KINDS = {WHOLE: "iu", REAL: "iuf", TRUTH: "b", BYTES: "S"}
@@ -37,7 +39,7 @@ def read_npz(
         ValueError: If it is not such an archive, or an array is missing or another one.
     """
     if isinstance(file, str | Path) and not Path(file).is_file():
-        raise FileNotFoundError(f"There is no file {file}")
+        raise missing_file(file)
     try:
         with np.load(file, allow_pickle=False) as archive:
             missing = wanted.keys() - set(archive.files)

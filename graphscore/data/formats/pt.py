@@ -93,7 +93,7 @@ def _load(path: Path) -> Any:
         with torch.serialization.safe_globals([*_SAFE, *_BATCHED]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of a damaged file, PyTorch raises errors of many types, without a list of them
-        reason = str(error).splitlines()[0] if str(error) else ""
+        reason = str(error).splitlines()[0].partition(". ")[0] if str(error) else ""  # not advice to run its code
         kind = "" if isinstance(error, UnpicklingError | RuntimeError) and reason else f"{type(error).__name__}: "
         raise ValueError(
             f"Cannot read {path}: expected tensors in plain dicts, or PyG Data, saved by torch.save ({kind}{reason})"

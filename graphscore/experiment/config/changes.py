@@ -19,9 +19,11 @@ def change(values: dict[str, Any], override: str) -> None:
     *parents, last = key.strip().split(".")
     place: Any = values
     for depth, part in enumerate(parents):
-        place = _inside(place, part)
+        outer, place = place, _inside(place, part)
         if not isinstance(place, dict | list):
-            raise ValueError(f"--set {key}: {'.'.join(parents[: depth + 1])} has no keys inside")
+            item = isinstance(outer, list)
+            why = f"expected an index below {len(outer)}, but got {part!r}" if item else "it has no keys inside"
+            raise ValueError(f"--set {key}: {'.'.join(parents[: depth + (not item)])}: {why}")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:

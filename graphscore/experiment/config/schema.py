@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 
+from graphscore.data.missing import like, missing
 from graphscore.domains import packaged
 from graphscore.experiment.config.changes import change
 from graphscore.experiment.config.components import Component, Named, component_names
@@ -151,13 +152,13 @@ def config_text(source: str | Path) -> str:
         return named.read_text(encoding="utf-8")
     if Path(source).suffix in (".yaml", ".yml"):
         if not Path(source).is_file():
-            raise FileNotFoundError(f"No configuration file {source}")
+            raise missing(source, named_configs())
         try:
             return Path(source).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise ValueError(f"{source} is not YAML: it is no text in UTF-8 ({error})") from error
     names = named_configs()
-    hint = close_to(str(source), names)
+    hint = like(source, names)
     raise ValueError(f"Unknown configuration {str(source)!r}; expected one of {names} or a .yaml file{hint}")
 
 
@@ -172,7 +173,10 @@ def read_config(text: str, source: str | Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise ValueError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
-        raise ValueError(f"{source} must hold a mapping with keys {list(Config.model_fields)}")
+        raise ValueError(
+            f"{source} must hold a mapping with keys {list(Config.model_fields)}; for one to begin with: "
+            "graphscore config show small-molecules"
+        )
     return values
 
 
@@ -211,7 +215,10 @@ def _check(kind: type[AnySection], values: Any, source: str) -> AnySection:
             hint = close_to(str(first["loc"][-1]), known) or (f"; expected some of {known}" if known else "")
             raise ValueError(f"Configuration {source}: {key}there is no such key{hint}") from error
         got = "" if first["type"] == "missing" else f", but got {shown(first['input'])}"
-        raise ValueError(f"Configuration {source}: {key}{first['msg']}{got}") from error
+        section = next(iter(first["loc"]), "")
+        raise ValueError(
+            f"Configuration {source}: {key}{first['msg']}{got}; see `graphscore config keys {section}`"
+        ) from error
 
 
 def _keys(section: type[BaseModel], place: Sequence[str | int]) -> list[str]:

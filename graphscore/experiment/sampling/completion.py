@@ -18,6 +18,7 @@ from graphscore.experiment.config.schema import AnyConfig
 from graphscore.fields import Field
 from graphscore.generate.tries import Finish, with_values
 from graphscore.guidance import HarmonicRestraint, Inpainting
+from graphscore.registry import unknown
 
 RESAMPLING, MOMENTS = "resampling", "moments"
 METHODS = (RESAMPLING, MOMENTS)
@@ -33,7 +34,7 @@ def check_method(method: str | None) -> None:
         ValueError: If there is no such method.
     """
     if method is not None and method not in METHODS:
-        raise ValueError(f"complete must be one of {METHODS}, but is {method!r}")
+        raise unknown(method, METHODS, "method of complete")
 
 
 def mark_given(item: Data, fields: Mapping[str, Field]) -> Data:

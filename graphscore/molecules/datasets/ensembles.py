@@ -22,6 +22,7 @@ from graphscore.molecules.graph import Chem
 from graphscore.molecules.recipes.ensembles import data_file
 from graphscore.molecules.recipes.records import UNIT
 from graphscore.molecules.recipes.search import Ensemble
+from graphscore.registry import close_to
 
 _ARRAYS = {"sources": (BYTES, 1), "source": (WHOLE, 1), "energies": (REAL, 1), "mirrors": (TRUTH, 1)}
 _OPTIONAL = {"environments": (BYTES, 1), "level": (BYTES, 0)}
@@ -82,7 +83,8 @@ class ConformerEnsembles(Dataset):
         self.environment = _environments(self._packed, names, self.source)
         self.level = self._packed.arrays.get("level", np.array(GFN2.encode())).item().decode(errors="replace")
         if unknown := set(sources or ()) - set(names):
-            raise ValueError(f"Unknown sources {sorted(unknown)}; the file has {names}")
+            hint = close_to(min(unknown), names)
+            raise ValueError(f"Unknown sources {sorted(unknown)}; the file has {names}{hint}")
         self.sources = list(sources or names)
         self.transform = transform
         self.max_conformers = max_conformers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +62,12 @@ class CheckedBackbone(nn.Module):
     cond_channels: int
     vector_channels: int
     input_vectors: int = 0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # Exporters of PyTorch call the module, and read the names of its arguments off `forward`.
+        if (forward := vars(cls).get("forward")) is not None:
+            forward.__signature__ = inspect.signature(CheckedBackbone.__call__)
 
     def set_channels(self, **channels: int | None) -> None:
         """Set numbers of channels; ``None`` leaves one open, see :meth:`with_channels`.
