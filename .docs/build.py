@@ -84,7 +84,8 @@ def notebook(text: str, name: str) -> str:
                 page = BUILD / "pages" / "pictures" / f"{name}-{len(parts)}.html"
                 page.parent.mkdir(parents=True, exist_ok=True)
                 page.write_text(html.unescape(framed[1]), encoding="utf-8")
-                parts.append(f'<iframe class="samples" sandbox="allow-scripts" src="../pictures/{page.name}"></iframe>')
+                frame = f'sandbox="allow-scripts" src="../pictures/{page.name}"'
+                parts.append(f'<iframe class="samples" title="Samples" {frame}></iframe>')
     return "\n\n".join(parts) + "\n"
 
 

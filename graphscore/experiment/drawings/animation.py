@@ -67,6 +67,15 @@ def draw_animation(ways: Sequence[Way], path: str | Path, title: str) -> Path:
     Raises:
         ValueError: If there are no ways, or one has no frames, or coordinates that are not finite.
     """
+    return save_page(picture_of(ways, title), path, ".svg")
+
+
+def picture_of(ways: Sequence[Way], title: str) -> str:
+    """Write the text of a picture, see :func:`draw_animation`; ways of a single frame stand still.
+
+    Raises:
+        ValueError: As for :func:`draw_animation`.
+    """
     if not ways:
         raise ValueError("Expected ways from noise to samples to draw, but got none")
     for way in ways:
@@ -82,15 +91,19 @@ def draw_animation(ways: Sequence[Way], path: str | Path, title: str) -> Path:
         left = _GAP + number * (_TILE + _GAP)
         parts.append(f'<g transform="translate({left + _TILE / 2:g} {_GAP + _TILE / 2:g})">')
         frames, depth, scale = _on_paper(way)
-        times = _times(frames)
         strokes = [*_strokes(way, depth, scale)]
+        still = [stroke.element(frames[-1:]) for stroke in strokes]
         # Noise may reach beyond its tile, but not into the next one.
         parts.append(f'<svg x="{-_TILE / 2:g}" y="{-_TILE / 2:g}" width="{_TILE}" height="{_TILE}" ')
         parts.append(f'viewBox="{-_TILE / 2:g} {-_TILE / 2:g} {_TILE} {_TILE}">')
-        parts += ['<g class="moving">', *(stroke.element(frames, times) for stroke in strokes), "</g>"]
-        parts += ['<g class="still">', *(stroke.element(frames[-1:]) for stroke in strokes), "</g></svg>"]
+        if len(frames) == 1:
+            parts += [*still, "</svg>"]
+        else:
+            times = _times(frames)
+            parts += ['<g class="moving">', *(stroke.element(frames, times) for stroke in strokes), "</g>"]
+            parts += ['<g class="still">', *still, "</g></svg>"]
         parts.append(f'<text y="{_TILE / 2 + _LABEL / 2:g}">{html.escape(way.label)}</text></g>')
-    return save_page("".join([*parts, "</svg>\n"]), path, ".svg")
+    return "".join([*parts, "</svg>\n"])
 
 
 class _Stroke(NamedTuple):
@@ -140,7 +153,7 @@ def _on_paper(way: Way) -> tuple[NDArray[np.float64], NDArray[np.float64], float
 def _times(frames: NDArray[np.float64]) -> str:
     """Times of the frames within a round: the more moves between two frames, the longer it takes."""
     moved = np.sqrt(np.square(np.diff(frames, axis=0)).sum(axis=2).mean(axis=1)) + 1.0
-    way = np.concatenate([[0.0], moved.cumsum()]) / moved.sum() if len(moved) else np.zeros(1)
+    way = np.concatenate([[0.0], moved.cumsum()]) / moved.sum()
     shares = [0.0, *(_NOISE + (_ARRIVAL - _NOISE) * way), _REST, 1.0]
     return ";".join(f"{share:.3g}" for share in shares)
 

@@ -8,6 +8,7 @@ from graphscore.experiment.drawings import cell as plain
 from graphscore.experiment.drawings.cell import MOST, captions, in_frame
 from graphscore.experiment.evaluation.pictures import fill_page
 from graphscore.generate.outcome import Outcome
+from graphscore.molecules.show.animation import molecule_way
 from graphscore.molecules.show.viewer import Entry, content_of
 
 _SCRIPTS = ("geometry.js", "painter.js", "stage.js", "tiles.js")
@@ -31,7 +32,8 @@ def cell(outcome: Outcome) -> str | None:
     except ValueError:
         return plain.cell(outcome)
     tiles = "".join(
-        f'<figure><canvas tabindex="0"></canvas><figcaption>{html.escape(caption)}</figcaption></figure>'
+        f'<figure><canvas tabindex="0" role="img" aria-label="conformer {html.escape(caption)}"></canvas>'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
         for caption in captions(shown)
     )
     page = fill_page(
@@ -43,4 +45,5 @@ def cell(outcome: Outcome) -> str | None:
         scripts=_SCRIPTS,
         tiles=tiles,
     )
-    return in_frame(outcome, page, len(shown), height=270)
+    ways = [molecule_way([data], text) for data, text in zip(shown, captions(shown), strict=True)]
+    return in_frame(outcome, page, ways, len(shown), height=270)

@@ -43,13 +43,20 @@ def test_a_notebook_gets_text_and_a_page(browser, tmp_path: Path, size: int) -> 
     text = bundle["text/html"]
     outside = re.sub(r'srcdoc="[^"]*"', "", text)
     assert "a &lt;note&gt;" in outside and "4 of 6 are drawn" in outside
-    assert re.findall(r"<\w+", outside) == ["<div", "<div", "<div", "<iframe"], "names and notes are text"
+    assert re.findall(r"<\w+", outside) == ["<div"] * 4 + ["<img", "<iframe"], "names and notes are text"
     assert 'sandbox="allow-scripts"' in outside and len(text) < 30_000
     whole, inner = tmp_path / "notebook.html", tmp_path / "frame.html"
     whole.write_text(f"<html data-ready=1><title>whole</title>{text}", encoding="utf-8")
     browser.open(whole)
     assert browser.run("document.title") == "whole" and browser.run("document.querySelectorAll('iframe').length") == 1
     assert browser.ink("iframe") > 2000 and browser.errors == []
+    sides = "(b => [b.left, b.top, -b.right, -b.bottom])(document.querySelector('{}').getBoundingClientRect())"
+    behind, front = (browser.run(sides.format(name)) for name in ("img", "iframe"))
+    assert all(one <= other for one, other in zip(front, behind, strict=True)), "the picture lies behind the frame"
+    shown_without = re.sub(r"<iframe.*</iframe>| style=\"[^\"]*\"", "", text)  # as GitHub shows it
+    whole.write_text(f"<html data-ready=1>{shown_without}", encoding="utf-8")
+    browser.open(whole)
+    assert browser.ink("img") > 2000
     inner.write_text(frame_of(text), encoding="utf-8")
     browser.open(inner)
     assert browser.requests == [inner.resolve().as_uri()] and browser.errors == []

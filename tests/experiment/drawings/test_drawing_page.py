@@ -84,6 +84,9 @@ def test_a_browser_draws_turns_and_plays_it_without_a_network(browser, page: Pat
     browser.run("view.R = [[0, 1, 0], [-1, 0, 0], [0, 0, 1]]; draw()")
     browser.wait("true")
     np.testing.assert_array_equal(browser.picture("section:nth-of-type(1) figure:nth-of-type(1)"), tiles[0])
+    browser.run("document.querySelector('canvas[tabindex]').focus()")
+    browser.press("ArrowLeft", "+")
+    assert browser.run("view.R[0][2] !== 0 && view.zoom > 1"), "the keyboard turns and zooms"
     browser.click("#play")
     browser.wait("document.documentElement.dataset.time === '1.000'")
     assert browser.text("#play") == "▶"

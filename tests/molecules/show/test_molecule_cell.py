@@ -42,7 +42,7 @@ def test_a_notebook_gets_text_and_conformers_that_turn(browser, tmp_path: Path, 
     assert bundle["text/plain"] == repr(outcome) == f"Conformers({EVIL!r}: 5 samples)"
     text = bundle["text/html"]
     (page,) = re.findall(r'srcdoc="([^"]*)"', text)
-    assert re.findall(r"<\w+", text) == ["<div", "<div", "<iframe"] and len(text) < 30_000
+    assert re.findall(r"<\w+", text) == ["<div", "<div", "<div", "<img", "<iframe"] and len(text) < 50_000
     path = tmp_path / "frame.html"
     path.write_text(html.unescape(page), encoding="utf-8")
     browser.open(path)

@@ -113,6 +113,7 @@ function draw() {
     byId("step").textContent = "step " + frame.step + " of " + frames[frames.length - 1].step + level;
     byId("time").value = Math.round(1000 * view.time);
     byId("play").textContent = view.playing ? "❚❚" : "▶";
+    byId("play").setAttribute("aria-label", view.playing ? "pause" : "play");
   });
 }
 
@@ -154,6 +155,15 @@ function listen(canvas) {
     view.zoom = Math.min(20, Math.max(0.2, view.zoom * Math.exp(-event.deltaY / 500)));
     draw();
   }, { passive: false });
+  const turns = { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, -0.1], ArrowDown: [0, 0.1] };
+  canvas.addEventListener("keydown", event => {
+    if (event.key in turns) turn(...turns[event.key]);
+    else if (event.key === "+") view.zoom = Math.min(20, view.zoom * 1.1);
+    else if (event.key === "-") view.zoom = Math.max(0.2, view.zoom / 1.1);
+    else return;
+    event.preventDefault();
+    draw();
+  });
 }
 
 function build() {
@@ -174,7 +184,13 @@ function build() {
       add(figure, "figcaption", tile.label);
       canvas.own = { canvas, tile, reference: block.reference, visible: true };
       tiles.push(canvas.own);
-      if (tile.dim === 3) { canvas.className = "solid"; listen(canvas); }
+      canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", tile.label || block.name || "graph");
+      if (tile.dim === 3) {
+        canvas.className = "solid";
+        if (!document.querySelector("canvas[tabindex]")) canvas.tabIndex = 0; // one for all, since all turn together
+        listen(canvas);
+      }
       observer.observe(canvas);
       sizes.observe(canvas);
     }
@@ -182,7 +198,7 @@ function build() {
   const solid = tiles.some(one => one.tile.dim === 3);
   byId("counts").textContent = data.blocks.filter(block => block.tiles.length)
     .map(block => block.tiles.length + " " + (block.name || "graphs")).join(", ");
-  byId("help").textContent = solid ? "Drag to turn; wheel with Shift or Ctrl to zoom." : "";
+  byId("help").textContent = solid ? "Drag, or arrow keys, to turn; wheel with Shift or Ctrl, or + and -, to zoom." : "";
   data.notes.forEach(note => add(byId("notes"), "p", note));
   if (solid) { turn(-0.6, 0); turn(0, 0.3); }
   byId("player").hidden = !tiles.some(one => one.tile.frames?.length);
