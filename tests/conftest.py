@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import multiprocessing
 import os
 import signal
 import sys
@@ -109,6 +110,14 @@ def load_module() -> Callable[[Path], ModuleType]:
         return sys.modules[path.stem]
 
     return load
+
+
+@pytest.fixture(scope="session")
+def forked(load_module: Callable[[Path], ModuleType]) -> Callable[..., Any]:
+    """A function that runs a program in a new process, at once: ``forked(program, *arguments, cwd=folder)``."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        pytest.skip("this system does not fork")
+    return load_module(Path(__file__).with_name("forked.py")).run
 
 
 @pytest.fixture(scope="session")

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-import graphscore
 from graphscore.experiment.training import run as experiment
 from graphscore.runtime.checkpoint import load_checkpoint
 from graphscore.train.interruption import Interrupted
@@ -37,13 +33,25 @@ ScoreMatchingTask.forward = interrupted
 from graphscore.cli import main
 main()
 """
+# What ``torchrun --standalone --nproc-per-node 2`` does, with forks in the place of new interpreters.
+TORCHRUN = """
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+from graphscore.cli import main
+
+def rank():
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, end.code
+
+config = LaunchConfig(1, 1, 2, rdzv_backend="c10d", rdzv_endpoint="localhost:0", run_id="run", start_method="fork")
+elastic_launch(config, rank)()
+"""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signal to a process")
-def test_a_terminated_training_is_saved_and_goes_on_as_if_nothing_had_happened(run, tmp_path):
-    environment = os.environ | {"PYTHONPATH": str(Path(graphscore.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", PROGRAM, *TRAIN, "run"]
-    stopped = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+def test_a_terminated_training_is_saved_and_goes_on_as_if_nothing_had_happened(run, forked, tmp_path):
+    stopped = forked(PROGRAM, *TRAIN, "run", cwd=tmp_path)
     assert stopped.returncode == 143, stopped.stderr
     told = " ".join(stopped.stderr.split())
     assert "after 3 of 5 steps by SIGTERM" in told and "run/last.ckpt" in told and "--resume" in told
@@ -59,19 +67,14 @@ def test_a_terminated_training_is_saved_and_goes_on_as_if_nothing_had_happened(r
         assert torch.equal(value, states[1][name]), name
 
 
-def test_processes_that_torchrun_starts_write_the_run_of_one(run, tmp_path):
+def test_processes_that_torchrun_starts_write_the_run_of_one(run, forked, tmp_path):
     """With unequal shares of the seven graphs of a step, one graph to validate on, and three to sample."""
-    environment = os.environ | {"PYTHONPATH": str(Path(graphscore.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     options = ["--set", "training.batch_size=7", "--set", "training.num_validation_graphs=1", "--set"]
     options += ["training.log_every=1", "--set"]
     options += ["training.best={metric: recall, every: 5, num_graphs: 3, num_steps: 2}", "--out"]
     command = [*TRAIN[:-1], *options]
     alone = run(*command, "run1")
-    launch = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "graphscore"]
-    launched = subprocess.run(
-        [sys.executable, "-m", *launch, *command, "run2"],
-        env=environment, capture_output=True, text=True, cwd=tmp_path,
-    )  # fmt: skip
+    launched = forked(TORCHRUN, *command, "run2", cwd=tmp_path)
     assert alone.code == 0, alone.err
     assert launched.returncode == 0, launched.stderr
     rows = []

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +15,6 @@ pytest.importorskip("rdkit")
 import torch
 from rdkit import Chem
 
-import graphscore
 from graphscore.data import read
 from graphscore.experiment.sampling.journal import Journal
 from graphscore.generate import windows
@@ -56,9 +52,8 @@ main()
 
 
 @pytest.fixture
-def job(run, conformer_checkpoint, tmp_path, monkeypatch):
+def job(run, forked, conformer_checkpoint, tmp_path, monkeypatch):
     """Run a job in a folder: here, or in a process of its own if it is to be killed at an input."""
-    environment = os.environ | {"PYTHONPATH": str(Path(graphscore.__file__).parents[1])}
     (tmp_path / "in.smi").write_text("\n".join(SMILES))
     monkeypatch.setattr(windows, "NUM_INPUTS", 2)
 
@@ -69,10 +64,7 @@ def job(run, conformer_checkpoint, tmp_path, monkeypatch):
         if where is None:
             monkeypatch.chdir(tmp_path / folder)
             return run(*command)
-        result = subprocess.run(
-            [sys.executable, "-c", PROGRAM, str(where), place, *command],
-            cwd=tmp_path / folder, env=environment, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+        result = forked(PROGRAM, where, place, *command, cwd=tmp_path / folder)
         return SimpleNamespace(code=result.returncode, out=result.stdout, err=result.stderr)
 
     return call
@@ -190,23 +182,29 @@ def test_a_journal_ends_where_its_records_do(tmp_path):
     assert open_(resume=False).done == 0  # nothing was done, and nothing is lost
 
 
-def test_results_come_while_a_job_runs(conformer_checkpoint, tmp_path):
+# It interrupts itself, as Ctrl-C does, once the journal tells of an input.
+INTERRUPTED = """
+import os, signal, threading, time
+from pathlib import Path
+from graphscore.cli import main
+
+def interrupt():
+    while not (journal.exists() and journal.read_bytes().count(b"\\n") > 1):
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+
+journal = Path("a.sdf.partial.jsonl")
+threading.Thread(target=interrupt, daemon=True).start()
+main()
+"""
+
+
+def test_results_come_while_a_job_runs(forked, conformer_checkpoint, tmp_path):
     """The file grows, and can be read, long before the end; Ctrl-C then says how many are done."""
     (tmp_path / "in.smi").write_text("\n".join(SMILES * 200))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "graphscore", "sample", "--checkpoint", str(conformer_checkpoint), "--input", "in.smi",
-         "--out", "a.sdf", "--workers", "1"],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(Path(graphscore.__file__).parents[1])},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    journal, end = tmp_path / "a.sdf.partial.jsonl", time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < end:
-        if journal.exists() and journal.read_bytes().count(b"\n") > 1:
-            break
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "of 2,400 inputs are done, and kept in a.partial.sdf" in err
+    command = ["sample", "--checkpoint", conformer_checkpoint, "--input", "in.smi", "--out", "a.sdf", "--workers", "1"]
+    stopped = forked(INTERRUPTED, *command, cwd=tmp_path)
+    assert stopped.returncode == 130 and "of 2,400 inputs are done, and kept in a.partial.sdf" in stopped.stderr
     assert not (tmp_path / "a.sdf").exists()
     mols = list(Chem.SDMolSupplier(str(tmp_path / "a.partial.sdf"), removeHs=False))
     assert 0 < len(mols) < 2400 and None not in mols

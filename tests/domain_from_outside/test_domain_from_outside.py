@@ -17,10 +17,31 @@ pytest.importorskip("lightning")
 
 HERE = Path(__file__).parent
 
+# All commands in one process, which loads PyTorch once; what they print is parted by a character that none prints.
+PROGRAM = """
+import json, sys
+from graphscore.cli import main
+
+for words in json.load(sys.stdin):
+    sys.argv = ["graphscore", *words]
+    try:
+        main()
+    except SystemExit as end:
+        if end.code:
+            raise
+    print(end="\\0")
+"""
+REFERENCES = """
+from coloured_grids.data import ColouredGrids
+from graphscore.data import write
+
+write(ColouredGrids().split("test")[:3], "references.pt")
+"""
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory):
-    """Run ``graphscore ARGUMENTS`` where the package is installed: what pip writes of its entry point is enough."""
+    """Run commands where the package is installed: what pip writes of its entry point is enough."""
     folder = tmp_path_factory.mktemp("grids")
     installed = folder / "coloured_grids-1.0.dist-info"
     installed.mkdir()
@@ -29,13 +50,13 @@ def run(tmp_path_factory: pytest.TempPathFactory):
     places = [HERE, folder, Path(graphscore.__file__).parents[1]]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, places)), "OMP_NUM_THREADS": "1"}
 
-    def call(*arguments: object) -> str:
-        command = [sys.executable, "-m", "graphscore", *map(str, arguments)]
+    def call(*commands: str, then: str = "") -> list[str]:
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-        )
+            [sys.executable, "-c", PROGRAM + then], input=json.dumps([command.split() for command in commands]),
+            cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        return done.stdout
+        return done.stdout.split("\0")[:-1]
 
     call.folder = folder
     return call
@@ -44,26 +65,26 @@ def run(tmp_path_factory: pytest.TempPathFactory):
 @pytest.mark.slow
 def test_demo_sample_evaluate_and_view_know_the_domain(run) -> None:
     folder: Path = run.folder
-    shown = run("demo", "--config", "coloured-grids", "--out", "demo")
+    shown, _, listed = run(
+        "demo --config coloured-grids --out demo",
+        "train --config coloured-grids --out short --set training.max_steps=2",
+        "data list",
+        then=REFERENCES,
+    )
     scores = json.loads((folder / "demo" / "metrics.json").read_text())["scores"]
     assert scores["model"]["alternation"] > 0.9 > 0.7 > scores["untrained"]["alternation"]
     assert "alternation" in shown and "look at demo/grids.png" in shown
     assert (folder / "demo" / "grids.txt").read_text().count("wbwb") > 10
+    assert "coloured-grids" in listed
 
-    run("train", "--config", "coloured-grids", "--out", "short", "--set", "training.max_steps=2")
-    (folder / "make.py").write_text(
-        "from coloured_grids.data import ColouredGrids\n"
-        "from graphscore.data import write\n"
-        "write(ColouredGrids().split('test')[:3], 'references.pt')\n"
+    # In another process, to which nothing has told yet what the run is.
+    *_, table, _ = run(
+        "sample --checkpoint demo --input references.pt --num 2 --out made.pt",
+        "sample --checkpoint demo --input references.pt --num 2 --out made.txt",
+        "evaluate made.pt references.pt --out report.json",
+        "view made.pt --out made.png",
     )
-    import_path = os.pathsep.join(map(str, [HERE, Path(graphscore.__file__).parents[1]]))
-    subprocess.run([sys.executable, "make.py"], cwd=folder, env=os.environ | {"PYTHONPATH": import_path}, check=True)
-    run("sample", "--checkpoint", "demo", "--input", "references.pt", "--num", 2, "--out", "made.pt")
-    run("sample", "--checkpoint", "demo", "--input", "references.pt", "--num", 2, "--out", "made.txt")
     assert (folder / "made.txt").read_text().count("\n\n") == 6
-    table = run("evaluate", "made.pt", "references.pt", "--out", "report.json")
     report = json.loads((folder / "report.json").read_text())
     assert report["grids"] == 6 and report["alternation"] > 0.9 and "reference alternation" in table
-    run("view", "made.pt", "--out", "made.png")
     assert (folder / "made.png").is_file()
-    assert "coloured-grids" in run("data", "list")

@@ -89,13 +89,16 @@ main()
 """
 
 
-def train(*arguments: Any, moment: tuple[str, int] = ("none", 0), cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", PROGRAM, moment[0], str(moment[1]), "train", *map(str, arguments)]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, cwd=cwd, timeout=300)
+@pytest.fixture(scope="module")
+def train(forked):
+    def call(*arguments: Any, moment: tuple[str, int] = ("none", 0), cwd: Path) -> subprocess.CompletedProcess[str]:
+        return forked(PROGRAM, *moment, "train", *arguments, cwd=cwd)
+
+    return call
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
+def whole(train, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     done = train(*CONFIG, "--out", "run", cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -124,7 +127,7 @@ def assert_equal(run: Path, whole: Path) -> None:
     assert not list(run.glob(".*.ckpt*")), "unfinished files must not pile up"
 
 
-def test_a_run_killed_in_a_step_in_a_checkpoint_and_in_a_row_of_the_log_ends_as_if_left_alone(whole, tmp_path):
+def test_a_run_killed_in_a_step_in_a_checkpoint_and_in_a_row_of_the_log_ends_as_if_left_alone(train, whole, tmp_path):
     command = (*CONFIG, "--out", "run")
     for moment in (("step", 1), ("last.ckpt", 20), ("row", 40)):
         assert train(*command, moment=moment, cwd=tmp_path).returncode == -signal.SIGKILL
@@ -134,7 +137,7 @@ def test_a_run_killed_in_a_step_in_a_checkpoint_and_in_a_row_of_the_log_ends_as_
     assert_equal(tmp_path / "run", whole)
 
 
-def test_a_full_disk_and_a_killed_process_that_loads_batches_are_told_and_cost_nothing(whole, tmp_path):
+def test_a_full_disk_and_a_killed_process_that_loads_batches_are_told_and_cost_nothing(train, whole, tmp_path):
     """The system refuses to write more than some bytes of a file, as on a full disk: to a part of ``last.ckpt``."""
     stopped = train(*CONFIG, "--out", "run", moment=("full", 20), cwd=tmp_path)
     told = " ".join(stopped.stderr.split())
@@ -153,7 +156,7 @@ def test_a_full_disk_and_a_killed_process_that_loads_batches_are_told_and_cost_n
 
 
 @pytest.mark.soak
-def test_a_run_killed_twenty_times_at_random_moments_ends_as_if_left_alone(whole, tmp_path):
+def test_a_run_killed_twenty_times_at_random_moments_ends_as_if_left_alone(train, whole, tmp_path):
     """By a clock, wherever the process happens to be: at start-up, too."""
     command, draw, environment = [*CONFIG, "--out", "run"], random.Random(0), ENVIRONMENT
     for _ in range(20):
@@ -170,7 +173,7 @@ def test_a_run_killed_twenty_times_at_random_moments_ends_as_if_left_alone(whole
     assert_equal(tmp_path / "run", whole)
 
 
-def test_two_processes_never_train_in_one_folder(tmp_path):
+def test_two_processes_never_train_in_one_folder(train, tmp_path):
     (tmp_path / "run").mkdir()
     with owned(tmp_path / "run"):
         second = train(*CONFIG, "--out", "run", cwd=tmp_path)

@@ -165,8 +165,17 @@ def mixture_problem(process: str):
     return sde, model, noisy, AdaptiveSampler(model, grid, rtol=1e-10, atol=1e-10).integrate(noisy).batch.pos
 
 
-@pytest.mark.parametrize("process", [name for name, sde in SDES.items() if sde is not HarmonicSDE])
-@pytest.mark.parametrize("name", [name for name, sampler in FIXED.items() if not sampler.stochastic])
+# Half of all pairs, each method and each process several times: steps that are made of noise levels are the same for
+# all processes, up to their scale. Euler's method, whose are not, is tried on each.
+PATHS = [
+    (name, process)
+    for row, name in enumerate(name for name, sampler in FIXED.items() if not sampler.stochastic)
+    for column, process in enumerate(name for name, sde in SDES.items() if sde is not HarmonicSDE)
+    if (row + column) % 2 == 0 or name == "euler"
+]
+
+
+@pytest.mark.parametrize(("name", "process"), PATHS)
 def test_paths_of_a_mixture_reach_the_declared_order(name, process):
     sde, model, noisy, exact = mixture_problem(process)
     errors = []

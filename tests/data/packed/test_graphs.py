@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import pickle
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -246,11 +244,10 @@ def test_many_read_at_once(tmp_path: Path, monkeypatch):
     )
 
 
-def test_another_process_opens_the_files_again(tmp_path: Path):
+def test_another_process_opens_the_files_again(forked, tmp_path: Path):
     view = pack(RAGGED, tmp_path / "a").select([7, 3])
     (tmp_path / "view").write_bytes(pickle.dumps(view))
-    code = f"import pickle; print([g.name for g in pickle.load(open({str(tmp_path / 'view')!r}, 'rb'))])"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = forked("import pickle; print([g.name for g in pickle.load(open('view', 'rb'))])", cwd=tmp_path)
     assert result.stdout.strip() == "['graph 7', 'graph 3']"
     (tmp_path / "a" / "index.json").unlink()
     for file in (tmp_path / "a").iterdir():

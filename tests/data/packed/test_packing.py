@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -82,25 +78,27 @@ def test_records_of_a_large_file_are_shared_among_processes(tmp_path: Path, monk
 
 
 KILLED = """
-import sys
+import os, signal, sys, threading, time
 from pathlib import Path
 from graphscore.data.packed import packing
 from graphscore.data.packed import shard_writer
 from graphscore.data.packed import tasks
 tasks.LARGE, tasks.RECORDS, shard_writer.GRAPHS = 100, 32, 10
+
+def kill():
+    while len(list(Path(sys.argv[2], "tasks").glob("*.json"))) < 3:
+        time.sleep(0.005)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+threading.Thread(target=kill, daemon=True).start()
 packing.pack(sys.argv[1], sys.argv[2], workers=1)
 """
 
 
-def test_a_killed_packing_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch):
+def test_a_killed_packing_goes_on_to_the_same_bytes(forked, tmp_path: Path, monkeypatch):
     source = smiles_file(tmp_path / "a.smi", 400)
     out = tmp_path / "out"
-    process = subprocess.Popen([sys.executable, "-c", KILLED, str(source), str(out)])
-    while len(list((out / "tasks").glob("*.json"))) < 3:
-        assert process.poll() is None
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    assert forked(KILLED, source, out, cwd=tmp_path).returncode == -signal.SIGKILL
     assert not (out / "index.json").exists() and (out / "unfinished.json").exists()
     with pytest.raises(FileNotFoundError, match="no packed graphs"):
         PackedGraphs(out)
