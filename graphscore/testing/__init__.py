@@ -2,7 +2,7 @@
 
 from graphscore.testing.batches import ragged_batch
 from graphscore.testing.circle import WrappedMixtureScore
-from graphscore.testing.convergence import observed_order
+from graphscore.testing.convergence import GivenDraws, normal_quadrature, observed_order
 from graphscore.testing.exact import GaussianMixtureScore, GaussianScore
 from graphscore.testing.symmetry import TRANSFORMS, assert_batch_independent, assert_equivariant
 
@@ -10,9 +10,11 @@ __all__ = [
     "TRANSFORMS",
     "GaussianMixtureScore",
     "GaussianScore",
+    "GivenDraws",
     "WrappedMixtureScore",
     "assert_batch_independent",
     "assert_equivariant",
+    "normal_quadrature",
     "observed_order",
     "ragged_batch",
 ]

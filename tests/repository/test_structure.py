@@ -6,8 +6,6 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 PACKAGE = Path(__file__).parents[2] / "graphscore"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # What may be missing: extras, and modules that some systems lack; and what of this library needs an extra.
@@ -33,16 +31,17 @@ def test_at_most_ten_modules_lie_at_the_root():
     assert len(list(PACKAGE.glob("*.py"))) <= 10
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_only_what_may_be_missing_is_imported_inside_of_functions(path: Path):
-    name = path.relative_to(PACKAGE).as_posix()
-    allowed = OPTIONAL | ({"torch"} if name in WITHOUT_TORCH else set())
-    found = [
-        module
-        for module in hidden_imports(path)
-        if module.partition(".")[0] not in allowed and not module.startswith(NEEDS_EXTRAS)
-    ]
-    assert not found, f"{name} imports {found} inside of functions"
+def test_only_what_may_be_missing_is_imported_inside_of_functions():
+    found = []
+    for path in FILES:
+        name = path.relative_to(PACKAGE).as_posix()
+        allowed = OPTIONAL | ({"torch"} if name in WITHOUT_TORCH else set())
+        found += [
+            f"{name}: {module}"
+            for module in hidden_imports(path)
+            if module.partition(".")[0] not in allowed and not module.startswith(NEEDS_EXTRAS)
+        ]
+    assert len(FILES) > 400 and not found
 
 
 def test_chemistry_lies_in_its_folder():

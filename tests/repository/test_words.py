@@ -6,8 +6,6 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 PACKAGE = Path(__file__).parents[2] / "graphscore"
 FILES = sorted(PACKAGE.rglob("*.py"))
 RIDDLES = {"What", "How", "Which", "Where", "Whether"}
@@ -25,8 +23,11 @@ def public_docstrings(tree: ast.Module) -> Iterator[tuple[str, str]]:
             nodes += [(part.name, part) for part in inner if not part.name.startswith("_")]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
-def test_no_docstring_begins_as_a_riddle(path: Path):
-    docstrings = public_docstrings(ast.parse(path.read_text(encoding="utf-8")))
-    riddles = {name for name, text in docstrings if text.split(maxsplit=1)[:1] and text.split()[0] in RIDDLES}
-    assert not riddles - EXCEPTIONS, f"{path.relative_to(PACKAGE)}: say what it is or does: {sorted(riddles)}"
+def test_no_docstring_begins_as_a_riddle():
+    riddles = [
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in FILES
+        for name, text in public_docstrings(ast.parse(path.read_text(encoding="utf-8")))
+        if text.split(maxsplit=1)[:1] and text.split(maxsplit=1)[0] in RIDDLES and name not in EXCEPTIONS
+    ]
+    assert len(FILES) > 400 and not riddles, f"say what it is or does: {riddles}"

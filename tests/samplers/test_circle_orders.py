@@ -14,10 +14,9 @@ from torch_geometric.data import Batch, Data
 from graphscore import times
 from graphscore.fields import Field, wrap
 from graphscore.process import ForwardProcess
-from graphscore.rng import GraphGenerator
 from graphscore.samplers import SAMPLERS, AdaptiveSampler
 from graphscore.sdes import GeometricVESDE, RectifiedSDE
-from graphscore.testing import WrappedMixtureScore, observed_order
+from graphscore.testing import GivenDraws, WrappedMixtureScore, normal_quadrature, observed_order
 
 pytestmark = pytest.mark.exact
 
@@ -67,26 +66,8 @@ def test_paths_of_angles_reach_the_declared_order(name, process):
     assert observed_order(steps, errors) == pytest.approx(SAMPLERS[name].order, abs=0.2), errors
 
 
-class GivenDraws(GraphGenerator):
-    """Draws that are given: one column of numbers for each."""
-
-    def __init__(self, draws) -> None:
-        super().__init__([])
-        self.draws = draws
-
-    def randn(self, index, num_graphs, width, dtype):
-        self.num_draws += 1
-        return self.draws[self.num_draws - 1]
-
-
 def observables(x):
     return np.stack([np.cos(x), np.sin(x), np.cos(2 * x)], -1)
-
-
-def hermite(count: int):
-    """Nodes and weights of the mean over a standard normal number."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(count)
-    return nodes, weights / weights.sum()
 
 
 def single(values) -> Batch:
@@ -122,7 +103,7 @@ def moment_error(sampler) -> float:
     grid, model = sampler.grid, sampler.model
     counter = GivenDraws([torch.zeros(1, 1).double()] * 9)
     sampler.step(model, single([0.0]), grid[:1], grid[1:2], None, counter)
-    nodes, weights = hermite(14 if counter.num_draws == 1 else 8)
+    nodes, weights = normal_quadrature(14 if counter.num_draws == 1 else 8)
     draws = np.stack(np.meshgrid(*[nodes] * counter.num_draws, indexing="ij"), -1).reshape(-1, counter.num_draws)
     factors = np.stack(np.meshgrid(*[weights] * counter.num_draws, indexing="ij"), -1).reshape(len(draws), -1).prod(1)
     drawn = [torch.from_numpy(np.tile(draws[:, k], len(CIRCLE)))[:, None] for k in range(counter.num_draws)]
@@ -137,7 +118,7 @@ def moment_error(sampler) -> float:
 def moment_error_with_memory(sampler) -> float:
     """The same for multistep methods: tables over the angle, and the previous posterior mean relative to it."""
     grid, model = sampler.grid, sampler.model
-    nodes, weights = hermite(8)
+    nodes, weights = normal_quadrature(8)
     offsets = np.linspace(-6, 6, 25)
 
     def step(number, x, offset):

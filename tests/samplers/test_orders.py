@@ -17,7 +17,7 @@ from graphscore.process import ForwardProcess
 from graphscore.rng import GraphGenerator
 from graphscore.samplers import SAMPLERS, AdaptiveSampler
 from graphscore.sdes import SDES, HarmonicSDE
-from graphscore.testing import GaussianMixtureScore, GaussianScore, observed_order
+from graphscore.testing import GaussianMixtureScore, GaussianScore, GivenDraws, normal_quadrature, observed_order
 
 pytestmark = pytest.mark.exact
 
@@ -74,6 +74,9 @@ def variance_along(model, batch, t):
     return (sde.alpha(t) * model.std) ** 2 + sde.std(t) ** 2 * spread
 
 
+NUM_DRAWS: dict[tuple[type, int], int] = {}  # of a sampler on a grid of so many times, whatever the process
+
+
 def moment_error(sampler) -> float:
     """Relative error of mean or variance along v, of the worst graph and quarter of the way.
 
@@ -84,11 +87,14 @@ def moment_error(sampler) -> float:
     ((_, sde),) = model.process
     sizes = SIZES if isinstance(sde, HarmonicSDE) else (1, 2, 0)  # without springs, all rows fare alike
     graphs = chains(sizes)
-    counting = Batch.from_data_list(graphs)
-    counting.mean = torch.zeros_like(counting.pos)
-    counter = UnitDraws(counting, torch.full((len(graphs),), -1))
-    sampler.integrate(counting, counter)
-    copies = counter.num_draws + 2
+    key = type(sampler), len(sampler.grid)
+    if key not in NUM_DRAWS:
+        counting = Batch.from_data_list(graphs)
+        counting.mean = torch.zeros_like(counting.pos)
+        counter = UnitDraws(counting, torch.full((len(graphs),), -1))
+        sampler.integrate(counting, counter)
+        NUM_DRAWS[key] = counter.num_draws
+    copies = NUM_DRAWS[key] + 2
     batch = Batch.from_data_list(graphs * copies)
     which = torch.arange(copies).repeat_interleave(len(graphs))
     copy = which[batch.batch][:, None]
@@ -109,8 +115,9 @@ def moment_error(sampler) -> float:
         relative = torch.stack([along[-1] / sde.alpha(time), along[:-1].square().sum(0) / exact]) - 1
         errors.append(float(relative[:, filled].abs().max()))
 
-    sampler.integrate(batch, UnitDraws(batch, draws), measure)
-    assert len(errors) == 5
+    generator = UnitDraws(batch, draws)
+    sampler.integrate(batch, generator, measure)
+    assert len(errors) == 5 and generator.num_draws == copies - 2
     return max(errors)
 
 
@@ -185,27 +192,9 @@ def test_paths_of_a_mixture_reach_the_declared_order(name, process):
     assert observed_order(STEPS, errors) == pytest.approx(SAMPLERS[name].order, abs=0.2), errors
 
 
-class FixedDraws(GraphGenerator):
-    """Draws that are given: one column of numbers for each."""
-
-    def __init__(self, draws) -> None:
-        super().__init__([])
-        self.draws = draws
-
-    def randn(self, index, num_graphs, width, dtype):
-        self.num_draws += 1
-        return self.draws[self.num_draws - 1]
-
-
 def observables(x):
     """What is expected of a number x: three columns."""
     return np.stack([x, x**2, np.cos(2 * x)], -1)
-
-
-def hermite(count: int):
-    """Nodes and weights of the mean over a standard normal number."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(count)
-    return nodes, weights / weights.sum()
 
 
 def numbers(values) -> Batch:
@@ -218,7 +207,7 @@ def numbers(values) -> Batch:
 def exactly(function, model, t):
     """The expectation of a function under the exact marginal at time t."""
     ((_, sde),) = model.process
-    nodes, weights = hermite(60)
+    nodes, weights = normal_quadrature(60)
     alpha, std = float(sde.alpha(t)), float(sde.std(t))
     spread = ((alpha * model.std) ** 2 + std**2) ** 0.5
     parts = zip(model.weights, (-1.0, 1.0), strict=True)
@@ -234,9 +223,9 @@ def mixture_error(sampler) -> float:
     grid, model = sampler.grid, sampler.model
     ((_, sde),) = model.process
     widths = (sde.alpha(grid) ** 2 + sde.std(grid) ** 2).sqrt().numpy()
-    counter = FixedDraws([torch.zeros(1, 1).double()] * 9)
+    counter = GivenDraws([torch.zeros(1, 1).double()] * 9)
     sampler.step(model, numbers([0.0]), grid[:1], grid[1:2], None, counter)
-    nodes, weights = hermite(12)
+    nodes, weights = normal_quadrature(12)
     draws = np.stack(np.meshgrid(*[nodes] * counter.num_draws, indexing="ij"), -1).reshape(-1, counter.num_draws)
     factors = np.stack(np.meshgrid(*[weights] * counter.num_draws, indexing="ij"), -1).reshape(len(draws), -1).prod(1)
     line = np.linspace(-7, 7, 281)
@@ -246,7 +235,7 @@ def mixture_error(sampler) -> float:
         later = CubicSpline(line * widths[number + 1], table)
         here = replace(batch, {"pos": torch.from_numpy(np.repeat(line, len(draws)) * widths[number])[:, None]})
         t, s = grid[number : number + 1], grid[number + 1 : number + 2]
-        end = sampler.step(model, here, t, s, None, FixedDraws(drawn))[0].pos[:, 0].numpy()
+        end = sampler.step(model, here, t, s, None, GivenDraws(drawn))[0].pos[:, 0].numpy()
         table = np.einsum("xds,d->xs", later(end).reshape(len(line), -1, 3), factors)
     start = CubicSpline(line * widths[0], table)
     return float(np.abs(exactly(start, model, grid[0]) - exactly(observables, model, grid[-1])).max())
@@ -257,7 +246,7 @@ def mixture_error_with_memory(sampler) -> float:
     grid, model = sampler.grid, sampler.model
     ((_, sde),) = model.process
     widths = (sde.alpha(grid) ** 2 + sde.std(grid) ** 2).sqrt().numpy()
-    nodes, weights = hermite(8)
+    nodes, weights = normal_quadrature(8)
     line, means = np.linspace(-6.5, 6.5, 161), np.linspace(-9, 9, 41)
 
     def go(number, x, previous):
@@ -268,7 +257,7 @@ def mixture_error_with_memory(sampler) -> float:
         memory = None
         if number:
             memory = (grid[number - 1 : number], {"pos": torch.from_numpy(np.repeat(previous, len(nodes)))[:, None]})
-        end, (_, x0_hat) = sampler.step(model, batch, t, s, memory, FixedDraws(drawn))
+        end, (_, x0_hat) = sampler.step(model, batch, t, s, memory, GivenDraws(drawn))
         return end.pos[:, 0].numpy(), x0_hat["pos"][:, 0].numpy()
 
     def before(number, later):

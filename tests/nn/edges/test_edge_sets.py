@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import networkx as nx
 import pytest
 import torch
@@ -54,7 +51,7 @@ def test_hops_of_a_ring_and_of_two_graphs_of_one_batch():
     assert found == expected | {(6, 7): 1, (7, 6): 1, (7, 8): 1, (8, 7): 1, (6, 8): 2, (8, 6): 2}
 
 
-def test_hops_of_a_long_chain_take_memory_of_the_result():
+def test_hops_of_a_long_chain_take_memory_of_the_result(forked, tmp_path):
     """All pairs of 100,000 nodes would take 10 GB as booleans."""
     code = """
 import resource, torch
@@ -64,7 +61,8 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 edge_index, _ = hop_edges(torch.stack([i, i + 1]), 100000, 3)
 print(edge_index.shape[1], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = forked(code, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
     edges, peak = (int(part) for part in result.stdout.split())
     assert edges == 2 * (99999 + 99998 + 99997)
     assert peak < 200_000  # KiB

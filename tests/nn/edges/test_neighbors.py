@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from functools import partial
 
 import pytest
@@ -216,7 +214,7 @@ def test_positions_keep_their_gradients(search):
         assert gradient.isfinite().all() and (gradient != 0).any()
 
 
-def test_memory_does_not_grow_with_the_number_of_pairs():
+def test_memory_does_not_grow_with_the_number_of_pairs(forked, tmp_path):
     """All pairs of 20,000 nodes take 1,600 MB in float32; those of nodes at no place must not be tried either."""
     code = """
 import resource, torch
@@ -230,7 +228,8 @@ edges = [complete_edges(torch.arange(0, 20001, 20)), radius_edges(pos, index, 1,
 edges += [knn_edges(pos, index, 1, 8)]
 print(*[part.shape[1] for part in edges], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = forked(code, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
     complete, radius, knn, peak = (int(part) for part in result.stdout.split())
     assert (complete, knn) == (20000 * 19, 19999 * 8)  # infinitely far is a place
     assert 0.85 < radius / (20000**2 * 4.19 * 0.05**3) < 1.01
