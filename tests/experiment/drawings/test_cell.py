@@ -53,10 +53,10 @@ def test_a_notebook_gets_text_and_a_page(browser, tmp_path: Path, size: int) -> 
     sides = "(b => [b.left, b.top, -b.right, -b.bottom])(document.querySelector('{}').getBoundingClientRect())"
     behind, front = (browser.run(sides.format(name)) for name in ("img", "iframe"))
     assert all(one <= other for one, other in zip(front, behind, strict=True)), "the picture lies behind the frame"
-    shown_without = re.sub(r"<iframe.*</iframe>| style=\"[^\"]*\"", "", text)  # as GitHub shows it
+    shown_without = re.sub(r"<iframe.*</iframe>| style=\"[^\"]*\"", "", text, flags=re.DOTALL)  # as GitHub shows it
     whole.write_text(f"<html data-ready=1>{shown_without}", encoding="utf-8")
     browser.open(whole)
-    assert browser.ink("img") > 2000
+    assert browser.ink("img") > 2000 and browser.run("document.querySelector('iframe')") is None
     inner.write_text(frame_of(text), encoding="utf-8")
     browser.open(inner)
     assert browser.requests == [inner.resolve().as_uri()] and browser.errors == []
