@@ -155,6 +155,12 @@ class DiffusionEstimator:
             setattr(self, name, value)
         return self
 
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn, from 1.6 on, that this is a density of graphs, which needs no targets."""
+        from sklearn.utils import InputTags, Tags, TargetTags
+
+        return Tags("density_estimator", TargetTags(required=False), input_tags=InputTags(two_d_array=False))
+
     def __repr__(self) -> str:
         defaults = {name: one.default for name, one in inspect.signature(type(self)).parameters.items()}
         given = [f"{name}={value!r}" for name, value in self.get_params().items() if value != defaults[name]]

@@ -87,6 +87,18 @@ def test_parameters_are_read_and_changed_as_scikit_learn_does():
     assert copy.get_params() == DiffusionEstimator("digits", steps=5).get_params()
 
 
+def test_scikit_learn_chains_it_and_searches_its_parameters():
+    selection = pytest.importorskip("sklearn.model_selection")
+    pipeline = pytest.importorskip("sklearn.pipeline")
+    preprocessing = pytest.importorskip("sklearn.preprocessing")
+    model, graphs = DiffusionEstimator(changes=TINY, steps=2), paths(8)
+    chain = pipeline.make_pipeline(preprocessing.FunctionTransformer(lambda given: [*reversed(given)]), model)
+    scores = chain.fit(graphs).score_samples(graphs)
+    assert scores.tolist() == model.score_samples(graphs[::-1]).tolist()
+    search = selection.GridSearchCV(model, {"steps": [1, 2]}, cv=2, refit=False, error_score="raise").fit(graphs)
+    assert len(set(search.cv_results_["mean_test_score"])) == 2
+
+
 def test_what_cannot_be_trained_on_is_said_at_once():
     with pytest.raises(ValueError, match="Nothing to diffuse"):
         DiffusionEstimator(steps=1).fit([Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2)] * 4)

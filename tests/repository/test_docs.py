@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / ".docs"
 PAGES = sorted((DOCS / "pages").rglob("*.md"))
 # A block, and the reason why it is not run, if there is one: a comment in the line above.
-BLOCK = re.compile(r"(?:<!-- not run: (.+) -->\n)?```(python|sh)\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"(?:<!-- not run: ([^\n]+) -->\n)?```(python|sh)\n(.*?)```", re.DOTALL)
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:

@@ -71,7 +71,8 @@ class Edges:
         source, target = edge_index
         if ops.on_host(target) and bool((target[1:] >= target[:-1]).all()):
             return cls(source, target, _pointers(target, num_nodes))
-        target, order = target.sort(stable=True)
+        # Exporters of ONNX know no stable sort; the order of edges into the same node is free.
+        target, order = target.sort() if torch.compiler.is_compiling() else target.sort(stable=True)
         return cls(source.index_select(0, order), target, _pointers(target, num_nodes), order)
 
     @property
@@ -165,4 +166,6 @@ def measure(pos: Tensor, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor
 
 def _pointers(index: Tensor, num_rows: int) -> Tensor:
     """Start and end of the entries of each row in a rising index, shape ``[num_rows + 1]``."""
+    if torch.compiler.is_compiling():  # ONNX knows no binary search
+        return torch.nn.functional.pad(ops.count(index, num_rows).cumsum(0), (1, 0))
     return torch.searchsorted(index.contiguous(), torch.arange(num_rows + 1, device=index.device))

@@ -47,7 +47,8 @@ class Padding:
             length, least, falls = torch.stack([sizes.max(), sizes.min(), falls]).tolist()
             if length == least and not falls:
                 return cls(num_graphs, length)
-        order = batch.argsort(stable=True)
+        # As for edges: exporters of ONNX know no stable sort; the order of nodes in the rows of their graph is free.
+        order = batch.argsort() if torch.compiler.is_compiling() else batch.argsort(stable=True)
         rank = torch.arange(num_nodes, device=batch.device) - (sizes.cumsum(0) - sizes)[batch[order]]
         place = torch.empty_like(batch).scatter(0, order, batch[order] * length + rank)
         node = batch.new_full((num_graphs * length,), num_nodes)

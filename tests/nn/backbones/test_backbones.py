@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -271,6 +273,12 @@ def test_evaluates_many_positions_at_once(make):
     evaluate = lambda pos: tuple(call(backbone, replace(batch, {"pos": pos})).values())  # noqa: E731
     for together, *alone in zip(torch.vmap(evaluate)(moved), *map(evaluate, moved), strict=True):
         assert relative_error(together, torch.stack(alone)) < 1e-12
+
+
+def test_exporters_see_the_arguments_of_the_call(name):
+    """They read them off `forward`; how-to/other-libraries.md exports a backbone."""
+    call_names = list(inspect.signature(BACKBONES[name].__call__).parameters)
+    assert list(inspect.signature(BACKBONES[name](HIDDEN).forward).parameters) == call_names[1:]
 
 
 def test_compiles_whole_and_once_for_batches_of_any_size(make):
