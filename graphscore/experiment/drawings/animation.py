@@ -25,7 +25,7 @@ _STYLE = """
 .edge,.dot,.rim,.ball,.light{fill:none;stroke-linecap:round}.light{stroke:#fff;stroke-opacity:.45}.still{display:none}
 text{font:15px system-ui,sans-serif;text-anchor:middle}
 @media(prefers-color-scheme:dark){
-.card{fill:#0d1117;stroke:#3d444d}.edge{stroke:#768390}.dot{stroke:#6f9bff}.rim{stroke:#0d1117}text{fill:#d1d7e0}}
+.card{fill:#0d1117;stroke:#3d444d}.edge{stroke:#768390}.dot{stroke:#6f9bff}.rim{stroke:#adb5bd}text{fill:#d1d7e0}}
 @media(prefers-reduced-motion:reduce){.moving{display:none}.still{display:inline}}
 """
 
