@@ -62,8 +62,11 @@ def _load(content: bytes, kind: str, path: Path) -> Any:
     vertices = np.asarray(getattr(loaded, "vertices", np.zeros((0, 3))))
     if vertices.ndim != 2 or vertices.shape[1] != 3 or not len(vertices):
         raise ValueError(f"Cannot read {path} as a surface: it has no points in space")
+    faces = np.asarray(getattr(loaded, "faces", np.zeros((0, 3), int)))
+    if faces.size and not 0 <= faces.min() <= faces.max() < len(vertices):  # trimesh before 5 takes it
+        raise ValueError(f"Cannot read {path} as a surface: a face has vertex {faces.max()} of {len(vertices)}")
     # The parsers take a file that ends early as it is.
-    found = {"vertex": len(vertices), "face": len(getattr(loaded, "faces", ()))}
+    found = {"vertex": len(vertices), "face": len(faces)}
     for element, number in _announced(content, kind).items():
         if found[element] < number:
             raise ValueError(

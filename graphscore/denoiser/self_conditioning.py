@@ -82,7 +82,7 @@ class SelfConditioning(ScoreModel):
             return self.model(replace(batch, {name: batch.get(name, zeros) for name, zeros in nothing.items()}), t)
         with torch.no_grad():
             first = self.model(replace(batch, nothing), t)
-        torch.clear_autocast_cache()  # torch 2.6 would give its rounded weights, cut off from gradients, to the next one
+        torch.clear_autocast_cache()  # torch 2.6 would go on with its rounded weights, which have no gradients
         told = {
             estimate_name(name): torch.where(
                 ops.broadcast(batch[SELF_CONDITIONED], field.index(batch))[:, None], first[name], 0.0

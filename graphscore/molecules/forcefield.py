@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rdkit.Chem import rdForceFieldHelpers
+from rdkit.ForceField import rdForceField  # noqa: F401 (its classes, which RDKit 2025.3 leaves out)
 from torch_geometric.data import Data
 
 from graphscore.molecules.exact import exact_components, superposed

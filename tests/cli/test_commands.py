@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -192,8 +193,10 @@ def test_how_samples_were_made_and_what_is_marked_is_counted_and_said(run, check
     assert report["methods"].keys() <= {"sampled", "redrawn", "mirrored", "relaxed", "embedded"}
     assert second["methods"] == {"embedded": 3}  # an untrained network puts atoms anywhere
     said = " ".join(result.out.split())
-    assert "replaced by distance geometry" in said and "3 of 3 conformers are marked: unusual: double bond" in said
-    assert (tmp_path / "x.sdf").read_text().count(">  <warning>\nunusual: double bond") == 3
+    # Before 2026.9, RDKit's distance geometry made the flat cis form of it.
+    assert "replaced by distance geometry" in said
+    assert re.search("3 of 3 conformers are marked: (unusual: )?double bond", said), said
+    assert len(re.findall(r">  <warning>\n(unusual: )?double bond", (tmp_path / "x.sdf").read_text())) == 3
     result = run("sample", "--checkpoint", checkpoint, *smiles, "--num", 3, "--out", "y.sdf", "--strict")
     assert result.code == 0, result.err
     assert (tmp_path / "y.sdf").read_text().count("$$$$") == 3

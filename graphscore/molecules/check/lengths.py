@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from rdkit.Chem import rdForceFieldHelpers
+from rdkit.ForceField import rdForceField  # noqa: F401 (its classes, which RDKit 2025.3 leaves out)
 
 from graphscore.molecules.exact import exact_components
 from graphscore.molecules.graph import Chem, rdBase
