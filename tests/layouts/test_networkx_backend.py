@@ -23,10 +23,7 @@ assert {*nx.forceatlas2_layout(graph, seed=3)} == {*graph}  # without the backen
 """
 
 
-OWN = getattr(nx, "forceatlas2_layout", None)  # since networkx 3.4, passed on since a later one
-
-
-@pytest.mark.skipif(not hasattr(OWN, "backends"), reason="this networkx passes no layout on")
+@pytest.mark.skipif(not hasattr(nx.forceatlas2_layout, "backends"), reason="this networkx passes no layout on")
 def test_forceatlas2_is_passed_on(tmp_path: Path):
     installed = tmp_path / "graphscore_layouts-1.0.dist-info"
     installed.mkdir()
