@@ -29,6 +29,7 @@ REFERENCE: dict[str, list[str]] = {
         "experiment.pretrained",
         "experiment.estimator",
         "experiment.training.run",
+        "experiment.training.split_record",
         "experiment.sampling.pipeline",
         "experiment.sampling.request",
         "experiment.sampling.completion",

@@ -79,9 +79,11 @@ if TYPE_CHECKING:
     from graphscore.data import CompleteGraph, from_networkx, load_dataset, read, to_networkx, write
     from graphscore.denoiser import DataAdapter, Denoiser, NoiseAdapter, ScoreAdapter, VelocityAdapter
     from graphscore.experiment.estimator import DiffusionEstimator
+    from graphscore.experiment.evaluation.graphs import compare_graphs
     from graphscore.experiment.pretrained import load
     from graphscore.experiment.sampling.pipeline import Pipeline
     from graphscore.experiment.training.run import train_model
+    from graphscore.experiment.training.split_record import load_part
     from graphscore.fields import Field
     from graphscore.guidance import ClassifierFreeGuidance, Condition, EnergyGuidance, Inpainting
     from graphscore.layouts.layout import layout
@@ -145,6 +147,8 @@ _HOMES = {
     "experiment.estimator": ("DiffusionEstimator",),
     "experiment.pretrained": ("load",),
     "experiment.training.run": ("train_model",),
+    "experiment.training.split_record": ("load_part",),
+    "experiment.evaluation.graphs": ("compare_graphs",),
     "experiment.sampling.pipeline": ("Pipeline",),
     "layouts.layout": ("layout",),
     "molecules.conformers": ("ConformerModel",),
@@ -213,12 +217,14 @@ __all__ = [
     "ScoreNetwork",
     "SubVPSDE",
     "VelocityAdapter",
+    "compare_graphs",
     "denoising_score_matching",
     "flow_matching",
     "from_networkx",
     "layout",
     "load",
     "load_dataset",
+    "load_part",
     "log_density",
     "read",
     "to_networkx",

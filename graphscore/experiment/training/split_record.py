@@ -183,6 +183,11 @@ class RunPart(NamedTuple):
     groups: Sequence[Sequence[Data]]
     notes: Sequence[str]
 
+    @property
+    def graphs(self) -> list[Data]:
+        """All graphs, one group after the other."""
+        return [graph for group in self.groups for graph in group]
+
 
 def load_part(run: str | Path, part: Part, trust: Trusted = ()) -> RunPart:
     """Make a part of the data set of a run again.
