@@ -157,6 +157,7 @@ _HOMES = {
 _NEEDS = {
     "experiment.estimator": ("lightning", "train"),
     "experiment.training.run": ("lightning", "train"),
+    "experiment.training.split_record": ("pydantic", "train"),
     "experiment.pretrained": ("pydantic", "train"),
     "experiment.sampling.pipeline": ("pydantic", "train"),
     "layouts.layout": ("pydantic", "cli"),
