@@ -43,5 +43,7 @@ def _usage(error: Any) -> str:
     text = f"{error.message}. Did you mean {close[0]}?" if close else str(error.format_message())
     if hasattr(cause := error.__cause__, "errors"):  # of pydantic, by which Typer reads values
         text += f", but got {cause.errors()[0]['input']!r}"
-    command = getattr(getattr(error, "ctx", None), "command_path", "")
-    return f"{text}{'' if text.endswith('?') else ';'} see {command} --help" if command else text
+    if (ctx := getattr(error, "ctx", None)) is None:
+        return text
+    command = ctx.command_path.removeprefix(ctx.find_root().info_name or "")  # which may be that of another program
+    return f"{text}{'' if text.endswith('?') else ';'} see graphscore{command} --help"

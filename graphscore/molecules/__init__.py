@@ -40,6 +40,7 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``features``       input features of atoms and bonds for a network
 ``torsions``       rotatable bonds, their angles as a diffusing field, scores of them by torques
 ``conformers``     conformers by a trained model
+``shipped``        the models that come with the package, for small and for larger molecules
 ``starts``         samples that start from given conformers
 ``request``        options for generating conformers, and presets of them
 ``outcome``        conformers of one molecule, as an RDKit molecule and as ASE atoms

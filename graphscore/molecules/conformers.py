@@ -24,7 +24,6 @@ from torch_geometric.data import Data
 
 from graphscore.attributes import FIXED, FIXED_POS
 from graphscore.denoiser import ScoreModel
-from graphscore.domains import packaged
 from graphscore.experiment.config.schema import ModelConfig
 from graphscore.experiment.sampling.pipeline import Pipeline
 from graphscore.experiment.sampling.request import Request
@@ -48,12 +47,10 @@ from graphscore.molecules.repair import EASY, Checks, badness, faults_of, repair
 from graphscore.molecules.request import ConformerRequest as ConformerRequest
 from graphscore.molecules.smiles import mol_from_smiles, rdkit_errors
 from graphscore.molecules.starts import one_by_one, onto, superpose
-from graphscore.registry import Trusted
+from graphscore.registry import Trusted, resolve
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-WEIGHTS = "conformers"
 
 
 class ConformerModel(Pipeline):
@@ -83,10 +80,12 @@ class ConformerModel(Pipeline):
 
     @classmethod
     def load(cls, path: str | Path | None = None, *, device: str = "auto", trust: Trusted = ()) -> Self:
-        """Load a conformer model from a file, by default the one that comes with the package.
+        """Load a conformer model from a file, by default those that come with the package.
 
         Args:
-            path: A ``model.safetensors``, or the folder of a run; by default the weights that come with the package.
+            path: A ``model.safetensors``, the folder of a run, or the name of weights that come with the package; by
+                default two of these, one for molecules of up to 12 heavy atoms and another for larger ones, see
+                :class:`~graphscore.molecules.shipped.ShippedModels`.
             device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
             trust: For models with custom components, see :func:`graphscore.experiment.pretrained.load_model`.
 
@@ -94,7 +93,9 @@ class ConformerModel(Pipeline):
             FileNotFoundError: If there is no such file.
             ValueError: If it cannot be read, or a component is neither registered nor trusted.
         """
-        return super().load(shipped_checkpoint() if path is None else path, device=device, trust=trust)
+        if path is None:
+            return resolve("graphscore.molecules.shipped:ShippedModels").load_both(device)
+        return super().load(path, device=device, trust=trust)
 
     def sample(self, items: Iterable[Any], request: Request | None = None, **options: Any) -> Iterator[Conformers]:
         """Generate conformers of one or many molecules.
@@ -270,20 +271,6 @@ class ConformerModel(Pipeline):
         cost = replace(outcome.cost, seconds=seconds)
         num_marked = sum("warning" in sample for sample in samples)
         return replace(outcome, samples=samples, failure=failure, notes=notes, cost=cost, num_refused=num_marked)
-
-
-def shipped_checkpoint() -> Path:
-    """Find the weights that are installed with the package.
-
-    Raises:
-        FileNotFoundError: If there are none.
-    """
-    if (found := packaged("weights", ".safetensors").get(WEIGHTS)) is None:
-        raise FileNotFoundError(
-            f"No weights {WEIGHTS!r} are installed. Train them by `graphscore train --config conformers --out RUN` "
-            "and name them: --checkpoint RUN, or ConformerModel.load(RUN) in Python"
-        )
-    return Path(str(found))
 
 
 def _held(request: ConformerRequest, molecule: Data) -> list[int]:

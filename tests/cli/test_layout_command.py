@@ -69,6 +69,7 @@ def test_wrong_input_is_named(run, tmp_path):
     (tmp_path / "bad.csv").write_text("a,b\n1\n")
     (tmp_path / "x.txt").write_text("a b\n")
     (tmp_path / "x.csv").write_text("u,v\na,b\n")
+    (tmp_path / "x.xyz").write_text("a b\n")
     for arguments, said in (
         (["bad.graphml", "--out", "x.png"], "bad.graphml cannot be read as graphml"),
         (["bad.csv", "--out", "x.png"], "expected lines of two nodes"),
@@ -78,7 +79,7 @@ def test_wrong_input_is_named(run, tmp_path):
         (["x.csv", "--out", "x.csv"], "would replace the input x.csv"),
         (["x.txt", "--out", "x.txt/x.png"], "is a file, not a folder"),
         (["x.txt", "--out", "x.png", "--refine", "hard"], "but got 'hard'"),
-        (["x.txt", "--out", "x.png", "--energy", "grid=much"], "NAME=STRENGTH, but got 'grid=much'"),
+        (["x.txt", "--out", "x.png", "--energy", "grid=much"], "NAME=STRENGTH, such as crossings=2, but got 'grid=much'"),
         (["x.txt", "--out", "x.png", "--energy", "beauty=1"], "Unknown energy 'beauty'"),
     ):
         result = run("layout", *arguments)

@@ -16,9 +16,9 @@ from graphscore.experiment.weights import find_model, named_weights
 
 def test_what_comes_with_the_library_is_listed():
     assert named_configs() == [
-        "bodies", "conformers", "conformers-small", "digits", "layout", "ligands", "poses", "small-molecules",
+        "bodies", "conformers", "conformers-small", "digits", "drug-like", "layout", "poses", "small-molecules",
     ]  # fmt: skip
-    assert named_weights() == ["bodies", "conformers", "digits", "layout", "ligands", "poses"]
+    assert named_weights() == ["bodies", "conformers", "digits", "drug-like", "layout", "poses"]
 
 
 def test_shipped_weights_are_loaded_by_name(tmp_path, monkeypatch):

@@ -13,7 +13,6 @@ pytest.importorskip("rdkit")
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
-from graphscore.molecules import conformers
 from graphscore.molecules.conformers import ConformerModel
 from graphscore.molecules.graph import data_from_mol
 from graphscore.molecules.outcome import Conformers, to_ase
@@ -163,18 +162,3 @@ def test_ase_atoms_have_elements_places_and_numbers(conformer_checkpoint: Path):
         assert atoms.info["energy"] == conformer.GetDoubleProp("energy")
         assert atoms.info["sample"] == conformer.GetIntProp("sample")
     assert to_ase(Chem.MolFromSmiles("C")) == []
-
-
-def test_without_weights_it_is_said_how_to_get_some(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(conformers, "WEIGHTS", "none")
-    with pytest.raises(FileNotFoundError, match="weights 'none' .*graphscore train --config conformers.*--checkpoint"):
-        ConformerModel.load()
-
-
-def test_shipped_weights_are_taken_by_default(monkeypatch: pytest.MonkeyPatch, conformer_checkpoint: Path):
-    monkeypatch.setattr(conformers, "packaged", lambda *_: {"conformers": conformer_checkpoint})
-    assert conformers.shipped_checkpoint() == conformer_checkpoint
-    model = ConformerModel.load()
-    assert model.checkpoint == conformer_checkpoint
-    (outcome,) = model.sample("CC")
-    assert len(outcome.samples) == 1 and torch.is_grad_enabled()

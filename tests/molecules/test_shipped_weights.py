@@ -9,17 +9,18 @@ import pytest
 pytest.importorskip("rdkit")
 
 from graphscore.molecules.benchmark import benchmark
-from graphscore.molecules.conformers import ConformerModel, shipped_checkpoint
+from graphscore.molecules.conformers import ConformerModel
 from graphscore.molecules.graph import Chem
+from graphscore.molecules.shipped import LARGE, LARGEST, SMALL, shipped_checkpoint
 from graphscore.runtime.checkpoint import load_checkpoint
 
 CARD = shipped_checkpoint().with_name("README.md")
 
 
-def test_the_card_describes_the_file():
-    path, text = shipped_checkpoint(), CARD.read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", [SMALL, LARGE])
+def test_the_card_describes_the_files(name: str):
+    path, text = shipped_checkpoint(name), CARD.read_text(encoding="utf-8")
     checkpoint = load_checkpoint(path)
-    assert path.stat().st_size <= 8 * 2**20
     assert hashlib.sha256(path.read_bytes()).hexdigest() in text
     assert f"{sum(tensor.numel() for tensor in checkpoint.state.values()):,} parameters" in text
     elements = [Chem.GetPeriodicTable().GetElementSymbol(z) for z in checkpoint.info["known"]["z"]]
@@ -27,6 +28,11 @@ def test_the_card_describes_the_file():
     sampling = checkpoint.config["sampling"]
     assert f"{sampling['num_steps'] + 1} network evaluations" in text
     assert f"prior scaled by {sampling['prior_scale']}" in text
+
+
+def test_all_weights_of_molecules_are_small():
+    assert sum(shipped_checkpoint(name).stat().st_size for name in (SMALL, LARGE)) <= 8 * 2**20
+    assert f"up to {LARGEST} heavy atoms" in CARD.read_text(encoding="utf-8")
 
 
 def test_validation_molecules_come_out_closer_than_by_etkdg():

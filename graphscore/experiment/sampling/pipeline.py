@@ -41,7 +41,7 @@ from graphscore.runtime.engine import Engine
 from graphscore.runtime.settings import choose_device, describe_device
 from graphscore.runtime.streaming import stream
 from graphscore.runtime.version import __version__
-from graphscore.runtime.workers import Progress
+from graphscore.runtime.workers import Progress, Work
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -90,8 +90,7 @@ class Pipeline(WholeInputs, LikelihoodMixin):
         Args:
             path: A ``model.safetensors``, the folder of a run, or the name of weights that come with the library.
             device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
-            trust: For models with custom components, see
-                :func:`graphscore.experiment.pretrained.load_model`.
+            trust: For models with custom components, see :func:`graphscore.experiment.pretrained.load_model`.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -152,26 +151,23 @@ class Pipeline(WholeInputs, LikelihoodMixin):
             raise ValueError(f"Expected a request or options, but got both: {', '.join(options)}")
         items = [items] if self.is_item(items) else items
         wanted = check_nums(items, request.num if nums is None else nums)
-        work = WindowSampler(self, request, trace)
         drawn = repeat(request.num_drawn(request.num)) if nums is None else map(request.num_drawn, nums)
         pairs = zip(items, drawn, strict=nums is not None)
         # Several processes on one GPU would only wait for it.
         workers = 1 if trace is not None else request.workers or (None if self.device.type == "cpu" else 1)
         counter = Tally(progress, None if wanted is None else sum(map(request.num_drawn, wanted)))
         # Windows do not depend on the decision about workers, so that they are the same when a job is resumed.
-        return self._outcomes(
-            work, self._windows(pairs, 1 if workers != 1 else 4), start, workers or decided, counter, engine
-        )
+        windows = self._windows(pairs, 1 if workers != 1 else 4)
+        return self._outcomes(self.work(request, trace), windows, start, workers or decided, counter, engine)
 
     def _windows(self, pairs: Iterable[tuple[Any, int]], least: int) -> Iterator[list[tuple[Any, Piece]]]:
         """Read inputs in windows, and make a piece of work of each input."""
-        budget = Budget.of(self.device).max_edges
         pieces = ((item, (number, self._graph(item), num)) for number, (item, num) in enumerate(pairs))
-        return shares(pieces, lambda pair: self._cost(pair[1]), budget, least)
+        return shares(pieces, lambda pair: self._cost(pair[1]), Budget.of(self.device).max_edges, least)
 
     def _outcomes(
         self,
-        work: WindowSampler,
+        work: Work[Piece, list[Outcome]],
         windows: Iterable[list[tuple[Any, Piece]]],
         start: int,
         workers: int | None,
@@ -218,7 +214,11 @@ class Pipeline(WholeInputs, LikelihoodMixin):
         Raises:
             ValueError: If it does not, or there is no such sampler.
         """
-        WindowSampler(self, request, None)
+        self.work(request, None)
+
+    def work(self, request: Request, trace: Trace | None) -> Work[Piece, list[Outcome]]:
+        """Make the function that samples the inputs of a window; raises the errors of :meth:`check`."""
+        return WindowSampler(self, request, trace)
 
     def describe(self, request: Request) -> dict[str, Any]:
         """Describe everything that the samples depend on: model, options and versions."""

@@ -31,9 +31,9 @@ class EquivariantAttention(nn.Module):
     r"""Equivariant attention without softmax: sums scalars and vectors along edges.
 
     On a CPU, values and first derivatives are computed block by block of edges, and no tensor with a row of channels
-    for each edge is written to memory; derivatives compute the filters once more. Between all nodes of each graph,
-    values without derivatives are computed by small dense products. In all other cases (few edges, other devices, a
-    compiler, second derivatives, forward mode) the same formula is computed in plain PyTorch.
+    for each edge is written to memory; derivatives compute the filters once more. Values without derivatives on
+    complete graphs are computed by small dense products. In all other cases (few edges, other devices, a compiler,
+    second derivatives, forward mode) the same formula is computed in plain PyTorch.
 
     Args:
         channels: Number F of scalars, and of vectors, per node.
