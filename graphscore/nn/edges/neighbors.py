@@ -39,7 +39,7 @@ def complete_edges(ptr: Tensor) -> Tensor:
         Edges ``[2, E]``, made in memory proportional to their number, the sum of ``n (n - 1)`` over graphs.
     """
     sizes = ptr.diff()
-    num_nodes, num_edges = torch.stack([sizes.sum(), (sizes * (sizes - 1)).sum()]).tolist()
+    num_nodes, num_edges = _read(sizes.sum(), (sizes * (sizes - 1)).sum())
     first = ptr[:-1].repeat_interleave(sizes, output_size=num_nodes)
     degree = (sizes - 1).repeat_interleave(sizes, output_size=num_nodes)
     target, place = ragged_range(degree, num_edges)
@@ -222,6 +222,12 @@ def _ptr(name: str, pos: Tensor, batch_index: Tensor, num_graphs: int) -> Tensor
     return torch.searchsorted(batch_index, torch.arange(num_graphs + 1, device=batch_index.device))
 
 
+def _read(*values: Tensor) -> list[int]:
+    """Read whole numbers, synchronising the device once."""
+    # Not by `tolist`, which torch 2.6 cannot do in a function that `torch.func` differentiates.
+    return [int(value) for value in torch.stack(values).cpu()]
+
+
 def _look(value: Tensor, batch_index: Tensor, num_graphs: int) -> tuple[int, bool]:
     """Read a whole number and whether nodes are sorted, synchronising the device once.
 
@@ -230,7 +236,7 @@ def _look(value: Tensor, batch_index: Tensor, num_graphs: int) -> tuple[int, boo
     """
     falls = (batch_index[1:] < batch_index[:-1]).sum()
     outside = ((batch_index < 0) | (batch_index >= num_graphs)).sum()
-    number, num_falls, num_outside = torch.stack([value, falls, outside]).tolist()
+    number, num_falls, num_outside = _read(value, falls, outside)
     if num_outside:
         raise ValueError(f"{num_outside} nodes are in graphs of a batch_index that is not from 0 to {num_graphs - 1}")
     return number, num_falls == 0
