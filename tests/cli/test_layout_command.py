@@ -79,7 +79,10 @@ def test_wrong_input_is_named(run, tmp_path):
         (["x.csv", "--out", "x.csv"], "would replace the input x.csv"),
         (["x.txt", "--out", "x.txt/x.png"], "is a file, not a folder"),
         (["x.txt", "--out", "x.png", "--refine", "hard"], "but got 'hard'"),
-        (["x.txt", "--out", "x.png", "--energy", "grid=much"], "NAME=STRENGTH, such as crossings=2, but got 'grid=much'"),
+        (
+            ["x.txt", "--out", "x.png", "--energy", "grid=much"],
+            "NAME=STRENGTH, such as crossings=2, but got 'grid=much'",
+        ),
         (["x.txt", "--out", "x.png", "--energy", "beauty=1"], "Unknown energy 'beauty'"),
     ):
         result = run("layout", *arguments)

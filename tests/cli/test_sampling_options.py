@@ -51,7 +51,10 @@ def test_the_same_by_an_option_and_by_set(sampled):
         ("sampler.et=1", "The sampler 'ddim' does not take these options: there is no 'et'; did you mean 'eta'"),
         ("num_step=3", "sampling.num_step: there is no such key; did you mean 'num_steps'"),
         ("prior_scale=-1", "sampling.prior_scale: Input should be greater than 0, but got -1"),
-        ("guidance.0.strength=2", "sampling.guidance.0 has no keys inside"),
+        (
+            "guidance.0.strength=2",
+            "--set sampling.guidance.0.strength: sampling.guidance: the list is empty, no '0' in it",
+        ),
         ("grid=karas", "did you mean 'karras'"),
         ("training.max_steps=3", "sampling.training: there is no such key"),
         ("sampler.eta", "--set takes key=value"),

@@ -47,7 +47,7 @@ def test_shape_alone_remains_and_points_come_back(method, seed, unit, shift):
 
 
 def test_there_is_no_other_method():
-    with pytest.raises(ValueError, match="bounding-box, unit-sphere, standard, but got 'cube'"):
+    with pytest.raises(ValueError, match="'cube'; expected one of .'bounding-box', 'unit-sphere', 'standard'"):
         Normalize(method="cube")
 
 

@@ -22,7 +22,7 @@ def change(values: dict[str, Any], override: str) -> None:
         outer, place = place, _inside(place, part)
         if not isinstance(place, dict | list):
             item = isinstance(outer, list)
-            why = f"expected an index below {len(outer)}, but got {part!r}" if item else "it has no keys inside"
+            why = _no_item(outer, part) if item else "it has no keys inside"
             raise ValueError(f"--set {key}: {'.'.join(parents[: depth + (not item)])}: {why}")
     try:
         value = yaml.safe_load(text)
@@ -30,10 +30,19 @@ def change(values: dict[str, Any], override: str) -> None:
         raise ValueError(f"--set {key}: {text!r} is not a YAML value") from error
     if isinstance(place, list):
         if not last.isdecimal() or int(last) >= len(place):
-            raise ValueError(f"--set {key}: expected an index below {len(place)}, but got {last!r}")
+            raise ValueError(f"--set {key}: {'.'.join(parents)}: {_no_item(place, last)}")
         place[int(last)] = value
     else:
         place[last] = value
+
+
+def _no_item(values: list[Any], part: str) -> str:
+    """Say why a list has no item of a number."""
+    return (
+        f"expected an index below {len(values)}, but got {part!r}"
+        if values
+        else f"the list is empty, no {part!r} in it"
+    )
 
 
 def _inside(place: dict[str, Any] | list[Any], part: str) -> Any:

@@ -35,8 +35,8 @@ def test_what_a_domain_does_not_take_is_said(clouds):
         evaluate_files(clouds / "made.pt", clouds / "reference.pt", posebusters=True)
     with pytest.raises(ValueError, match="nothing to compare: no real-valued attribute"):
         evaluate_files(clouds / "made.pt", clouds / "graphs.pt")
-    with pytest.raises(ValueError, match="holds clouds, which are drawn as .png or .html, not .svg"):
-        view_file(clouds / "made.pt", clouds / "x.svg")
+    with pytest.raises(ValueError, match="holds clouds, which are drawn as .png or .html or .svg, not .gif"):
+        view_file(clouds / "made.pt", clouds / "x.gif")
     with pytest.raises(ValueError, match="holds nothing to draw: graphs with positions"):
         view_file(clouds / "graphs.pt", clouds / "x.png")
 
