@@ -30,8 +30,9 @@ class Inpainting(Guidance):
 
     The other rows are influenced by the given values only through the noisy ones, which does not condition them exactly
     if rows are correlated. :class:`~graphscore.samplers.resampling.ResamplingSampler` corrects most of that by repeated
-    steps. :class:`~graphscore.guidance.restraints.HarmonicRestraint` of infinite strength fixes the same rows by the
-    posterior covariance: exact for Gaussian data without repeated steps, but with several backward passes a step.
+    steps, but hardly the choice among shapes far apart. :class:`~graphscore.guidance.restraints.HarmonicRestraint` of
+    infinite strength fixes the same rows by the posterior covariance: exact for Gaussian data without repeated steps,
+    but with several backward passes a step.
 
     Args:
         model: The score model.
