@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import groupby
@@ -26,7 +25,7 @@ from graphscore.runtime.workers import Progress, Work
 SMALL, LARGE = "conformers", "drug-like"
 """Names of their weights."""
 LARGEST = 12
-"""Heavy atoms up to which a molecule is small, chosen on validation molecules."""
+"""Heavy atoms up to which a molecule is small: on validation molecules of that size, both models are equally good."""
 
 
 class ShippedModels(ConformerModel):
@@ -85,8 +84,9 @@ class ShippedModels(ConformerModel):
 
     def describe(self, request: Request) -> dict[str, Any]:
         """Describe everything that the conformers depend on: both models, options and versions."""
-        sha256 = hashlib.sha256(self.large.checkpoint.read_bytes()).hexdigest()
-        larger = {"heavy_atoms_above": LARGEST, "weights": LARGE, "sha256": sha256}
+        of_large = self.large.describe(request)
+        larger = {name: of_large[name] for name in ("sampler", "num_steps", "sampling", "sha256")}
+        larger = {"heavy_atoms_above": LARGEST, "weights": LARGE, **larger}
         return {**super().describe(request), "larger_molecules": larger}
 
     def __repr__(self) -> str:

@@ -89,6 +89,7 @@ def test_a_description_names_both_files(both, small, large):
     described = both.describe(ConformerRequest())
     assert described["checkpoint"] == str(small.checkpoint)
     assert described["larger_molecules"]["heavy_atoms_above"] == LARGEST
+    assert described["larger_molecules"]["sampling"] == large.describe(ConformerRequest())["sampling"]
     files = described["sha256"], described["larger_molecules"]["sha256"]
     assert files == tuple(hashlib.sha256(model.checkpoint.read_bytes()).hexdigest() for model in (small, large))
     assert str(large.checkpoint) in repr(both)
