@@ -123,7 +123,7 @@ EXAMPLES: Mapping[str, Sequence[tuple[str, str]]] = {
         ("Those of one list", "graphscore data audit --source qm9 --molecules 20"),
     ),
 }
-"""What examples do, and their lines, by the words of the command; a line without a comment belongs to the one above."""
+"""Examples by the words of the command: what each does, and its line; without a comment, part of the one above."""
 
 
 def _show_examples(ctx: typer.Context) -> None:

@@ -30,7 +30,7 @@ def completing(*names: str) -> Callable[[str], list[str]]:
 Checkpoint = Annotated[
     Path | None,
     typer.Option(
-        help="A model.safetensors, the folder of a run, or shipped weights by name: conformers, the default.",
+        help="A model.safetensors, the folder of a run, or shipped weights: by default conformers or drug-like.",
         autocompletion=complete_weights,
     ),
 ]

@@ -159,7 +159,7 @@ def _times(frames: NDArray[np.float64]) -> str:
 
 
 def _strokes(way: Way, depth: NDArray[np.float64], scale: float) -> Iterator[_Stroke]:
-    """What is drawn of a graph: edges below nodes, and what is near above what is far."""
+    """Strokes of a graph: edges below nodes, and what is near above what is far."""
     order = np.argsort(depth, kind="stable")
     if way.colors:
         if len(way.edges):
