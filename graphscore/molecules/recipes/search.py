@@ -1,6 +1,6 @@
 """Conformer search: the low-energy conformers of a molecule by distance geometry and GFN2-xTB or MMFF94.
 
-That of level ``gfn2//gfnff`` goes on from there, see :mod:`graphscore.molecules.recipes.wide`.
+Those with two levels, such as ``gfn2//gfnff``, go on from there: see :mod:`graphscore.molecules.recipes.wide`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from graphscore.molecules.recipes.comparison import (
 )
 from graphscore.molecules.recipes.lists import Reject, marks_hydrogens
 from graphscore.molecules.recipes.settings import TRAINING, Settings
-from graphscore.molecules.recipes.wide import diverse, explore
+from graphscore.molecules.recipes.wide import diverse, evenly, explore
 from graphscore.molecules.smiles import mol_from_smiles
 
 SEED = 0
@@ -96,18 +96,21 @@ def search(smiles: str, settings: Settings = TRAINING, seed: int = SEED) -> Sear
         try:
             isomer = draw_stereoisomer(smiles, rng.getrandbits(31))
             mol = mol_from_smiles(isomer)
-            starts = _starts(mol, isomer, settings, rng)
+            starts = [] if settings.num_samples else _starts(mol, isomer, settings, rng)
         except ValueError as error:
             rejects.append(Reject(isomer, "embedding", str(error)))
             continue
         optimized = len(starts)
         if settings.level == "gfn2":
             found = _relax(mol, isomer, starts, rejects)
-        elif settings.level == "gfn2//gfnff":
+        elif settings.level in ("gfn2//gfnff", "gfn2//mmff94"):
             found, optimized = explore(mol, isomer, starts, settings, rng, rejects)
         else:
             found = [Conformer(start.pos - start.pos.mean(axis=0), start.energy) for start in starts]
-        kept = diverse(mol, distinct(mol, found, settings.window, settings), settings.max_conformers)
+        kept = distinct(mol, found, settings.window, settings)
+        # Starts by several methods are spread more widely than the molecule; those of a model are not.
+        most = settings.max_conformers
+        kept = evenly(kept, most) if settings.num_samples else diverse(mol, kept, most)
         if kept:
             energies = np.array([conformer.energy for conformer in kept])
             pos = np.stack([conformer.pos for conformer in kept])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Level = Literal["gfn2", "mmff94", "gfn2//gfnff"]
+Level = Literal["gfn2", "mmff94", "gfn2//gfnff", "gfn2//mmff94"]
 
 
 @dataclass(frozen=True)
@@ -14,19 +14,20 @@ class Settings:
 
     Attributes:
         level: Energy surface whose minima are the conformers: ``"gfn2"``, GFN2-xTB; ``"mmff94"``, the force field; or
-            ``"gfn2//gfnff"``, minima of the force field GFN-FF with their energies in GFN2-xTB.
+            ``"gfn2//gfnff"`` and ``"gfn2//mmff94"``, minima of a force field with their energies in GFN2-xTB.
         num_knowledge: Number of starts by ETKDGv3.
         num_plain: Number of starts by distance geometry from random coordinates, without the torsion and ring
             preferences of ETKDGv3, so that the ensemble is not biased towards them.
-        max_optimizations: Largest number of these starts to relax further, drawn from distinct minima in MMFF94.
+        num_samples: Number of starts drawn from the shipped model, instead of those.
+        max_optimizations: Largest number of starts by distance geometry to relax further, drawn from distinct minima in MMFF94.
         num_torsions: Number of further starts with random torsions.
         num_rounds: Number of times that the search goes on from the lowest conformers found.
         num_moves: Number of starts of each round that differ from a low conformer in up to three torsions.
         num_frames: Number of starts of each round from metadynamics of the lowest conformer.
-        max_conformers: Largest number of conformers that are kept, as different as possible; no limit by default.
+        max_conformers: Largest number of conformers that are kept; no limit by default.
         window: Largest energy above the lowest conformer found, kcal/mol.
         start_window: The same for starts relaxed by MMFF94.
-        middle_window: The same in GFN-FF, for minima whose energy in GFN2-xTB is computed.
+        middle_window: The same in the force field, for minima whose energy in GFN2-xTB is computed.
         min_rmsd: Largest RMSD in Angstrom of conformers that count as equal if their energies agree: symmetry-aware,
             over heavy atoms and hydrogens on other elements than carbon.
         min_energy: Largest difference of energies that agree, kcal/mol.
@@ -35,6 +36,7 @@ class Settings:
     level: Level = "gfn2"
     num_knowledge: int = 12
     num_plain: int = 12
+    num_samples: int = 0
     max_optimizations: int = 10
     num_torsions: int = 0
     num_rounds: int = 0
@@ -68,6 +70,18 @@ WIDE = Settings(
     min_energy=0.5,
 )
 WIDE_THOROUGH = replace(WIDE, num_rounds=6, max_conformers=64)
+SAMPLED = Settings(
+    "gfn2//mmff94",
+    num_samples=40,
+    num_rounds=3,
+    num_moves=16,
+    max_conformers=20,
+    window=5.0,
+    start_window=12.0,
+    min_rmsd=0.25,
+    min_energy=0.5,
+)
+SAMPLED_THOROUGH = replace(SAMPLED, num_samples=80, num_rounds=6)
 
 
 def choose_settings(level: Level, num_heavy_atoms: int, training: bool) -> Settings:
@@ -82,6 +96,8 @@ def choose_settings(level: Level, num_heavy_atoms: int, training: bool) -> Setti
         return COARSE
     if level == "gfn2//gfnff":
         return WIDE if training else WIDE_THOROUGH
+    if level == "gfn2//mmff94":
+        return SAMPLED if training else SAMPLED_THOROUGH
     if num_heavy_atoms > LARGE:
         return LARGE_TRAINING if training else LARGE_THOROUGH
     return TRAINING if training else THOROUGH
