@@ -22,7 +22,7 @@ from graphscore.molecules.recipes.settings import Level, choose_settings
 from graphscore.molecules.smiles import mol_from_smiles
 
 WIDE_SIZES = (10, 35)  # heavy atoms of drug-like molecules
-_STEMS: dict[Level, str] = {"gfn2": "gfn2", "mmff94": "mmff94", "gfn2//gfnff": "wide"}
+_STEMS: dict[Level, str] = {"gfn2": "gfn2", "mmff94": "mmff94", "gfn2//gfnff": "wide", "gfn2//mmff94": "sampled"}
 
 
 def data_file(level: Level) -> str:
