@@ -77,7 +77,11 @@ def build_data(
     limit: Annotated[int | None, typer.Option(help="Ensembles: largest number of molecules of each list.")] = None,
     part: Annotated[str | None, typer.Option(help="Ensembles: only this part of lists that are split.")] = None,
     level: Annotated[
-        str | None, typer.Option(help="gfn2-ensembles: gfn2, or the faster mmff94, to pretrain on.")
+        str | None,
+        typer.Option(
+            help="gfn2-ensembles: gfn2, or the faster mmff94, to pretrain on; wide-ensembles: gfn2//gfnff, or the "
+            "faster gfn2//mmff94, from samples of the shipped model."
+        ),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="pdb-ligands: ligands as refined, .npz.")] = None,
 ) -> None:

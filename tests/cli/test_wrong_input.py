@@ -239,7 +239,7 @@ WRONG = {
     ),
     "unknown data set": (["data", "build", "qm8"], ["qm8", "small-molecules"]),
     "option of another recipe": (["data", "build", "small-molecules", "--limit", "3"], ["small-molecules", "--limit"]),
-    "level of a recipe that has one": (["data", "build", "wide-ensembles", "--level", "gfn2"], ["--level"]),
+    "level of a recipe that has one": (["data", "build", "pdb-ligands", "--level", "gfn2"], ["--level"]),
     "unknown level": (["data", "build", "gfn2-ensembles", "--level", "dft"], ["'dft'", "mmff94"]),
     "a list without counts": (["data", "audit", "--counts", "a.csv"], ["n_conformers"]),
 }

@@ -23,7 +23,7 @@ from graphscore.runtime.workers import map_in_workers
 
 LOW = 1.0  # kcal/mol; lower conformers dominate at room temperature
 COUNT_COLUMN = "n_conformers"
-LEVELS: tuple[Level, ...] = ("gfn2", "gfn2//gfnff")
+LEVELS: tuple[Level, ...] = ("gfn2", "gfn2//gfnff", "gfn2//mmff94")
 
 
 def audit_second_seed(

@@ -15,6 +15,7 @@ from typing import Any, get_args
 from graphscore.data.split import PARTS
 from graphscore.molecules import xtb
 from graphscore.molecules.graph import rdBase
+from graphscore.molecules.recipes import samples
 from graphscore.molecules.recipes.lists import SEED, Job, Source, choose, flat_key, nci_smiles, read_smiles_file
 from graphscore.molecules.recipes.records import compute_all, pack, packed
 from graphscore.molecules.recipes.search import Search, search
@@ -22,6 +23,7 @@ from graphscore.molecules.recipes.settings import Level, choose_settings
 from graphscore.molecules.smiles import mol_from_smiles
 
 WIDE_SIZES = (10, 35)  # heavy atoms of drug-like molecules
+WIDE_LEVELS: tuple[Level, ...] = ("gfn2//gfnff", "gfn2//mmff94")
 _STEMS: dict[Level, str] = {"gfn2": "gfn2", "mmff94": "mmff94", "gfn2//gfnff": "wide", "gfn2//mmff94": "sampled"}
 
 
@@ -126,34 +128,37 @@ def build_wide(
     exclude: Sequence[Path] = (),
     limit: int | None = None,
     part: str | None = None,
+    level: Level = "gfn2//gfnff",
 ) -> tuple[Path, Path]:
-    """Compute wide ensembles of the neutral drug-like molecules in files: level ``gfn2//gfnff`` of :func:`build`.
+    """Compute wide ensembles of the neutral drug-like molecules in files; see :func:`build`.
 
     Args:
-        out: Folder to write to, and to resume from.
+        out: Folder for the data file, the report and the work file.
         num_workers: Number of processes; 0 for one per CPU core.
         progress: Called with (molecules done, total) after each molecule.
         smiles: Lists of molecules, split by scaffold and molecule; those of :data:`WIDE_SIZES` heavy atoms are taken.
         exclude: Lists of molecules to leave out.
         limit: Largest number of molecules of each list, drawn by a hash.
         part: Part to which molecules are restricted; all parts by default.
+        level: ``"gfn2//gfnff"``, the default, or ``"gfn2//mmff94"`` for a search from samples of the shipped model.
 
     Returns:
         Paths of the data file and of the report.
 
     Raises:
         RuntimeError: If there is no program ``xtb``.
-        ValueError: If there is no list, a list holds no molecules, there is no such part, or the folder holds another
-            level.
+        ValueError: If there is no list, a list holds no molecules, there is no such part or level, or the folder holds
+            another level.
     """
     _check_known("part", part, (None, *PARTS))
+    _check_known("level", level, WIDE_LEVELS)
     if not smiles:
         raise ValueError("wide-ensembles needs lists of molecules: --smiles FILE")
     sources = [
         Source(_name(path), read_smiles_file(path), WIDE_SIZES, only=part, limit=limit, neutral=True) for path in smiles
     ]
     banned = [text for path in exclude for text in read_smiles_file(path, every_column=True)]
-    return build(out, sources, banned, num_workers, progress, "gfn2//gfnff")
+    return build(out, sources, banned, num_workers, progress, level)
 
 
 def _check_known(what: str, name: str | None, known: Sequence[str | None]) -> None:
@@ -184,5 +189,6 @@ def compute(job: Job, level: Level = "gfn2") -> dict[str, Any]:
 
 
 def _versions(level: Level) -> list[str]:
-    """Versions of the programs that make the ensembles, since other versions may find other conformers."""
-    return [f"rdkit {rdBase.rdkitVersion}", *([f"xtb {xtb.version()}"] if level != "mmff94" else [])]
+    """Versions of the programs and weights that make the ensembles, since others may find other conformers."""
+    of_samples = samples.versions() if level == "gfn2//mmff94" else []
+    return [f"rdkit {rdBase.rdkitVersion}", *([f"xtb {xtb.version()}"] if level != "mmff94" else []), *of_samples]

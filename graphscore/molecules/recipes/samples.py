@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,13 @@ def sample(smiles: str, num: int, seed: int) -> list[NDArray[np.float64]]:
         return []
     (outcome,) = _model().sample([smiles], num=num, seed=seed)
     return [drawn["pos"].double().numpy() for drawn in outcome.samples]
+
+
+def versions() -> list[str]:
+    """Names of the weights that come with the package, each with the start of the SHA-256 of its file."""
+    shipped = resolve("graphscore.molecules.shipped:shipped_checkpoint")
+    names = (resolve(f"graphscore.molecules.shipped:{size}") for size in ("SMALL", "LARGE"))
+    return [f"{name} {hashlib.sha256(shipped(name).read_bytes()).hexdigest()[:12]}" for name in names]
 
 
 @cache

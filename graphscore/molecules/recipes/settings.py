@@ -19,7 +19,8 @@ class Settings:
         num_plain: Number of starts by distance geometry from random coordinates, without the torsion and ring
             preferences of ETKDGv3, so that the ensemble is not biased towards them.
         num_samples: Number of starts drawn from the shipped model, instead of those.
-        max_optimizations: Largest number of starts by distance geometry to relax further, drawn from distinct minima in MMFF94.
+        max_optimizations: Largest number of starts by distance geometry to relax further, drawn from distinct minima in
+            MMFF94.
         num_torsions: Number of further starts with random torsions.
         num_rounds: Number of times that the search goes on from the lowest conformers found.
         num_moves: Number of starts of each round that differ from a low conformer in up to three torsions.

@@ -17,12 +17,20 @@ pytest.importorskip("rdkit")
 from graphscore.molecules import xtb
 from graphscore.molecules.bonding import distances
 from graphscore.molecules.embedding import embed
+from graphscore.molecules.forcefield import ForceField
 from graphscore.molecules.graph import Chem
 from graphscore.molecules.recipes import ensembles as recipe
 from graphscore.molecules.recipes import wide
 from graphscore.molecules.recipes.comparison import Comparison, Conformer, distinct
 from graphscore.molecules.recipes.search import search
-from graphscore.molecules.recipes.settings import WIDE, WIDE_THOROUGH, Settings, choose_settings
+from graphscore.molecules.recipes.settings import (
+    SAMPLED,
+    SAMPLED_THOROUGH,
+    WIDE,
+    WIDE_THOROUGH,
+    Settings,
+    choose_settings,
+)
 from graphscore.molecules.smiles import mol_from_smiles
 
 needs_xtb = pytest.mark.skipif(shutil.which("xtb") is None, reason="the program xtb is not installed")
@@ -55,10 +63,18 @@ def test_the_lowest_conformer_and_then_the_farthest_are_chosen(butane: list[Conf
     assert wide.diverse(BUTANE, butane, 1) == [anti]
 
 
+def test_samples_are_thinned_evenly(butane: list[Conformer]):
+    five = [Conformer(butane[0].pos, float(energy)) for energy in range(5)]
+    assert [c.energy for c in wide.evenly(five, 3)] == [0, 2, 4]
+    assert wide.evenly(five, 5) == five == wide.evenly(five, None)
+
+
 def test_training_molecules_cost_less():
     assert choose_settings("gfn2//gfnff", 25, training=True) == WIDE
     assert choose_settings("gfn2//gfnff", 25, training=False) == WIDE_THOROUGH
     assert WIDE_THOROUGH.num_rounds > WIDE.num_rounds
+    assert choose_settings("gfn2//mmff94", 25, training=True) == SAMPLED
+    assert choose_settings("gfn2//mmff94", 25, training=False) == SAMPLED_THOROUGH
 
 
 def test_optimizations_that_fail_are_reported(monkeypatch: pytest.MonkeyPatch):
@@ -114,6 +130,23 @@ def test_conformers_are_minima_of_gfnff_with_energies_of_gfn2():
 
 
 @needs_xtb
+def test_searches_from_samples_end_at_minima_of_mmff94_with_energies_of_gfn2():
+    few = replace(SAMPLED, num_samples=4, num_rounds=1, num_moves=2)
+    smiles = "C[C@H](O)C(=O)OCCO"
+    result = search(smiles, few)
+    ensemble = result.ensemble
+    assert ensemble is not None and ensemble.smiles == smiles and 1 < len(ensemble.pos) <= 6
+    mol = mol_from_smiles(smiles)
+    force_field, symbols = ForceField(mol), [atom.GetSymbol() for atom in mol.GetAtoms()]
+    energies = np.array([xtb.energy(symbols, pos) for pos in ensemble.pos])
+    assert_allclose(energies - energies[0], ensemble.energies, atol=1e-6)
+    for pos in ensemble.pos:
+        assert np.abs(force_field.minimize(pos)[0] - pos).max() < 0.02
+    same = search(smiles, few).ensemble
+    assert same is not None and np.array_equal(same.pos, ensemble.pos)
+
+
+@needs_xtb
 def test_neutral_molecules_of_drug_like_size_are_taken(tmp_path: Path):
     smiles = tmp_path / "list.smi"
     smiles.write_text("CCO\nC[N+](C)(C)CCCCCCCC\nCC(C)C\n" + f"{'C' * 36}\n")
@@ -124,11 +157,22 @@ def test_neutral_molecules_of_drug_like_size_are_taken(tmp_path: Path):
     with np.load(data, allow_pickle=False) as arrays:
         assert arrays["level"].item() == b"gfn2//gfnff" and len(arrays["smiles"]) == 0
         assert [version.split()[0] for version in arrays["versions"].tolist()] == [b"rdkit", b"xtb"]
+    with pytest.raises(ValueError, match="those of level gfn2//mmff94 a folder of their own"):
+        recipe.build_wide(tmp_path / "out", 1, smiles=[smiles], level="gfn2//mmff94")
+    data, _ = recipe.build_wide(tmp_path / "sampled", 1, smiles=[smiles], level="gfn2//mmff94")
+    assert data.name == "sampled_ensembles.npz"
+    with np.load(data, allow_pickle=False) as arrays:
+        names = [version.split()[0] for version in arrays["versions"].tolist()]
+    assert names == [b"rdkit", b"xtb", b"conformers", b"drug-like"]
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
-    [({}, "needs lists of molecules: --smiles FILE"), ({"part": "all"}, "no part 'all'; expected one of ['train'")],
+    [
+        ({}, "needs lists of molecules: --smiles FILE"),
+        ({"part": "all"}, "no part 'all'; expected one of ['train'"),
+        ({"level": "gfn2"}, "no level 'gfn2'; expected one of ['gfn2//gfnff', 'gfn2//mmff94']"),
+    ],
 )
 def test_a_build_without_molecules_or_of_an_unknown_part_is_refused(tmp_path: Path, wrong: dict, message: str):
     with pytest.raises(ValueError, match=re.escape(message)):
