@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from torch_geometric.data import Data
 
 from graphscore import cli
+from graphscore.data import write
 from graphscore.experiment.build import build_model
 from graphscore.experiment.config.schema import load_config
 from graphscore.runtime.checkpoint import Checkpoint, save_checkpoint
@@ -70,3 +72,53 @@ def checkpoint(tmp_path_factory):
     known = {"z": [1, 6, 7, 8, 9], "bond": [0, 1, 2, 3, 4], "hops": [1, 2, 3, 4, 5]}
     save_checkpoint(path, Checkpoint(dict(model.state_dict()), config.model_dump(mode="json"), {"known": known}))
     return path
+
+
+@pytest.fixture
+def odd_files(tmp_path):
+    """Good files in the temporary folder, and files that are not what their names say; all names."""
+    from graphscore.molecules.embedding import embed
+    from graphscore.molecules.graph import data_from_mol
+    from graphscore.molecules.smiles import mol_from_smiles
+
+    for name, text in {
+        "text.safetensors": "no tensors here",
+        "empty.smi": "",
+        "bad.smi": "C(C one\nnonsense two\n",
+        "good.smi": "CCO ethanol\n",
+        "a.smi": "CCO\n",
+        "a.docx": "CCO\n",
+        "edges.csv": "source,target,weight\n0,1,1\n1,2,3\n",
+        "a.csv": "name,formula\nethanol,C2H6O\n",
+        "broken.sdf": "\n  nothing\n\n  x y z\nM  END\n$$$$\n",
+        "broken.xyz": "three\n\nH 0 0 0\n",
+        "broken.graphml": "<graphml><graph",
+        "broken.pt": "not a tensor file",
+    }.items():
+        (tmp_path / name).write_text(text)
+    np.save(tmp_path / "nan.npy", np.array([[0.0, 0.0, 0.0], [1.0, np.nan, 0.0]]))
+    write([data_from_mol(embed(mol_from_smiles("CCO"), 1, 0), 0)], tmp_path / "good.sdf")
+    write([data_from_mol(embed(mol_from_smiles("CCN"), 1, 0), 0)], tmp_path / "other.sdf")
+    (tmp_path / "good.partial.sdf").write_bytes((tmp_path / "good.sdf").read_bytes())
+    (tmp_path / "link.sdf").symlink_to("good.sdf")
+    write([Data(pos=torch.zeros(3, 2), edge_index=torch.zeros(2, 0, dtype=torch.long))], tmp_path / "cloud.pt")
+    return {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.fixture
+def refused(run, checkpoint, odd_files, tmp_path):
+    """Run a command that must fail, before any work, with one sentence that holds some words."""
+
+    def call(arguments: list[str], words: list[str]) -> None:
+        places = {"{model}": str(checkpoint), "../{folder}/good.sdf": f"../{tmp_path.name}/good.sdf"}
+        result = run(*[places.get(argument, argument) for argument in arguments])
+        assert result.code == 2, (result.out, result.err)
+        (line,) = result.err.strip().splitlines()
+        assert line.startswith("graphscore: error: ")
+        for word in words:
+            assert word in line, line
+        assert "Traceback" not in result.out + result.err
+        assert "sampling" not in result.out, "work has begun before the error"
+        assert {path.name for path in tmp_path.iterdir()} == odd_files, "something was written"
+
+    return call

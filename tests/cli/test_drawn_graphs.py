@@ -116,3 +116,15 @@ def test_wrong_input_is_one_sentence(run, tori, tmp_path, arguments, words):
     result = run("view", *arguments)
     assert result.code == 2 and result.err.count("\n") == 1, result.err
     assert all(word in result.err for word in words), result.err
+
+
+def test_one_of_several_graphs_that_is_not_finite_is_said_and_drawn_as_failed(run, tori, tmp_path):
+    write(
+        [tori[0], Data(pos=torch.full((3, 3), torch.inf), edge_index=torch.zeros(2, 0, dtype=torch.long))],
+        tmp_path / "two.npz",
+    )
+    for out in ("x.html", "x.png"):
+        viewed = run("view", "two.npz", "--out", out)
+        assert viewed.code == 0 and not viewed.err, viewed.err
+        assert "two.npz, 1 of 2 graphs: coordinates that are not finite" in " ".join(viewed.out.split())
+    assert [tile["failed"] for tile in tiles_of(tmp_path / "x.html")] == [False, True]

@@ -18,6 +18,8 @@ from graphscore.registry import close_to, shown
 RANDOM, GROUP = "random", "group"
 SPLIT_OPTIONS = ("split", "fractions", "seed")
 """Options of :func:`make_rule`, which data sets of any graphs take."""
+_FEW = 100  # different keys: with more, hardly any part stays empty by chance
+_TRIED = 1000  # seeds
 
 
 class Rule(ABC):
@@ -47,6 +49,10 @@ class Rule(ABC):
         """
         return []
 
+    def fill(self, parts: Sequence[Part]) -> str:
+        """Say how parts that got no graphs would get some; empty if nothing can be said."""
+        return ""
+
 
 class ByHash(Rule):
     """Split by the hash of a key, which does not change when graphs are added; see :func:`part_of`.
@@ -67,10 +73,25 @@ class ByHash(Rule):
         what = f"the attribute {attribute!r}" if attribute else by or "the default of the graphs' domain"
         self.text = f"by {what}, fractions {list(fractions)}, seed {seed}"
         self.separates = by not in (RANDOM, GROUP) and attribute is None
+        self._keys: set[str] = set()
 
     def part(self, own: OwnGraph) -> Part | None:
         """Assign a graph by the hash of its key."""
-        return PARTS[part_of(self._key(own), self.fractions, self.seed)]
+        key = self._key(own)
+        if len(self._keys) < _FEW:
+            self._keys.add(key)
+        return PARTS[part_of(key, self.fractions, self.seed)]
+
+    def fill(self, parts: Sequence[Part]) -> str:
+        """Name the first seed by which each part that has a share gets some of a few keys."""
+        shares = {number for number, fraction in enumerate(self.fractions) if fraction > 0}
+        if len(self._keys) == _FEW or not shares & {PARTS.index(part) for part in parts}:
+            return ""
+        few = f"Only {len(self._keys)} different molecules, groups or graphs are to be split"
+        for seed in range(_TRIED):
+            if {part_of(key, self.fractions, seed) for key in self._keys} >= shares:
+                return f"{few}: data.dataset.seed={seed} leaves no part empty"
+        return f"{few}: that takes more data, or a file for each part, data.dataset.path={{train: FILE, val: FILE}}"
 
     def _key(self, own: OwnGraph) -> str:
         if self.attribute is not None:

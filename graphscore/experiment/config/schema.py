@@ -16,6 +16,7 @@ from graphscore.domains import packaged
 from graphscore.experiment.config.changes import change
 from graphscore.experiment.config.components import Component, Named, component_names
 from graphscore.experiment.config.sections import (
+    MOST_STEPS,
     ConditionConfig,
     DataConfig,
     FieldConfig,
@@ -80,8 +81,10 @@ class ModelConfig(Section):
             changes: Further changes of the section, such as ``"sampler.eta=0.5"``, made after the others.
 
         Raises:
-            ValueError: If a change has a wrong key or value.
+            ValueError: If a change has a wrong key or value, or there are more steps than a configuration may have.
         """
+        if num_steps is not None and num_steps > MOST_STEPS:
+            raise ValueError(f"Sampling takes at most {MOST_STEPS:,} steps, but num_steps is {num_steps:,}")
         given = {"num_steps": num_steps, "prior_scale": prior_scale, "max_drift": max_drift}
         update: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         if sampler is not None or num_steps not in (None, self.sampling.num_steps):

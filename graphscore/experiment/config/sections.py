@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, T
 from graphscore.experiment.config.components import Component, Named
 from graphscore.train.precision import Precision
 
+MOST_STEPS = 100_000
+"""Limit on the steps of sampling: more would take too long for any use."""
+
 
 class Section(BaseModel):
     """Base class of the sections of a configuration: checked, immutable values.
@@ -141,7 +144,7 @@ class BestConfig(Section):
     """Most validation graphs to sample, in whole groups as far as possible: random ones, the same each time."""
     num_samples: int = Field(default=1, gt=0)
     """Samples of each of these graphs, from the same noise each time."""
-    num_steps: int | None = Field(default=None, gt=0, le=100_000)
+    num_steps: int | None = Field(default=None, gt=0, le=MOST_STEPS)
     """Steps of the sampler; by default those of ``sampling``."""
 
 
@@ -253,7 +256,7 @@ class SamplingConfig(Section):
     """Sampler, see ``graphscore methods``."""
     grid: Named = Component(name="karras")
     """Time grid, from noise to data."""
-    num_steps: int = Field(default=20, gt=0, le=100_000)
+    num_steps: int = Field(default=20, gt=0, le=MOST_STEPS)
     """Number of steps of the grid."""
     prior_scale: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """Factor of the noise at the start: below 1, there are fewer outliers among the samples, and fewer rare samples."""

@@ -81,7 +81,12 @@ def shape_of(data: Data, edges: Edges | None = None) -> Shape:
 
 
 def seen(shape: Shape) -> Shape:
-    """Return a shape with places on the paper and towards the viewer ``[N, 3]``; one in space is turned for that."""
+    """Return a shape with places on the paper and towards the viewer ``[N, 3]``; one in space is turned for that.
+
+    One that is not finite is not turned, which would be undefined: it is shown as failed.
+    """
+    if not shape.is_finite and shape.pos.shape[1] == 3:
+        return shape
     if shape.pos.shape[1] == 2:
         return Shape(np.pad(shape.pos, ((0, 0), (0, 1))), shape.edges)
     (x, y, z), (a, b) = shape.pos.T, (_TURN, _TILT)

@@ -171,7 +171,14 @@ def _drawn(items: Sequence[Data], style: Style, path: Path, notes: list[str]) ->
         notes.append(str(Failure(str(path), f"{missing} of {len(items)} graphs", f"no positions {where}")))
     if len(good) > style.most:
         notes.append(f"{path}: the first {style.most} of {len(good)} are drawn")
-    return good[: style.most]
+    shown = good[: style.most]
+    failed = sum(not shape_of(data).is_finite for data in shown)
+    if failed == len(shown):
+        which = f"the {failed} graphs have" if failed > 1 else "the graph has"
+        raise ValueError(f"{path} holds nothing to draw: {which} coordinates that are not finite (NaN or infinite)")
+    if failed:
+        notes.append(str(Failure(str(path), f"{failed} of {len(shown)} graphs", "coordinates that are not finite")))
+    return shown
 
 
 def _steps(path: Path, notes: list[str]) -> list[Data]:

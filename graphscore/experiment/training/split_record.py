@@ -96,7 +96,10 @@ def record_split(dataset: Dataset) -> SplitRecord:
         )
         for name, digest in dataset.digests().items()
     ]
-    notes = [f"The part {part} is empty: {what}" for part, what in _MISSED.items() if not parts[part].graphs]
+    missed = [part for part in _MISSED if not parts[part].graphs]
+    notes = [f"The part {part} is empty: {_MISSED[part]}" for part in missed]
+    if own is not None and (hint := own.rule.fill(missed)):
+        notes.append(hint)
     return SplitRecord(
         dataset=dataset.name,
         rule="of the data set" if own is None else own.rule.text,
@@ -213,7 +216,11 @@ def load_part(run: str | Path, part: Part, trust: Trusted = ()) -> RunPart:
     dataset = build_dataset(config, transformed=False, rule=rule)
     groups = dataset.groups(part)
     if not groups:
-        raise ValueError(f"The part {part} of the data set of {run} is empty")
+        sizes = ", ".join(f"{dataset.size(other)[0]:,} {other}" for other in PARTS)
+        raise ValueError(
+            f"The part {part} of the data set of {run} is empty (it has {sizes} graphs): choose another part, or train "
+            "with another split, by data.dataset.seed or data.dataset.fractions"
+        )
     changed = [] if before is None else differences(before, record_split(dataset))
     return RunPart(groups, [f"The data are not those of the training: {what}" for what in changed])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import types
 from pathlib import Path
@@ -146,3 +147,21 @@ def test_damaged_records_are_refused(place):
     (place / "run" / "split.json").write_text(before.model_copy(update={"sources": (source,)}).model_dump_json())
     with pytest.raises(ValueError, match=r"The parts of a.pt in the record of the split are damaged"):
         load_part(place / "run", "test")
+
+
+def test_few_graphs_that_leave_parts_empty_come_with_a_seed_that_does_not(place, capsys):
+    torch.save(graphs(5), "few.pt")
+    train(config(name="files", path="few.pt"), place / "run")
+    few = "Only 5 different molecules, groups or graphs are to be split: "
+    said = capsys.readouterr().err
+    (seed,) = re.findall(few + r"data\.dataset\.seed=(\d+) leaves no part empty", said)
+    assert "The part val is empty" in said
+    with pytest.raises(ValueError, match=r"val of .*run is empty \(it has 4 train, 0 val, 1 test graphs\): choose"):
+        load_part(place / "run", "val")
+    filled = train(config(name="files", path="few.pt", seed=int(seed)), place / "other")
+    assert all(filled.dataset.split(part) for part in PARTS) and "Warning" not in capsys.readouterr().err
+    torch.save(graphs(2), "two.pt")
+    train(config(name="files", path="two.pt"), place / "third")
+    assert few.replace("5", "2") + "that takes more data" in capsys.readouterr().err
+    train(config(name="files", path="few.pt", fractions=(1, 0, 0)), place / "fourth")  # as is wished
+    assert "Only" not in capsys.readouterr().err
