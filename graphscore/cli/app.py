@@ -104,6 +104,8 @@ def sample(
     preset: Annotated[
         str | None,
         typer.Option(
+            "--preset",
+            "--for",
             help="fast, ensemble, docking or analogue: sets of options for molecules; given ones win.",
             autocompletion=completing("fast", "ensemble", "docking", "analogue"),
         ),

@@ -31,6 +31,7 @@ EXAMPLES: Mapping[str, Sequence[tuple[str, str]]] = {
             "An ensemble, relaxed, ranked and distinct",
             "graphscore sample --input molecules.smi --preset ensemble --out ensemble.sdf",
         ),
+        ("Shapes for docking, as in proteins", "graphscore sample --input ligands.smi --for docking --out shapes.sdf"),
         (
             "By a model of your own, for its test part",
             "graphscore sample --checkpoint runs/own --part test --out samples.pt",

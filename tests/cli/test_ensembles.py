@@ -45,7 +45,7 @@ def check_distinct(mols: list[Chem.Mol], cutoff: float) -> None:
 
 
 def test_an_ensemble_has_distinct_conformers_in_a_window_with_weights(sample):
-    result = sample("OCCCCF", "--preset", "ensemble", "--num", 5, "--energy-window", 4)
+    result = sample("OCCCCF", "--for", "ensemble", "--num", 5, "--energy-window", 4)
     assert result.code == 0, result.err
     mols = read()
     assert 1 < len(mols) <= 5
