@@ -96,7 +96,7 @@ def record_split(dataset: Dataset) -> SplitRecord:
         )
         for name, digest in dataset.digests().items()
     ]
-    missed = [part for part in _MISSED if not parts[part].graphs]
+    missed: list[Part] = [part for part in _MISSED if not parts[part].graphs]
     notes = [f"The part {part} is empty: {_MISSED[part]}" for part in missed]
     if own is not None and (hint := own.rule.fill(missed)):
         notes.append(hint)
