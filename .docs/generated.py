@@ -45,6 +45,7 @@ REFERENCE: dict[str, list[str]] = {
         "molecules.conformers",
         "molecules.request",
         "molecules.outcome",
+        "molecules.embedder",
         "molecules.readers",
         "molecules.graph",
         "molecules.features",

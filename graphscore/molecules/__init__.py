@@ -43,7 +43,8 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``shipped``        the models that come with the package, for small and for larger molecules
 ``starts``         samples that start from given conformers
 ``request``        options for generating conformers, and presets of them
-``outcome``        conformers of one molecule, as an RDKit molecule and as ASE atoms
+``outcome``        conformers of one molecule, as an RDKit molecule and as ASE atoms and back
+``embedder``       conformer models behind the call of RDKit's ``EmbedMultipleConfs``
 ``exact``          geometry of molecules of one to three atoms
 ``polyhedra``       centres with five or more electron pairs, by VSEPR
 ``components``     components of molecules: split, sampled one by one and joined

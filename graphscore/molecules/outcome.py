@@ -1,11 +1,13 @@
-"""Outcomes of molecules: conformers as an RDKit molecule, and as ASE atoms."""
+"""Outcomes of molecules: conformers as an RDKit molecule, and as ASE atoms and back."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch_geometric.data import Data
 
 from graphscore.generate.outcome import Outcome, name_of
@@ -48,15 +50,19 @@ class Conformers(Outcome):
         for sample in self.samples:
             conformer = add_positions(mol, sample["pos"].double().numpy())
             for key, value in sample.to_dict().items():
-                if key in ("method", "warning"):
-                    conformer.SetProp(key, value)
-                elif isinstance(value, float):
-                    conformer.SetDoubleProp(key, value)
-                elif isinstance(value, int) and key != "num_nodes":
-                    conformer.SetIntProp(key, value)
-                elif key in TEXTS and isinstance(value, str):
-                    conformer.SetProp(key, value)
+                if key != "num_nodes" and (not isinstance(value, str) or key in (*TEXTS, "method", "warning")):
+                    set_property(conformer, key, value)
         return mol
+
+
+def set_property(conformer: Chem.Conformer, name: str, value: Any) -> None:
+    """Set a property of a conformer: a number or a text; other values are left out."""
+    if isinstance(value, str):
+        conformer.SetProp(name, value)
+    elif isinstance(value, float):
+        conformer.SetDoubleProp(name, value)
+    elif isinstance(value, int):
+        conformer.SetIntProp(name, value)
 
 
 @rdkit_errors()
@@ -87,7 +93,8 @@ def to_ase(mol: Chem.Mol) -> list[Atoms]:
         mol: A molecule whose hydrogens are atoms.
 
     Returns:
-        One for each conformer. ``info`` holds ``smiles``, the total ``charge``, and the conformer's properties.
+        One for each conformer, in its order. ``info`` holds ``smiles``, the total ``charge``, and the conformer's
+        properties. :func:`from_ase` leads back.
 
     Raises:
         ImportError: If ASE is missing.
@@ -102,3 +109,36 @@ def to_ase(mol: Chem.Mol) -> list[Atoms]:
         Atoms(numbers, conformer.GetPositions(), info=info | conformer.GetPropsAsDict())
         for conformer in mol.GetConformers()
     ]
+
+
+def from_ase(mol: Chem.Mol, frames: Iterable[Atoms]) -> Chem.Mol:
+    """Copy a molecule with the places of ASE atoms as its conformers, such as those that an ASE calculator relaxed.
+
+    Args:
+        mol: A molecule whose hydrogens are atoms; its own conformers are left out.
+        frames: ASE atoms, each the atoms of the molecule in its order, as :func:`to_ase` makes them.
+
+    Returns:
+        The copy. Numbers and texts in ``info`` are properties of the conformers, but ``smiles`` and ``charge``, which
+        the molecule has: if energies have changed, set ``atoms.info["energy"]`` in kcal/mol before.
+
+    Raises:
+        ValueError: If atoms are of other elements, or their coordinates are not finite.
+    """
+    made = Chem.Mol(mol)
+    made.RemoveAllConformers()
+    numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
+    for number, atoms in enumerate(frames, start=1):
+        if atoms.get_atomic_numbers().tolist() != numbers:
+            expected = "".join(atom.GetSymbol() for atom in mol.GetAtoms())
+            raise ValueError(
+                f"Expected the atoms {expected} in this order, but frame {number} has "
+                f"{''.join(atoms.get_chemical_symbols())}"
+            )
+        if not np.isfinite(atoms.get_positions()).all():
+            raise ValueError(f"Frame {number} has coordinates that are not finite")
+        conformer = add_positions(made, atoms.get_positions())
+        for name, value in atoms.info.items():
+            if name not in ("smiles", "charge"):
+                set_property(conformer, name, value)
+    return made

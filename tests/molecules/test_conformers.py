@@ -15,7 +15,7 @@ from rdkit.Chem import rdDistGeom
 
 from graphscore.molecules.conformers import ConformerModel
 from graphscore.molecules.graph import data_from_mol
-from graphscore.molecules.outcome import Conformers, to_ase
+from graphscore.molecules.outcome import Conformers, from_ase, to_ase
 
 
 def generate(path: Path, molecules: object, num: int, **options: object) -> list[Conformers]:
@@ -162,3 +162,33 @@ def test_ase_atoms_have_elements_places_and_numbers(conformer_checkpoint: Path):
         assert atoms.info["energy"] == conformer.GetDoubleProp("energy")
         assert atoms.info["sample"] == conformer.GetIntProp("sample")
     assert to_ase(Chem.MolFromSmiles("C")) == []
+
+
+def test_atoms_that_an_ase_calculator_relaxed_become_conformers_again(conformer_checkpoint: Path):
+    emt, optimize = pytest.importorskip("ase.calculators.emt"), pytest.importorskip("ase.optimize")
+    (mol,) = mols(conformer_checkpoint, "CCO", 2, energy_rank=True)
+    frames = to_ase(mol)
+    back = from_ase(mol, frames)
+    for old, new in zip(mol.GetConformers(), back.GetConformers(), strict=True):
+        np.testing.assert_array_equal(new.GetPositions(), old.GetPositions())
+        assert new.GetPropsAsDict() == old.GetPropsAsDict() and "energy" in new.GetPropsAsDict()
+    for atoms in frames:
+        atoms.calc = emt.EMT()
+        before = atoms.get_potential_energy()
+        optimize.BFGS(atoms, logfile=None).run(fmax=0.5, steps=10)
+        assert atoms.get_potential_energy() < before
+        atoms.info["energy"] = 23.06 * atoms.get_potential_energy()
+    relaxed = from_ase(mol, reversed(frames))
+    assert Chem.MolToSmiles(relaxed) == Chem.MolToSmiles(mol) and mol.GetNumConformers() == 2
+    for new, atoms in zip(relaxed.GetConformers(), frames[::-1], strict=True):
+        np.testing.assert_array_equal(new.GetPositions(), atoms.get_positions())
+        assert new.GetDoubleProp("energy") == atoms.info["energy"]
+
+
+def test_ase_atoms_of_another_molecule_or_without_places_are_refused(conformer_checkpoint: Path):
+    ase = pytest.importorskip("ase")
+    water = Chem.AddHs(Chem.MolFromSmiles("O"))
+    with pytest.raises(ValueError, match="Expected the atoms OHH in this order, but frame 2 has HOH"):
+        from_ase(water, [ase.Atoms("OH2"), ase.Atoms("HOH")])
+    with pytest.raises(ValueError, match="Frame 1 has coordinates that are not finite"):
+        from_ase(water, [ase.Atoms("OH2", np.full((3, 3), np.nan))])
