@@ -85,7 +85,7 @@ if TYPE_CHECKING:
     from graphscore.experiment.training.run import train_model
     from graphscore.experiment.training.split_record import load_part
     from graphscore.fields import Field
-    from graphscore.guidance import ClassifierFreeGuidance, Condition, EnergyGuidance, Inpainting
+    from graphscore.guidance import Autoguidance, ClassifierFreeGuidance, Condition, EnergyGuidance, Inpainting
     from graphscore.layouts.layout import layout
     from graphscore.molecules.conformers import ConformerModel
     from graphscore.nn import ScoreNetwork
@@ -131,7 +131,7 @@ _HOMES = {
     "nn": ("ScoreNetwork",),
     "denoiser": ("Denoiser", "ScoreAdapter", "NoiseAdapter", "DataAdapter", "VelocityAdapter"),
     "objectives": ("Objective", "denoising_score_matching", "flow_matching"),
-    "guidance": ("ClassifierFreeGuidance", "Condition", "EnergyGuidance", "Inpainting"),
+    "guidance": ("Autoguidance", "ClassifierFreeGuidance", "Condition", "EnergyGuidance", "Inpainting"),
     "samplers": (
         "AdaptiveSampler",
         "AncestralSampler",
@@ -190,6 +190,7 @@ __all__ = [
     "VPSDE",
     "AdaptiveSampler",
     "AncestralSampler",
+    "Autoguidance",
     "ClassifierFreeGuidance",
     "CompleteGraph",
     "Condition",

@@ -1,5 +1,6 @@
 """Guidance: score models around score models, for conditions, inpainting, energies and restraints."""
 
+from graphscore.guidance.autoguidance import Autoguidance
 from graphscore.guidance.base import Guidance, Posterior
 from graphscore.guidance.classifier_free import ClassifierFreeGuidance, Condition, drop_conditions
 from graphscore.guidance.energy import Energy, EnergyGuidance
@@ -16,10 +17,11 @@ GUIDANCE: dict[str, type[Guidance]] = {
     "distance-restraint": DistanceRestraint,
     "particle": ParticleGuidance,
 }
-"""Guidance by the name that configurations use."""
+"""Guidance by the name that configurations use; :class:`Autoguidance` needs a second model and is for Python alone."""
 
 __all__ = [
     "GUIDANCE",
+    "Autoguidance",
     "ClassifierFreeGuidance",
     "Condition",
     "DistanceRestraint",

@@ -12,6 +12,7 @@ from graphscore import ops
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import Field, replace
 from graphscore.linalg.autograd import check_differentiable
+from graphscore.process import ForwardProcess
 from graphscore.runtime.reprs import options_of
 from graphscore.sdes import SDE
 
@@ -77,6 +78,50 @@ class Guidance(ScoreModel):
                 shift = ops.per_row(limit / longest.clamp(min=limit), shift, index) * shift
             moved[name] = moved[name] + shift
         return moved
+
+
+def check_levels(levels: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Check the lowest and highest noise level that are guided.
+
+    Raises:
+        ValueError: If they do not rise from 0 or more.
+    """
+    if levels is None:
+        return None
+    if not 0 <= levels[0] < levels[1]:
+        raise ValueError(f"levels must rise from 0 or more, but are {levels[0]} and {levels[1]}")
+    return levels[0], levels[1]
+
+
+def extrapolate(
+    process: ForwardProcess,
+    batch: Batch,
+    t: Tensor,
+    start: Mapping[str, Tensor],
+    end: Mapping[str, Tensor],
+    strength: float,
+    levels: tuple[float, float] | None = None,
+) -> dict[str, Tensor]:
+    """Extrapolate from one posterior mean through another one: ``start + strength (end - start)``.
+
+    Args:
+        process: The process of both.
+        batch: A batch at time ``t``.
+        t: One time per graph, shape ``[B]``.
+        start: Posterior mean of each field, ``[rows, width]``.
+        end: The other one.
+        strength: 0 gives the first exactly, and 1 the other one.
+        levels: Lowest and highest noise level at which it is done; ``end`` stays as it is at others. All by default.
+    """
+    found = {}
+    for field, sde in process:
+        one, other, factor = start[field.name], end[field.name], strength
+        if levels is not None:
+            level = sde.level(t)
+            inside = (levels[0] <= level) & (level <= levels[1])
+            factor = ops.per_row(torch.where(inside, strength, 1.0), other, field.index(batch))
+        found[field.name] = torch.lerp(one, other, factor)  # lerp gives its ends exactly
+    return found
 
 
 class Posterior:

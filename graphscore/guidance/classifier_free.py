@@ -12,7 +12,7 @@ from torch_geometric.data import Batch
 from graphscore import ops
 from graphscore.denoiser import ScoreModel
 from graphscore.fields import Field, Level, check_batch, replace
-from graphscore.guidance.base import Guidance
+from graphscore.guidance.base import Guidance, check_levels, extrapolate
 from graphscore.rng import Generator
 
 
@@ -137,10 +137,7 @@ class ClassifierFreeGuidance(Guidance):
             if condition.name in self.fields:
                 raise ValueError(f"The condition {condition.name!r} is a field of the process: it is made, not told")
         self.conditions = tuple(conditions)
-        if levels is not None and not 0 <= levels[0] < levels[1]:
-            raise ValueError(f"levels must rise from 0 or more, but are {levels[0]} and {levels[1]}")
-        self.strength = strength
-        self.levels = None if levels is None else (levels[0], levels[1])
+        self.strength, self.levels = strength, check_levels(levels)
 
     @property
     def evaluations_per_call(self) -> int:  # noqa: D102 (documented on ScoreModel)
@@ -150,14 +147,4 @@ class ClassifierFreeGuidance(Guidance):
         everywhere = torch.ones(batch.num_graphs, dtype=torch.bool, device=t.device)
         without = replace(batch, {condition.name: condition.drop(batch, everywhere) for condition in self.conditions})
         told, untold = self.model(batch, t), self.model(without, t)
-        guided = {}
-        for field, sde in self.process:
-            one, other = untold[field.name], told[field.name]
-            strength: float | Tensor = self.strength
-            if self.levels is not None:
-                level = sde.level(t)
-                inside = (self.levels[0] <= level) & (level <= self.levels[1])
-                factors = torch.where(inside, self.strength, 1.0)
-                strength = ops.per_row(factors, other, field.index(batch))
-            guided[field.name] = torch.lerp(one, other, strength)  # lerp gives its ends exactly
-        return guided
+        return extrapolate(self.process, batch, t, untold, told, self.strength, self.levels)
