@@ -162,6 +162,30 @@ def test_ligands_have_the_parts_of_their_scaffolds_and_the_shape_of_their_crysta
     assert found == set(PARTS)
 
 
+def test_sampled_ensembles_are_as_their_card_says():
+    """Of the checkout alone: training molecules of drug-like size, none of a test list or of a test scaffold."""
+    folder = CARD.with_name("wide_ensembles")
+    dataset = ConformerEnsembles(folder / "sampled_ensembles.npz")
+    groups = [dataset.ensemble(i) for i in range(len(dataset.smiles))]
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    conformers, images = sum(len(g.pos) for g in groups), sum(int(g.mirrors.sum()) for g in groups)
+    assert f"{len(groups):,} training molecules with {conformers:,} conformers, and {images:,} mirror images" in text
+    assert hashlib.sha256((folder / "sampled_ensembles.npz").read_bytes()).hexdigest() in text
+    assert dataset.level == "gfn2//mmff94" and set(dataset.part) == {"train"} and set(dataset.environment) == {"gas"}
+    tested = {flat_smiles(mol_from_smiles(s)) for s, part in zip(*_of_embedded(), strict=True) if part == "test"}
+    for smiles, ensemble in zip(dataset.smiles, groups, strict=True):
+        flat, size = flat_smiles(mol_from_smiles(smiles)), Chem.MolFromSmiles(smiles).GetNumHeavyAtoms()
+        assert 13 <= size <= 35 and flat not in tested and part_of_molecule(flat) == "train"
+        assert len(ensemble.pos) <= 20 and 0 <= ensemble.energies.min() <= ensemble.energies.max() <= 5
+    for i in range(0, len(groups), 40):
+        assert all(is_as_asked(item) for item in dataset.conformers(i))
+
+
+def _of_embedded() -> tuple[list[str], list[str]]:
+    found = GFN2Ensembles()
+    return list(found.smiles), list(found.part)
+
+
 def test_a_data_set_without_an_embedded_file_needs_a_path():
     with pytest.raises(ValueError, match="conformer-ensembles needs the path of a data file"):
         ConformerEnsembles()
