@@ -38,12 +38,14 @@ def both(small: ConformerModel, large: ConformerModel) -> ShippedModels:
 
 
 def expect(both: ShippedModels, items: Sequence[Any], models: Sequence[ConformerModel], **options: Any) -> None:
-    found = list(both.sample(items, num=2, seed=3, retries=0, workers=1, **options))
+    # Without repair, which would turn rounding errors of the untrained networks into other conformers.
+    options |= {"num": 2, "seed": 3, "retries": 0, "repair": False, "workers": 1}
+    found = list(both.sample(items, **options))
     assert [outcome.input for outcome in found] == [*items]
     for item, outcome, model in zip(items, found, models, strict=True):
-        (alone,) = model.sample(item, num=2, seed=3, retries=0, workers=1, **options)
+        (alone,) = model.sample(item, **options)
         for one, other in zip(outcome.samples, alone.samples, strict=True):
-            assert_close(one.pos, other.pos, rtol=0, atol=1e-3)
+            assert_close(one.pos, other.pos, rtol=0, atol=1e-2)  # those of another model differ by Angstroms
 
 
 @pytest.mark.exact

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -34,10 +35,21 @@ def members(path: str | Path) -> Iterator[tuple[str, Open]]:
                 yield file.relative_to(path).as_posix(), lambda file=file: file.open("rb")
     elif not path.exists():
         raise FileNotFoundError(f"There is no file or folder {path}")
-    elif tarfile.is_tarfile(path):
+    elif _is_archive(path):
         yield from _archived(path)
     else:
         yield path.name, lambda: path.open("rb")
+
+
+def _is_archive(path: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(path)
+    except (EOFError, zlib.error) as error:  # tarfile lets these through if the first header is damaged
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    return ValueError(f"The archive {path} is damaged or not complete: {error}")
 
 
 def _archived(path: Path) -> Iterator[tuple[str, Open]]:
@@ -48,4 +60,4 @@ def _archived(path: Path) -> Iterator[tuple[str, Open]]:
                     # extractfile may return None by its type, but not for regular files.
                     yield member.name, lambda member=member: archive.extractfile(member)  # pyright: ignore
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise ValueError(f"The archive {path} is damaged or not complete: {error}") from error
+        raise _damaged(path, error) from error

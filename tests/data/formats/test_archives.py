@@ -47,12 +47,17 @@ def test_any_other_file_is_alone(folder: Path):
     assert read(folder / "top" / "a.txt") == [("a.txt", b"a")]
 
 
-def test_missing_and_damaged(folder: Path, tmp_path: Path):
+def test_what_is_missing_is_named(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match="There is no file or folder .*nothing"):
         read(tmp_path / "nothing")
+
+
+def test_archives_that_are_cut_off_are_damaged(folder: Path, tmp_path: Path):
+    """Wherever they are: within the first header, too."""
     with tarfile.open(tmp_path / "data.tar.gz", "w:gz") as archive:
         archive.add(folder, "data")
     content = (tmp_path / "data.tar.gz").read_bytes()
-    (tmp_path / "half.tar.gz").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match="half.tar.gz is damaged or not complete"):
-        read(tmp_path / "half.tar.gz")
+    for length in range(10, len(content) - 8, 7):  # the last 8 bytes are a check
+        (tmp_path / "half.tar.gz").write_bytes(content[:length])
+        with pytest.raises(ValueError, match="half.tar.gz is damaged or not complete"):
+            _ = [name for name, _ in members(tmp_path / "half.tar.gz")]
