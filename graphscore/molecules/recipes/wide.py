@@ -5,7 +5,7 @@ conformers found: by turns about a few of their bonds, and by metadynamics in GF
 in a tenth of a second for a drug-like molecule, and the minima get their energies by GFN2-xTB in as much.
 
 The search of level ``gfn2//mmff94`` starts from samples of the shipped model and stops at the minima of MMFF94, which
-takes a third of the time.
+takes less than half of the time.
 
 References:
     P. Pracht, F. Bohle, S. Grimme (2020), Automated exploration of the low-energy chemical space with fast quantum
