@@ -30,7 +30,7 @@ def hydrogen_cyanide(length: float) -> Data:
 
 
 def moved(data: Data, seed: int = 0) -> Data:
-    rotation = torch.from_numpy(Rotation.random(rng=seed).as_matrix()).float()
+    rotation = torch.from_numpy(Rotation.from_quat(np.random.default_rng(seed).normal(size=4)).as_matrix()).float()
     out = data.clone()
     out.pos = data.pos @ rotation.t() + torch.tensor([5.0, -3.0, 1.0])
     return out

@@ -45,7 +45,7 @@ def two_sets(smiles: str, noise: float = 0.3) -> tuple[Chem.Mol, np.ndarray, np.
     mol = embed(mol_from_smiles(smiles), 7, 0)
     rng = np.random.default_rng(1)
     pos = np.stack([conformer.GetPositions() for conformer in mol.GetConformers()])
-    x, y = pos[:3], pos[3:] @ Rotation.random(rng=rng).as_matrix() + 5.0
+    x, y = pos[:3], pos[3:] @ Rotation.from_quat(rng.normal(size=4)).as_matrix() + 5.0
     return mol, x, y + noise * rng.standard_normal(y.shape)
 
 
@@ -107,7 +107,7 @@ def test_all_permutations_of_four_points(shape):
     elif shape == "line":
         x[..., 1:] = y[..., 1:] = 0.0
     elif shape == "same":
-        y = x[:, ::-1] @ Rotation.random(rng=rng).as_matrix()
+        y = x[:, ::-1] @ Rotation.from_quat(rng.normal(size=4)).as_matrix()
     orders = np.array(list(permutations(range(4))))
     expected = [[brute_force(a, b, orders) for b in y] for a in x]
     np.testing.assert_allclose(best_rmsd(x, y, orders), expected, atol=2e-7)
@@ -127,7 +127,7 @@ def test_atoms_on_a_line_by_hand():
 def test_the_bound_is_one(seed, third, mirrored):
     """From any covariance, near rank one and two and near reflections too."""
     rng = np.random.default_rng(seed)
-    left, right = Rotation.random(2, rng=rng).as_matrix()
+    left, right = Rotation.from_quat(rng.normal(size=(2, 4))).as_matrix()
     values = np.sort(rng.exponential(size=3))[::-1] * [1.0, rng.choice([1.0, third]), third]
     h = (left * values * [1, 1, -1 if mirrored else 1]) @ right
     exact = values[0] + values[1] + (-1 if mirrored else 1) * values[2]
