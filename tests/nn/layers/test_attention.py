@@ -39,7 +39,8 @@ def leaves(module, h, vectors, geometry) -> list[Tensor]:
 
 def derivatives(outputs, inputs) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(1)
-    weights = [torch.randn(x.shape, dtype=x.dtype, generator=generator) for x in outputs]
+    # Drawn in float64: in PyTorch 2.6, draws in bfloat16 are other numbers.
+    weights = [torch.randn(x.shape, dtype=torch.float64, generator=generator).to(x) for x in outputs]
     total = torch.stack([(x * weight).sum() for x, weight in zip(outputs, weights, strict=True)]).sum()
     return torch.autograd.grad(total, inputs)
 
