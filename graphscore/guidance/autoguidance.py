@@ -20,7 +20,7 @@ class Autoguidance(Guidance):
     Args:
         model: The score model.
         weaker: The weaker one, with an equal process; on the device of the other.
-        strength: Strength of the guidance: 1 is the better model alone, and 1.5 to 3 is usual.
+        strength: Strength of the guidance: 1 is the better model alone, and the paper's are about 2.
         levels: Lowest and highest noise level ``std / alpha`` that are guided, in standard deviations of the data; at
             other levels the better model's estimate is taken as it is. By default all are guided.
 

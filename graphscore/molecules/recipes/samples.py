@@ -26,8 +26,6 @@ def sample(smiles: str, num: int, seed: int) -> list[NDArray[np.float64]]:
     Returns:
         Coordinates in Angstrom, each ``[N, 3]``.
     """
-    if not num:
-        return []
     (outcome,) = _model().sample([smiles], num=num, seed=seed)
     return [drawn["pos"].double().numpy() for drawn in outcome.samples]
 

@@ -108,7 +108,7 @@ def search(smiles: str, settings: Settings = TRAINING, seed: int = SEED) -> Sear
         else:
             found = [Conformer(start.pos - start.pos.mean(axis=0), start.energy) for start in starts]
         kept = distinct(mol, found, settings.window, settings)
-        # Starts by several methods are spread more widely than the molecule; those of a model are not.
+        # Samples of a model are to keep their density; the wide search keeps what differs most.
         most = settings.max_conformers
         kept = evenly(kept, most) if settings.num_samples else diverse(mol, kept, most)
         if kept:

@@ -71,7 +71,8 @@ def explore(
     """
     search = _Exploration(mol, smiles, settings, rejects)
     moves = TorsionMoves(mol)
-    starts = [*starts, *search.relaxed(sample(smiles, settings.num_samples, rng.getrandbits(31)))]
+    if settings.num_samples:
+        starts = [*starts, *search.relaxed(sample(smiles, settings.num_samples, rng.getrandbits(31)))]
     search.add([*starts, *search.relaxed(moves.draw([s.pos for s in starts], settings.num_torsions, rng))])
     for _ in range(settings.num_rounds if search.found else 0):
         parents = [conformer.pos for conformer in search.lowest(NUM_PARENTS)]
