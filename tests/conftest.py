@@ -150,7 +150,7 @@ def vp() -> SDE:
 
 @pytest.fixture(scope="session")
 def unclosed() -> str:
-    """The reason that is given for ``C1CC``, in words; older versions of RDKit do not give their reasons to a program."""
+    """The reason that is given for ``C1CC``, in words; older RDKits give none to a program."""
     base = pytest.importorskip("rdkit.rdBase")
     return "unclosed ring" if hasattr(base, "CaptureErrorLog") else "syntax error"
 
