@@ -24,7 +24,7 @@ REFERENCE: dict[str, list[str]] = {
     "guidance": ["guidance"],
     "data": ["data", "data.normalization", "data.packed.packing", "data.packed.store", "data.checksums"],
     "train": ["train.engine", "train.task", "train.options", "train.ema", "train.augmentation", "train.optimizers"],
-    "generate": ["generate.jobs", "generate.inputs", "generate.outcome"],
+    "generate": ["generate.jobs", "generate.inputs", "generate.outcome", "generate.representatives"],
     "experiment": [
         "experiment.pretrained",
         "experiment.estimator",

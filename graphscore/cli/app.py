@@ -133,6 +133,10 @@ def sample(
     oversample: Annotated[
         int | None, typer.Option(help="Draw so many times as many conformers, and keep the best.")
     ] = None,
+    select: Annotated[
+        str | None,
+        typer.Option(help="Which of them: those of the lowest energies, or representative of all that were drawn."),
+    ] = None,
     rmsd_cutoff: Annotated[
         float | None, typer.Option(help="Smallest heavy-atom RMSD of two conformers, in Angstrom, after relaxing.")
     ] = None,
@@ -234,9 +238,9 @@ def sample(
     options = {"seed": seed, "sampler": sampler, "num_steps": steps, "diverse": diverse, "workers": workers}
     chosen = {
         "num": num, "preset": preset, "refine": refine, "dielectric": dielectric, "environment": environment,
-        "energy_rank": energy_rank, "oversample": oversample, "rmsd_cutoff": rmsd_cutoff, "max_energy": max_energy,
-        "energy_window": energy_window, "temperature": temperature, "stereo": stereo, "strict": strict or None,
-        "timeout": timeout, "changes": changes, "complete": complete, "noise": noise,
+        "energy_rank": energy_rank, "oversample": oversample, "select": select, "rmsd_cutoff": rmsd_cutoff,
+        "max_energy": max_energy, "energy_window": energy_window, "temperature": temperature, "stereo": stereo,
+        "strict": strict or None, "timeout": timeout, "changes": changes, "complete": complete, "noise": noise,
     }  # fmt: skip
     options |= {name: value for name, value in chosen.items() if value is not None}
     with postponed(*SLOW):

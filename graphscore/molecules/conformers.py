@@ -39,6 +39,7 @@ from graphscore.molecules.exact import MOST_ATOMS, exact_positions
 from graphscore.molecules.features import ENVIRONMENT, ENVIRONMENTS
 from graphscore.molecules.fragments import Fragment, HoldAtoms
 from graphscore.molecules.graph import Chem, bare_mol, data_from_mol, rdBase
+from graphscore.molecules.hydrogens import AssembleMolecules
 from graphscore.molecules.isomers import STEREO, isomers_of
 from graphscore.molecules.labels import properties_of
 from graphscore.molecules.outcome import Conformers
@@ -205,8 +206,11 @@ class ConformerModel(Pipeline):
 
     def finisher(self, request: Request) -> Finish | None:
         """Make the function that adds the atoms outside the network's graph, and measures the fixed ones."""
-        finish = super().finisher(request)
-        return finish if _chemical(request).fragment is None else HoldAtoms(finish or with_values)
+        finish, wanted = super().finisher(request), _chemical(request)
+        if wanted.fragment is not None:
+            return HoldAtoms(finish or with_values)
+        relaxed_later = wanted.refine == "mmff" and isinstance(finish, AssembleMolecules)
+        return AssembleMolecules(relaxed_later) if relaxed_later else finish
 
     def parts(self, graph: Data, request: Request) -> list[Data]:
         """Split a molecule into its components."""

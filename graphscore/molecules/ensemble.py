@@ -1,9 +1,18 @@
 r"""Ensembles of one molecule: the distinct conformers of low energy among samples, and their Boltzmann weights.
 
 Conformers are distinct if their heavy atoms differ by at least a cutoff in RMSD, after the best superposition and the
-best matching of equivalent atoms. They are taken in the order of their energies, so that of equal ones the lowest
-stays; those without an energy come last, and after them those with a ``warning``. The weight of conformer i at
-temperature T is
+best matching of equivalent atoms. There are two ways to choose among them:
+
+==================  ==================================================================================================
+``lowest``          in the order of their energies; of equal ones the lowest stays
+``representative``  the lowest of all, and those that represent all that were drawn, see
+                    :func:`~graphscore.generate.representatives.representatives`, where each counts by
+                    :math:`e^{-E / \epsilon}`: which conformers the model draws often says more than energies of a
+                    force field, which are off by several kcal/mol
+==================  ==================================================================================================
+
+Those without an energy come last, and after them those with a ``warning``. The weight of conformer i at temperature T
+is
 
 .. math::
     w_i = e^{-E_i / RT} / \sum_j e^{-E_j / RT}
@@ -22,14 +31,20 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from graphscore.generate.representatives import representatives
 from graphscore.molecules.graph import bare_mol
-from graphscore.molecules.metrics.rmsd import best_rmsd, matchings
+from graphscore.molecules.metrics.rmsd import best_rmsd, matchings, pairwise_rmsd
 from graphscore.molecules.xtb import GAS_CONSTANT
 
 if TYPE_CHECKING:
     from graphscore.molecules.request import ConformerRequest
 
 ROOM = 298.15  # K
+LOWEST, REPRESENTATIVE = "lowest", "representative"
+CHOICES = [LOWEST, REPRESENTATIVE]
+"""Ways to choose conformers, see above."""
+ERROR = 6.0  # kcal/mol: epsilon above, chosen on validation molecules, where 4 to 10 are as good
+MOST_PAIRED = 5000  # conformers whose distances are computed in pairs, 200 MB
 
 
 class Selected(NamedTuple):
@@ -82,15 +97,17 @@ def select(
     rmsd_cutoff: float = 0.0,
     energy_window: float = math.inf,
     max_energy: float = math.inf,
+    choice: str = LOWEST,
 ) -> Selected:
-    """Select distinct conformers of low energy.
+    """Select distinct conformers of low energy, or representative ones.
 
     Args:
         samples: Conformers of one molecule, with or without ``energy`` in kcal/mol.
-        num: Largest number of conformers that stay, those of the lowest energies; by default all.
+        num: Largest number of conformers that stay; by default all.
         rmsd_cutoff: Smallest heavy-atom RMSD of distinct conformers in Angstrom; 0 keeps all.
         energy_window: Largest energy above that of the lowest conformer.
         max_energy: Largest energy itself.
+        choice: Which ones stay, one of :data:`CHOICES`; a note tells if there are too many to find representatives.
 
     Returns:
         The samples that stay, in the given order. Conformers without an energy are left out by the thresholds on
@@ -110,6 +127,11 @@ def select(
                 ((~low & (energies <= max_energy)).sum(), f"over {energy_window:g} kcal/mol above the lowest"),
             ]
             order = [i for i, stays in zip(order, low & (energies <= max_energy), strict=True) if stays]
+    if choice == REPRESENTATIVE and num is not None and len(order) > num:
+        if len(order) <= MOST_PAIRED:
+            order = _representatives_first(samples, order, num, rmsd_cutoff)
+        else:
+            notes.append(f"those of the lowest energies stay: {len(order)} are too many to find representatives")
     kept, equal = distinct([samples[i] for i in order], rmsd_cutoff, num)
     left.append((equal, f"within {rmsd_cutoff:g} A of another"))
     left.append((len(order) - equal - len(kept), f"beyond the {num} asked for"))
@@ -118,6 +140,23 @@ def select(
         few = "" if num is None or len(kept) >= num else f" of {num} asked for"
         notes.append(f"left out of {len(samples)} conformers: {told}; {len(kept)} remain{few}")
     return Selected([samples[i] for i in sorted(order[i] for i in kept)], notes)
+
+
+def _representatives_first(samples: Sequence[Data], order: list[int], num: int, cutoff: float) -> list[int]:
+    """Move representatives of all sound conformers, at most ``num``, to the front of an order by energy."""
+    energies = np.array([samples[i].get("energy", math.nan) for i in order], dtype=np.float64)
+    sound = np.array(["warning" not in samples[i] for i in order])
+    sound &= np.isfinite(energies) if np.isfinite(energies[sound]).any() else True
+    among = np.flatnonzero(sound)
+    if not len(among):
+        return order
+    atoms = matchings(bare_mol(samples[order[0]])).atoms
+    pos = np.stack([samples[order[i]]["pos"].double().numpy() for i in among])
+    lowest = np.nan_to_num(energies[among] - energies[among[0]])
+    found = among[
+        representatives(pairwise_rmsd(pos, atoms), np.exp(-lowest / ERROR), num, max(cutoff, 0.0), first=[0])
+    ].tolist()
+    return [order[i] for i in [*found, *sorted(set(range(len(order))) - set(found))]]
 
 
 def relative_energies(samples: Sequence[Data]) -> list[Data]:
@@ -151,7 +190,7 @@ def weigh(samples: Sequence[Data], temperature: float = ROOM) -> Selected:
 
 def assemble(samples: Sequence[Data], wanted: ConformerRequest, num: int) -> Selected:
     """Select the conformers that stay, at most ``num``, with energies and weights about each other, and sort them."""
-    samples, notes = select(samples, num, wanted.rmsd_cutoff, wanted.energy_window, wanted.max_energy)
+    samples, notes = select(samples, num, wanted.rmsd_cutoff, wanted.energy_window, wanted.max_energy, wanted.select)
     samples = relative_energies(samples)
     if wanted.weight_temperature is not None:
         samples, told = weigh(samples, wanted.weight_temperature)

@@ -51,6 +51,9 @@ class ForceField:
             vacuum, is right against references in vacuum, where charged and polar groups of a molecule attract each
             other and conformers fold up; in proteins and in water they do so less, and 4 to 10 suits ligands.
 
+    Attributes:
+        is_mmff: Whether it is MMFF94; UFF otherwise.
+
     Raises:
         ValueError: If there are no parameters for the molecule, or the constant is no number from 1 to 80.
 
@@ -73,7 +76,8 @@ class ForceField:
             else:
                 raise ValueError(NO_PARAMETERS)
         self._make = partial(make, **_WHOLE)
-        self._kind = "UFF" if properties is None else "MMFF"
+        self.is_mmff = properties is not None
+        self._kind = "MMFF" if self.is_mmff else "UFF"
         self._pairs = rigid_pairs(self.mol)
         self._exact = [part for part in exact_components(self.mol) if len(part[0]) > 1]
 

@@ -2,8 +2,8 @@
 
 =============  ================================================================================================
 ``fast``       conformers as drawn, without a force field
-``ensemble``   the conformers of a molecule in vacuum: four times as many are drawn, relaxed by MMFF94, and the distinct
-               ones of low energy kept, with Boltzmann weights
+``ensemble``   the conformers of a molecule in vacuum: four times as many are drawn, relaxed by MMFF94, and the lowest
+               kept and distinct ones that represent all, with Boltzmann weights
 ``docking``    shapes that a molecule may take in a protein: those of crystals, if the model knows them, relaxed by
                MMFF94 with weakened charges, many distinct conformers, however high in energy
 ``analogue``   conformers with a fragment held where it is in another molecule, such as a bound ligand; relaxed with
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphscore.experiment.sampling.request import Request
-from graphscore.molecules.ensemble import ROOM
+from graphscore.molecules.ensemble import CHOICES, LOWEST, REPRESENTATIVE, ROOM
 from graphscore.molecules.features import CRYSTAL, ENVIRONMENTS
 from graphscore.molecules.forcefield import VACUUM, check_dielectric
 from graphscore.molecules.fragments import Fragment
@@ -29,7 +29,7 @@ from graphscore.registry import find, unknown
 _RELAXED: dict[str, Any] = {"refine": "mmff", "energy_rank": True, "rmsd_cutoff": 0.5, "oversample": 4}
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {},
-    "ensemble": {**_RELAXED, "num": 10, "rmsd_cutoff": 0.25, "energy_window": 10.0},
+    "ensemble": {**_RELAXED, "num": 10, "rmsd_cutoff": 0.25, "energy_window": 10.0, "select": REPRESENTATIVE},
     "docking": {**_RELAXED, "num": 50, "oversample": 2, "dielectric": 4.0, "environment": CRYSTAL},
     "analogue": {**_RELAXED, "num": 10},
 }
@@ -40,6 +40,7 @@ _PLAIN: dict[str, Any] = {
     "refine": "none",
     "energy_rank": False,
     "oversample": 1,
+    "select": LOWEST,
     "rmsd_cutoff": 0.0,
     "energy_window": math.inf,
     "max_energy": math.inf,
@@ -63,8 +64,11 @@ class ConformerRequest(Request):
             GFN2-xTB with the program ``xtb``; ``"none"``.
         energy_rank: Whether to sort the conformers of a molecule by energy, that of the refinement or otherwise of
             MMFF94.
-        oversample: Factor by which more conformers are drawn than asked for. Those of the lowest energies stay; without
-            energies, the first distinct ones.
+        oversample: Factor by which more conformers are drawn than asked for. Those of the lowest energies stay, unless
+            ``select`` says otherwise; without energies, the first distinct ones.
+        select: Which conformers stay of more than asked for: ``"lowest"``, those of the lowest energies, or
+            ``"representative"``, the lowest and those that represent all that were drawn, see
+            :mod:`graphscore.molecules.ensemble`.
         rmsd_cutoff: Smallest RMSD of the heavy atoms of two conformers in Angstrom, after refinement; of closer ones
             that of the lower energy stays. 0 keeps all. See :mod:`graphscore.molecules.ensemble`.
         energy_window: Largest energy of conformers above the lowest of their molecule, in kcal/mol.
@@ -94,6 +98,7 @@ class ConformerRequest(Request):
     refine: str = _FROM_PRESET
     energy_rank: bool = _FROM_PRESET
     oversample: int = _FROM_PRESET
+    select: str = _FROM_PRESET
     rmsd_cutoff: float = _FROM_PRESET
     energy_window: float = _FROM_PRESET
     max_energy: float = _FROM_PRESET
@@ -115,6 +120,8 @@ class ConformerRequest(Request):
         super().__post_init__()
         if self.refine not in REFINEMENTS:
             raise unknown(self.refine, REFINEMENTS, "refinement")
+        if self.select not in CHOICES:
+            raise unknown(self.select, CHOICES, "choice")
         if self.stereo not in STEREO:
             raise unknown(self.stereo, STEREO, "choice of stereo")
         if self.environment not in (None, *ENVIRONMENTS):
@@ -150,8 +157,12 @@ class ConformerRequest(Request):
             raise ValueError(
                 "temperature needs refine (mmff, gfnff or gfn2): conformers have Boltzmann weights at their minima only"
             )
-        if self.oversample > 1 and not (self.has_energies or self.rmsd_cutoff):
-            raise ValueError("oversample needs something to choose by: give refine, energy_rank or rmsd_cutoff too")
+        if self.oversample > 1 and not (self.has_energies or self.rmsd_cutoff or self.select != LOWEST):
+            raise ValueError(
+                "oversample needs something to choose by: give refine, energy_rank, rmsd_cutoff or select too"
+            )
+        if self.oversample == 1 and self.select not in (LOWEST, PRESETS[self.preset].get("select")):
+            raise ValueError("select chooses among more conformers than asked for: give oversample too")
         if self.dielectric != VACUUM and not (self.has_energies and self.refine not in BY_XTB):
             raise ValueError(f"dielectric is for energies of MMFF94, but refine is {self.refine}: give refine mmff too")
         if self.refine in BY_XTB and 0 <= self.max_energy < math.inf:

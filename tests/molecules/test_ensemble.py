@@ -167,3 +167,38 @@ def test_without_any_energy_thresholds_are_not_applied_and_it_is_said():
         ["thresholds of energy were not applied: there are no energies"],
     )
     assert select([], energy_window=1.0) == ([], [])
+
+
+def test_representatives_are_the_lowest_and_those_of_what_was_drawn_most():
+    angles = [60.0, 61.0, 62.0, 63.0, 178.0, 179.0, 180.0, 181.0, 120.0]
+    items = at(angles, [4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 0.0])
+    chosen = select(items, 3, 0.1, choice="representative").samples
+    assert items[8] in chosen  # the lowest stays
+    assert {items.index(item) // 4 for item in chosen} == {0, 1, 2}
+    assert len(select(items, 9, 0.1, choice="representative").samples) == 3  # what is equal stays out
+    assert select(items, 3, 0.1).samples != chosen
+
+
+def test_conformers_with_faults_or_without_energies_represent_none_but_fill_up():
+    items = at([60.0, 90.0, 120.0, 150.0, 180.0], [1.0, 0.0, 2.0, None, 3.0])
+    items[1].warning = "it is wrong"
+    for num, expected in ((2, {0, 2, 4}), (3, {0, 2, 4}), (4, {0, 2, 3, 4}), (5, {0, 1, 2, 3, 4})):
+        chosen = {items.index(item) for item in select(items, num, choice="representative").samples}
+        assert chosen <= expected and len(chosen) == num and 0 in chosen
+    for item in items:
+        item["warning"] = "they are wrong"
+    assert len(select(items, 2, choice="representative").samples) == 2
+
+
+def test_representatives_need_no_energies():
+    items = at([60.0, 61.0, 62.0, 180.0, 181.0, 182.0], [None] * 6)
+    chosen = select(items, 2, 0.1, choice="representative").samples
+    assert {items.index(item) // 3 for item in chosen} == {0, 1}
+
+
+def test_too_many_conformers_are_chosen_by_energy_and_a_note_says_so(monkeypatch: pytest.MonkeyPatch):
+    items = at([60.0, 90.0, 120.0, 150.0, 180.0], [1.0, 0.0, 2.0, 5.0, 3.0])
+    monkeypatch.setattr("graphscore.molecules.ensemble.MOST_PAIRED", 4)
+    result = select(items, 2, choice="representative")
+    assert result.samples == [items[0], items[1]]
+    assert result.notes[0] == "those of the lowest energies stay: 5 are too many to find representatives"

@@ -55,6 +55,19 @@ def test_relaxed_hydrogens_are_a_minimum():
     assert_close(item.pos, data.pos, atol=0.02, rtol=0)
 
 
+def test_hydrogens_that_are_relaxed_later_are_taken_apart_and_end_where_others_do():
+    """The steps of relaxing are few only where MMFF94 does the rest."""
+    data = data_from_mol(embed(mol_from_smiles("CC(C)Cc1ccc(cc1)[C@H](C)C(=O)O"), 1, seed=1))
+    kept = MoleculeGraph()(data).kept
+    early, ready = (HydrogenPlacer(data, kept, later)(data.pos[kept]).pos.double().numpy() for later in (True, False))
+    field = ForceField(mol_from_smiles("CC(C)Cc1ccc(cc1)[C@H](C)C(=O)O"))
+    assert field.energy(ready) < field.energy(early) < field.energy(ready) + 2
+    assert field.relax(early)[1] == pytest.approx(field.relax(ready)[1], abs=1e-3)
+    by_uff = data_from_smiles("CB(O)O")
+    kept = MoleculeGraph()(by_uff).kept
+    assert HydrogenPlacer(by_uff, kept, True).max_steps == HydrogenPlacer(data, kept, False).max_steps
+
+
 def test_rounding_errors_of_the_given_atoms_do_not_grow():
     data = data_from_mol(embed(mol_from_smiles("CC(C)Cc1ccc(cc1)[C@H](C)C(=O)O"), 1, seed=1))
     kept = MoleculeGraph()(data).kept

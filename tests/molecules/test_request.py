@@ -42,6 +42,7 @@ def test_options_that_are_given_win_over_those_of_the_preset(name: str):
 
 def test_the_presets_differ_as_they_say():
     ensemble, docking = ConformerRequest(preset="ensemble"), ConformerRequest(preset="docking")
+    assert ensemble.select == "representative" and docking.select == "lowest"
     assert ensemble.dielectric == 1 and math.isfinite(ensemble.energy_window) and ensemble.oversample == 4
     assert docking.dielectric == 4 and docking.energy_window == math.inf and docking.num > ensemble.num
     assert ConformerRequest(preset="docking", refine="gfnff").dielectric == 1  # which is for MMFF94 alone
@@ -85,6 +86,8 @@ WRONG = [
     ({"temperature": 300.0}, "temperature needs refine"),
     ({"energy_rank": True, "temperature": 300.0}, "temperature needs refine"),
     ({"oversample": 2}, "oversample needs something to choose by"),
+    ({"select": "best"}, "Unknown choice 'best'.*representative"),
+    ({"select": "representative"}, "select chooses among more .* give oversample too"),
     ({"dielectric": 4.0}, "dielectric is for energies of MMFF94"),
     ({"refine": "gfn2", "dielectric": 4.0}, "dielectric is for energies of MMFF94, but refine is gfn2"),
     ({"refine": "gfnff", "max_energy": 5.0}, "total energies of gfnff are all below 0.*energy_window"),

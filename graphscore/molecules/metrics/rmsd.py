@@ -27,6 +27,7 @@ from graphscore.molecules.graph import Chem, rdBase, remove_hydrogens
 MAX_MATCHES = 10_000
 
 _CHUNK = 1 << 14  # pairs times matchings at once, small enough for the cache of a core
+_ROWS = 16  # of all pairs at once
 _STEPS = 4  # of Newton's method; with fewer, more singular values are computed, but results stay exact
 _ROUNDING = 1e-14  # error of the polynomial
 _SLACK = 1e-7  # relative error of its largest root, at worst: a double root, for atoms on a line
@@ -100,6 +101,15 @@ def best_rmsd(x: NDArray[np.float64], y: NDArray[np.float64], orders: NDArray[np
         covariance = (rows @ matched.reshape(size, -1)).reshape(3, num_x, 3, -1, num_y)
         _raise_to_best(gain, covariance.transpose(0, 2, 3, 1, 4), 0.5 * norms)
     return np.sqrt(np.maximum(norms - 2 * gain, 0) / size)
+
+
+def pairwise_rmsd(x: NDArray[np.float64], orders: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Compute the RMSD of all pairs of conformers ``[R, N, 3]`` once, ``[R, R]``; see :func:`best_rmsd`."""
+    rmsd = np.zeros((len(x), len(x)))
+    for start in range(0, len(x), _ROWS):
+        rmsd[start : start + _ROWS, start:] = best_rmsd(x[start : start + _ROWS], x[start:], orders)
+    upper = np.triu(rmsd, 1)
+    return upper + upper.T
 
 
 def _raise_to_best(gain: NDArray[np.float64], h: NDArray[np.float64], upper: NDArray[np.float64]) -> None:

@@ -19,7 +19,7 @@ from spyrmsd.rmsd import symmrmsd
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.graph import remove_hydrogens
 from graphscore.molecules.metrics import rmsd
-from graphscore.molecules.metrics.rmsd import best_rmsd, matchings
+from graphscore.molecules.metrics.rmsd import best_rmsd, matchings, pairwise_rmsd
 from graphscore.molecules.smiles import mol_from_smiles
 
 # With the number of matchings: written out by hand.
@@ -86,6 +86,16 @@ def test_spyrmsd_agrees(smiles):
         symmrmsd(a, list(y[:, atoms]), numbers, numbers, bonds, bonds, center=True, minimize=True) for a in x[:, atoms]
     ]
     np.testing.assert_allclose(best_rmsd(x, y, matchings(mol).atoms), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("num", [0, 1, 16, 37])
+def test_pairs_of_one_set_are_those_of_two(num):
+    mol, x, _ = two_sets("CC(C)(C)OC(=O)c1ccccc1")
+    x = x[np.arange(num) % len(x)] + np.random.default_rng(0).normal(0, 0.3, (num, *x.shape[1:]))
+    orders = matchings(mol).atoms
+    rmsd = pairwise_rmsd(x, orders)
+    np.testing.assert_allclose(rmsd, best_rmsd(x, x, orders), atol=2e-7)
+    assert (rmsd == rmsd.T).all() and not rmsd.diagonal().any()
 
 
 def brute_force(x: np.ndarray, y: np.ndarray, orders: np.ndarray) -> float:
