@@ -61,7 +61,7 @@ def test_hydrogens_that_are_relaxed_later_are_taken_apart_and_end_where_others_d
     kept = MoleculeGraph()(data).kept
     early, ready = (HydrogenPlacer(data, kept, later)(data.pos[kept]).pos.double().numpy() for later in (True, False))
     field = ForceField(mol_from_smiles("CC(C)Cc1ccc(cc1)[C@H](C)C(=O)O"))
-    assert field.energy(ready) < field.energy(early) < field.energy(ready) + 2
+    assert field.energy(ready) < field.energy(early) < field.energy(ready) + 4  # kcal/mol, 11 as they are placed
     assert field.relax(early)[1] == pytest.approx(field.relax(ready)[1], abs=1e-3)
     by_uff = data_from_smiles("CB(O)O")
     kept = MoleculeGraph()(by_uff).kept
