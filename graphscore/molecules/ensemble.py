@@ -43,7 +43,7 @@ ROOM = 298.15  # K
 LOWEST, REPRESENTATIVE = "lowest", "representative"
 CHOICES = [LOWEST, REPRESENTATIVE]
 """Ways to choose conformers, see above."""
-ERROR = 6.0  # kcal/mol: epsilon above, chosen on validation molecules, where 4 to 10 are as good
+ERROR = 4.0  # kcal/mol: epsilon above, chosen on validation molecules, where 3 to 6 are as good
 MOST_PAIRED = 5000  # conformers whose distances are computed in pairs, 200 MB
 
 
