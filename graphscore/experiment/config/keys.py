@@ -179,7 +179,7 @@ def _type(value: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     if kind == "string":
         return "path" if value.get("format") == "path" else "text"
     limits = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
-    ranges = [f"{sign} {value[limit]}" for limit, sign in limits.items() if limit in value]
+    ranges = [f"{sign} {value[limit]:.10g}" for limit, sign in limits.items() if limit in value]
     return " ".join([kind or "any", " and ".join(ranges)]).strip()
 
 

@@ -237,9 +237,10 @@ def _keys(section: type[BaseModel], place: Sequence[str | int]) -> list[str]:
 
 def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
     """Sections in a type, such as a tuple of them."""
-    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+    parts = get_args(annotation)
+    if not parts and inspect.isclass(annotation) and issubclass(annotation, BaseModel):  # tuple[X] is in Python 3.10
         yield annotation
-    for part in get_args(annotation):
+    for part in parts:
         yield from _sections(part)
 
 
