@@ -55,11 +55,9 @@ def test_a_moved_copy_is_laid_exactly_onto_its_original(smiles: str, seed: int) 
     """Hydrogens too, also where all heavy atoms are on a line."""
     (data,) = conformers(smiles)
     found, closest, rmsd = superpose([data], [moved(data, seed)])
-    assert (
-        closest.tolist() == [0] and rmsd[0] < 2e-3
-    )  # the root of a difference, of which float32 loses half the digits
+    assert closest.tolist() == [0] and rmsd[0] < 2e-6
     elements = np.array([atom.GetAtomicNum() for atom in found.mol.GetAtoms()])
-    assert farthest_pair(elements, found.generated[0], found.references[0]) < 2e-3
+    assert farthest_pair(elements, found.generated[0], found.references[0]) < 1e-5
 
 
 def test_a_mirror_image_is_not_laid_onto_its_original() -> None:
@@ -105,7 +103,7 @@ def test_references_are_laid_onto_the_first() -> None:
     ours = superpose([first, second], []).comparison
     other = superpose([first, moved(second, 3)], []).comparison
     elements = np.array([atom.GetAtomicNum() for atom in ours.mol.GetAtoms()])
-    assert farthest_pair(elements, ours.references[1], other.references[1]) < 2e-3
+    assert farthest_pair(elements, ours.references[1], other.references[1]) < 1e-5
 
 
 def test_without_references_conformers_are_laid_onto_the_first() -> None:
@@ -150,8 +148,7 @@ def test_rigid_motions_vanish_from_a_trajectory(seed: int, num_atoms: int, num_f
     end = generator.normal(size=(num_atoms, 3)) * 3
     frames = np.array([end @ rotation(generator).T + generator.normal(size=3) * 9 for _ in range(num_frames)])
     led = lead_to(end, frames.reshape(num_frames, num_atoms, 3))
-    # RDKit stops turning where one step gains nothing in float32: each frame is off by up to 2e-4 Angstrom.
-    np.testing.assert_allclose(led, np.broadcast_to(end, led.shape), atol=2e-3)
+    np.testing.assert_allclose(led, np.broadcast_to(end, led.shape), atol=1e-9)
 
 
 def test_frames_of_a_trajectory_keep_their_shapes_and_handedness() -> None:
