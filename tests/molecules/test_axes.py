@@ -82,7 +82,11 @@ def flat_block(smiles: str, first: int, last: int, wedge: str, v3000: bool = Fal
 
 @pytest.mark.parametrize("wedge", ["up", "down"])
 def test_an_atropisomer_goes_through_files_and_back(wedge: str):
-    asked = graph_of(mol_from_molblock(flat_block(BINOL, 10, 9, wedge)))
+    kekule = Chem.MolFromSmiles(BINOL)
+    Chem.Kekulize(kekule, clearAromaticFlags=True)
+    # Versions of RDKit differ in which bond of the ring is single: that one can be a wedge.
+    last = next(n for n in (1, 9) if kekule.GetBondBetweenAtoms(10, n).GetBondType() == Chem.BondType.SINGLE)
+    asked = graph_of(mol_from_molblock(flat_block(BINOL, 10, last, wedge)))
     assert asked.axis_index.shape == (4, 1) and "notes" not in asked
     mol = stereo_mol(asked)
     rdDistGeom.EmbedMolecule(mol, randomSeed=1)

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("rdkit")
 
 import torch
-from rdkit import Chem
+from rdkit import Chem, rdBase
 from scipy.spatial.transform import Rotation
 from torch_geometric.data import Data
 
@@ -117,7 +117,21 @@ def test_an_isomer_that_is_no_mirror_image_is_made_anew():
 
 
 @pytest.mark.parametrize(
-    "smiles", [C60, DODECAHEDRANE, UNBOUND, "C12C3C4C1C5C2C3C45", "C1C23CC12C3", "C12C3C1C23", "C1CC/C=C/CCC1"]
+    "smiles",
+    [
+        C60,
+        DODECAHEDRANE,
+        UNBOUND,
+        "C12C3C4C1C5C2C3C45",
+        "C1C23CC12C3",
+        "C12C3C1C23",
+        pytest.param(
+            "C1CC/C=C/CCC1",
+            marks=pytest.mark.skipif(
+                rdBase.rdkitVersion < "2026.03.5", reason="RDKit before 2026.3.5: no coordinates of E-cyclooctene"
+            ),
+        ),
+    ],
 )
 def test_cages_are_made_from_nothing(smiles: str):
     result = repaired(scattered(smiles))
