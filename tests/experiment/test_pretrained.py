@@ -101,21 +101,17 @@ def nest(rng: random.Random, header: Any, state: dict[str, torch.Tensor]) -> Non
         place[key] = rng.choice([[place[key]], {"name": place[key]}, {"schedule": place[key], "name": "harmonic"}])
 
 
+KINDS = [torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.bool, torch.float8_e4m3fn]
+if tuple(map(int, safetensors.__version__.split(".")[:2])) >= (0, 7):  # which writes complex numbers
+    KINDS.append(torch.complex64)
+
+
 def change_tensor(rng: random.Random, header: Any, state: dict[str, torch.Tensor]) -> None:
     name = rng.choice(sorted(state))
     tensor = state[name]
-    kinds = [
-        torch.float64,
-        torch.float16,
-        torch.bfloat16,
-        torch.int64,
-        torch.bool,
-        torch.complex64,
-        torch.float8_e4m3fn,
-    ]
     state[name] = rng.choice(
         [
-            lambda: tensor.to(rng.choice(kinds)),
+            lambda: tensor.to(rng.choice(KINDS)),
             lambda: tensor[None].clone(),
             lambda: tensor.flatten()[:-1].clone(),
             lambda: torch.cat([tensor, tensor]),

@@ -185,8 +185,11 @@ def test_several_layouts_come_best_first(grid):
 def test_the_best_of_several_tries(grid):
     graph = nx.gnm_random_graph(25, 35, seed=3)
     graph = graph.subgraph(max(nx.connected_components(graph), key=len))
-    one, best = (gs.layout(graph, seed=0, tries=tries).metrics for tries in (1, 8))
-    assert best["stress"] + PRICE * best["crossings"] < one["stress"] + PRICE * one["crossings"]
+    gains = []  # none where the first is the best already
+    for seed in range(4):
+        one, best = (gs.layout(graph, seed=seed, tries=tries).metrics for tries in (1, 8))
+        gains.append(one["stress"] - best["stress"] + PRICE * (one["crossings"] - best["crossings"]))
+    assert min(gains) > -1e-4 and max(gains) > 0.1
     assert len(gs.layout(grid, num=2, tries=3, seed=0)) == 2
     with pytest.raises(ValueError, match="The best 3 are chosen among tries, but those are only 2"):
         gs.layout(grid, num=3, tries=2)

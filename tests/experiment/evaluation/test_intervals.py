@@ -22,7 +22,7 @@ def test_the_interval_is_scipys():
     values = np.random.default_rng(1).exponential(size=80)
     for name, statistic in (("mean", np.mean), ("median", np.median)):
         expected = stats.bootstrap(
-            (values,), statistic, n_resamples=20_000, method="percentile", rng=np.random.default_rng(0)
+            (values,), statistic, n_resamples=20_000, method="percentile", random_state=np.random.default_rng(0)
         ).confidence_interval
         width = expected.high - expected.low
         np.testing.assert_allclose(mean_and_median(values.tolist())[f"{name}_ci"], expected, atol=0.1 * width)
