@@ -1,5 +1,6 @@
 # make demo    real molecules, a small score model trained on them, new conformers, all in runs/demo
 # make test    the tests, on JOBS=2 processes   (make test ARGS="tests/test_ops.py -x": these alone, on one)
+# make oldest  the tests with the lower bounds of pyproject.toml and Python 3.10, in build/oldest   (ARGS as above)
 # make lint    ruff, pyright, the import contract
 # make format  ruff, rewriting files
 # make soak    long tests that kill a training twenty times and watch its memory, three quarters of an hour
@@ -17,7 +18,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs soak bench
+.PHONY: help demo test oldest lint format docs soak bench
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
 	"$$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null \
@@ -32,8 +33,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP_INSTALL := $(BIN)/python -m pip install --no-input -c constraints.txt
+OLDEST := build/oldest
+OLDEST_PYTHON ?= $(shell for python in python3.10 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.10.*/bin/python; do \
+	"$$python" -c 'import ensurepip, venv' 2>/dev/null && echo "$$python" && exit; done; echo python3.10)
 # Of what pip prints, only what shows that a long download or install is under way.
 PROGRESS := sed -un -e '/ MB)/p' -e 's/^Installing collected packages:.*/  unpacking/p'
+
+# Sets the variable `index` of the shell to TORCH_INDEX, or to nothing if that does not answer.
+FIND_INDEX = index="$(TORCH_INDEX)"; \
+	if [ -n "$$index" ] && ! $(1) -c \
+		'import sys, urllib.request as r; r.urlopen(sys.argv[1] + "/torch/", timeout=2)' "$$index" 2>/dev/null; \
+	then echo "$$index does not answer"; index=; fi
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -45,6 +55,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+
+oldest: $(OLDEST)/.installed
+	$(OLDEST)/bin/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check
@@ -75,12 +88,19 @@ $(STAMP): pyproject.toml constraints.txt
 		exit 1; }
 	@if ! $(BIN)/python -c 'import pip' 2>/dev/null; then \
 		echo "Making $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear $(VENV); fi
-	@set -o pipefail; index="$(TORCH_INDEX)"; \
-	if [ -n "$$index" ] && ! $(BIN)/python -c \
-		'import sys, urllib.request as r; r.urlopen(sys.argv[1] + "/torch/", timeout=2)' "$$index" 2>/dev/null; \
-	then echo "$$index does not answer"; index=; fi; \
+	@set -o pipefail; $(call FIND_INDEX,$(BIN)/python); \
 	echo "Installing PyTorch from $${index:-the default index of pip} (step 1 of 2)"; \
 	$(PIP_INSTALL) $${index:+--extra-index-url "$$index"} torch | $(PROGRESS)
 	@echo "Installing graphscore and what it needs (step 2 of 2, about 300 MB)"
 	@set -o pipefail; $(PIP_INSTALL) -e ".[all,dev,docs]" | $(PROGRESS)
+	@touch $@
+
+$(OLDEST)/.installed: pyproject.toml .ci/oldest.py
+	@echo "Making $(OLDEST) with $$($(OLDEST_PYTHON) --version) and the lower bounds of pyproject.toml"
+	@$(OLDEST_PYTHON) -m venv --clear $(OLDEST)
+	@$(OLDEST)/bin/python -m pip install --quiet --no-input packaging tomli
+	@$(OLDEST)/bin/python .ci/oldest.py >$(OLDEST)/constraints.txt
+	@set -o pipefail; $(call FIND_INDEX,$(OLDEST)/bin/python); \
+	$(OLDEST)/bin/python -m pip install --no-input -c $(OLDEST)/constraints.txt \
+		$${index:+--extra-index-url "$$index"} -e ".[all,test]" | $(PROGRESS)
 	@touch $@

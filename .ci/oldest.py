@@ -1,7 +1,6 @@
-"""Constraints that are the lower bounds of pyproject.toml: ``python .ci/oldest.py > oldest.txt``.
+"""Constraints that are the lower bounds of pyproject.toml, with which ``make oldest`` installs everything.
 
-Needs Python >= 3.11 and packaging, and runs outside of the environment that it describes, which is made by
-``uv pip install --python 3.10 -c oldest.txt ".[all,test]"``. What two extras bound must not differ.
+Needs packaging, and tomli on Python 3.10. What two extras bound must not differ.
 """
 
 from __future__ import annotations
@@ -9,8 +8,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import tomllib
 from packaging.requirements import Requirement
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 # Tools of developers run at their pins alone; torch-scatter is compiled; the documentation needs a newer Python.
 LEFT_OUT = ("dev", "scatter", "docs")

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
 import graphscore
@@ -23,7 +22,6 @@ def test_change_log_and_citation_name_the_version_of_the_package():
     assert heads[:2] == ["[Unreleased]", released] and citation["version"] == graphscore.__version__
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib")
 def test_lower_bounds_are_printed_as_exact_versions():
     script = ROOT / ".ci" / "oldest.py"
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
