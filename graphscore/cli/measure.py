@@ -79,7 +79,7 @@ def evaluate(
         prepare_process(console)
         with (
             Counter(console, "sampling") as sampling,
-            Counter(console, "evaluating") as evaluating,
+            Counter(console, "evaluating", below=sampling) as evaluating,
         ):
             evaluation, notes = library.evaluate_run(
                 of_run[0], generated, out, part=of_run[1], seed=seed, sampling=sampling, evaluating=evaluating,
@@ -192,7 +192,7 @@ def benchmark(
     prepare_process(console)
     with (
         Counter(console, "sampling") as sampling,
-        Counter(console, "evaluating") as evaluating,
+        Counter(console, "evaluating", below=sampling) as evaluating,
     ):
         report = library.benchmark(
             source, out, part=part, most=most, measures=measures, sampling=sampling, evaluating=evaluating, **shared
