@@ -3,6 +3,7 @@ r"""Noise processes: linear stochastic differential equations, given by two func
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch.func import jvp
 from torch_geometric.data import Batch
 
 from graphscore.fields import Field
+from graphscore.linalg.autograd import differentiable, outside_inference_mode
 from graphscore.linalg.covariance import Covariance, isotropic
 from graphscore.runtime.reprs import options_of
 
@@ -62,13 +64,11 @@ class SDE(ABC):
 
     def alpha_rate(self, t: Tensor) -> Tensor:
         """Time derivative of :meth:`alpha`: float64, shape of ``t``."""
-        t = t.double().contiguous()  # forward mode rejects expanded times
-        return jvp(self.alpha, (t,), (torch.ones_like(t),))[1]
+        return _rate(self.alpha, t)
 
     def std_rate(self, t: Tensor) -> Tensor:
         """Time derivative of :meth:`std`: float64, shape of ``t``."""
-        t = t.double().contiguous()
-        return jvp(self.std, (t,), (torch.ones_like(t),))[1]
+        return _rate(self.std, t)
 
     def drift_rate(self, t: Tensor) -> Tensor:
         """Rate ``f(t) = d log alpha / dt`` of the linear drift: float64, shape of ``t``."""
@@ -160,3 +160,10 @@ class Scheduled(SDE):
 
     def diffusion(self, t: Tensor) -> Tensor:  # noqa: D102
         return self.schedule.diffusion(t)
+
+
+@outside_inference_mode()  # in which PyTorch 2.6 takes all derivatives for zero
+def _rate(function: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
+    """Derivative of a function of times, float64."""
+    t = differentiable(t).double().contiguous()  # forward mode rejects expanded times
+    return jvp(function, (t,), (torch.ones_like(t),))[1]
