@@ -14,14 +14,14 @@ BINOL = "Oc1ccc2ccccc2c1-c1c(O)ccc2ccccc12"
 
 
 def drawn(smiles: str, axis: tuple[int, int], wedge: int, title: str) -> str:
-    """An SDF of a flat depiction with a wedge (1) or hash (6) from the first atom of an axis into its ring."""
+    """An SDF of a flat depiction with a wedge (1) or hash (6) on a single bond from an end of an axis into its ring."""
     mol = Chem.MolFromSmiles(smiles)
     rdDepictor.Compute2DCoords(mol)
     lines = [title, *Chem.MolToMolBlock(mol).splitlines()[1:]]
     first = axis[0] + 1
     row = next(
         row for row, line in enumerate(lines[4 + mol.GetNumAtoms() :], start=4 + mol.GetNumAtoms())
-        if str(first) in line.split()[:2] and str(axis[1] + 1) not in line.split()[:2]
+        if str(first) in line.split()[:2] and str(axis[1] + 1) not in line.split()[:2] and line.split()[2] == "1"
     )  # fmt: skip
     ends = [int(word) for word in lines[row].split()[:2]]
     other = ends[1] if ends[0] == first else ends[0]

@@ -25,9 +25,9 @@ ACID, ESTER = "O=C(O)CCc1ccccc1", "COC(=O)CCc1ccccc1"  # canonical
 
 
 def refined(smiles: str) -> np.ndarray:
-    """Coordinates with noisy bonds, whose chain is turned by 25 degrees."""
+    """Coordinates with noisy bonds, whose chain is extended apart from 25 degrees."""
     mol = embed(mol_from_smiles(smiles), 1, 0)
-    rdMolTransforms.SetDihedralDeg(mol.GetConformer(), *torsion(mol), torsion_angle(mol, positions(mol)) + 25)
+    rdMolTransforms.SetDihedralDeg(mol.GetConformer(), *torsion(mol), 180 + 25)
     return positions(mol) + 0.03 * np.random.default_rng(0).normal(size=(mol.GetNumAtoms(), 3))
 
 
