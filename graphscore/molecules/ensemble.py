@@ -44,7 +44,7 @@ LOWEST, REPRESENTATIVE = "lowest", "representative"
 CHOICES = [LOWEST, REPRESENTATIVE]
 """Ways to choose conformers, see above."""
 ERROR = 4.0  # kcal/mol: epsilon above, chosen on validation molecules, where 3 to 6 are as good
-MOST_PAIRED = 5000  # conformers whose distances are computed in pairs, 200 MB
+MOST_PAIRED = 3000  # conformers whose distances are computed in pairs, which takes some 300 MB
 
 
 class Selected(NamedTuple):
@@ -152,10 +152,8 @@ def _representatives_first(samples: Sequence[Data], order: list[int], num: int, 
         return order
     atoms = matchings(bare_mol(samples[order[0]])).atoms
     pos = np.stack([samples[order[i]]["pos"].double().numpy() for i in among])
-    lowest = np.nan_to_num(energies[among] - energies[among[0]])
-    found = among[
-        representatives(pairwise_rmsd(pos, atoms), np.exp(-lowest / ERROR), num, max(cutoff, 0.0), first=[0])
-    ].tolist()
+    weights = np.exp(-np.nan_to_num(energies[among] - energies[among[0]]) / ERROR)
+    found = among[representatives(pairwise_rmsd(pos, atoms), weights, num, cutoff, first=[0])].tolist()
     return [order[i] for i in [*found, *sorted(set(range(len(order))) - set(found))]]
 
 
