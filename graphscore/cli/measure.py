@@ -124,8 +124,9 @@ def benchmark(
         typer.Option(
             "--preset",
             metavar="NAME",
-            help="Rows of the model: fast, ensemble, docking; mmff, relaxed; oversampled, the distinct ones of lowest "
-            "energy of eight times as many. One row with the options alone by default.",
+            help="Rows of the model: fast, ensemble (-lowest: of the lowest energies), docking; mmff, relaxed; "
+            "oversampled, the distinct ones of lowest energy of eight times as many. One row with the options alone by "
+            "default.",
         ),
     ] = None,
     baselines: Annotated[

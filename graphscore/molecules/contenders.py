@@ -22,10 +22,12 @@ from graphscore.runtime.workers import Progress
 MODEL = "model"
 ROWS: dict[str, dict[str, Any]] = {
     **{name: {"preset": name} for name in PRESETS if name != "analogue"},  # which needs a fragment to hold
+    "ensemble-lowest": {"preset": "ensemble", "select": "lowest"},
     "mmff": {"refine": "mmff"},
     "oversampled": {"refine": "mmff", "energy_rank": True, "rmsd_cutoff": 0.5, "oversample": 8},
 }
-"""Options of the model by the name of a row: the presets, relaxed by MMFF94, and the distinct ones of low energy."""
+"""Options of the model by the name of a row: the presets, ``ensemble`` of the lowest energies, relaxed by MMFF94, and
+the distinct ones of low energy."""
 
 
 class Drawn(NamedTuple):
