@@ -46,4 +46,4 @@ def _usage(error: Any) -> str:
     if (ctx := getattr(error, "ctx", None)) is None:
         return text
     command = ctx.command_path.removeprefix(ctx.find_root().info_name or "")  # which may be that of another program
-    return f"{text}{'' if text.endswith('?') else ';'} see graphscore{command} --help"
+    return f"{text if text.endswith('?') else text.rstrip('.') + ';'} see graphscore{command} --help"

@@ -18,6 +18,7 @@ from graphscore.data.split import Part
 from graphscore.molecules.datasets.ensembles import ConformerEnsembles, PDBLigands
 from graphscore.molecules.evaluate import by_molecule
 from graphscore.molecules.recipes.lists import TEST_SCAFFOLDS, flat_key, part_of_molecule
+from graphscore.registry import close_to
 
 DATASET = "gfn2-ensembles"
 PDB = "pdb"
@@ -73,7 +74,8 @@ def ensembles(source: str, part: Part, most: int | None, limit: int | None) -> t
         try:
             groups = load_dataset(DATASET, sources=[source]).groups(part)[:limit]
         except ValueError as error:
-            raise ValueError(f"{error}; {PDB!r} is there for the protocol bound") from error
+            hint = "" if source == PDB else close_to(source, [PDB])
+            raise ValueError(f"{error}; {PDB!r} is there for the protocol bound{hint}") from error
         if not groups:
             raise ValueError(f"The list {source!r} has no molecules in the part {part!r}")
     elif path.suffix == ARCHIVE:

@@ -64,6 +64,8 @@ WRONG = {
         ["view", "broken.sdf", "--out", "x.html"],
         ["No graph of broken.sdf can be read", "record 1"],
     ),
+    "nowhere to write to": (["view", "good.sdf"], ["Missing option '--out'; see graphscore view --help"]),
+    "a list that is spelled otherwise": (["benchmark", "pbd"], ["'pbd'", "geom-qm9", "did you mean 'pdb'?"]),
     "points that are nowhere": (["view", "nan.npy", "--out", "x.png"], ["nan.npy", "nothing to draw", "not finite"]),
     "points that are nowhere, in a page": (["view", "nan.npy", "--out", "x.html"], ["nan.npy", "not finite"]),
     "neither a new run nor one to resume": (["train", "--config", "small-molecules"], ["--out", "--resume DIR"]),
