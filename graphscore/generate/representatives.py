@@ -29,25 +29,24 @@ def representatives(
     distances: NDArray[np.float64],
     weights: NDArray[np.float64],
     num: int,
-    cutoff: float = 0.0,
+    among: Sequence[int] | None = None,
+    first: Sequence[int] = (),
     balance: float = 1.0,
     num_true: int = NUM_TRUE,
-    first: Sequence[int] = (),
 ) -> list[int]:
     """Choose samples that represent all.
 
     Args:
         distances: Distances of all pairs, ``[n, n]``, symmetric, with 0 on the diagonal.
         weights: Weights of the samples, ``[n]``, at least 0, with a positive sum.
-        num: Largest number of representatives.
-        cutoff: Smallest distance between two of them.
+        num: Number of representatives, or all of ``among`` if those are fewer.
+        among: Numbers of the samples that may represent others; all by default.
+        first: Those of ``among`` that are representatives in any case.
         balance: Weight of precision against recall, lambda, at least 0.
         num_true: Number of true samples of which the nearest counts for precision, K, at least 1.
-        first: Numbers of samples that are representatives in any case, if they are as far apart as the cutoff.
 
     Returns:
-        Their numbers, the most important first; fewer than ``num`` if no other sample is as far as the cutoff from all
-        of them.
+        Their numbers, the most important first.
 
     Raises:
         ValueError: If shapes do not fit, or an argument is out of range.
@@ -59,25 +58,26 @@ def representatives(
         )
     if not (weights >= 0).all() or (size and not 0 < weights.sum() < np.inf):
         raise ValueError("Weights must be at least 0, with a positive, finite sum")
-    if num < 0 or not cutoff >= 0 or not balance >= 0 or num_true < 1:
+    if num < 0 or not balance >= 0 or num_true < 1:
         raise ValueError(
-            "Expected num, cutoff and balance of at least 0 and num_true of at least 1, but got "
-            f"{num}, {cutoff}, {balance} and {num_true}"
+            "Expected num and balance of at least 0 and num_true of at least 1, but got "
+            f"{num}, {balance} and {num_true}"
+        )
+    options = list(range(size) if among is None else dict.fromkeys(among))
+    wanted = list(dict.fromkeys(first))
+    if not {*wanted} <= {*options} <= {*range(size)}:
+        raise ValueError(
+            f"Expected numbers of {size} samples, the first ones among the others, but got {among}, {first}"
         )
     weights = weights / weights.sum() if size else weights
-    share = balance * _distance_of_nearest(distances, weights, num_true) / max(1, min(num, size))
-    nearest, chosen, free = np.full(size, np.inf), list[int](), np.ones(size, dtype=np.bool_)
-    wanted = iter(first)
-    while len(chosen) < num and free.any():
-        best = next((sample for sample in wanted if free[sample]), None)
-        if best is None:
-            options = np.flatnonzero(free)
-            cost = weights @ np.minimum(nearest[:, None], distances[:, options]) + share[options]
-            best = int(options[cost.argmin()])
-        chosen.append(best)
-        nearest = np.minimum(nearest, distances[best])
-        free &= distances[best] >= cutoff
-        free[best] = False
+    num = min(num, len(options))
+    share = balance * _distance_of_nearest(distances, weights, num_true) / max(1, num)
+    nearest, chosen = np.full(size, np.inf), list[int]()
+    for place in range(num):
+        cost = weights @ np.minimum(nearest[:, None], distances[:, options]) + share[options]
+        chosen.append(wanted[place] if place < len(wanted) else options[cost.argmin()])
+        options.remove(chosen[-1])
+        nearest = np.minimum(nearest, distances[chosen[-1]])
     return chosen
 
 

@@ -127,12 +127,14 @@ def select(
                 ((~low & (energies <= max_energy)).sum(), f"over {energy_window:g} kcal/mol above the lowest"),
             ]
             order = [i for i, stays in zip(order, low & (energies <= max_energy), strict=True) if stays]
+    equal = 0
     if choice == REPRESENTATIVE and num is not None and len(order) > num:
         if len(order) <= MOST_PAIRED:
-            order = _representatives_first(samples, order, num, rmsd_cutoff)
+            order, equal = _representatives_first(samples, order, num, rmsd_cutoff)
         else:
             notes.append(f"those of the lowest energies stay: {len(order)} are too many to find representatives")
-    kept, equal = distinct([samples[i] for i in order], rmsd_cutoff, num)
+    kept, others = distinct([samples[i] for i in order], rmsd_cutoff, num)
+    equal = max(equal, others)
     left.append((equal, f"within {rmsd_cutoff:g} A of another"))
     left.append((len(order) - equal - len(kept), f"beyond the {num} asked for"))
     told = ", ".join(f"{count} {what}" for count, what in left if count)
@@ -142,19 +144,27 @@ def select(
     return Selected([samples[i] for i in sorted(order[i] for i in kept)], notes)
 
 
-def _representatives_first(samples: Sequence[Data], order: list[int], num: int, cutoff: float) -> list[int]:
-    """Move representatives of all sound conformers, at most ``num``, to the front of an order by energy."""
+def _representatives_first(samples: Sequence[Data], order: list[int], num: int, cutoff: float) -> tuple[list[int], int]:
+    """Move representatives of all sound conformers to the front of an order by energy.
+
+    They are chosen among those that are distinct in that order. Also returns how many are equal to one of these.
+    """
     energies = np.array([samples[i].get("energy", math.nan) for i in order], dtype=np.float64)
     sound = np.array(["warning" not in samples[i] for i in order])
     sound &= np.isfinite(energies) if np.isfinite(energies[sound]).any() else True
-    among = np.flatnonzero(sound)
-    if not len(among):
-        return order
-    atoms = matchings(bare_mol(samples[order[0]])).atoms
-    pos = np.stack([samples[order[i]]["pos"].double().numpy() for i in among])
-    weights = np.exp(-np.nan_to_num(energies[among] - energies[among[0]]) / ERROR)
-    found = among[representatives(pairwise_rmsd(pos, atoms), weights, num, cutoff, first=[0])].tolist()
-    return [order[i] for i in [*found, *sorted(set(range(len(order))) - set(found))]]
+    places = np.flatnonzero(sound)
+    if not len(places):
+        return order, 0
+    pos = np.stack([samples[order[place]]["pos"].double().numpy() for place in places])
+    rmsd = pairwise_rmsd(pos, matchings(bare_mol(samples[order[0]])).atoms)
+    among = list[int]()
+    for number in range(len(places)):
+        if (rmsd[number, among] >= cutoff).all():
+            among.append(number)
+    weights = np.exp(-np.nan_to_num(energies[places] - energies[places[0]]) / ERROR)
+    found = places[representatives(rmsd, weights, num, among, first=[0])].tolist()
+    rest = sorted(set(range(len(order))) - set(found))
+    return [order[place] for place in [*found, *rest]], len(places) - len(among)
 
 
 def relative_energies(samples: Sequence[Data]) -> list[Data]:

@@ -62,25 +62,23 @@ def test_clusters_are_represented_before_outliers():
     assert {s // 3 for s in representatives(distances, light, 2)} == {0, 1}  # one of each cluster
 
 
-@given(SEEDS, st.integers(0, 12), st.integers(0, 12), st.floats(0, 2), st.floats(0, 3))
-def test_what_is_chosen_is_distinct_and_all_that_can_be(seed: int, size: int, num: int, cutoff: float, balance: float):
+@given(SEEDS, st.integers(0, 12), st.integers(0, 12), st.floats(0, 3))
+def test_those_asked_for_come_first_and_no_others_than_may(seed: int, size: int, num: int, balance: float):
     distances, weights, rng = points(seed, size)
-    first = rng.permutation(size)[:2].tolist()
-    chosen = representatives(distances, weights, num, cutoff, balance, first=first)
-    assert len(set(chosen)) == len(chosen) <= num
-    assert chosen[:1] == first[: min(1, num)]
-    assert all(distances[i, j] >= cutoff for i, j in itertools.combinations(chosen, 2))
-    if len(chosen) < num:
-        assert all(s in chosen or distances[s, chosen].min() < cutoff for s in range(size))
+    among = rng.permutation(size)[: max(2, size // 2)].tolist()
+    first = among[1:3]
+    chosen = representatives(distances, weights, num, among, first, balance)
+    assert len(set(chosen)) == len(chosen) == min(num, len(among))
+    assert chosen[: len(first)] == first[:num] and set(chosen) <= set(among)
 
 
 @given(SEEDS, st.floats(0.1, 10))
 def test_neither_order_nor_units_matter(seed: int, unit: float):
     distances, weights, rng = points(seed, 9)
     order = rng.permutation(9)
-    chosen = representatives(distances, weights, 4, 0.3)
-    assert representatives(unit * distances, 7 * weights, 4, 0.3 * unit) == chosen
-    moved = representatives(distances[order][:, order], weights[order], 4, 0.3)
+    chosen = representatives(distances, weights, 4)
+    assert representatives(unit * distances, 7 * weights, 4) == chosen
+    moved = representatives(distances[order][:, order], weights[order], 4)
     assert [int(order[s]) for s in moved] == chosen
 
 
@@ -91,6 +89,9 @@ def test_arguments_out_of_range_are_refused():
     for wrong in (-weights, 0 * weights, np.array([1, np.nan, 1]), np.array([1, np.inf, 1])):
         with pytest.raises(ValueError, match="positive, finite sum"):
             representatives(distances, wrong, 1)
-    for options in ({"num": -1}, {"cutoff": -1.0}, {"cutoff": np.nan}, {"balance": -1.0}, {"num_true": 0}):
+    for options in ({"num": -1}, {"balance": -1.0}, {"balance": np.nan}, {"num_true": 0}):
         with pytest.raises(ValueError, match="at least"):
             representatives(distances, weights, **({"num": 1} | options))  # type: ignore[arg-type]
+    for options in ({"among": [3]}, {"among": [-1]}, {"among": [0, 1], "first": [2]}):
+        with pytest.raises(ValueError, match="numbers of 3 samples"):
+            representatives(distances, weights, 1, **options)

@@ -170,13 +170,13 @@ def test_without_any_energy_thresholds_are_not_applied_and_it_is_said():
 
 
 def test_representatives_are_the_lowest_and_those_of_what_was_drawn_most():
-    angles = [60.0, 61.0, 62.0, 63.0, 178.0, 179.0, 180.0, 181.0, 120.0]
-    items = at(angles, [4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 0.0])
-    chosen = select(items, 3, 0.1, choice="representative").samples
-    assert items[8] in chosen  # the lowest stays
-    assert {items.index(item) // 4 for item in chosen} == {0, 1, 2}
-    assert len(select(items, 9, 0.1, choice="representative").samples) == 3  # what is equal stays out
-    assert select(items, 3, 0.1).samples != chosen
+    often, seldom, lowest = [60.0, 61.0, 62.0, 63.0, 64.0], 100.0, 180.0
+    items = at([*often, seldom, lowest], [3.0, 3.0, 2.9, 3.0, 3.0, 2.8, 0.0])
+    assert select(items, 2, 0.1).samples == [items[5], items[6]]
+    result = select(items, 2, 0.1, choice="representative")
+    assert result.samples == [items[2], items[6]]  # of equal ones the lowest
+    assert result.notes == ["left out of 7 conformers: 4 within 0.1 A of another, 1 beyond the 2 asked for; 2 remain"]
+    assert len(select(items, 6, 0.1, choice="representative").samples) == 3  # what is equal stays out
 
 
 def test_conformers_with_faults_or_without_energies_represent_none_but_fill_up():
