@@ -7,8 +7,8 @@ best matching of equivalent atoms. There are two ways to choose among them:
 ``lowest``          in the order of their energies; of equal ones the lowest stays
 ``representative``  the lowest of all, and those that represent all that were drawn, see
                     :func:`~graphscore.generate.representatives.representatives`, where each counts by
-                    :math:`e^{-E / \epsilon}`: which conformers the model draws often says more than energies of a
-                    force field, which are off by several kcal/mol
+                    :math:`e^{-E / \epsilon}`: what the model draws often counts beside the energies of a force
+                    field, and conformers of low energy may be left out
 ==================  ==================================================================================================
 
 Those without an energy come last, and after them those with a ``warning``. The weight of conformer i at temperature T
