@@ -107,7 +107,7 @@ def sample(
             "--preset",
             "--for",
             help="fast, ensemble, docking or analogue: sets of options for molecules; given ones win.",
-            autocompletion=completing("fast", "ensemble", "docking", "analogue"),
+            autocompletion=completing("fast", "representative", "ensemble", "docking", "analogue"),
         ),
     ] = None,
     refine: Annotated[

@@ -1,14 +1,15 @@
 """Options for generating conformers, and presets of them.
 
-=============  ================================================================================================
-``fast``       conformers as drawn, without a force field
-``ensemble``   the conformers of a molecule in vacuum: four times as many are drawn, relaxed by MMFF94, and the lowest
-               kept and distinct ones that represent all, with Boltzmann weights
-``docking``    shapes that a molecule may take in a protein: those of crystals, if the model knows them, relaxed by
-               MMFF94 with weakened charges, many distinct conformers, however high in energy
-``analogue``   conformers with a fragment held where it is in another molecule, such as a bound ligand; relaxed with
-               it held, distinct, by energy
-=============  ================================================================================================
+==================  ===========================================================================================
+``fast``            conformers as drawn, without a force field
+``representative``  four times as many are drawn, and distinct ones that represent all kept, without a force field
+``ensemble``        the conformers of a molecule in vacuum: four times as many are drawn, relaxed by MMFF94, and the
+                    lowest kept and distinct ones that represent all, with Boltzmann weights
+``docking``         shapes that a molecule may take in a protein: those of crystals, if the model knows them, relaxed by
+                    MMFF94 with weakened charges, many distinct conformers, however high in energy
+``analogue``        conformers with a fragment held where it is in another molecule, such as a bound ligand; relaxed
+                    with it held, distinct, by energy
+==================  ===========================================================================================
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from graphscore.registry import find, unknown
 _RELAXED: dict[str, Any] = {"refine": "mmff", "energy_rank": True, "rmsd_cutoff": 0.5, "oversample": 4}
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {},
+    "representative": {"num": 10, "oversample": 4, "rmsd_cutoff": 0.25, "select": REPRESENTATIVE},
     "ensemble": {**_RELAXED, "num": 10, "rmsd_cutoff": 0.25, "energy_window": 10.0, "select": REPRESENTATIVE},
     "docking": {**_RELAXED, "num": 50, "oversample": 2, "dielectric": 4.0, "environment": CRYSTAL},
     "analogue": {**_RELAXED, "num": 10},

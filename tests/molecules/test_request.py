@@ -42,6 +42,8 @@ def test_options_that_are_given_win_over_those_of_the_preset(name: str):
 
 def test_the_presets_differ_as_they_say():
     ensemble, docking = ConformerRequest(preset="ensemble"), ConformerRequest(preset="docking")
+    drawn = ConformerRequest(preset="representative")
+    assert drawn.select == "representative" and drawn.oversample > 1 and not drawn.has_energies
     assert ensemble.select == "representative" and docking.select == "lowest"
     assert ensemble.dielectric == 1 and math.isfinite(ensemble.energy_window) and ensemble.oversample == 4
     assert docking.dielectric == 4 and docking.energy_window == math.inf and docking.num > ensemble.num
