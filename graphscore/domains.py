@@ -73,6 +73,7 @@ class Domain:
         package: Package whose folders ``configs/`` and ``weights/`` hold its configurations and model files.
         datasets: Classes of data sets, by name.
         transforms: Classes of transforms, by name.
+        denoisers: Classes of score models around a network, by name, see :mod:`graphscore.denoiser.denoisers`.
         checksums: Checksums of published data files, ``sha256:...`` or ``md5:...``, by the name of the file.
         recipes: Functions ``(out, workers, progress, **options) -> files`` that build an embedded data set, by name.
         parse: Function ``(strings) -> iterator of graphs and failures`` that reads arguments of the command line.
@@ -133,6 +134,7 @@ class Domain:
     package: str | None = None
     datasets: Mapping[str, Reference] = field(default_factory=dict)
     transforms: Mapping[str, Reference] = field(default_factory=dict)
+    denoisers: Mapping[str, Reference] = field(default_factory=dict)
     checksums: Mapping[str, str] = field(default_factory=dict)
     recipes: Mapping[str, Reference] = field(default_factory=dict)
     parse: Reference | None = None

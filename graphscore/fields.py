@@ -192,6 +192,23 @@ class Field:
         return out
 
 
+def num_rows(graph: Data, level: str) -> int:
+    """Count the rows that an attribute of a level has in a graph: one for each node, each edge, or the graph.
+
+    Args:
+        graph: A single graph.
+        level: Level, see :class:`Field`; that of an attribute of node numbers has a row for each of its columns.
+
+    Raises:
+        ValueError: If the graph lacks the attribute of node numbers.
+    """
+    if level.endswith("_index"):
+        if not isinstance(graph.get(level), Tensor):
+            raise ValueError(f"it has no {level!r}, the node numbers that rows belong to")
+        return graph[level].shape[-1]
+    return {"node": graph.num_nodes or 0, "edge": graph.num_edges, "graph": 1}[level]
+
+
 def measure_scale(items: Sequence[Data], name: str, zero_mean: bool = False) -> float:
     """Measure the scale of an attribute: its root mean square over all rows and columns of the given graphs.
 

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.data.derived import measured
 from graphscore.data.normalization import normalized
 from graphscore.data.split import PARTS, Part
 from graphscore.domains import Reference, gather
@@ -135,7 +136,8 @@ def with_fields(graph: Data, samples: Iterable[Mapping[str, Tensor]], transform:
     """Make one graph for each sample of the fields that a model learns; the graphs share all other tensors.
 
     If the transform removes nodes, the attribute ``kept`` of its result says which nodes remain; values with one row
-    for each node lose the same rows.
+    for each node lose the same rows. Fields that the transform measures on these values are measured then, see
+    :mod:`graphscore.data.derived`.
 
     Args:
         graph: Graph without the fields, and with its number of nodes; it is not changed.
@@ -154,5 +156,5 @@ def with_fields(graph: Data, samples: Iterable[Mapping[str, Tensor]], transform:
         item = copy.copy(graph)
         for name, value in normalized(values, transform).items():
             item[name] = value[graph.kept] if "kept" in graph and len(value) == num_nodes else value
-        items.append(item)
+        items.append(measured(item, transform))
     return items

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -79,12 +79,20 @@ def _describe_object(item: Any, registry: Mapping[str, Any], kind: str) -> tuple
     return {"name": name, **{option: _plain(value, option, kind) for option, value in options.items()}}, options
 
 
-def describe_denoiser(network: nn.Module, process: ForwardProcess) -> dict[str, Any]:
+def describe_denoiser(
+    network: nn.Module,
+    process: ForwardProcess,
+    outputs: Mapping[str, int] | None = None,
+    denoiser: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Describe the network and the process of a denoiser.
 
     Args:
         network: A :class:`~graphscore.nn.ScoreNetwork`, self-conditioned or not.
         process: The process.
+        outputs: Number of columns of each output of the network by name, if those are not the fields of the process.
+        denoiser: Name of the denoiser, see :mod:`graphscore.denoiser.denoisers`, and its options;
+            :class:`~graphscore.denoiser.Denoiser` by default.
 
     Returns:
         ``fields`` and ``network``, as in a configuration.
@@ -100,14 +108,18 @@ def describe_denoiser(network: nn.Module, process: ForwardProcess) -> dict[str, 
             f"The network, a {type(network).__qualname__}, cannot be described, as a ScoreNetwork can: make it the "
             f"backbone of one, with a class that can be imported and trusted; or {INSTEAD}"
         )
-    described = _describe_network(network, process)
-    _check_unchanged(network, process)
-    widths = field_shapes(process, network.inputs)
-    fields = [_describe_field(field, widths[field.name].width, sde) for field, sde in process]
-    return {"fields": fields, "network": described}
+    given = process if outputs is None else outputs
+    shapes = field_shapes(given, network.inputs)
+    described = _describe_network(network, shapes)
+    _check_unchanged(network, given)
+    widths = {name: shape.width for name, shape in shapes.items()}
+    fields = [_describe_field(field, widths.get(field.name), sde) for field, sde in process]
+    return {"fields": fields, "network": described if denoiser is None else {**described, "denoiser": {**denoiser}}}
 
 
-def _check_unchanged(network: ScoreNetwork | SelfConditionedNetwork, process: ForwardProcess) -> None:
+def _check_unchanged(
+    network: ScoreNetwork | SelfConditionedNetwork, process: ForwardProcess | Mapping[str, int]
+) -> None:
     """Check that the same arguments build the same network, that is, no part was exchanged since."""
     backbone: Any = network.backbone
     _, options = _describe_object(backbone, BACKBONES, "backbone")
@@ -137,7 +149,7 @@ def _describe_field(field: Field, width: int | None, sde: SDE) -> dict[str, Any]
     }
 
 
-def _describe_network(network: ScoreNetwork | SelfConditionedNetwork, process: ForwardProcess) -> dict[str, Any]:
+def _describe_network(network: ScoreNetwork | SelfConditionedNetwork, diffusing: Collection[str]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "backbone": describe_component(network.backbone, BACKBONES, "backbone"),
         "positions": network.positions,
@@ -148,7 +160,7 @@ def _describe_network(network: ScoreNetwork | SelfConditionedNetwork, process: F
     }  # fmt: skip
     fill = {}
     for name, given in network.inputs.items():
-        _describe_input(name, given, name in process.fields, described)
+        _describe_input(name, given, name in diffusing, described)
         if getattr(given, "fill", 0):
             fill[name] = given.fill
     if network.neighbors is not None:

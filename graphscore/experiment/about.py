@@ -13,6 +13,7 @@ from typing import Any
 
 from graphscore.experiment.config.components import Component, component_names
 from graphscore.experiment.config.schema import Config, ModelConfig, check_model, config_text, read_config
+from graphscore.experiment.config.sections import PRECONDITIONED
 from graphscore.experiment.folder import CONFIG_FILE, KEPT, LOG_FILE, MODEL_FILE, SKIPPED_FILE
 from graphscore.experiment.proposal.survey import Survey, survey
 from graphscore.experiment.trained_on import TrainedOn
@@ -85,9 +86,12 @@ def _config(config: ModelConfig) -> Iterator[Fact]:
     for field in config.fields:
         scale = field.scale if isinstance(field.scale, str) else f"{field.scale:.4g}"
         unit = "angles" if field.periodic else f"scale {scale}"
-        yield "field", f"{field.name}: {field.width} columns of each {field.level}, {unit}, {_named(field.sde)}"
+        level = field.level.removesuffix("_index")
+        yield "field", f"{field.name}: {field.width} columns of each {level}, {unit}, {_named(field.sde)}"
     network = config.network
     yield "network", _named(network.backbone)
+    if network.denoiser != PRECONDITIONED:
+        yield "denoiser", _named(network.denoiser)
     for name, size in network.inputs.items():
         yield "input", f"{name}: {f'{size} categories' if isinstance(size, int) else f'{size.width} columns'}"
     if network.neighbors is not None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch_geometric.data import Data
 from torch_geometric.transforms import Compose
 
 from graphscore.data.transforms import transforms
-from graphscore.denoiser import Denoiser, ScoreModel
+from graphscore.denoiser import ScoreModel
+from graphscore.denoiser.denoisers import denoisers
 from graphscore.denoiser.self_conditioning import SelfConditioning
 from graphscore.experiment.config.components import Component, bind, create
 from graphscore.experiment.config.schema import AnyConfig, ModelConfig
 from graphscore.experiment.config.sections import FieldConfig
-from graphscore.fields import Field, Level, measure_scale
+from graphscore.fields import Field, measure_scale
 from graphscore.guidance import GUIDANCE, Condition
 from graphscore.nn import BACKBONES, Category, Chirality, Feature, Input, ScoreNetwork, Vector
 from graphscore.nn.edges.search import NEIGHBORS, Search
@@ -76,18 +78,28 @@ def build_sde(component: Component, trust: Trust = NOTHING) -> SDE:
 
 
 def build_model(config: ModelConfig) -> ScoreModel:
-    """Build the denoiser with weights initialised by PyTorch's global generator."""
+    """Build the denoiser with weights initialised by PyTorch's global generator.
+
+    Raises:
+        ValueError: If a component or an option does not fit.
+    """
     backbone = create(config.network.backbone, BACKBONES, "backbone", config.trust)
-    process = build_process(config)
+    process, component = build_process(config), config.network.denoiser
+    outputs = getattr(find(component.name, denoisers(), "denoiser", config.trust), "outputs", None)
+    if outputs is not None and config.network.self_condition:
+        raise ValueError(
+            "network.self_condition gives the network its last estimate of the fields, but with the denoiser "
+            f"{component.name!r} it gives other outputs than these: leave it out"
+        )
     network = (SelfConditionedNetwork if config.network.self_condition else ScoreNetwork)(
         backbone,
-        process,
+        process if outputs is None else outputs,
         build_inputs(config),
         positions=config.network.positions,
         neighbors=build_neighbors(config),
         oriented=config.network.oriented,
     )
-    model = Denoiser(network, process)
+    model = create(component, denoisers(), "denoiser", config.trust, network, process)
     return SelfConditioning(model) if config.network.self_condition else model
 
 
@@ -98,7 +110,7 @@ def build_inputs(config: ModelConfig) -> dict[str, Input]:
         ValueError: If a description belongs to no input, or a fill value does not belong to an input of edges.
     """
     network, fields = config.network, {field.name: field for field in config.fields}
-    levels: dict[str, Level] = dict(network.vector_levels)
+    levels: dict[str, Any] = dict(network.vector_levels)
     levels.update({name: field.level for name, field in fields.items()})
     of_edges = {*network.edge_inputs, *(name for name, level in levels.items() if level == "edge")}
     unsigned, fill = sorted(set(network.antisymmetric) - of_edges), _fill(network.neighbors)

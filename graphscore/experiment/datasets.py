@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from graphscore.data.dataset import Dataset, datasets
+from graphscore.data.derived import given_attributes
 from graphscore.data.normalization import normalization
 from graphscore.data.own.given import GIVEN, GivenDataset
 from graphscore.data.own.rules import SPLIT_OPTIONS, Rule
@@ -65,9 +66,13 @@ def build_preparation(config: ModelConfig) -> Preparation:
 
 
 def wanted_fields(config: ModelConfig) -> list[str]:
-    """List the attributes that graphs must have for a configuration: the diffusing fields, and the positions."""
+    """List the attributes that graphs must have for a configuration: the diffusing fields, and the positions.
+
+    In place of a field that a transform measures, they must have what it is measured on.
+    """
     positions = [config.network.positions] if config.network.positions else []
-    return list(dict.fromkeys([*(field.name for field in config.fields), *positions]))
+    given = given_attributes((field.name for field in config.fields), build_transform(config))
+    return list(dict.fromkeys([*given, *positions]))
 
 
 def _called(component: Component, target: Any, trust: Trust) -> tuple[Component, Any]:

@@ -65,6 +65,7 @@ MOLECULES = Domain(
         "molecule-graph": "graphscore.molecules.features:MoleculeGraph",
         "torsions": "graphscore.molecules.torsions:Torsions",
     },
+    denoisers={"torsions": "graphscore.molecules.torsions:TorsionDenoiser"},
     recipes={
         "small-molecules": "graphscore.molecules.recipes.small_molecules:build",
         "gfn2-ensembles": "graphscore.molecules.recipes.ensembles:build_from_files",

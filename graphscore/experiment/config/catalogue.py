@@ -13,6 +13,7 @@ from pydantic.errors import PydanticUserError
 
 from graphscore.data.dataset import datasets
 from graphscore.data.transforms import transforms
+from graphscore.denoiser.denoisers import denoisers
 from graphscore.experiment.config.docstrings import arguments, summary
 from graphscore.guidance import GUIDANCE
 from graphscore.nn import BACKBONES
@@ -93,6 +94,7 @@ KINDS: dict[str, Kind] = {
     "transforms": Kind("transform", transforms),
     "fields.sde": Kind("noise process", lambda: SDES),
     "network.backbone": Kind("backbone", lambda: BACKBONES),
+    "network.denoiser": Kind("denoiser", denoisers, ("network", "process")),
     "network.neighbors": Kind("neighbor search", lambda: NEIGHBORS, further=(_FILL,)),
     "training.objective": Kind(
         "objective", lambda: OBJECTIVES, ("model", "batch", "t", "eps", "weight", "reduce", "generator")

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag, model_validator
 
 from graphscore.experiment.config.components import Component, Named
+from graphscore.experiment.config.levels import FieldLevel
 from graphscore.train.precision import Precision
 
 MOST_STEPS = 100_000
@@ -35,8 +36,11 @@ class FieldConfig(Section):
 
     name: str
     """Attribute of the graphs that diffuses, such as ``pos``."""
-    level: Literal["node", "edge", "graph"] = "node"
-    """Whether nodes, edges or graphs have it, one row each."""
+    level: FieldLevel = "node"
+    """Whether nodes, edges or graphs have it, one row each; or an attribute of node numbers, such as ``torsion_index``.
+
+    Of that, each column has a row, which belongs to the graph of its nodes.
+    """
     width: int | None = Field(default=None, gt=0, le=10_000)
     """Number of columns; a run needs it, since sampling starts without data."""
     scale: float | Literal["auto"] = "auto"
@@ -70,6 +74,10 @@ Input = Annotated[
 """Kind of a network input: integers below a number of categories, or floating-point features."""
 
 
+PRECONDITIONED = Component(name="preconditioned")
+"""The default denoiser."""
+
+
 class NetworkConfig(Section):
     """The score network: its backbone and its inputs.
 
@@ -79,6 +87,8 @@ class NetworkConfig(Section):
 
     backbone: Named
     """Layers of the network."""
+    denoiser: Named = PRECONDITIONED
+    """Score model around the network: what the network sees of the noisy graph, and what becomes of its output."""
     positions: str | None = "pos"
     """Attribute or field with the positions of nodes, for distances and neighbors; ``null`` for none."""
     node_inputs: dict[str, Input] = {}

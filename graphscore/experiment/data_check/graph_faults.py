@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 
 from graphscore.experiment.config.schema import Config
 from graphscore.experiment.config.sections import Features
+from graphscore.fields import num_rows
 
 STOPS, SPOILS, NOTES = "stops", "spoils", "notes"
 """Weight of a fault: training stops, its result is not what is wanted, or worth knowing."""
@@ -51,7 +52,13 @@ def network_faults(graph: Data, config: Config) -> Iterator[Fault]:
     """
     rows = {"node": graph.num_nodes, "edge": graph.num_edges, "graph": 1}
     for field in config.fields:
-        yield from _wrong_shape(field.name, graph[field.name], rows[field.level], field.level, field.width)
+        try:
+            num = num_rows(graph, field.level)
+        except ValueError as error:
+            yield STOPS, f"{error}: no transform adds it"
+        else:
+            level = field.level.removesuffix("_index")
+            yield from _wrong_shape(field.name, graph[field.name], num, level, field.width)
     network, null = config.network, {one.name: one.null_value for one in config.conditions}
     levels = {"node": network.node_inputs, "edge": network.edge_inputs, "graph": network.graph_inputs}
     for level, inputs in levels.items():

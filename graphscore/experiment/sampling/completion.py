@@ -15,7 +15,7 @@ from graphscore.data.normalization import ORIGIN, UNIT, Normalize, frame_of, put
 from graphscore.denoiser import ScoreModel
 from graphscore.experiment.config.components import Component
 from graphscore.experiment.config.schema import AnyConfig
-from graphscore.fields import Field
+from graphscore.fields import Field, num_rows
 from graphscore.generate.tries import Finish, with_values
 from graphscore.guidance import HarmonicRestraint, Inpainting
 from graphscore.registry import unknown
@@ -57,10 +57,11 @@ def mark_given(item: Data, fields: Mapping[str, Field]) -> Data:
     for name, field in fields.items():
         if name not in item:
             continue
-        values, rows = item[name], _rows(item, field)
+        values, rows = item[name], num_rows(item, field.level)
         if not isinstance(values, Tensor) or not values.is_floating_point() or values.shape[:1] != (rows,):
             got = f"{values.dtype} {list(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
-            raise ValueError(f"{name} must hold a row of numbers for each {field.level}, {rows} in all, but is {got}")
+            level = field.level.removesuffix("_index")
+            raise ValueError(f"{name} must hold a row of numbers for each {level}, {rows} in all, but is {got}")
         unknown = values.isnan().reshape(rows, -1)
         partly = unknown.any(1) & ~unknown.all(1)
         wrong = (partly | values.isinf().reshape(rows, -1).any(1)).nonzero()
@@ -85,7 +86,7 @@ def see_given(graph: Data, fields: Mapping[str, Field], normalizing: Sequence[No
         ValueError: If the network's graph lacks rows that are given.
     """
     for name, field in fields.items():
-        mask, values, rows = MASK.format(name), VALUES.format(name), _rows(graph, field)
+        mask, values, rows = MASK.format(name), VALUES.format(name), num_rows(graph, field.level)
         if mask not in graph:
             graph[mask] = torch.zeros(rows, dtype=torch.bool)
             graph[values] = torch.zeros(rows, field.width or 0)
@@ -174,7 +175,3 @@ class KeepGiven:
                 if added in sample:
                     del sample[added]
         return sample
-
-
-def _rows(graph: Data, field: Field) -> int:
-    return {"node": graph.num_nodes or 0, "edge": graph.num_edges, "graph": 1}[field.level]

@@ -13,6 +13,7 @@ from typing import Any
 from torch_geometric.data import Data
 
 from graphscore.data.dataset import Dataset
+from graphscore.data.derived import given_attributes
 from graphscore.data.writers import write
 from graphscore.denoiser import ScoreModel
 from graphscore.domains import Domain, domain_of
@@ -87,7 +88,7 @@ class ValidationSamples:
         Raises:
             ValueError: If they will not.
         """
-        kept, fields = inputs_of(model), list(model.fields)
+        kept, fields = inputs_of(model), given_attributes(model.fields, build_transform(self.config))
         stand_ins = [
             with_values(without_measurements(graph, kept, fields), graph, {name: graph[name] for name in fields})
             for graph in self.references

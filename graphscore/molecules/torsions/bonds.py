@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
 
 import networkx as nx
 import torch
-from torch_geometric.data import Data
+from torch import Tensor
+from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import BaseTransform
 
-from graphscore.molecules.torsions.geometry import dihedrals
+from graphscore.molecules.torsions.geometry import TORSION, dihedrals, set_torsions
 
 SINGLE, DOUBLE, TRIPLE = 1, 2, 3
 
@@ -22,8 +25,9 @@ class Torsions(BaseTransform):
     A turn moves the side with fewer atoms, hydrogens included, and the torsion a-b-c-d is listed with c and d on that
     side. Of several neighbors, a and d are the heavy ones of the lowest numbers.
 
-    The new attributes are described in :mod:`graphscore.molecules.torsions`. Without coordinates, there are no angles.
-    Pairs of atoms without a bond, ``bond`` 0, are passed over.
+    The new attributes are described in :mod:`graphscore.molecules.torsions`. Without coordinates, there are no angles;
+    data sets measure those of each conformer, see :mod:`graphscore.data.derived`. Pairs of atoms without a bond,
+    ``bond`` 0, are passed over.
 
     Raises:
         ValueError: At a call, if the graph has no ``z``, ``edge_index`` or ``bond``.
@@ -33,6 +37,8 @@ class Torsions(BaseTransform):
         bonds).
         Jing et al. (2022), Torsional diffusion for molecular conformer generation, section 3.1.
     """
+
+    derived: ClassVar[Mapping[str, tuple[str, ...]]] = {TORSION.name: ("pos",)}
 
     def forward(self, data: Data) -> Data:
         """Return a shallow copy of a graph with its torsions."""
@@ -47,9 +53,25 @@ class Torsions(BaseTransform):
         data.torsion_index = torch.tensor(columns, dtype=torch.long).reshape(-1, 4).t().contiguous()
         data.moved_index = torch.tensor(moved, dtype=torch.long)
         data.moved_by = torch.tensor(movers, dtype=torch.long)
+        return self.measure(data)
+
+    def measure(self, data: Data) -> Data:
+        """Return a shallow copy of a graph that has rotatable bonds with their dihedral angles, if it has positions."""
+        item = copy.copy(data)
         if data.pos is not None:
-            data.torsion = dihedrals(data.pos, data.torsion_index)[:, None]
-        return data
+            item[TORSION.name] = dihedrals(data.pos, data.torsion_index)[:, None]
+        return item
+
+    def place(self, graph: Data, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Turn the bonds of a graph to given angles: ``pos`` ``[N, 3]`` in place of ``torsion`` ``[T, 1]``."""
+        others = {name: value for name, value in values.items() if name != TORSION.name}
+        if len(others) == len(values):
+            return others
+        names = ("torsion_index", "moved_index", "moved_by")
+        # In double precision: each of many turns would add a rounding error.
+        bonds = Data.from_dict({"pos": graph["pos"].double(), **{name: graph[name] for name in names}})
+        turned = set_torsions(Batch.from_data_list([bonds]), values[TORSION.name].double())
+        return {**others, "pos": turned.pos.to(graph["pos"])}
 
 
 def _rotatable(data: Data) -> Iterator[tuple[tuple[int, int, int, int], list[int]]]:

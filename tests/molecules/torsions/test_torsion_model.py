@@ -93,7 +93,7 @@ def test_samples_have_the_angles_that_were_drawn_whatever_else_is_in_the_batch()
 def test_processes_and_batches_without_torsions_are_refused():
     with pytest.raises(ValueError, match="choose a variance-exploding process"):
         make(VPSDE())
-    with pytest.raises(ValueError, match="unit of the positions must be positive, but is 0"):
+    with pytest.raises(ValueError, match="unit of the positions must be positive and finite, but is 0"):
         TorsionDenoiser(make().network, SDE, scale=0)
     batch = Batch.from_data_list([data_from_smiles("CC")])
     with pytest.raises(ValueError, match="belongs to 'torsion_index', but the batch has no such attribute"):
