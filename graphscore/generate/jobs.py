@@ -49,6 +49,7 @@ def generate(
     progress: Progress | None = None,
     trace: Trace | None = None,
     starts: Starts | None = None,
+    sampled: Sequence[str] | None = None,
 ) -> Iterator[Outcome]:
     """Sample each template one or more times, and yield an outcome for each.
 
@@ -96,6 +97,8 @@ def generate(
         starts: Makes input graphs with the fields that samples start from, see
             :data:`~graphscore.generate.tries.Starts`; the grid of the sampler starts at the time up to which they are
             diffused. Noise then depends on these values, too. By default samples start from pure noise.
+        sampled: Attributes of the templates that ``finish`` replaces; by default the sampled fields. If they are
+            others, on which the fields are measured, each template must have them, and noise depends on their values.
 
     Yields:
         The outcome of each template, in order: those of a window when all of them are done. Samples are copies of the
@@ -114,7 +117,7 @@ def generate(
     options = Options(
         sampler, device, seed, transform, known or {}, finish or with_values, judge, label, max_drift,
         0 if together else retries, timeout, together, budget, trace, inputs_of(sampler.model),
-        searches_of(sampler.model), starts,
+        searches_of(sampler.model), starts, tuple(sampler.model.process.fields if sampled is None else sampled),
     )  # fmt: skip
     counter = Tally(progress, None if nums is None else sum(nums))
     pairs = zip(templates, (repeat(num) if isinstance(num, int) else num), strict=not isinstance(num, int))

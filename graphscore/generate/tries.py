@@ -50,6 +50,7 @@ class Options:
     inputs: set[str]
     searches: Sequence[Any]
     starts: Starts | None
+    sampled: tuple[str, ...]
 
 
 class Tries:
@@ -90,9 +91,9 @@ class Tries:
             self.failure = f"memory does not suffice for the network's graph of its {template.num_nodes:,} nodes"
         else:
             self.graph, self.is_ready = graph, True
-            self.origin = without_measurements(template, options.inputs, options.sampler.model.process.fields)
-            fields = options.sampler.model.process.fields
-            self.key = graph_key(self.origin, options.starts and {name: template[name] for name in fields})
+            self.origin = without_measurements(template, options.inputs, options.sampled)
+            begins = options.starts is not None or {*options.sampled} != {*options.sampler.model.process.fields}
+            self.key = graph_key(self.origin, {name: template[name] for name in options.sampled} if begins else None)
             num_nodes = graph.num_nodes or 0
             self.size = max(count_edges(options.searches, num_nodes, graph.num_edges), num_nodes)
         self.seconds = {"sample": time.perf_counter() - started, "finish": 0.0}

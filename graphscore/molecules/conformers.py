@@ -48,6 +48,7 @@ from graphscore.molecules.repair import EASY, Checks, badness, faults_of, repair
 from graphscore.molecules.request import ConformerRequest as ConformerRequest
 from graphscore.molecules.smiles import mol_from_smiles, rdkit_errors
 from graphscore.molecules.starts import one_by_one, onto, superpose
+from graphscore.molecules.torsions.bonds import Torsions
 from graphscore.registry import Trusted, resolve
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class ConformerModel(Pipeline):
     conformer, and how it was made in its ``method``.
 
     Conformers of the input are ignored, unless ``noise`` is given: then each is a start, whose heavy atoms are diffused
-    and denoised. Samples are superposed on their start (``start_rmsd``), and hydrogens placed anew.
+    and denoised. Samples are superposed on their start (``start_rmsd``), and hydrogens placed anew. A model of torsions
+    turns the rotatable bonds of each conformer of the input; molecules without such bonds come back as they are.
 
     If other programs use the machine, call :func:`graphscore.runtime.settings.prepare` with ``spare_cores=True`` once
     before: it saves much time.
@@ -123,7 +125,7 @@ class ConformerModel(Pipeline):
             smarts, template = options.pop("fix")
             options["fragment"] = Fragment(smarts, data_from_mol(template))
         wanted = options if request is None else vars(request)
-        if wanted.get("noise") is not None:
+        if wanted.get("noise") is not None or self.needs_given:
             items = one_by_one([items] if self.is_item(items) else items)
         if wanted.get("stereo", STEREO[0]) in STEREO[1:]:
             items = self._isomers([items] if self.is_item(items) else items, wanted["stereo"], wanted.get("seed", 0))
@@ -177,6 +179,8 @@ class ConformerModel(Pipeline):
         if wanted.needs_environment and wanted.environment not in self.environments:
             known = " and ".join(self.environments) or "none"
             raise ValueError(f"environment is {wanted.environment!r}, but this model was trained to tell {known}")
+        if self.needs_given and wanted.stereo != STEREO[0]:
+            raise ValueError(f"This model turns bonds of conformers, whose stereo is known, not {wanted.stereo!r}")
         if wanted.fragment is None:
             return model
         position_noise(self.model)
@@ -214,18 +218,23 @@ class ConformerModel(Pipeline):
 
     def parts(self, graph: Data, request: Request) -> list[Data]:
         """Split a molecule into its components."""
-        if not MOLECULES.owns(graph) or set(self.model.fields) != {POS}:
+        if not MOLECULES.owns(graph) or self.sampled != [POS]:
             return [graph]
-        return split_components(graph, _chemical(request).fragment, in_place=request.noise is not None)
+        return split_components(
+            graph, _chemical(request).fragment, in_place=self.needs_given or request.noise is not None
+        )
 
     def join(self, template: Data, parts: Sequence[Sequence[Data]], request: Request) -> list[Data]:
         """Pack conformers of the components side by side."""
-        return pack_components(template, parts, request.seed, in_place=request.noise is not None)
+        return pack_components(template, parts, request.seed, in_place=self.needs_given or request.noise is not None)
 
     def exact(self, graph: Data, request: Request) -> Mapping[str, Tensor] | None:
-        """Coordinates of molecules of one to three atoms, unless some are held."""
-        if not MOLECULES.owns(graph) or set(self.model.fields) != {POS} or _chemical(request).fragment is not None:
+        """Coordinates of molecules of one to three atoms, unless some are held; given ones without bonds to turn."""
+        if not MOLECULES.owns(graph) or self.sampled != [POS] or _chemical(request).fragment is not None:
             return None
+        if self.needs_given:
+            rigid = POS in graph and not Torsions()(graph)["torsion_index"].numel()
+            return {POS: graph[POS]} if rigid and bool(graph[POS].isfinite().all()) else None
         pos = exact_positions(bare_mol(graph)) if (graph.num_nodes or 0) <= MOST_ATOMS else None
         if pos is None or (request.noise is not None and POS not in graph):
             return None

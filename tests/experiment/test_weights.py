@@ -16,7 +16,8 @@ from graphscore.experiment.weights import find_model, named_weights
 
 def test_what_comes_with_the_library_is_listed():
     assert named_configs() == [
-        "bodies", "conformers", "conformers-small", "digits", "drug-like", "layout", "poses", "small-molecules", "torsions",
+        "bodies", "conformers", "conformers-small", "digits", "drug-like", "layout", "poses", "small-molecules",
+        "torsions",
     ]  # fmt: skip
     assert named_weights() == ["bodies", "conformers", "digits", "drug-like", "layout", "poses"]
 

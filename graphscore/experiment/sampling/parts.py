@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphscore.data.readers import Failure
 from graphscore.domains import domain_of
 from graphscore.experiment.sampling.request import Request
 from graphscore.generate.outcome import Outcome
@@ -15,6 +17,26 @@ from graphscore.registry import resolve
 
 class WholeInputs:
     """Part of a pipeline that samples each input as a whole, and leaves its samples alone; domains override it."""
+
+    def is_item(self, items: Any) -> bool:
+        """Tell whether this is one input rather than several."""
+        return isinstance(items, Data | Failure)
+
+    def read(self, item: Any) -> Data:
+        """Convert an input to a graph.
+
+        Raises:
+            ValueError: If it cannot be converted.
+        """
+        if isinstance(item, Failure):
+            raise ValueError(item.reason)
+        if not isinstance(item, Data):
+            raise ValueError(f"Expected a graph, but got {type(item).__name__}")
+        return item
+
+    def size(self, graph: Data) -> int:
+        """Count the nodes of the network's graph of an input."""
+        return graph.num_nodes or 0
 
     def parts(self, graph: Data, request: Request) -> list[Data]:
         """Split an input into graphs that are sampled on their own; by default it is the only one.

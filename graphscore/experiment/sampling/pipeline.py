@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch_geometric.data import Data
 
+from graphscore.data.derived import given_attributes
 from graphscore.data.normalization import normalizing
-from graphscore.data.readers import Failure
 from graphscore.denoiser import ScoreModel
 from graphscore.experiment.build import build_transform, with_null_values
 from graphscore.experiment.config.schema import ModelConfig
@@ -24,6 +24,7 @@ from graphscore.experiment.sampling import completion
 from graphscore.experiment.sampling.diversity import diversify
 from graphscore.experiment.sampling.likelihood import LikelihoodMixin
 from graphscore.experiment.sampling.parts import WholeInputs
+from graphscore.experiment.sampling.placing import MeasuredInputs, Placed
 from graphscore.experiment.sampling.request import DESCRIBED, Request
 from graphscore.experiment.sampling.starts import PutBack, starts_of
 from graphscore.experiment.sampling.trajectories import POS, position_noise
@@ -78,6 +79,10 @@ class Pipeline(WholeInputs, LikelihoodMixin):
         self.trained_on = TrainedOn.read(info, checkpoint)
         with asked_by(checkpoint):
             self.transform = build_transform(config)
+        # Attributes of inputs that samples have new values of: the fields, or what a transform measures them on.
+        self.sampled = given_attributes(model.fields, self.transform)
+        self.needs_given = self.sampled != [*model.fields]
+        self.prepare = MeasuredInputs(model.fields, self.transform) if self.needs_given else self.transform
         # A transform that changes the nodes of a graph provides the way back from its samples to those of the input.
         self.assembler: Callable[[], Finish] | None = next(
             (step.assembler for step in reversed(self.transform.transforms) if hasattr(step, "assembler")), None
@@ -250,26 +255,6 @@ class Pipeline(WholeInputs, LikelihoodMixin):
 
     # The pipelines of domains override the methods below.
 
-    def is_item(self, items: Any) -> bool:
-        """Tell whether this is one input rather than several."""
-        return isinstance(items, Data | Failure)
-
-    def read(self, item: Any) -> Data:
-        """Convert an input to a graph.
-
-        Raises:
-            ValueError: If it cannot be converted.
-        """
-        if isinstance(item, Failure):
-            raise ValueError(item.reason)
-        if not isinstance(item, Data):
-            raise ValueError(f"Expected a graph, but got {type(item).__name__}")
-        return item
-
-    def size(self, graph: Data) -> int:
-        """Count the nodes of the network's graph of an input."""
-        return graph.num_nodes or 0
-
     def guide(self, model: ScoreModel, request: Request) -> ScoreModel:
         """Wrap the model in the guidance of a request."""
         if request.diverse:
@@ -283,7 +268,7 @@ class Pipeline(WholeInputs, LikelihoodMixin):
 
     def see(self, item: Data, request: Request) -> Data:
         """Make the network's input graph of an input."""
-        graph = self.transform(item)
+        graph = self.prepare(item)
         if request.complete is None:
             return graph
         return completion.see_given(graph, self.model.fields, normalizing(self.transform))
@@ -293,6 +278,8 @@ class Pipeline(WholeInputs, LikelihoodMixin):
         finish = None if self.assembler is None else self.assembler()
         if request.complete is not None:
             return completion.KeepGiven(finish, tuple(self.model.fields))
+        if self.needs_given:
+            return Placed(PutBack(finish), self.transform)
         return finish if request.noise is None else PutBack(finish)
 
     def starts(self, request: Request) -> Starts | None:

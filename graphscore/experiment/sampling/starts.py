@@ -14,6 +14,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.data.dataset import with_fields
+from graphscore.data.derived import given_attributes
 from graphscore.data.normalization import normalization, put_back
 from graphscore.data.preparation import field_values, named, without
 from graphscore.fields import Field
@@ -57,6 +58,8 @@ def with_given_fields(
     Raises:
         ValueError: If a field is missing, not finite, or of another width than the model's.
     """
+    if given_attributes(fields, transform) != [*fields]:
+        return prepare(template)  # which measures the fields
     if missing := [name for name in fields if name not in template]:
         raise ValueError(f"the graph has no {named(missing[0])} {purpose}")
     values = field_values(template, list(fields))

@@ -139,11 +139,12 @@ class WindowSampler:
             progress=progress,
             trace=trace,
             starts=pipeline.starts(request),
+            sampled=pipeline.sampled,
         )
 
     def _known(self, plan: _Plan, part: Data, values: Mapping[str, Tensor]) -> Outcome:
         """The outcome of a part whose samples are known: all equal."""
-        template, samples, refused = without_measurements(part, self.kept, self.pipeline.model.fields), [], 0
+        template, samples, refused = without_measurements(part, self.kept, self.pipeline.sampled), [], 0
         for k in range(plan.num):
             sample = with_values(template, part, values)
             sample.drift, sample.sample, sample.method = 0.0, k + 1, EXACT
@@ -166,7 +167,7 @@ class WindowSampler:
             notes.append("no trajectory is written, because its parts were sampled one by one")
         numbers = sorted(set.intersection(*(set(samples) for samples in by_number)))
         parts = [[samples[number] for samples in by_number] for number in numbers]
-        bare = without_measurements(plan.graph, self.kept, self.pipeline.model.fields)
+        bare = without_measurements(plan.graph, self.kept, self.pipeline.sampled)
         samples = self.pipeline.join(bare, parts, self.request)
         cost += Cost(0, {"finish": time.perf_counter() - started})
         refused = sum(self.pipeline.judge(plan.graph, sample) > 0 for sample in samples)
@@ -188,7 +189,7 @@ class WindowSampler:
         """Notes on an input whose size the model does not know, and on attributes of it that its samples lack."""
         known = self.pipeline.trained_on
         notes = [] if known is None else known.notes(self.pipeline.size(item))
-        fields = self.pipeline.model.fields
+        fields = self.pipeline.sampled
         kept = {*without_measurements(item, self.kept, fields).keys(), *fields, NOTES, READ_FROM}
         left = sorted(set(item.keys()) - kept - set(domain_of(item).derived_from))
         return notes + ([f"measured for other coordinates, and not passed on: {', '.join(left)}"] if left else [])
