@@ -48,6 +48,7 @@ class TorsionDenoiser(ScoreModel):
     """
 
     outputs: ClassVar[Mapping[str, int]] = {"pos": 3}
+    """Numbers of columns of the outputs of the network, by name."""
 
     def __init__(self, network: nn.Module, process: ForwardProcess | SDE, scale: float = 1.0) -> None:
         if isinstance(process, SDE):
