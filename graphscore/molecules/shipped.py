@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 
 from graphscore.denoiser import ScoreModel
 from graphscore.domains import packaged
+from graphscore.experiment.config.schema import ModelConfig
 from graphscore.experiment.sampling.likelihood import Likelihood
 from graphscore.experiment.sampling.request import Request
 from graphscore.experiment.sampling.several import SeveralModels
@@ -19,6 +20,7 @@ from graphscore.experiment.sampling.window import Piece, WindowSampler
 from graphscore.generate.outcome import Outcome
 from graphscore.generate.tries import Trace
 from graphscore.molecules.conformers import ConformerModel
+from graphscore.molecules.ensemble import REPRESENTATIVE
 from graphscore.molecules.features import ENVIRONMENT, GAS
 from graphscore.runtime.workers import Progress, Work
 
@@ -26,9 +28,25 @@ SMALL, LARGE = "conformers", "drug-like"
 """Names of their weights."""
 LARGEST = 12
 """Heavy atoms up to which a molecule is small: on validation molecules of that size, both models are equally good."""
+FEW_STEPS = 5
+"""Steps of sampling for conformers that are relaxed, and of which representatives stay: more do not make these better
+on validation molecules."""
 
 
-class ShippedModels(ConformerModel):
+class ShippedModel(ConformerModel):
+    """One of the two shipped models, which samples in :data:`FEW_STEPS` what is relaxed and chosen among afterwards."""
+
+    def configure(self, request: Request) -> ModelConfig:
+        """The configuration with the sampling options of a request."""
+        config, asked = super().configure(request), (request.sampler, request.num_steps, request.max_drift)
+        chosen = getattr(request, "select", None) == REPRESENTATIVE and getattr(request, "refine", "none") != "none"
+        own = any(option is not None for option in asked) or request.changes or request.noise is not None
+        if not chosen or own or getattr(request, "fragment", None) is not None:
+            return config
+        return config.with_sampling(None, FEW_STEPS)
+
+
+class ShippedModels(ShippedModel):
     """The two shipped conformer models as one: ``conformers`` for small molecules, ``drug-like`` for larger ones.
 
     A molecule with more than :data:`LARGEST` heavy atoms, or in an environment that the model for small molecules does
@@ -51,7 +69,7 @@ class ShippedModels(ConformerModel):
         Raises:
             FileNotFoundError: If one is not installed.
         """
-        return cls(*(ConformerModel.load(shipped_checkpoint(name), device=device) for name in (SMALL, LARGE)))
+        return cls(*(ShippedModel.load(shipped_checkpoint(name), device=device) for name in (SMALL, LARGE)))
 
     def with_model(self, model: ScoreModel) -> ConformerModel:  # noqa: D102 (documented on Pipeline)
         return ConformerModel(model, self.config, self.info, self.checkpoint, str(self.device))

@@ -17,7 +17,7 @@ from graphscore.molecules import shipped
 from graphscore.molecules.conformers import ConformerModel
 from graphscore.molecules.features import CRYSTAL, ENVIRONMENT
 from graphscore.molecules.request import ConformerRequest
-from graphscore.molecules.shipped import LARGEST, ShippedModels, shipped_checkpoint
+from graphscore.molecules.shipped import FEW_STEPS, LARGEST, ShippedModel, ShippedModels, shipped_checkpoint
 
 SMALL, LARGE = "C" * LARGEST, "C" * (LARGEST + 1)
 
@@ -63,6 +63,23 @@ def test_molecules_in_crystals_are_sampled_by_the_model_that_knows_them(both, la
         ValueError, match="environment is 'solvent', but this model was trained to tell gas and crystal"
     ):
         both.sample("CC", environment="solvent")
+
+
+def test_fewer_steps_are_taken_for_what_is_relaxed_and_chosen_among_unless_asked_otherwise():
+    model = ShippedModel.load(shipped_checkpoint())
+    usual = model.config.sampling
+    assert usual.num_steps != FEW_STEPS and usual.max_drift is not None
+    few = model.configure(ConformerRequest(preset="ensemble")).sampling
+    assert few.num_steps == FEW_STEPS and few.max_drift is None  # the limit belongs to other steps
+    assert few.sampler == usual.sampler and model.describe(ConformerRequest(preset="ensemble"))["num_steps"] == 5
+    for options in (
+        {"preset": "fast"}, {"preset": "docking"}, {"preset": "representative"}, {"preset": "ensemble", "noise": 0.5},
+        {"preset": "ensemble", "select": "lowest"}, {"preset": "ensemble", "max_drift": usual.max_drift},
+    ):  # fmt: skip
+        assert model.configure(ConformerRequest(**options)).sampling == usual
+    assert model.configure(ConformerRequest(preset="ensemble", num_steps=3)).sampling.num_steps == 3
+    (outcome,) = model.sample("CCCO", num=1, preset="ensemble", workers=1)
+    assert outcome.cost.evaluations == 4 * (FEW_STEPS + 1)  # the last denoises
 
 
 def test_what_cannot_be_read_fails_alone_and_progress_counts_all(both):
