@@ -154,6 +154,10 @@ def sample(
             "molecule; enumerate, each isomer as a molecule of its own, 32 at most."
         ),
     ] = None,
+    torsions: Annotated[
+        Path | None,
+        typer.Option(metavar="CHECKPOINT", help="Model of torsions that turns the rotatable bonds of all conformers."),
+    ] = None,
     diverse: Annotated[
         bool, typer.Option("--diverse", help="Guide the samples of an input away from each other.")
     ] = False,
@@ -233,6 +237,7 @@ def sample(
         check_source(smiles or (), inputs, format)
     written = [(out, None), (report, [".json"]), (trajectory, TRAJECTORIES)]
     check_files([inputs, template, start], checkpoint, written, format)
+    check_files(checkpoint=torsions)
     if changes:
         library.check_sampling(checkpoint or MOLECULES.weights or "", changes, sampler)
     options = {"seed": seed, "sampler": sampler, "num_steps": steps, "diverse": diverse, "workers": workers}
@@ -241,6 +246,7 @@ def sample(
         "energy_rank": energy_rank, "oversample": oversample, "select": select, "rmsd_cutoff": rmsd_cutoff,
         "max_energy": max_energy, "energy_window": energy_window, "temperature": temperature, "stereo": stereo,
         "strict": strict or None, "timeout": timeout, "changes": changes, "complete": complete, "noise": noise,
+        "torsions": torsions,
     }  # fmt: skip
     options |= {name: value for name, value in chosen.items() if value is not None}
     with postponed(*SLOW):

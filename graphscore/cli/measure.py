@@ -152,6 +152,10 @@ def benchmark(
     retries: Annotated[
         int, typer.Option(help="Most times to draw a conformer of wrong stereo or too much drift again.")
     ] = 3,
+    torsions: Annotated[
+        Path | None,
+        typer.Option(metavar="CHECKPOINT", help="Model of torsions that turns the rotatable bonds of all conformers."),
+    ] = None,
     diverse: Annotated[bool, typer.Option("--diverse", help="Guide conformers of a molecule apart.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of model and baselines.")] = 0,
     sampler: Annotated[str | None, typer.Option(help="Sampler; the model's own default if not given.")] = None,
@@ -167,9 +171,10 @@ def benchmark(
 ) -> None:
     """Benchmark a conformer model on test molecules, with baselines if requested."""
     check_files(checkpoint=checkpoint, writes=[(out, [".json"])])
+    check_files(checkpoint=torsions)
     options = {
         "seed": seed, "sampler": sampler, "num_steps": steps, "refine": refine, "diverse": diverse, "retries": retries,
-        "prior_scale": prior_scale, "max_drift": max_drift, "workers": workers,
+        "prior_scale": prior_scale, "max_drift": max_drift, "workers": workers, "torsions": torsions,
     }  # fmt: skip
     requests = library.requests_of(presets or (), options)
     shared = {

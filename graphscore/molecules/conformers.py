@@ -25,7 +25,6 @@ from torch_geometric.data import Data
 from graphscore.attributes import FIXED, FIXED_POS
 from graphscore.denoiser import ScoreModel
 from graphscore.experiment.config.schema import ModelConfig
-from graphscore.experiment.sampling.pipeline import Pipeline
 from graphscore.experiment.sampling.request import Request
 from graphscore.experiment.sampling.trajectories import POS, position_noise
 from graphscore.generate.outcome import Outcome
@@ -49,13 +48,14 @@ from graphscore.molecules.request import ConformerRequest as ConformerRequest
 from graphscore.molecules.smiles import mol_from_smiles, rdkit_errors
 from graphscore.molecules.starts import one_by_one, onto, superpose
 from graphscore.molecules.torsions.bonds import Torsions
+from graphscore.molecules.turning import TurningPipeline
 from graphscore.registry import Trusted, resolve
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class ConformerModel(Pipeline):
+class ConformerModel(TurningPipeline):
     """A trained conformer model, loaded once and used for any number of calls.
 
     Conformers have the stereochemistry that the input marks, as in RDKit's own embedding; unmarked centres may have
@@ -206,7 +206,7 @@ class ConformerModel(Pipeline):
                 rows, pos = wanted.fragment.find(item, graph)
             graph[FIXED] = torch.zeros(graph.num_nodes or 0, dtype=torch.bool).index_fill(0, rows, True)
             graph[FIXED_POS] = pos.new_zeros(graph.num_nodes or 0, 3).index_copy(0, rows, pos)
-        return graph
+        return self.with_bonds(item, graph, wanted)
 
     def finisher(self, request: Request) -> Finish | None:
         """Make the function that adds the atoms outside the network's graph, and measures the fixed ones."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from graphscore.experiment.sampling.request import Request
@@ -84,6 +85,9 @@ class ConformerRequest(Request):
             between the gas phase and crystals (of proteins). For models that were trained to tell; by default that of
             the preset, then that of the molecule, then the gas phase.
         fragment: Atoms to fix at the coordinates of a template.
+        torsions: Model of torsions that turns all rotatable bonds of each conformer that is drawn: a file, the folder
+            of a run, or the name of weights that come with the package; see
+            :class:`~graphscore.molecules.torsions.turned.TurnedSampler`. By default they stay as they are drawn.
         stereo: What becomes of centres and double bonds without marks: ``"as-given"``, each conformer may have either
             handedness; ``"any"``, all conformers of an input are one stereoisomer, which a note names; ``"enumerate"``,
             each stereoisomer is an input of its own, see :func:`~graphscore.molecules.isomers.enumerate_isomers`.
@@ -108,6 +112,7 @@ class ConformerRequest(Request):
     dielectric: float = _FROM_PRESET
     environment: str | None = _FROM_PRESET
     fragment: Fragment | None = None
+    torsions: str | Path | None = None
     stereo: str = STEREO[0]
     strict: bool = False
 
@@ -152,6 +157,10 @@ class ConformerRequest(Request):
 
     def _check_effects(self) -> None:
         """Check that no option is without effect, or means something else than it seems to."""
+        kept = {"noise": self.noise is not None, "fragment": self.fragment is not None, "diverse": self.diverse}
+        if self.torsions is not None and any(kept.values()):
+            other = next(name for name, given in kept.items() if given)
+            raise ValueError(f"torsions turns all rotatable bonds anew, which {other} excludes: give one of the two")
         for name in ("energy_window", "max_energy"):
             if math.isfinite(getattr(self, name)) and not self.has_energies:
                 raise ValueError(f"{name} needs energies: give refine (mmff, gfnff or gfn2) or energy_rank too")
@@ -207,5 +216,6 @@ class ConformerRequest(Request):
             "temperature": self.weight_temperature,
             "stereo": self.stereo,
             "strict": self.strict,
+            "torsions": None if self.torsions is None else str(self.torsions),
             "fix": None if held is None else {"smarts": held.smarts, "from": held.source},
         }

@@ -17,7 +17,7 @@ from torch_geometric.data import Data
 from graphscore.data.derived import given_attributes
 from graphscore.data.normalization import normalizing
 from graphscore.denoiser import ScoreModel
-from graphscore.experiment.build import build_transform, with_null_values
+from graphscore.experiment.build import build_sampler, build_transform, with_null_values
 from graphscore.experiment.config.schema import ModelConfig
 from graphscore.experiment.pretrained import asked_by, load_model
 from graphscore.experiment.sampling import completion
@@ -43,6 +43,7 @@ from graphscore.runtime.settings import choose_device, describe_device
 from graphscore.runtime.streaming import stream
 from graphscore.runtime.version import __version__
 from graphscore.runtime.workers import Progress, Work
+from graphscore.samplers import Sampler
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -254,6 +255,10 @@ class Pipeline(WholeInputs, LikelihoodMixin):
         )
 
     # The pipelines of domains override the methods below.
+
+    def sampler(self, request: Request) -> Sampler:
+        """Build the sampler of a request, with the model in its guidance."""
+        return build_sampler(self.configure(request), self.guide(self.model, request), request.noise)
 
     def guide(self, model: ScoreModel, request: Request) -> ScoreModel:
         """Wrap the model in the guidance of a request."""

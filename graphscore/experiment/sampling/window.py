@@ -11,7 +11,6 @@ from torch_geometric.data import Batch, Data
 
 from graphscore.attributes import NOTES, READ_FROM
 from graphscore.domains import domain_of
-from graphscore.experiment.build import build_sampler
 from graphscore.experiment.pretrained import asked_by
 from graphscore.experiment.sampling.request import Request
 from graphscore.generate.budget import Budget
@@ -52,10 +51,9 @@ class WindowSampler:
 
     def __init__(self, pipeline: Pipeline, request: Request, trace: Trace | None) -> None:
         self.pipeline, self.request, self.trace = pipeline, request, trace
-        config = pipeline.configure(request)
-        self.max_drift = config.sampling.max_drift
+        self.max_drift = pipeline.configure(request).sampling.max_drift
         with asked_by(pipeline.checkpoint):
-            self.sampler = build_sampler(config, pipeline.guide(pipeline.model, request), request.noise)
+            self.sampler = pipeline.sampler(request)
         self.kept = inputs_of(pipeline.model)
         self.budget = Budget.of(pipeline.device)  # of all windows: once halved, it stays so
 

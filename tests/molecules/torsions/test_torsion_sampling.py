@@ -26,33 +26,14 @@ from graphscore.molecules.graph import Chem
 from graphscore.molecules.readers import read_sdf
 from graphscore.molecules.smiles import mol_from_smiles
 from graphscore.molecules.torsions import Torsions, dihedrals
-from graphscore.runtime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from graphscore.runtime.checkpoint import load_checkpoint
 
-BACKBONE = (
-    "network.backbone={name: equivariant-transformer, hidden_channels: 8, num_layers: 1, edge_channels: 8, "
-    "cond_channels: 8, num_basis: 4, num_heads: 2, cutoff: null, input_vectors: 1}"
-)
 PLAIN = {"retries": 0, "repair": False, "workers": 1}
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """An untrained model, whose outputs do not start at zero."""
-    config = load_config("torsions", [BACKBONE, "sampling.num_steps=4"])
-    torch.manual_seed(0)
-    model = build_model(config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.05 * torch.randn_like(parameter)
-    info = {"known": {"z": [6, 7, 8], "environment": [1]}}
-    path = tmp_path_factory.mktemp("torsions") / "model.safetensors"
-    save_checkpoint(path, Checkpoint(dict(model.state_dict()), config.model_dump(mode="json"), info))
-    return path
-
-
-@pytest.fixture(scope="module")
-def model(checkpoint):
-    return ConformerModel.load(checkpoint)
+def model(torsion_checkpoint):
+    return ConformerModel.load(torsion_checkpoint)
 
 
 def heavy(graph):
@@ -149,10 +130,10 @@ def test_attributes_of_the_given_conformer_are_left_out(model):
     assert "energy" not in outcome.samples[0] and any("energy" in note for note in outcome.notes)
 
 
-def test_the_command_samples_each_record_of_a_file(checkpoint, tmp_path, monkeypatch):
+def test_the_command_samples_each_record_of_a_file(torsion_checkpoint, tmp_path, monkeypatch):
     graphs = [*etkdg("CCCO", 2, 0), *etkdg("CC", 1, 0)]
     write(graphs, tmp_path / "in.sdf")
-    words = ["sample", "--checkpoint", checkpoint, "--input", tmp_path / "in.sdf", "--num", 2, "--workers", 1]
+    words = ["sample", "--checkpoint", torsion_checkpoint, "--input", tmp_path / "in.sdf", "--num", 2, "--workers", 1]
     monkeypatch.setattr(sys, "argv", ["graphscore", *map(str, words), "--out", str(tmp_path / "out.sdf")])
     with pytest.raises(SystemExit) as exit_:
         cli.main()
@@ -162,12 +143,13 @@ def test_the_command_samples_each_record_of_a_file(checkpoint, tmp_path, monkeyp
     assert [entry["written"] for entry in report["inputs"]] == [2, 2, 2]
 
 
-def test_the_best_model_is_chosen_by_samples(checkpoint, tmp_path):
+def test_the_best_model_is_chosen_by_samples(torsion_checkpoint, tmp_path):
     graphs = [graph for smiles in ("CCCO", "CC(=O)NC") for graph in etkdg(smiles, 2, 0)]
-    changes = [BACKBONE, "training.best={metric: amr_r.mean, num_graphs: 4, num_steps: 3}"]
+    backbone = json.dumps(load_checkpoint(torsion_checkpoint).config["network"]["backbone"])
+    changes = [f"network.backbone={backbone}", "training.best={metric: amr_r.mean, num_graphs: 4, num_steps: 3}"]
     config, data = with_given(load_config("torsions", changes)), {"train": graphs, "val": graphs}
     model = build_model(config).eval()
-    model.load_state_dict(load_checkpoint(checkpoint).state)
+    model.load_state_dict(load_checkpoint(torsion_checkpoint).state)
     known, dataset = {"z": [6, 7, 8], "environment": [1]}, build_dataset(config, data=data)
     score = build_score(config, model, known, dataset, data, tmp_path)
     drawn = score.draw(model, 0, 1)
