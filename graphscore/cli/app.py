@@ -106,7 +106,7 @@ def sample(
         typer.Option(
             "--preset",
             "--for",
-            help="fast, ensemble, docking or analogue: sets of options for molecules; given ones win.",
+            help="fast, representative, ensemble, docking or analogue: sets of options for molecules; given ones win.",
             autocompletion=completing("fast", "representative", "ensemble", "docking", "analogue"),
         ),
     ] = None,

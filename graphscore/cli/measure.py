@@ -124,8 +124,8 @@ def benchmark(
         typer.Option(
             "--preset",
             metavar="NAME",
-            help="Rows of the model: fast, ensemble (-lowest: of the lowest energies), docking; mmff, relaxed; "
-            "oversampled, the distinct ones of lowest energy of eight times as many. One row with the options alone by "
+            help="Rows of the model: fast, representative, ensemble (-lowest: of the lowest energies), docking; mmff, "
+            "relaxed; oversampled, the distinct ones of lowest energy of eight times as many. One row with the options alone by "
             "default.",
         ),
     ] = None,

@@ -39,6 +39,7 @@ as a graph is described in :mod:`~graphscore.molecules.graph`.
 ``recipes``        rebuilding and auditing the data that come with the package
 ``features``       input features of atoms and bonds for a network
 ``torsions``       rotatable bonds, their angles as a diffusing field, scores of them by torques
+``turning``        conformers whose bonds a second model, of torsions, turns
 ``conformers``     conformers by a trained model
 ``shipped``        the models that come with the package, for small and for larger molecules
 ``starts``         samples that start from given conformers

@@ -87,7 +87,7 @@ class ConformerRequest(Request):
         fragment: Atoms to fix at the coordinates of a template.
         torsions: Model of torsions that turns all rotatable bonds of each conformer that is drawn: a file, the folder
             of a run, or the name of weights that come with the package; see
-            :class:`~graphscore.molecules.torsions.turned.TurnedSampler`. By default they stay as they are drawn.
+            :class:`~graphscore.molecules.torsions.TurnedSampler`. By default they stay as they are drawn.
         stereo: What becomes of centres and double bonds without marks: ``"as-given"``, each conformer may have either
             handedness; ``"any"``, all conformers of an input are one stereoisomer, which a note names; ``"enumerate"``,
             each stereoisomer is an input of its own, see :func:`~graphscore.molecules.isomers.enumerate_isomers`.

@@ -13,8 +13,7 @@ from graphscore.experiment.build import build_sampler
 from graphscore.experiment.sampling.pipeline import Pipeline
 from graphscore.experiment.sampling.request import Request
 from graphscore.generate.inputs import input_graph
-from graphscore.molecules.torsions import TORSION
-from graphscore.molecules.torsions.turned import TurnedSampler
+from graphscore.molecules.torsions import TORSION, TurnedSampler
 from graphscore.samplers import Sampler
 
 

@@ -4,6 +4,7 @@ r"""Torsions of molecules: rotatable bonds, their angles as a field that diffuse
 ``bonds``      rotatable bonds and the atoms that they move, as attributes of a graph
 ``geometry``   dihedral angles, turns about bonds, torques, for whole batches
 ``model``      a score model of torsions around any network that gives a vector for each atom
+``turned``     a sampler of positions whose bonds a sampler of torsions turns
 =============  ==========================================================================================
 
 A graph with torsions has, beside the attributes of :mod:`graphscore.molecules.graph`,
@@ -19,5 +20,6 @@ A graph with torsions has, beside the attributes of :mod:`graphscore.molecules.g
 from graphscore.molecules.torsions.bonds import Torsions
 from graphscore.molecules.torsions.geometry import TORSION, dihedrals, set_torsions, torques, turn
 from graphscore.molecules.torsions.model import TorsionDenoiser
+from graphscore.molecules.torsions.turned import TurnedSampler
 
-__all__ = ["TORSION", "TorsionDenoiser", "Torsions", "dihedrals", "set_torsions", "torques", "turn"]
+__all__ = ["TORSION", "TorsionDenoiser", "Torsions", "TurnedSampler", "dihedrals", "set_torsions", "torques", "turn"]

@@ -15,8 +15,7 @@ from graphscore import cli
 from graphscore.fields import wrap
 from graphscore.molecules.conformers import ConformerModel
 from graphscore.molecules.request import ConformerRequest
-from graphscore.molecules.torsions import Torsions, dihedrals
-from graphscore.molecules.torsions.turned import TurnedSampler
+from graphscore.molecules.torsions import Torsions, TurnedSampler, dihedrals
 from graphscore.rng import GraphGenerator
 
 PLAIN = {"retries": 0, "repair": False, "workers": 1}
