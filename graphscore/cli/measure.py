@@ -125,8 +125,8 @@ def benchmark(
             "--preset",
             metavar="NAME",
             help="Rows of the model: fast, representative, ensemble (-lowest: of the lowest energies), docking; mmff, "
-            "relaxed; oversampled, the distinct ones of lowest energy of eight times as many. One row with the options alone by "
-            "default.",
+            "relaxed; oversampled, the distinct ones of lowest energy of eight times as many. One row with the options "
+            "alone by default.",
         ),
     ] = None,
     baselines: Annotated[
