@@ -19,7 +19,7 @@ def test_what_comes_with_the_library_is_listed():
         "bodies", "conformers", "conformers-small", "digits", "drug-like", "layout", "poses", "small-molecules",
         "torsions",
     ]  # fmt: skip
-    assert named_weights() == ["bodies", "conformers", "digits", "drug-like", "layout", "poses"]
+    assert named_weights() == ["bodies", "conformers", "digits", "drug-like", "layout", "poses", "torsions"]
 
 
 def test_shipped_weights_are_loaded_by_name(tmp_path, monkeypatch):
