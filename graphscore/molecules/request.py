@@ -157,10 +157,9 @@ class ConformerRequest(Request):
 
     def _check_effects(self) -> None:
         """Check that no option is without effect, or means something else than it seems to."""
-        kept = {"noise": self.noise is not None, "fragment": self.fragment is not None, "diverse": self.diverse}
-        if self.torsions is not None and any(kept.values()):
-            other = next(name for name, given in kept.items() if given)
-            raise ValueError(f"torsions turns all rotatable bonds anew, which {other} excludes: give one of the two")
+        excluded = {"noise": self.noise is not None, "fragment": self.fragment is not None, "diverse": self.diverse}
+        if self.torsions is not None and (given := [name for name, is_given in excluded.items() if is_given]):
+            raise ValueError(f"torsions turns all rotatable bonds anew, which {given[0]} excludes: give one of the two")
         for name in ("energy_window", "max_energy"):
             if math.isfinite(getattr(self, name)) and not self.has_energies:
                 raise ValueError(f"{name} needs energies: give refine (mmff, gfnff or gfn2) or energy_rank too")

@@ -37,9 +37,9 @@ class FieldConfig(Section):
     name: str
     """Attribute of the graphs that diffuses, such as ``pos``."""
     level: FieldLevel = "node"
-    """Whether nodes, edges or graphs have it, one row each; or an attribute of node numbers, such as ``torsion_index``.
+    """Level of its rows: one for each ``node``, ``edge`` or ``graph``, or each column of an attribute of node numbers.
 
-    Of that, each column has a row, which belongs to the graph of its nodes.
+    Such an attribute is ``torsion_index``; a row belongs to the graph of the nodes in its column.
     """
     width: int | None = Field(default=None, gt=0, le=10_000)
     """Number of columns; a run needs it, since sampling starts without data."""
