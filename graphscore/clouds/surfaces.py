@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from torch_geometric.data import Data
 
 from graphscore import ops
 from graphscore.data.dataset import Dataset, Part, Transform, embedded_file, with_coordinates
+from graphscore.data.formats.npz import REAL, TEXT, WHOLE, read_npz
 from graphscore.rng import GraphGenerator
 
 UNIT = 1 / 127
@@ -74,18 +75,15 @@ class SurfaceClouds(Dataset):
     """
 
     folder: ClassVar[str]
-    columns: ClassVar[tuple[str, ...]] = ()
+    columns: ClassVar[Mapping[str, tuple[str, int]]] = {}
 
     def __init__(
         self, num_points: int = 256, path: str | Path | None = None, transform: Transform | None = None
     ) -> None:
         path = Path(embedded_file(self.folder, f"{self.folder}.npz") if path is None else path)
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                packed, self._part = file["points"], file["part"]
-                self.columns_of = {name: file[name] for name in ("name", *self.columns)}
-        except (ValueError, KeyError, OSError) as error:
-            raise ValueError(f"{path} is not a file of points on surfaces: {error}") from error
+        arrays = read_npz(path, {"points": (WHOLE, 3), "part": (TEXT, 1), "name": (TEXT, 1), **self.columns}, path)
+        packed, self._part = arrays["points"], arrays["part"]
+        self.columns_of = {name: arrays[name] for name in ("name", *self.columns)}
         if not 1 <= num_points <= packed.shape[2]:
             raise ValueError(f"num_points must lie between 1 and the {packed.shape[2]} stored, but is {num_points}")
         self.num_points = num_points
@@ -145,7 +143,10 @@ class Household(SurfaceClouds):
 
     name = "household"
     folder = "household"
-    columns = ("category", "creator", "library", "model", "half_extent")
+    columns: ClassVar = {
+        **dict.fromkeys(("category", "creator", "library", "model"), (TEXT, 1)),
+        "half_extent": (REAL, 1),
+    }
 
     def _group(self, shape: int) -> int:
         return CATEGORIES.index(str(self.columns_of["category"][shape]))

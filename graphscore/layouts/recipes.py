@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
+from graphscore.data.formats.npz import write_npz
 from graphscore.layouts.distances import shortest_paths
 from graphscore.layouts.refinement import refine
 from graphscore.layouts.rome import COLLECTIONS, FILE, UNIT, GraphRecord, read_collection
@@ -85,7 +86,7 @@ def draw(records: Sequence[GraphRecord]) -> list[Tensor]:
 def write_collections(collections: dict[str, list[GraphRecord]], path: Path) -> Path:
     """Write the data file of :func:`~graphscore.layouts.rome.read_collection`."""
     arrays = {f"{name}_{key}": value for name, records in collections.items() for key, value in _arrays(records)}
-    np.savez_compressed(path, allow_pickle=False, **arrays)
+    write_npz(path, arrays)
     return path
 
 

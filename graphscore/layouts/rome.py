@@ -11,11 +11,16 @@ import torch
 from torch_geometric.data import Data
 
 from graphscore.data.dataset import Dataset, Part, Transform, embedded_file, with_coordinates
+from graphscore.data.formats.npz import TEXT, WHOLE, read_npz
 
 FOLDER, FILE = "graph_drawings", "graph_drawings.npz"
 UNIT = 1 / 32
 """Resolution of the stored positions, in lengths of an edge."""
 COLLECTIONS = ("rome", "north")
+_ARRAYS = {
+    "name": (TEXT, 1), "part": (TEXT, 1), "num_nodes": (WHOLE, 1), "num_edges": (WHOLE, 1), "edges": (WHOLE, 2),
+    "num_drawings": (WHOLE, 1), "drawings": (WHOLE, 2),
+}  # fmt: skip
 OTHER = "other"
 """Part of the three Rome graphs that are not connected, which belong to no part of the published split."""
 
@@ -50,12 +55,9 @@ def read_collection(collection: str, path: str | Path | None = None) -> Iterator
     if collection not in COLLECTIONS:
         raise ValueError(f"Expected a collection among {COLLECTIONS}, but got {collection!r}")
     path = Path(embedded_file(FOLDER, FILE) if path is None else path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            names = ("name", "part", "num_nodes", "num_edges", "edges", "num_drawings", "drawings")
-            name, part, nodes, lines, edges, counts, drawings = (file[f"{collection}_{key}"] for key in names)
-    except (ValueError, KeyError, OSError) as error:
-        raise ValueError(f"{path} is not a file of graph drawings: {error}") from error
+    wanted = {f"{collection}_{key}": kind for key, kind in _ARRAYS.items()}
+    arrays = read_npz(path, wanted, path)
+    name, part, nodes, lines, edges, counts, drawings = (arrays[key] for key in wanted)
     ends = np.cumsum(lines, dtype=np.int64)
     stops = np.cumsum(nodes.astype(np.int64) * counts)
     for row in range(len(name)):

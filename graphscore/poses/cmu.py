@@ -12,6 +12,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphscore.data.dataset import Dataset, Part, Transform, embedded_file, with_coordinates
+from graphscore.data.formats.npz import TEXT, WHOLE, read_npz
 from graphscore.data.split import PARTS
 from graphscore.poses.skeleton import bone_lengths, skeleton
 
@@ -22,6 +23,10 @@ LEFT_OUT = 10
 """Of so many consecutive frames of a training clip, one is left out of the training part."""
 GROUP = 5
 """Poses of a group: consecutive frames."""
+_ARRAYS = {
+    "joint": (TEXT, 1), "parent": (WHOLE, 1), "clip": (TEXT, 1), "action": (TEXT, 1), "part": (TEXT, 1),
+    "length": (WHOLE, 1), "steps": (WHOLE, 3),
+}  # fmt: skip
 
 
 class Clip(NamedTuple):
@@ -51,13 +56,10 @@ def read_clips(path: str | Path | None = None) -> tuple[Data, list[Clip]]:
         ValueError: If the file is not such a data file.
     """
     path = Path(embedded_file(FOLDER, FILE) if path is None else path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            names, parents, steps = (file[key] for key in ("joint", "parent", "steps"))
-            labels = [file[key].tolist() for key in ("clip", "action", "part")]
-            ends = np.cumsum(file["length"], dtype=np.int64)
-    except (ValueError, KeyError, OSError) as error:
-        raise ValueError(f"{path} is not a file of poses: {error}") from error
+    arrays = read_npz(path, _ARRAYS, path)
+    names, parents, steps = (arrays[key] for key in ("joint", "parent", "steps"))
+    labels = [arrays[key].tolist() for key in ("clip", "action", "part")]
+    ends = np.cumsum(arrays["length"], dtype=np.int64)
     clips = []
     for name, action, part, moves in zip(*labels, np.split(steps, ends[:-1], axis=2), strict=True):
         # Changes from frame to frame, after the first frame; the hips, which stay at the origin, are not stored.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import math
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -99,9 +98,9 @@ def _read_npz(path: Path) -> tuple[list[str], list[int], Tensor, Tensor]:
         with np.load(path, allow_pickle=False) as file:
             names, parents, pos = (file[key] for key in ("joints", "parents", "pos"))
             lengths = file["lengths"] if "lengths" in file else np.full(len(names), np.nan)
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # of a damaged file, numpy and zipfile raise errors of many types
         raise ValueError(f"Cannot read {path} as poses: expected arrays joints, parents and pos ({error})") from error
     count = len(names)
     shapes = (names.shape, parents.shape, lengths.shape, pos.shape[1:])

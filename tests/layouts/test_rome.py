@@ -74,7 +74,7 @@ def test_the_recipe_draws_the_graphs_that_it_reads(tmp_path, rome):
 
 def test_what_is_no_data_file_is_refused(tmp_path):
     (tmp_path / "other.npz").write_bytes(b"PK")
-    with pytest.raises(ValueError, match="is not a file of graph drawings"):
+    with pytest.raises(ValueError, match=r"Cannot read .*other\.npz as a numpy archive"):
         next(read_collection("rome", tmp_path / "other.npz"))
     with pytest.raises(ValueError, match="'rome', 'north'"):
         next(read_collection("paris"))

@@ -1,19 +1,25 @@
-"""Reading of numpy archives, ``.npz``, with clear errors and without running code from a file."""
+"""Numpy archives, ``.npz``: reading with clear errors and without running code from a file, and small data files."""
 
 from __future__ import annotations
 
+import io
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
+from zipfile import ZIP_DEFLATED, ZIP_LZMA, ZipFile, ZipInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from graphscore.data.missing import missing as missing_file
+from graphscore.runtime.atomic import replacing
 
-WHOLE, REAL, TRUTH, BYTES = "whole numbers", "real numbers", "truth values", "byte strings"
+WHOLE, REAL, TRUTH, BYTES, TEXT = "whole numbers", "real numbers", "truth values", "byte strings", "strings"
 _SHOWN = 200
-_KINDS = {WHOLE: "iu", REAL: "iuf", TRUTH: "b", BYTES: "S"}
+_KINDS = {WHOLE: "iu", REAL: "iuf", TRUTH: "b", BYTES: "S", TEXT: "U"}
+# LZMA is read a tenth as fast as deflate: where it saves less than this share, it is not worth the wait.
+_WORTHWHILE = 0.1
 
 
 def read_npz(
@@ -26,8 +32,8 @@ def read_npz(
 
     Args:
         file: File, or its content as a stream.
-        wanted: Content (:data:`WHOLE`, :data:`REAL`, :data:`TRUTH` or :data:`BYTES`) and number of dimensions of each
-            array, by name; others are not read.
+        wanted: Content (:data:`WHOLE`, :data:`REAL`, :data:`TRUTH`, :data:`BYTES` or :data:`TEXT`) and number of
+            dimensions of each array, by name; others are not read.
         source: Name of the file in error messages.
         optional: The same of arrays that the archive may lack.
 
@@ -52,6 +58,36 @@ def read_npz(
     for name, (kind, dimensions) in known.items():
         check_array(name, arrays[name], kind, dimensions, source)
     return arrays
+
+
+def write_npz(path: str | Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write a data file that ships: a small archive, the same bytes for the same arrays, whole or not at all.
+
+    An array is compressed by LZMA where that makes it smaller by a tenth than deflate does, otherwise by deflate, which
+    is read ten times as fast. ``numpy.load`` reads both.
+
+    Args:
+        path: File to write, ``*.npz``; one that exists is replaced.
+        arrays: Arrays by name, of numbers, truth values or strings.
+
+    Raises:
+        ValueError: If an array holds objects of Python.
+        ImportError: If this Python was built without the module ``lzma``.
+    """
+    with replacing(path) as temporary, ZipFile(temporary, "w") as archive:
+        for name, array in arrays.items():
+            with io.BytesIO() as stream:
+                np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
+                content = stream.getvalue()
+            # The time of a ZipInfo is that of 1980, not of now.
+            archive.writestr(ZipInfo(f"{name}.npy"), content, _compression(content))
+
+
+def _compression(content: bytes) -> int:
+    import lzma  # not every Python has it
+
+    small = len(lzma.compress(content, lzma.FORMAT_ALONE)) <= (1 - _WORTHWHILE) * len(zlib.compress(content))
+    return ZIP_LZMA if small else ZIP_DEFLATED
 
 
 def described(error: Exception) -> str:

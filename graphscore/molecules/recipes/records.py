@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from graphscore.data.formats.npz import write_npz
 from graphscore.data.split import PARTS
 from graphscore.molecules.recipes.search import Ensemble
 from graphscore.runtime.workers import map_in_workers
@@ -103,21 +104,21 @@ def pack(
     ensembles = [record["ensemble"] for record in found]
     blocks = [np.frombuffer(base64.b64decode(e["pos"]), dtype=np.int16).reshape(-1, 3) for e in ensembles]
     sources = sorted({record["source"] for record in found})
-    np.savez_compressed(
-        path,
-        smiles=np.array([e["smiles"].encode() for e in ensembles]),
-        source=np.array([sources.index(record["source"]) for record in found], dtype=np.uint8),
-        sources=np.array([name.encode() for name in sources]),
-        environments=np.array([environment.encode() for _ in sources]),
-        part=np.array([PARTS.index(record["part"]) for record in found], dtype=np.uint8),
-        num_conformers=np.array([e["shape"][0] for e in ensembles], dtype=np.uint16),
-        num_atoms=np.array([e["shape"][1] for e in ensembles], dtype=np.uint16),
-        energies=np.array([x for e in ensembles for x in e["energies"]], dtype=np.float16),
-        mirrors=np.array([x for e in ensembles for x in e["mirrors"]], dtype=bool),
-        pos=np.concatenate(blocks) if blocks else np.zeros((0, 3), dtype=np.int16),
-        level=np.array(level.encode()),
-        versions=np.array([version.encode() for version in versions]),
-    )
+    arrays = {
+        "smiles": np.array([e["smiles"].encode() for e in ensembles]),
+        "source": np.array([sources.index(record["source"]) for record in found], dtype=np.uint8),
+        "sources": np.array([name.encode() for name in sources]),
+        "environments": np.array([environment.encode() for _ in sources]),
+        "part": np.array([PARTS.index(record["part"]) for record in found], dtype=np.uint8),
+        "num_conformers": np.array([e["shape"][0] for e in ensembles], dtype=np.uint16),
+        "num_atoms": np.array([e["shape"][1] for e in ensembles], dtype=np.uint16),
+        "energies": np.array([x for e in ensembles for x in e["energies"]], dtype=np.float16),
+        "mirrors": np.array([x for e in ensembles for x in e["mirrors"]], dtype=bool),
+        "pos": np.concatenate(blocks) if blocks else np.zeros((0, 3), dtype=np.int16),
+        "level": np.array(level.encode()),
+        "versions": np.array([version.encode() for version in versions]),
+    }
+    write_npz(path, arrays)
     report = path.with_name(REJECTS_FILE)
     passed_over = dict.fromkeys([*_passed_over(report), *rejects])
     with report.open("w", newline="", encoding="utf-8") as file:

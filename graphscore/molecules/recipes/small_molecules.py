@@ -17,6 +17,7 @@ import numpy as np
 from rdkit.Chem import rdMolAlign
 from rdkit.Chem.EnumerateStereoisomers import EnumerateStereoisomers, StereoEnumerationOptions
 
+from graphscore.data.formats.npz import write_npz
 from graphscore.data.split import PARTS, part_of, seed_of
 from graphscore.molecules.embedding import embed
 from graphscore.molecules.graph import Chem, canonical_smiles, flat_smiles, rdBase
@@ -90,15 +91,15 @@ def write_entries(entries: list[Entry], path: Path) -> None:
     The version of RDKit is stored, since another one may number, embed and relax differently.
     """
     rows = [entry.pos.reshape(-1, 3) for entry in entries]
-    np.savez_compressed(
-        path,
-        smiles=np.array([entry.smiles.encode() for entry in entries]),
-        part=np.array([entry.part for entry in entries], dtype=np.uint8),
-        num_conformers=np.array([len(entry.pos) for entry in entries], dtype=np.uint8),
-        num_atoms=np.array([entry.pos.shape[1] for entry in entries], dtype=np.uint8),
-        rdkit=np.array(rdBase.rdkitVersion.encode()),
-        pos=np.concatenate(rows).astype(np.int16) if rows else np.zeros((0, 3), dtype=np.int16),
-    )
+    arrays = {
+        "smiles": np.array([entry.smiles.encode() for entry in entries]),
+        "part": np.array([entry.part for entry in entries], dtype=np.uint8),
+        "num_conformers": np.array([len(entry.pos) for entry in entries], dtype=np.uint8),
+        "num_atoms": np.array([entry.pos.shape[1] for entry in entries], dtype=np.uint8),
+        "rdkit": np.array(rdBase.rdkitVersion.encode()),
+        "pos": np.concatenate(rows).astype(np.int16) if rows else np.zeros((0, 3), dtype=np.int16),
+    }
+    write_npz(path, arrays)
 
 
 def make_entry(flat: str) -> tuple[Entry | None, list[Reject]]:
