@@ -35,6 +35,7 @@ REFERENCE: dict[str, list[str]] = {
     "experiment": [
         "experiment.pretrained",
         "experiment.estimator",
+        "experiment.quantization",
         "experiment.training.run",
         "experiment.training.split_record",
         "experiment.sampling.pipeline",

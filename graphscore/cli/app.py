@@ -30,6 +30,7 @@ from graphscore.cli.options import (
     completing,
 )
 from graphscore.cli.progress import Counter, prepare_process, show_notes
+from graphscore.cli.quantize import quantize
 from graphscore.cli.stdin import spooled
 from graphscore.cli.train import demo, train
 from graphscore.cli.validate import validate
@@ -270,5 +271,5 @@ def sample(
     library.show_sampled(console, result)
 
 
-for command in (layout, likelihood, validate, evaluate, benchmark, view, info, doctor, methods):
+for command in (layout, likelihood, validate, evaluate, benchmark, view, info, quantize, doctor, methods):
     app.command(cls=Command)(command)

@@ -71,6 +71,10 @@ EXAMPLES: Mapping[str, Sequence[tuple[str, str]]] = {
         ("What weights are", "graphscore info conformers"),
         ("What a file holds", "graphscore info conformers.sdf"),
     ),
+    "quantize": (
+        ("Weights in 8 bits: a quarter of the size", "graphscore quantize conformers --out small.safetensors"),
+        ("In half precision", "graphscore quantize conformers --storage float16 --out half.safetensors"),
+    ),
     "doctor": (("Before a report of a fault", "graphscore doctor"),),
     "methods": (
         ("Tables", "graphscore methods"),

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from graphscore.experiment.evaluation.files import view_file as view_file
     from graphscore.experiment.evaluation.files import viewed_extensions as viewed_extensions
     from graphscore.experiment.proposal.configuration import propose as propose
+    from graphscore.experiment.quantization import quantize as quantize
     from graphscore.experiment.sampling.cluster import Cluster as Cluster
     from graphscore.experiment.training.resumption import stored_config as stored_config
     from graphscore.experiment.training.run import train_model as train_model
@@ -122,6 +123,7 @@ _HOMES = {
         "list_keys",
     ),
     "experiment.proposal.configuration": ("propose",),
+    "experiment.quantization": ("quantize",),
     "experiment.training.resumption": ("stored_config",),
     "experiment.training.run": ("train_model",),
     "experiment.config.schema": ("load_config",),

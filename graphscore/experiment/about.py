@@ -72,6 +72,9 @@ def _model(path: Path) -> Iterator[Fact]:
     size = sum(math.prod(shape) for shape in header.shapes.values())
     yield "what", f"model file, {path}, format version {header.format_version}"
     yield "parameters", f"{size:,} in {len(header.shapes):,} tensors"
+    if header.in_8_bits:
+        rounded = sum(math.prod(header.shapes[name]) for name in header.in_8_bits)
+        yield "storage", f"{rounded:,} of them rounded to 8 bits, with a scale for each row"
     try:
         config = check_model(header.config, str(path))
     except ValueError as error:

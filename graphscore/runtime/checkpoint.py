@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphscore.runtime.atomic import replacing
+from graphscore.runtime.storage import Storage, find_in_8_bits, in_few_bits, restore
 from graphscore.runtime.tensor_files import import_safetensors
 
 if TYPE_CHECKING:  # a wrong path is reported before PyTorch is loaded
     from torch import Tensor
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+# Of files without tensors in 8 bits, which earlier versions of the library read as well.
+_WITHOUT_8_BITS = 2
 _KEY = "graphscore"
 # JSON readers agree on integers up to 2**53; configurations are nested far less deeply than 32.
 _LARGEST, _DEEPEST = 2**53, 32
@@ -43,29 +46,35 @@ class Header(NamedTuple):
         config: As in :class:`Checkpoint`.
         info: As in :class:`Checkpoint`.
         format_version: Version of the format in which it was written.
+        in_8_bits: Names of the tensors that are stored in 8 bits.
     """
 
     shapes: dict[str, tuple[int, ...]]
     config: dict[str, Any]
     info: dict[str, Any]
     format_version: int
+    in_8_bits: frozenset[str] = frozenset()
 
 
-def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(path: str | Path, checkpoint: Checkpoint, storage: Storage | None = None) -> None:
     """Write a model file, whole or not at all.
 
     Args:
         path: File to write, by convention ``*.safetensors``.
         checkpoint: Content of the file.
+        storage: Fewer bits for the weights, see :func:`~graphscore.runtime.storage.in_few_bits`; by default each tensor
+            is stored as it is.
 
     Raises:
         TypeError: If the configuration or info is not made of plain JSON values.
-        ValueError: As for :func:`check_plain`.
+        ValueError: As for :func:`check_plain`, or because tensors cannot be stored in fewer bits.
     """
     save = import_safetensors().torch.save
-    header = {"format_version": FORMAT_VERSION, "config": checkpoint.config, "info": checkpoint.info}
-    check_plain(header, f"What {path} is to hold")
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.state.items()}
+    num, state = len(state), state if storage is None else in_few_bits(state, storage)
+    version = FORMAT_VERSION if len(state) > num else _WITHOUT_8_BITS
+    header = {"format_version": version, "config": checkpoint.config, "info": checkpoint.info}
+    check_plain(header, f"What {path} is to hold")
     with replacing(path) as temporary:
         temporary.write_bytes(save(state, metadata={_KEY: json.dumps(header)}))
 
@@ -95,7 +104,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         path: A file written by :func:`save_checkpoint`, or a folder that holds ``model.safetensors``.
 
     Returns:
-        Its content, on the CPU.
+        Its content, on the CPU; tensors that are stored in 8 bits in float32.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -103,9 +112,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = find_checkpoint(path)
     with _opened(path, "pt") as file:
-        metadata = file.metadata() or {}
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        metadata, kinds = file.metadata() or {}, _kinds(file)
+        state = {name: file.get_tensor(name) for name in kinds}
     header = _header(metadata, path)
+    restore(state, _in_8_bits(kinds, header, path), path)
     return Checkpoint(state, upgrade(header["config"]), header["info"])
 
 
@@ -116,10 +126,24 @@ def read_header(path: str | Path) -> Header:
     """
     path = find_checkpoint(path)
     with _opened(path, "numpy") as file:
-        metadata = file.metadata() or {}
-        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        metadata, kinds = file.metadata() or {}, _kinds(file)
     header = _header(metadata, path)
-    return Header(shapes, upgrade(header["config"]), header["info"], header["format_version"])
+    in_8_bits = _in_8_bits(kinds, header, path)
+    shapes = {name: shape for name, (_, shape) in kinds.items() if name not in in_8_bits.values()}
+    return Header(shapes, upgrade(header["config"]), header["info"], header["format_version"], frozenset(in_8_bits))
+
+
+def _kinds(file: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Read the type and shape of each tensor."""
+    slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    return {name: (str(one.get_dtype()), tuple(one.get_shape())) for name, one in slices.items()}
+
+
+def _in_8_bits(
+    kinds: Mapping[str, tuple[str, tuple[int, ...]]], header: Mapping[str, Any], path: Path
+) -> dict[str, str]:
+    """Names of the scales of rows by those of the tensors in 8 bits; before version 3, such tensors are integers."""
+    return find_in_8_bits(kinds, path) if header["format_version"] > _WITHOUT_8_BITS else {}
 
 
 @contextmanager

@@ -10,10 +10,10 @@ PACKAGE = Path(__file__).parents[2] / "graphscore"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # What may be missing: extras, and modules that some systems lack; and what of this library needs an extra.
 OPTIONAL = {"rdkit", "ase", "posebusters", "matplotlib", "sklearn", "torch_scatter", "safetensors", "lightning", "tqdm"}
-OPTIONAL |= {"fcntl", "pyarrow", "trimesh", "h5py", "pybvh"}
+OPTIONAL |= {"fcntl", "lzma", "pyarrow", "trimesh", "h5py", "pybvh"}
 NEEDS_EXTRAS = ("graphscore.molecules.", "graphscore.cli.app")
-# Workers are started by programs that may need no PyTorch.
-WITHOUT_TORCH = {"runtime/workers.py"}
+# Workers are started, and headers of model files read, by programs that may need no PyTorch.
+WITHOUT_TORCH = {"runtime/workers.py", "runtime/storage.py"}
 
 
 def hidden_imports(path: Path) -> Iterator[str]:
