@@ -8,6 +8,7 @@ from graphscore.guidance.inpainting import Inpainting
 from graphscore.guidance.moment_matching import Restraint
 from graphscore.guidance.particle import ParticleGuidance, Repulsion
 from graphscore.guidance.restraints import DistanceRestraint, HarmonicRestraint
+from graphscore.guidance.temperature import LowTemperature
 
 GUIDANCE: dict[str, type[Guidance]] = {
     "classifier-free": ClassifierFreeGuidance,
@@ -16,6 +17,7 @@ GUIDANCE: dict[str, type[Guidance]] = {
     "harmonic-restraint": HarmonicRestraint,
     "distance-restraint": DistanceRestraint,
     "particle": ParticleGuidance,
+    "low-temperature": LowTemperature,
 }
 """Guidance by the name that configurations use; :class:`Autoguidance` needs a second model and is for Python alone."""
 
@@ -30,6 +32,7 @@ __all__ = [
     "Guidance",
     "HarmonicRestraint",
     "Inpainting",
+    "LowTemperature",
     "ParticleGuidance",
     "Posterior",
     "Repulsion",

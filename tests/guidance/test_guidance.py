@@ -21,6 +21,7 @@ from graphscore.guidance import (
     EnergyGuidance,
     HarmonicRestraint,
     Inpainting,
+    LowTemperature,
     ParticleGuidance,
 )
 from graphscore.nn import EGNN, Category, Feature, ScoreNetwork
@@ -74,6 +75,7 @@ MAKERS = {
     "harmonic-restraint": lambda model, k: HarmonicRestraint(model, "pos", "known", "target", k, 3),
     "distance-restraint": lambda model, k: DistanceRestraint(model, "pos", *PAIRS, k, 3),
     "particle": lambda model, k: ParticleGuidance(model, "pos", "group", k, 1.0),
+    "low-temperature": lambda model, k: LowTemperature(model, 1.0 + k),
 }
 
 
@@ -214,7 +216,8 @@ def test_needs_of_the_model_are_those_of_the_guided_one():
     frugal = GaussianMixtureScore(process)
     for name, make in MAKERS.items():
         assert make(needy, 1.0).needs_signal
-        # The derivative of a model divides by alpha.
-        assert make(frugal, 1.0).needs_signal == (name in ("energy", "harmonic-restraint", "distance-restraint"))
+        # The derivative of a model, and scores, divide by alpha.
+        dividing = ("energy", "harmonic-restraint", "distance-restraint", "low-temperature")
+        assert make(frugal, 1.0).needs_signal == (name in dividing)
     assert Inpainting(EnergyGuidance(frugal, energy), "pos", "known", "target").needs_signal
     assert math.isinf(HarmonicRestraint(frugal, "pos", "known", "target", math.inf).strength)

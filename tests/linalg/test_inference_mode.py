@@ -19,6 +19,7 @@ from graphscore.guidance import (
     EnergyGuidance,
     HarmonicRestraint,
     Inpainting,
+    LowTemperature,
     ParticleGuidance,
 )
 from graphscore.linalg.autograd import TensorMemo
@@ -68,6 +69,7 @@ GUIDED = {
     "harmonic-restraint": lambda inner: HarmonicRestraint(inner, "pos", "known", "target", 1.0),
     "distance-restraint": lambda inner: DistanceRestraint(inner, "pos", "pair_index", ("low", "high"), 1.0),
     "particle": lambda inner: ParticleGuidance(inner, "pos", "group", 1.0, 1.0, rigid=True),
+    "low-temperature": lambda inner: LowTemperature(inner, 1.5),
 }
 
 
