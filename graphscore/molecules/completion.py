@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
+import torch
 from torch_geometric.data import Data
 
-from graphscore.molecules.check import GeometryCheck
+from graphscore.molecules.check import Fault, GeometryCheck
 from graphscore.molecules.ensemble import assemble
-from graphscore.molecules.relaxation import refine
-from graphscore.molecules.repair import badness, faults_of, mark
+from graphscore.molecules.relaxation import Refined, refine
+from graphscore.molecules.repair import EASY, badness, faults_of, mark, serious
 from graphscore.molecules.request import ConformerRequest
+
+MENDED = (*EASY, "bond", "angle", "plane", "flat ring")
+"""Kinds of faults that relaxing by MMFF94 nearly always mends."""
 
 
 class Completed(NamedTuple):
@@ -29,8 +33,42 @@ class Completed(NamedTuple):
     failures: list[str]
 
 
+def lasting(faults: Sequence[Fault], refine: str) -> list[Fault]:
+    """List the faults for which a conformer is drawn again, and repaired before it is relaxed.
+
+    Args:
+        faults: Its faults.
+        refine: The relaxation to come, one of :data:`~graphscore.molecules.relaxation.REFINEMENTS`.
+    """
+    mended = MENDED if refine == "mmff" else EASY
+    return [fault for fault in faults if fault.kind not in mended]
+
+
+def waiting(samples: Sequence[Data], check: GeometryCheck, refine: str) -> list[int]:
+    """Find the marked conformers whose repair waits for the relaxation, since that will probably mend them.
+
+    Args:
+        samples: Conformers of one molecule.
+        check: Its check.
+        refine: The relaxation to come.
+
+    Returns:
+        Their places.
+    """
+    marked = [place for place, sample in enumerate(samples) if "warning" in sample]
+    if refine != "mmff" or not marked:
+        return []
+    found = check(torch.stack([samples[place]["pos"] for place in marked]))
+    return [place for place, faults in zip(marked, found, strict=True) if not serious(lasting(faults, refine))]
+
+
 def complete(
-    samples: Sequence[Data], wanted: ConformerRequest, num: int, check: GeometryCheck | None, held: Sequence[int]
+    samples: Sequence[Data],
+    wanted: ConformerRequest,
+    num: int,
+    check: GeometryCheck | None,
+    held: Sequence[int],
+    mend: Callable[[Sequence[Data]], list[Data]],
 ) -> Completed:
     """Relax conformers of one molecule, leave out marked ones, and select and rank them, as far as it is requested.
 
@@ -40,12 +78,17 @@ def complete(
         num: Number of conformers that are asked for.
         check: Check of the molecule; needed for energies.
         held: Atoms that must not move.
+        mend: Repairs marked conformers: those whose repair waited for the relaxation, if it did not mend them.
     """
     found, notes, failures = list(samples), [], []
     if found and wanted.has_energies and check is not None:
-        refined = refine(found, wanted.refine, held, wanted.dielectric, partial(_wrong, check=check))
-        found = refined.samples if wanted.refine == "none" else mark(refined.samples, check)
-        notes += refined.notes
+        late = waiting(found, check, wanted.refine)
+        found, notes = _relaxed(found, wanted, held, check)
+        if late := [place for place in late if serious(faults_of(found[place], check))]:
+            mended, told = _relaxed(mend([samples[place] for place in late]), wanted, held, check)
+            notes += [note for note in told if note not in notes]
+            for place, sample in zip(late, mended, strict=True):
+                found[place] = sample
     if wanted.strict and (said := _marked(found, "left out, since they would be marked")):
         found = [sample for sample in found if "warning" not in sample]
         (notes if len(found) >= num else failures).append(said)
@@ -55,6 +98,12 @@ def complete(
     if said := _marked(found, "marked"):
         notes.append(said)
     return Completed(found, notes, failures)
+
+
+def _relaxed(samples: Sequence[Data], wanted: ConformerRequest, held: Sequence[int], check: GeometryCheck) -> Refined:
+    """Relax conformers and mark those that have faults then; without a relaxation, add their energies alone."""
+    refined = refine(samples, wanted.refine, held, wanted.dielectric, partial(_wrong, check=check))
+    return refined if wanted.refine == "none" else refined._replace(samples=mark(refined.samples, check))
 
 
 def _wrong(sample: Data, check: GeometryCheck) -> float:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -31,7 +32,7 @@ from graphscore.generate.outcome import Outcome
 from graphscore.generate.tries import Finish, with_values
 from graphscore.guidance import Inpainting
 from graphscore.molecules import xtb
-from graphscore.molecules.completion import complete
+from graphscore.molecules.completion import complete, lasting, waiting
 from graphscore.molecules.components import FREE, pack_components, split_components
 from graphscore.molecules.domain import MOLECULES
 from graphscore.molecules.exact import MOST_ATOMS, exact_positions
@@ -39,11 +40,11 @@ from graphscore.molecules.features import ENVIRONMENT, ENVIRONMENTS
 from graphscore.molecules.fragments import Fragment, HoldAtoms
 from graphscore.molecules.graph import Chem, bare_mol, data_from_mol, rdBase
 from graphscore.molecules.hydrogens import AssembleMolecules
-from graphscore.molecules.isomers import STEREO, isomers_of
+from graphscore.molecules.isomers import STEREO, isomers_of_all
 from graphscore.molecules.labels import properties_of
 from graphscore.molecules.outcome import Conformers
 from graphscore.molecules.relaxation import BY_XTB, check_program
-from graphscore.molecules.repair import EASY, Checks, badness, faults_of, repair_all, warning
+from graphscore.molecules.repair import Checks, badness, faults_of, repair_all, warning
 from graphscore.molecules.request import ConformerRequest as ConformerRequest
 from graphscore.molecules.smiles import mol_from_smiles, rdkit_errors
 from graphscore.molecules.starts import one_by_one, onto, superpose
@@ -61,8 +62,8 @@ class ConformerModel(TurningPipeline):
     Conformers have the stereochemistry that the input marks, as in RDKit's own embedding; unmarked centres may have
     either handedness. Each conformer is checked (:mod:`graphscore.molecules.check`): what has wrong stereochemistry, a
     wrong bond length, angle, plane or contact, or drifts, is drawn again, up to three times, and then repaired
-    (:class:`~graphscore.molecules.repair.Repair`). What is still wrong is in the attribute ``warning`` of the
-    conformer, and how it was made in its ``method``.
+    (:class:`~graphscore.molecules.repair.Repair`); with ``refine="mmff"``, lengths, angles and planes come last.
+    What is still wrong is in the attribute ``warning`` of the conformer, and how it was made in its ``method``.
 
     Conformers of the input are ignored, unless ``noise`` is given: then each is a start, whose heavy atoms are diffused
     and denoised. Samples are superposed on their start (``start_rmsd``), and hydrogens placed anew. A model of torsions
@@ -128,16 +129,9 @@ class ConformerModel(TurningPipeline):
         if wanted.get("noise") is not None or self.needs_given:
             items = one_by_one([items] if self.is_item(items) else items)
         if wanted.get("stereo", STEREO[0]) in STEREO[1:]:
-            items = self._isomers([items] if self.is_item(items) else items, wanted["stereo"], wanted.get("seed", 0))
+            items = [items] if self.is_item(items) else items
+            items = isomers_of_all(items, self.read, wanted["stereo"], wanted.get("seed", 0))
         return cast(Iterator[Conformers], super().sample(items, request, **options))
-
-    def _isomers(self, items: Iterable[Any], stereo: str, seed: int) -> Iterator[Any]:
-        """Replace molecules by their stereoisomers; inputs that cannot be read stay as they are, to fail by name."""
-        for item in items:
-            try:
-                yield from isomers_of(self.read(item), stereo, seed)
-            except ValueError:
-                yield item
 
     def describe(self, request: Request) -> dict[str, Any]:
         """Describe everything that the conformers depend on: model, options and versions."""
@@ -242,36 +236,43 @@ class ConformerModel(TurningPipeline):
         return {POS: values if request.noise is None else onto(values, graph)}
 
     @rdkit_errors()
-    def judge(self, template: Data, sample: Data) -> float:
+    def judge(self, template: Data, sample: Data, request: Request) -> float:
         """Tell how much is wrong with a conformer, by the check of its molecule, and mark it by a ``warning``."""
         if not MOLECULES.owns(template):
-            return super().judge(template, sample)
+            return super().judge(template, sample, request)
         if faults := faults_of(sample, self.checks(template)):
             sample.warning = warning(faults)
-        return badness([fault for fault in faults if fault.kind not in EASY])
+        return badness(lasting(faults, _chemical(request).refine))
 
     def repair(self, outcome: Outcome, request: Request) -> Outcome:
         """Repair the conformers of a molecule that fail its check; see :mod:`graphscore.molecules.repair`."""
-        if not outcome.samples or not MOLECULES.owns(outcome.samples[0]):
+        started, samples = time.perf_counter(), list(outcome.samples)
+        if not samples or not MOLECULES.owns(samples[0]):
             return outcome
-        started, first = time.perf_counter(), outcome.samples[0]
-        samples = repair_all(
-            outcome.samples,
-            self.checks(first),
+        later = {*waiting(samples, self.checks(samples[0]), _chemical(request).refine)}
+        now = [place for place in range(len(samples)) if place not in later]
+        for place, sample in zip(now, self._mend([samples[k] for k in now], outcome, request), strict=True):
+            samples[place] = sample
+        seconds = {**outcome.cost.seconds, "repair": time.perf_counter() - started}
+        return replace(outcome, samples=samples, cost=replace(outcome.cost, seconds=seconds))
+
+    def _mend(self, samples: Sequence[Data], outcome: Outcome, request: Request) -> list[Data]:
+        """Repair some conformers of a molecule within what is left of its time."""
+        return repair_all(
+            samples,
+            self.checks(outcome.samples[0]),
             request.seed,
             max_drift=self.configure(request).sampling.max_drift or math.inf,
             held=_held(_chemical(request), outcome.input),
             seconds=request.timeout - sum(outcome.cost.seconds.values()) if request.repair else 0.0,
         )
-        seconds = {**outcome.cost.seconds, "repair": time.perf_counter() - started}
-        return replace(outcome, samples=samples, cost=replace(outcome.cost, seconds=seconds))
 
     def complete(self, outcome: Outcome, request: Request, num: int) -> Outcome:
         """Relax the conformers of a molecule, leave out marked ones, select and rank them, as far as requested."""
         wanted, started, given = _chemical(request), time.perf_counter(), outcome.samples
-        needed = bool(given) and wanted.has_energies
+        needed, mend = bool(given) and wanted.has_energies, partial(self._mend, outcome=outcome, request=request)
         check, held = (self.checks(given[0]), _held(wanted, given[0])) if needed else (None, [])
-        samples, notes, failures = complete(given, wanted, num // wanted.oversample, check, held)
+        samples, notes, failures = complete(given, wanted, num // wanted.oversample, check, held, mend)
         for sample in samples if wanted.noise is not None and wanted.fragment is None else ():
             superpose(sample, outcome.input)
         notes, failure = [*outcome.notes, *notes], "; ".join(filter(None, [outcome.failure, *failures])) or None

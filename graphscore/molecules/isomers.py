@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 from rdkit.Chem import EnumerateStereoisomers as rdIsomers
@@ -42,6 +43,22 @@ def isomers_of(data: Data, stereo: str, seed: int = 0) -> Iterator[Data]:
         yield from enumerate_isomers(data)
     else:
         yield choose_isomer(data, seed) if stereo == "any" else data
+
+
+def isomers_of_all(items: Iterable[Any], read: Callable[[Any], Data], stereo: str, seed: int = 0) -> Iterator[Any]:
+    """Replace inputs by the molecules that they stand for, see :func:`isomers_of`.
+
+    Args:
+        items: Inputs of any kind.
+        read: Converts one to a graph. Those for which it raises a ``ValueError`` stay as they are, to fail by name.
+        stereo: One of :data:`STEREO`.
+        seed: Seed of the choice of ``"any"``.
+    """
+    for item in items:
+        try:
+            yield from isomers_of(read(item), stereo, seed)
+        except ValueError:
+            yield item
 
 
 @rdkit_errors()

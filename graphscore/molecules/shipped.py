@@ -24,8 +24,8 @@ from graphscore.molecules.ensemble import REPRESENTATIVE
 from graphscore.molecules.features import ENVIRONMENT, GAS
 from graphscore.runtime.workers import Progress, Work
 
-SMALL, LARGE = "conformers", "drug-like"
-"""Names of their weights."""
+SMALL, LARGE, TORSIONS = "conformers", "drug-like", "torsions"
+"""Names of the weights: of the two models, and of one that turns rotatable bonds, which is used if it is named."""
 LARGEST = 12
 """Heavy atoms up to which a molecule is small: on validation molecules of that size, both models are equally good."""
 FEW_STEPS = 5
