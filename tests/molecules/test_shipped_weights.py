@@ -11,13 +11,13 @@ pytest.importorskip("rdkit")
 from graphscore.molecules.benchmark import benchmark
 from graphscore.molecules.conformers import ConformerModel
 from graphscore.molecules.graph import Chem
-from graphscore.molecules.shipped import LARGE, LARGEST, SMALL, shipped_checkpoint
+from graphscore.molecules.shipped import LARGE, LARGEST, SMALL, TORSIONS, shipped_checkpoint
 from graphscore.runtime.checkpoint import load_checkpoint
 
 CARD = shipped_checkpoint().with_name("README.md")
 
 
-@pytest.mark.parametrize("name", [SMALL, LARGE, "torsions"])
+@pytest.mark.parametrize("name", [SMALL, LARGE, TORSIONS])
 def test_the_card_describes_the_files(name: str):
     path, text = shipped_checkpoint(name), CARD.read_text(encoding="utf-8")
     checkpoint = load_checkpoint(path)
@@ -27,11 +27,11 @@ def test_the_card_describes_the_files(name: str):
     assert f"**Elements**: H, {', '.join(elements)}" in text
     sampling = checkpoint.config["sampling"]
     assert f"{sampling['num_steps'] + 1} network evaluations" in text
-    assert name == "torsions" or f"prior scaled by {sampling['prior_scale']}" in text
+    assert name == TORSIONS or f"prior scaled by {sampling['prior_scale']}" in text
 
 
 def test_all_weights_of_molecules_are_small():
-    assert sum(shipped_checkpoint(name).stat().st_size for name in (SMALL, LARGE)) <= 8 * 2**20
+    assert sum(shipped_checkpoint(name).stat().st_size for name in (SMALL, LARGE, TORSIONS)) <= 8 * 2**20
     assert f"up to {LARGEST} heavy atoms" in CARD.read_text(encoding="utf-8")
 
 
