@@ -9,14 +9,14 @@ from typing import NamedTuple
 import torch
 from torch_geometric.data import Data
 
-from graphscore.molecules.check import Fault, GeometryCheck
+from graphscore.molecules.check import GeometryCheck
 from graphscore.molecules.ensemble import assemble
 from graphscore.molecules.relaxation import Refined, refine
 from graphscore.molecules.repair import EASY, badness, faults_of, mark, serious
 from graphscore.molecules.request import ConformerRequest
 
 MENDED = (*EASY, "bond", "angle", "plane", "flat ring")
-"""Kinds of faults that relaxing by MMFF94 nearly always mends."""
+"""Kinds of faults that relaxing by MMFF94 nearly always mends, and no repair need mend before."""
 
 
 class Completed(NamedTuple):
@@ -31,17 +31,6 @@ class Completed(NamedTuple):
     samples: list[Data]
     notes: list[str]
     failures: list[str]
-
-
-def lasting(faults: Sequence[Fault], refine: str) -> list[Fault]:
-    """List the faults for which a conformer is drawn again, and repaired before it is relaxed.
-
-    Args:
-        faults: Its faults.
-        refine: The relaxation to come, one of :data:`~graphscore.molecules.relaxation.REFINEMENTS`.
-    """
-    mended = MENDED if refine == "mmff" else EASY
-    return [fault for fault in faults if fault.kind not in mended]
 
 
 def waiting(samples: Sequence[Data], check: GeometryCheck, refine: str) -> list[int]:
@@ -59,7 +48,8 @@ def waiting(samples: Sequence[Data], check: GeometryCheck, refine: str) -> list[
     if refine != "mmff" or not marked:
         return []
     found = check(torch.stack([samples[place]["pos"] for place in marked]))
-    return [place for place, faults in zip(marked, found, strict=True) if not serious(lasting(faults, refine))]
+    waits = [all(fault.kind in MENDED for fault in serious(faults)) for faults in found]
+    return [place for place, all_mended in zip(marked, waits, strict=True) if all_mended]
 
 
 def complete(

@@ -32,7 +32,7 @@ from graphscore.generate.outcome import Outcome
 from graphscore.generate.tries import Finish, with_values
 from graphscore.guidance import Inpainting
 from graphscore.molecules import xtb
-from graphscore.molecules.completion import complete, lasting, waiting
+from graphscore.molecules.completion import complete, waiting
 from graphscore.molecules.components import FREE, pack_components, split_components
 from graphscore.molecules.domain import MOLECULES
 from graphscore.molecules.exact import MOST_ATOMS, exact_positions
@@ -44,7 +44,7 @@ from graphscore.molecules.isomers import STEREO, isomers_of_all
 from graphscore.molecules.labels import properties_of
 from graphscore.molecules.outcome import Conformers
 from graphscore.molecules.relaxation import BY_XTB, check_program
-from graphscore.molecules.repair import Checks, badness, faults_of, repair_all, warning
+from graphscore.molecules.repair import EASY, Checks, badness, faults_of, repair_all, warning
 from graphscore.molecules.request import ConformerRequest as ConformerRequest
 from graphscore.molecules.smiles import mol_from_smiles, rdkit_errors
 from graphscore.molecules.starts import one_by_one, onto, superpose
@@ -62,7 +62,7 @@ class ConformerModel(TurningPipeline):
     Conformers have the stereochemistry that the input marks, as in RDKit's own embedding; unmarked centres may have
     either handedness. Each conformer is checked (:mod:`graphscore.molecules.check`): what has wrong stereochemistry, a
     wrong bond length, angle, plane or contact, or drifts, is drawn again, up to three times, and then repaired
-    (:class:`~graphscore.molecules.repair.Repair`); with ``refine="mmff"``, lengths, angles and planes come last.
+    (:class:`~graphscore.molecules.repair.Repair`); with ``refine="mmff"``, lengths, angles and planes after it.
     What is still wrong is in the attribute ``warning`` of the conformer, and how it was made in its ``method``.
 
     Conformers of the input are ignored, unless ``noise`` is given: then each is a start, whose heavy atoms are diffused
@@ -236,13 +236,13 @@ class ConformerModel(TurningPipeline):
         return {POS: values if request.noise is None else onto(values, graph)}
 
     @rdkit_errors()
-    def judge(self, template: Data, sample: Data, request: Request) -> float:
+    def judge(self, template: Data, sample: Data) -> float:
         """Tell how much is wrong with a conformer, by the check of its molecule, and mark it by a ``warning``."""
         if not MOLECULES.owns(template):
-            return super().judge(template, sample, request)
+            return super().judge(template, sample)
         if faults := faults_of(sample, self.checks(template)):
             sample.warning = warning(faults)
-        return badness(lasting(faults, _chemical(request).refine))
+        return badness([fault for fault in faults if fault.kind not in EASY])
 
     def repair(self, outcome: Outcome, request: Request) -> Outcome:
         """Repair the conformers of a molecule that fail its check; see :mod:`graphscore.molecules.repair`."""

@@ -55,7 +55,7 @@ def test_a_bad_smiles_does_not_lose_the_others(sample, unclosed):
 
 
 def test_the_report_says_what_it_was_and_what_it_cost(sample, conformer_checkpoint, monkeypatch):
-    monkeypatch.setattr(ConformerModel, "judge", lambda *_, **__: 0.0)  # else all would be drawn again
+    monkeypatch.setattr(ConformerModel, "judge", lambda *_: 0.0)  # else all would be drawn again
     sample("CCO", "CC", "--num", 3, "--seed", 5, "--steps", 3, "--out", "x.xyz", "--report", "new/r.json")
     report = json.loads(Path("new/r.json").read_text())
     assert not Path("x.xyz.report.json").exists()
@@ -103,7 +103,7 @@ def test_a_trajectory_leads_to_each_sample(sample, monkeypatch):
     """Unless the conformer is repaired."""
     from graphscore.molecules.show.records import read_trajectories
 
-    monkeypatch.setattr(ConformerModel, "judge", lambda *_, **__: 0.0)
+    monkeypatch.setattr(ConformerModel, "judge", lambda *_: 0.0)
     monkeypatch.setattr(ConformerModel, "repair", lambda self, outcome, *_: outcome)
     sample("CCO", "C[NH3+]", "--num", 2, "--trajectory", "t.sdf", "--out", "x.sdf")
     trajectories, failures = read_trajectories("t.sdf")

@@ -149,7 +149,7 @@ def test_conformers_of_wrong_stereochemistry_are_drawn_again(conformer_checkpoin
 
 
 def test_conformers_that_drift_are_drawn_again(conformer_checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(ConformerModel, "judge", lambda *_, **__: 0.0)  # else the least faults would count first
+    monkeypatch.setattr(ConformerModel, "judge", lambda *_: 0.0)  # else the least faults would count first
     smiles, options = ["CCO", "CCCCN", "C[C@H](N)O"], {"num": 8, "seed": 1, "repair": False}
     raw = sample(conformer_checkpoint, smiles, retries=0, **options)
     most = sorted(conformer.drift for group in raw.samples for conformer in group)[18]

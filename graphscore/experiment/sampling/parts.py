@@ -63,7 +63,7 @@ class WholeInputs:
         """Fields of an input whose samples are all equal and known without the model; ``None`` for any other."""
         return None
 
-    def judge(self, template: Data, sample: Data, request: Request) -> float:
+    def judge(self, template: Data, sample: Data) -> float:
         """Tell how much is wrong with a sample, 0 if it fits its input, by the check of its domain; may mark it."""
         return float(not resolve(domain_of(sample).accept)(sample))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
@@ -127,7 +126,7 @@ class WindowSampler:
             transform=self._see,
             known=pipeline.known,
             finish=finish,
-            judge=partial(pipeline.judge, request=request),
+            judge=pipeline.judge,
             label=pipeline.label,
             max_drift=self.max_drift,
             retries=request.retries,
@@ -147,7 +146,7 @@ class WindowSampler:
         for k in range(plan.num):
             sample = with_values(template, part, values)
             sample.drift, sample.sample, sample.method = 0.0, k + 1, EXACT
-            refused += self.pipeline.judge(template, sample, self.request) > 0
+            refused += self.pipeline.judge(template, sample) > 0
             samples.append(sample)
         notes = [] if self.trace is None else ["no trajectory is written, because its samples are known"]
         return Outcome(part, samples, None, notes, Cost(0, {"sample": 0.0, "finish": 0.0}), refused)
@@ -169,7 +168,7 @@ class WindowSampler:
         bare = without_measurements(plan.graph, self.kept, self.pipeline.sampled)
         samples = self.pipeline.join(bare, parts, self.request)
         cost += Cost(0, {"finish": time.perf_counter() - started})
-        refused = sum(self.pipeline.judge(plan.graph, sample, self.request) > 0 for sample in samples)
+        refused = sum(self.pipeline.judge(plan.graph, sample) > 0 for sample in samples)
         return Outcome(plan.graph, samples, "; ".join(failures) or None, notes, cost, refused)
 
     def _see(self, item: Data) -> Data:
