@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # a wrong file is reported before PyTorch is loaded
     from torch import Tensor
 
 Storage = Literal["int8", "float16"]
-"""How weights are stored: matrices in 8 bits, and all else in half precision; or all in half precision."""
+"""Storage of weights: matrices in 8 bits, and all else in half precision; or all in half precision."""
 STORAGES: tuple[Storage, ...] = get_args(Storage)
 
 _SCALE = ":scale"  # names of parts of a module have no colon
